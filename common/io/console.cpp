@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "common/io/console.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+
+namespace workpool {
+
+namespace {
+
+// A reader that stalls for a moment costs nothing; one that never reads costs this much memory.
+constexpr std::size_t kWaitingBytesMax = 256 * 1024;
+
+// POLLOUT on a pipe promises room for one write of PIPE_BUF bytes, not for more.
+constexpr std::size_t kPolledWriteBytesMax = 4096;
+
+constexpr const char* kClearLine = "\r\x1b[K";
+
+bool ready_for_writing(int fd, int wait_ms) {
+  pollfd poll_fd{fd, POLLOUT, 0};
+  return ::poll(&poll_fd, 1, wait_ms) == 1 && (poll_fd.revents & POLLOUT) != 0;
+}
+
+std::int64_t monotonic_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+void fill_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // The lowest free number is `fd`, as those below are open by now.
+    const int opened = ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+    if (opened > fd) ::close(opened);
+  }
+}
+
+Console::Console(int fd) : fd_(fd) {
+  choose_way();
+  const char* term = std::getenv("TERM");
+  const std::string_view name = term == nullptr ? "" : term;
+  redrawable_ = ::isatty(fd_) == 1 && !name.empty() && name != "dumb";
+}
+
+Console::~Console() {
+  if (own_fd_ != -1) ::close(own_fd_);
+}
+
+void Console::choose_way() {
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0) return;      // closed: every write fails with EBADF, which costs a message
+  if (S_ISSOCK(info.st_mode)) {
+    way_ = Way::kSocket;
+  } else if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
+    const std::string path = "/proc/self/fd/" + std::to_string(fd_);
+    own_fd_ = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    // Refused where the pipe belongs to another user or /proc is missing: then POLLOUT is asked before each write,
+    // which is as good unless somebody else fills the pipe in between.
+    way_ = own_fd_ != -1 ? Way::kNonBlocking : Way::kPolled;
+  }
+}
+
+std::size_t Console::columns() const {
+  winsize size{};
+  if (::ioctl(fd_, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+long Console::write_some(const char* data, std::size_t size) const {
+  switch (way_) {
+    case Way::kNonBlocking:
+      return ::write(own_fd_, data, size);
+    case Way::kSocket:
+      return ::send(fd_, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case Way::kPolled:
+      if (!ready_for_writing(fd_, 0)) {
+        errno = EAGAIN;
+        return -1;
+      }
+      return ::write(fd_, data, std::min(size, kPolledWriteBytesMax));
+    case Way::kPlain:
+      return ::write(fd_, data, size);
+  }
+  return -1;
+}
+
+bool Console::write_waiting() {
+  std::size_t written = 0;
+  while (written < waiting_.size()) {
+    const long count = write_some(waiting_.data() + written, waiting_.size() - written);
+    if (count > 0) {
+      written += static_cast<std::size_t>(count);
+    } else if (count < 0 && errno == EINTR) {
+      continue;
+    } else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      waiting_.erase(0, written);
+      return false;
+    } else {
+      // Closed, gone or full: these bytes will never be read. A disk may have room for the next line.
+      const std::string_view rest = std::string_view(waiting_).substr(written);
+      const auto lines = static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
+      dropped_ += lines;
+      untold_ += lines;
+      break;
+    }
+  }
+  waiting_.clear();
+  return true;
+}
+
+void Console::line(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.size() + text.size() > kWaitingBytesMax && !write_waiting() &&
+      waiting_.size() + text.size() > kWaitingBytesMax) {
+    ++dropped_;
+    ++untold_;
+    return;
+  }
+  if (!live_.empty()) waiting_ += kClearLine;
+  if (untold_ != 0) {
+    waiting_ += "(" + std::to_string(untold_) + " messages lost: stderr took no more)\n";
+    untold_ = 0;
+  }
+  waiting_ += text;
+  waiting_ += '\n';
+  waiting_ += live_;
+  write_waiting();
+}
+
+void Console::live(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  if (!redrawable_ || (text.empty() && live_.empty())) return;
+  if (!waiting_.empty() && !write_waiting()) return;
+  live_ = text;
+  waiting_ = kClearLine;
+  waiting_ += live_;
+  write_waiting();
+}
+
+void Console::flush(Duration limit) {
+  const std::int64_t end = monotonic_ms() + std::chrono::duration_cast<milliseconds>(limit).count();
+  const std::lock_guard lock(mutex_);
+  while (!write_waiting()) {
+    const std::int64_t left = end - monotonic_ms();
+    if (left <= 0) return;
+    ready_for_writing(fd_, static_cast<int>(std::min<std::int64_t>(left, 50)));
+  }
+}
+
+std::uint64_t Console::dropped() const {
+  const std::lock_guard lock(mutex_);
+  return dropped_;
+}
+
+}  // namespace workpool

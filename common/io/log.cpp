@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#include "common/io/log.h"
+
+#include <ctime>
+#include <map>
+#include <mutex>
+
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include "common/text.h"
+#include "common/units.h"
+
+namespace workpool {
+
+namespace {
+
+// Of one event, this many lines in a window; what was left out is counted in the first line of a later window.
+constexpr std::uint64_t kRepeatsInWindow = 5;
+constexpr Duration kWindow = seconds(10);
+// Events are literals of ours, so this is never reached; it bounds a mistake.
+constexpr std::size_t kEventsMax = 512;
+constexpr std::size_t kValueBytesMax = 1024;
+
+class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit ConsoleSink(Console& console) : console_(console) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t text;
+    formatter_->format(message, text);
+    console_.line({text.data(), text.size()});
+  }
+  void flush_() override {}
+
+  Console& console_;
+};
+
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kWarn: return spdlog::level::warn;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kTrace: return spdlog::level::trace;
+  }
+  return spdlog::level::info;
+}
+
+Time machine_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return Time(seconds(now.tv_sec) + microseconds(now.tv_nsec / 1000));
+}
+
+void append_value(std::string& out, std::string_view value) {
+  const std::string shown = printable(value, kValueBytesMax);
+  if (!shown.empty() && shown.find_first_of(" \"=") == std::string::npos) {
+    out += shown;
+    return;
+  }
+  out += '"';
+  for (const char c : shown) {
+    if (c == '"') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
+struct Repeats {
+  Time window_start;
+  std::uint64_t shown = 0;
+  std::uint64_t left_out = 0;
+};
+
+}  // namespace
+
+std::optional<LogLevel> log_level_named(std::string_view name) {
+  if (name == "error") return LogLevel::kError;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "trace") return LogLevel::kTrace;
+  return std::nullopt;
+}
+
+Field::Field(std::string_view field_key, Duration duration) : key(field_key), value(format_duration(duration)) {}
+
+struct Log::Impl {
+  Impl(Console& console, std::function<Time()> given_clock)
+      : logger("workpool", std::make_shared<ConsoleSink>(console)),
+        clock(given_clock ? std::move(given_clock) : machine_time) {
+    logger.set_level(spdlog::level::trace);
+    // Lines go out through Console::line, which ends them.
+    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %l %v",
+                                                                     spdlog::pattern_time_type::utc, ""));
+  }
+
+  // How many lines of this event were left out before this one; nothing where this one is left out too.
+  std::optional<std::uint64_t> admit(std::string_view event) {
+    const Time now = clock();
+    const std::lock_guard lock(mutex);
+    if (repeats.size() >= kEventsMax) repeats.clear();
+    const auto [place, fresh] = repeats.try_emplace(std::string(event));
+    Repeats& state = place->second;
+    if (fresh || now - state.window_start >= kWindow) {
+      const std::uint64_t before = state.left_out;
+      state = {now, 1, 0};
+      return before;
+    }
+    if (state.shown >= kRepeatsInWindow) {
+      ++state.left_out;
+      return std::nullopt;
+    }
+    ++state.shown;
+    return 0;
+  }
+
+  spdlog::logger logger;
+  std::function<Time()> clock;
+  std::mutex mutex;
+  std::map<std::string, Repeats> repeats;    // by event
+};
+
+Log::Log(Console& console, LogLevel level, std::function<Time()> clock)
+    : level_(level), impl_(std::make_unique<Impl>(console, std::move(clock))) {}
+
+Log::~Log() = default;
+
+void Log::write(LogLevel level, std::string_view event, Fields fields) {
+  if (!shows(level)) return;
+  std::uint64_t left_out = 0;
+  if (level <= LogLevel::kInfo) {
+    const auto admitted = impl_->admit(event);
+    if (!admitted) return;
+    left_out = *admitted;
+  }
+  std::string text(event);
+  for (const Field& field : fields) {
+    text += ' ';
+    text += field.key;
+    text += '=';
+    append_value(text, field.value);
+  }
+  if (left_out != 0) text += " repeats_left_out=" + std::to_string(left_out);
+  impl_->logger.log(spdlog_level(level), spdlog::string_view_t(text.data(), text.size()));
+}
+
+}  // namespace workpool
