@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// JSON as bytes with places: a strict validator that says where and why a text is no JSON (slow, only asked
+// once a text was refused), and walkers over text that is known to be valid, for what a parsed value no
+// longer tells: its bytes and its offset. Pure.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace workpool {
+
+inline constexpr int kJsonDepthMax = 64;  // objects and arrays inside one another, the outermost counted
+
+struct JsonFault {
+  std::size_t offset = 0;  // in bytes, from 0
+  std::string message;     // what is wrong and what to do
+};
+
+// The first place where `text`, any bytes, is not exactly one JSON value (RFC 8259) as workpool takes it:
+// valid UTF-8, no lone surrogates, integers within 64 bits, finite numbers, no key twice in one object, depth
+// at most kJsonDepthMax.
+std::optional<JsonFault> find_json_fault(std::string_view text);
+
+// ---- `text` must hold valid JSON from here on; `at` an offset in it ----
+
+// The first offset from `at` on that is not JSON whitespace; text.size() where there is none.
+std::size_t skip_json_space(std::string_view text, std::size_t at);
+// One past the string (its opening quote stands at `at`), or past the value that starts at `at`.
+std::size_t json_string_end(std::string_view text, std::size_t at);
+std::size_t json_value_end(std::string_view text, std::size_t at);
+// Appends the value that starts at `at`, less the whitespace outside its strings; gives the offset past it.
+std::size_t append_compact_json(std::string& out, std::string_view text, std::size_t at);
+// Where the element (array) or the key (object) number `index`, from 0, of the container that starts at `at`
+// begins.
+std::size_t json_element_place(std::string_view text, std::size_t at, std::size_t index);
+// Where the value of the member whose key starts at `key` begins.
+std::size_t json_member_value(std::string_view text, std::size_t key);
+
+}  // namespace workpool

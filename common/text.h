@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Bytes for people and for JSON. Pure.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace workpool {
+
+bool is_utf8(std::string_view bytes);  // strict: no overlong forms, no surrogates, nothing above U+10FFFF
+// How many bytes at the start are UTF-8 in this sense; bytes.size() where all are.
+std::size_t utf8_valid_bytes(std::string_view bytes);
+
+// Appends `text` (valid UTF-8) as a JSON string with its quotes: `"`, `\` and control characters are escaped
+// (\n, \t, \r, \b, \f, else \u00xx), DEL too; everything else as it is.
+void append_json_string(std::string& out, std::string_view text);
+// The bytes that append_json_string would add.
+std::size_t json_string_bytes(std::string_view text);
+
+void append_base64(std::string& out, std::string_view bytes);  // RFC 4648, with padding
+
+// For terminal and log: control characters (C0, DEL, C1) and bytes that are no UTF-8 as \xHH, the rest as it
+// is; cut with "…" after `limit` bytes of output.
+std::string printable(std::string_view bytes, std::size_t limit = 4096);
+
+// The longest prefix (suffix) of at most `limit` bytes that does not cut a UTF-8 letter; where the bytes are
+// not UTF-8 around the cut, exactly `limit`.
+std::string_view utf8_prefix(std::string_view bytes, std::size_t limit);
+std::string_view utf8_suffix(std::string_view bytes, std::size_t limit);
+
+// The entry of `known` nearest to `word` by edit distance, empty where none is near (distance over a third).
+std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count);
+
+}  // namespace workpool
