@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/cli.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "common/exposure.h"
+#include "common/io/flag_reader.h"  // needs CLI11 above
+#include "common/text.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr const char* kProgram = "workpool-dispatcher";
+constexpr std::array<std::string_view, 4> kCommands = {"run", "check", "verify", "status"};
+
+constexpr int kUsage = 2;
+constexpr int kUnsafe = 78;
+constexpr std::uint64_t kCaptureBytesMax = 256 * 1024;
+constexpr std::uint32_t kSlotsMax = 65'535;
+constexpr std::uint32_t kRetriesMax = 1'000'000;
+
+constexpr const char* kHelp =
+    R"(usage: workpool-dispatcher COMMAND …
+
+Runs a jobs file on any number of machines and records every result.
+
+  run JOBS [-o RESULTS]     run a jobs file (or - for stdin) to the end
+  check JOBS                validate a jobs file; errors as file:line:col
+  verify JOBS RESULTS       prove that every job has its one counting result
+  status [ADDRESS]          what a running dispatcher is doing
+
+  COMMAND --help            flags with their defaults, examples, exit codes
+  --version                 print the version and exit
+
+Example: printf 'date\nuname -a\n' > jobs.txt && workpool-dispatcher run jobs.txt
+
+Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind; 73 results of
+another jobs file; 74 I/O error on results; 75 results in use; 78 unsafe configuration; 130/143
+stopped by a signal with jobs left (the same command resumes).
+)";
+
+constexpr const char* kRunEpilogue = R"(Examples:
+  workpool-dispatcher run jobs.jsonl                        on all cores of this machine
+  workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
+  find . -name '*.gz' -printf 'gzip -t %p\n' | workpool-dispatcher run - --format lines -o out.jsonl
+  workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
+                                                            workers of other machines join
+The same command again resumes: jobs that have their result are skipped.
+
+Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind; 73 RESULTS
+belongs to another jobs file; 74 I/O error on RESULTS; 75 RESULTS in use; 78 unsafe configuration;
+130/143 stopped by a signal with jobs left.
+)";
+
+constexpr const char* kCheckEpilogue = R"(Example:
+  workpool-dispatcher check jobs.jsonl
+
+Exit codes: 0 every line is fine; 2 usage; 65 the file has errors or cannot be read.
+)";
+
+constexpr const char* kVerifyEpilogue = R"(Example:
+  workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
+
+Exit codes: 0 every job has its counting line; 1 some have none, or RESULTS cannot be read; 2 usage;
+65 the jobs file has errors or cannot be read.
+)";
+
+constexpr const char* kStatusEpilogue = R"(Example:
+  workpool-dispatcher status tcp://10.0.0.5:5555 --json
+
+Exit codes: 0 it answered; 1 no answer within 5 s; 2 usage.
+)";
+
+// ---- values of this program's own flags ----
+
+template <typename Value, typename Target, std::size_t kCount>
+Setter set_choice(Target& target, const std::array<std::pair<std::string_view, Value>, kCount>& choices) {
+  return [&target, choices](const std::string& value) -> std::string {
+    std::string names;
+    for (const auto& [name, choice] : choices) {
+      if (value == name) {
+        target = choice;
+        return "";
+      }
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    return "is none of " + names;
+  };
+}
+
+Setter set_format(std::optional<JobsFormat>& target) {
+  static constexpr std::array<std::pair<std::string_view, JobsFormat>, 2> kFormats = {
+      {{"jsonl", JobsFormat::kJsonLines}, {"lines", JobsFormat::kLines}}};
+  return set_choice(target, kFormats);
+}
+
+Setter set_listen(std::optional<Address>& target) {
+  return [&target](const std::string& value) -> std::string {
+    target = parse_address(value, true);
+    return target ? "" : "is no address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
+  };
+}
+
+Setter set_ports(RunOptions& options) {
+  return [&options](const std::string& value) -> std::string {
+    const char* end = value.data() + value.size();
+    std::uint16_t low = 0;
+    std::uint16_t high = 0;
+    const auto first = std::from_chars(value.data(), end, low);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return "is no range such as 6000-6099";
+    const auto second = std::from_chars(first.ptr + 1, end, high);
+    if (second.ec != std::errc() || second.ptr != end || low == 0) return "is no range such as 6000-6099";
+    if (low >= high) return "is no range of two ports or more: one for results and one for each worker";
+    options.ports_low = low;
+    options.ports_high = high;
+    return "";
+  };
+}
+
+Setter set_capture(std::uint64_t& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto size = parse_size(value);
+    if (!size) return "is no size such as 64KiB or 100kB";
+    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
+    target = *size;
+    return "";
+  };
+}
+
+Flag format_flag(std::optional<JobsFormat>& target) {
+  return {"format", 0, "jsonl|lines",
+          "one JSON object, or one shell command, a line (# and blank lines are skipped)",
+          "by the ending: .jsonl and .ndjson are jsonl, others lines; - and pipes: jsonl", set_format(target)};
+}
+
+// ---- run ----
+
+std::vector<Flag> worker_flags(RunOptions& options) {
+  return {
+      {"local", 0, "N", "slots of the local worker", "the cores that may be used; with --listen 0",
+       set_number(options.local, 0, kSlotsMax)},
+      {"listen", 0, "ADDRESS", "let workers of other machines join here, e.g. tcp://0.0.0.0:5555", "",
+       set_listen(options.listen)},
+      {"ports", 0, "LO-HI", "ports for results and lanes, as a firewall needs them", "any free ones",
+       set_ports(options)},
+      {"insecure", 0, "", "listen on a non-loopback address without keys: only where the network is trusted", "",
+       set_switch(options.insecure)},
+      {"worker-timeout", 0, "D", "a worker that is silent for this long is lost, at least 2s", "10s",
+       set_duration(options.worker_timeout, seconds(2))},
+      {"unsatisfiable-after", 0, "D", "end when for this long no worker can run what is left", "60s",
+       set_duration(options.unsatisfiable_after)},
+      {"crash-limit", 0, "N", "a job that brings down a worker this often is quarantined", "3",
+       set_number(options.crash_limit, 1, 1000)},
+  };
+}
+
+std::vector<Flag> run_flags(RunOptions& options) {
+  static constexpr std::array<std::pair<std::string_view, Durability>, 2> kDurabilities = {
+      {{"sync", Durability::kSync}, {"os", Durability::kOs}}};
+  static constexpr std::array<std::pair<std::string_view, Progress>, 4> kProgress = {{{"auto", Progress::kAuto},
+                                                                                     {"bar", Progress::kBar},
+                                                                                     {"plain", Progress::kPlain},
+                                                                                     {"none", Progress::kNone}}};
+  std::vector<Flag> flags = {
+      {"results", 'o', "FILE", "where results go, one JSON line each; - is stdout; required where JOBS is no file",
+       "JOBS with its ending replaced by .results.jsonl", set_text(options.results)},
+      {"overwrite", 0, "", "throw RESULTS away and start again", "", set_switch(options.overwrite)},
+      {"retry-failed", 0, "", "run again also what RESULTS holds as not ok", "", set_switch(options.retry_failed)},
+      format_flag(options.format),
+      {"retries", 0, "N", "further attempts of a job that fails or times out, where it states none", "0",
+       set_number(options.retries, 0, kRetriesMax)},
+      {"timeout", 0, "D", "of each attempt, where the job states none", "none", set_duration(options.timeout)},
+      {"capture", 0, "SIZE", "how much of stdout, and of stderr, is kept: half head, half tail; at most 256KiB",
+       "64KiB", set_capture(options.capture_bytes)},
+      {"durability", 0, "sync|os", "results count once synced to disk, or once given to the system",
+       "sync; os where RESULTS is no regular file", set_choice(options.durability, kDurabilities)},
+      {"grace", 0, "D", "time for running jobs after SIGTERM", "30s", set_duration(options.grace)},
+  };
+  for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
+  flags.push_back({"progress", 0, "auto|bar|plain|none", "a live line, a line every 10 s, or neither",
+                   "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
+  flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info",
+                   set_log_level(options.log_level)});
+  return flags;
+}
+
+// What a path, or - for that descriptor, is right now; nothing where it is not there.
+std::optional<struct stat> look_at(const std::string& path, int descriptor_of_dash) {
+  struct stat info {};
+  const int result = path == "-" ? ::fstat(descriptor_of_dash, &info) : ::stat(path.c_str(), &info);
+  if (result != 0) return std::nullopt;
+  return info;
+}
+
+// Only regular files: stdin and stdout of a terminal are one file too.
+bool same_file(const std::optional<struct stat>& a, const std::optional<struct stat>& b) {
+  return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+std::string settle_results(RunOptions& options) {
+  const auto jobs = look_at(options.jobs, 0);
+  // What is not there, or a folder, is refused with 65 when it is opened.
+  const bool pipe = options.jobs == "-" || (jobs && !S_ISREG(jobs->st_mode) && !S_ISDIR(jobs->st_mode));
+  if (options.results.empty()) {
+    if (pipe) return "--results (-o) is required where JOBS is no regular file; -o - writes to stdout";
+    options.results = default_results(options.jobs);
+  }
+  if (options.results == options.jobs && options.jobs != "-") {
+    return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
+  }
+  if (same_file(jobs, look_at(options.results, 1))) {
+    return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" + printable(options.jobs, 200) +
+           ") are the same file";
+  }
+  if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
+    return "--results: " + printable(options.results, 200) + ".state would be JOBS";
+  }
+  return "";
+}
+
+CommandLine parse_run(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+  RunOptions options;
+  const CommandTable table = {std::string(kProgram) + " run",
+                              "JOBS [-o RESULTS] [flags]",
+                              "Runs a jobs file (or - for stdin) to the end and records one result for each job. "
+                              "Without --listen it starts one local worker itself.",
+                              {{"JOBS", set_text(options.jobs)}},
+                              run_flags(options),
+                              kRunEpilogue};
+  if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  std::string wrong = settle_results(options);
+  if (wrong.empty() && options.local == 0U && !options.listen) {
+    wrong = "--local 0 without --listen: nothing could ever run";
+  }
+  if (!wrong.empty()) {
+    console.line(table.program + ": " + wrong + " (see --help)");
+    return kUsage;
+  }
+  if (options.listen && is_literal(options.listen->host)) {
+    const std::string refusal = refusal_to_listen(options.listen->host, options.insecure);
+    if (!refusal.empty()) {
+      console.line(table.program + ": --listen: " + refusal);
+      return kUnsafe;
+    }
+  }
+  return options;
+}
+
+// ---- the small commands ----
+
+CommandLine parse_check(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+  CheckOptions options;
+  const CommandTable table = {std::string(kProgram) + " check",
+                              "JOBS [flags]",
+                              "Validates a jobs file (or - for stdin); errors as file:line:col. Runs nothing.",
+                              {{"JOBS", set_text(options.jobs)}},
+                              {format_flag(options.format)},
+                              kCheckEpilogue};
+  if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  return options;
+}
+
+CommandLine parse_verify(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+  VerifyOptions options;
+  const CommandTable table = {std::string(kProgram) + " verify",
+                              "JOBS RESULTS [flags]",
+                              "Proves that every job has its one counting result. Changes nothing.",
+                              {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
+                              {format_flag(options.format)},
+                              kVerifyEpilogue};
+  if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  return options;
+}
+
+CommandLine parse_status(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+  StatusOptions options;
+  options.address = {"127.0.0.1", 5555};
+  const Setter set_address = [&options](const std::string& value) -> std::string {
+    const auto address = parse_address(value);
+    if (!address || address->host == "*") return "is no address such as tcp://10.0.0.5:5555";
+    options.address = *address;
+    return "";
+  };
+  const CommandTable table = {
+      std::string(kProgram) + " status",
+      "[ADDRESS] [flags]",
+      "Asks a running dispatcher at the address of its --listen, tcp://127.0.0.1:5555 unless given, what it is doing.",
+      {{"ADDRESS", set_address, false}},
+      {{"json", 0, "", "one JSON object instead of a text", "", set_switch(options.json)}},
+      kStatusEpilogue};
+  if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  return options;
+}
+
+CommandLine refuse_command(const std::string& given, Console& console) {
+  std::string message = std::string(kProgram) + ": unknown command '" + printable(given, 200) + "'";
+  const std::string_view near = nearest(given, kCommands.data(), kCommands.size());
+  if (!given.empty() && given.front() == '-') {
+    message = std::string(kProgram) + ": a command comes first: run, check, verify or status";
+  } else if (!near.empty()) {
+    message += "; did you mean " + std::string(near) + "?";
+  } else if (look_at(given, 0)) {
+    message += "; did you mean run " + printable(given, 200) + "?";
+  }
+  console.line(message + " (see --help)");
+  return kUsage;
+}
+
+}  // namespace
+
+std::string default_results(const std::string& jobs) {
+  const std::size_t slash = jobs.rfind('/');
+  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
+  const std::size_t dot = jobs.rfind('.');
+  // The dot of a hidden file starts its name, not an ending.
+  const bool has_ending = dot != std::string::npos && dot > name;
+  return jobs.substr(0, has_ending ? dot : jobs.size()) + ".results.jsonl";
+}
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
+                               Console& console) {
+  if (arguments.empty()) {
+    console.line(std::string_view(kHelp).substr(0, std::string_view(kHelp).size() - 1));
+    return kUsage;
+  }
+  const std::string& command = arguments.front();
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (command == "run") return parse_run(rest, environment, console);
+  if (command == "check") return parse_check(rest, environment, console);
+  if (command == "verify") return parse_verify(rest, environment, console);
+  if (command == "status") return parse_status(rest, environment, console);
+  if (command == "--help" || command == "-h") return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 74;
+  if (command == "--version") return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(0);
+  return refuse_command(command, console);
+}
+
+CommandLine parse_command_line(int argc, char** argv, Console& console) {
+  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), process_environment,
+                            console);
+}
+
+}  // namespace workpool::dispatcher

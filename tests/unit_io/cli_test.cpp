@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+// The command lines of both programs: what they accept, what they refuse, with which words and exit code.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "common/exposure.h"
+#include "common/io/cores.h"
+#include "dispatcher/cli.h"
+#include "worker/cli.h"
+
+namespace workpool {
+namespace {
+
+using dispatcher::CheckOptions;
+using dispatcher::RunOptions;
+using dispatcher::StatusOptions;
+using dispatcher::VerifyOptions;
+using worker::WorkerOptions;
+
+std::string read_pipe(int fd) {
+  std::string text(65536, '\0');
+  const ssize_t count = ::read(fd, text.data(), text.size());
+  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return text;
+}
+
+// A folder of its own as working directory, an environment of its own, and what went to the console.
+class CommandLineTest : public ::testing::Test {
+ protected:
+  CommandLineTest() : before_(std::filesystem::current_path()) {
+    char name[] = "/tmp/workpool-cli-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    std::filesystem::current_path(folder_);
+    std::ofstream("jobs.jsonl") << "{\"cmd\":[\"true\"]}\n";
+  }
+  ~CommandLineTest() override {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  template <typename Parse>
+  auto parse(const std::vector<std::string>& arguments, Parse parse_command_line) {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    Console console(ends[1]);
+    const Environment environment = [this](const std::string& name) -> const char* {
+      const auto place = variables_.find(name);
+      return place == variables_.end() ? nullptr : place->second.c_str();
+    };
+    auto result = parse_command_line(arguments, environment, console);
+    said_ = read_pipe(ends[0]);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return result;
+  }
+  dispatcher::CommandLine dispatcher_line(const std::vector<std::string>& arguments) {
+    return parse(arguments, [](const auto& a, const auto& e, Console& c) {
+      return dispatcher::parse_command_line(a, e, c);
+    });
+  }
+  worker::CommandLine worker_line(const std::vector<std::string>& arguments) {
+    return parse(arguments,
+                 [](const auto& a, const auto& e, Console& c) { return worker::parse_command_line(a, e, c); });
+  }
+
+  RunOptions run(const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"run"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const auto line = dispatcher_line(all);
+    EXPECT_TRUE(std::holds_alternative<RunOptions>(line)) << said_;
+    return std::holds_alternative<RunOptions>(line) ? std::get<RunOptions>(line) : RunOptions{};
+  }
+  WorkerOptions serve(const std::vector<std::string>& arguments) {
+    const auto line = worker_line(arguments);
+    EXPECT_TRUE(std::holds_alternative<WorkerOptions>(line)) << said_;
+    return std::holds_alternative<WorkerOptions>(line) ? std::get<WorkerOptions>(line) : WorkerOptions{};
+  }
+  // Refused with that code and one line on the console that has the words in it.
+  void refused(const std::vector<std::string>& arguments, int code, const std::string& words) {
+    expect_refusal(std::visit([](const auto& value) { return code_of(value); }, dispatcher_line(arguments)), code, words);
+  }
+  void worker_refused(const std::vector<std::string>& arguments, int code, const std::string& words) {
+    expect_refusal(std::visit([](const auto& value) { return code_of(value); }, worker_line(arguments)), code, words);
+  }
+
+  std::map<std::string, std::string> variables_;
+  std::string said_;
+
+ private:
+  static int code_of(int code) { return code; }
+  template <typename Options>
+  static int code_of(const Options&) {
+    return -1;
+  }
+  void expect_refusal(int given, int code, const std::string& words) {
+    EXPECT_EQ(given, code) << said_;
+    EXPECT_NE(said_.find(words), std::string::npos) << said_;
+    EXPECT_EQ(std::count(said_.begin(), said_.end(), '\n'), 1) << said_;
+    EXPECT_EQ(said_.find("see --help") != std::string::npos, code == 2) << said_;
+  }
+
+  std::filesystem::path before_;
+  std::string folder_;
+};
+
+TEST_F(CommandLineTest, DefaultsOfRun) {
+  const RunOptions options = run({"jobs.jsonl"});
+  EXPECT_EQ(options.jobs, "jobs.jsonl");
+  EXPECT_EQ(options.results, "jobs.results.jsonl");
+  EXPECT_FALSE(options.local || options.listen || options.format || options.durability);
+  EXPECT_FALSE(options.insecure || options.overwrite || options.retry_failed);
+  EXPECT_EQ(options.ports_low, 0);
+  EXPECT_EQ(options.retries, 0U);
+  EXPECT_EQ(options.timeout, Duration(0));
+  EXPECT_EQ(options.grace, seconds(30));
+  EXPECT_EQ(options.crash_limit, 3U);
+  EXPECT_EQ(options.unsatisfiable_after, seconds(60));
+  EXPECT_EQ(options.worker_timeout, seconds(10));
+  EXPECT_EQ(options.capture_bytes, 65536U);
+  EXPECT_EQ(options.progress, dispatcher::Progress::kAuto);
+  EXPECT_EQ(options.log_level, "info");
+  EXPECT_EQ(said_, "");
+}
+
+TEST_F(CommandLineTest, EveryFlagOfRun) {
+  const RunOptions options =
+      run({"-o", "-", "--local", "3", "--listen=tcp://[::]:0", "--ports", "6000-6010", "--insecure", "--overwrite",
+           "--retry-failed", "--format", "lines", "--retries", "2", "--timeout", "1h30m", "--durability", "os",
+           "--grace", "5", "--crash-limit", "1", "--unsatisfiable-after", "0", "--worker-timeout", "2s", "--capture",
+           "256KiB", "--progress", "none", "--log-level", "trace", "--", "-jobs"});
+  EXPECT_EQ(options.jobs, "-jobs");
+  EXPECT_EQ(options.results, "-");
+  EXPECT_EQ(options.local, 3U);
+  EXPECT_EQ(options.listen->host, "::");
+  EXPECT_EQ(options.listen->port, 0);
+  EXPECT_EQ(options.ports_low, 6000);
+  EXPECT_EQ(options.ports_high, 6010);
+  EXPECT_TRUE(options.insecure && options.overwrite && options.retry_failed);
+  EXPECT_EQ(options.format, JobsFormat::kLines);
+  EXPECT_EQ(options.retries, 2U);
+  EXPECT_EQ(options.timeout, seconds(5400));
+  EXPECT_EQ(options.durability, dispatcher::Durability::kOs);
+  EXPECT_EQ(options.grace, seconds(5));
+  EXPECT_EQ(options.crash_limit, 1U);
+  EXPECT_EQ(options.unsatisfiable_after, Duration(0));
+  EXPECT_EQ(options.worker_timeout, seconds(2));
+  EXPECT_EQ(options.capture_bytes, 262144U);
+  EXPECT_EQ(options.progress, dispatcher::Progress::kNone);
+  EXPECT_EQ(options.log_level, "trace");
+}
+
+TEST_F(CommandLineTest, OtherCommands) {
+  EXPECT_EQ(std::get<CheckOptions>(dispatcher_line({"check", "-"})).jobs, "-");
+  const auto verify = std::get<VerifyOptions>(dispatcher_line({"verify", "a", "b", "--format=lines"}));
+  EXPECT_EQ(verify.jobs + verify.results, "ab");
+  EXPECT_EQ(verify.format, JobsFormat::kLines);
+  const auto status = std::get<StatusOptions>(dispatcher_line({"status"}));
+  EXPECT_EQ(status.address.text(), "tcp://127.0.0.1:5555");
+  EXPECT_FALSE(status.json);
+  const auto other = std::get<StatusOptions>(dispatcher_line({"status", "--json", "tcp://[::1]:7000"}));
+  EXPECT_EQ(other.address.text(), "tcp://[::1]:7000");
+  EXPECT_TRUE(other.json);
+}
+
+TEST_F(CommandLineTest, UsageErrorsNameTheFlagAndWhatToDo) {
+  refused({"run"}, 2, "JOBS is missing");
+  refused({"run", "jobs.jsonl", "more"}, 2, "unexpected argument 'more'");
+  refused({"run", "jobs.jsonl", "--resultz", "x"}, 2, "unknown flag '--resultz'; did you mean --results?");
+  refused({"run", "jobs.jsonl", "--result", "x"}, 2, "did you mean --results?");
+  refused({"run", "jobs.jsonl", "--overw"}, 2, "unknown flag '--overw'");
+  refused({"run", "jobs.jsonl", "--halt", "now,fail=1"}, 2, "unknown flag '--halt'");
+  refused({"run", "jobs.jsonl", "-x"}, 2, "unknown flag '-x'");
+  refused({"run", "jobs.jsonl", "--retries"}, 2, "--retries needs a value");
+  refused({"run", "jobs.jsonl", "--results="}, 2, "--results: the value is empty");
+  refused({"run", "jobs.jsonl", "--retries", "-1"}, 2, "--retries: '-1' is no whole number");
+  refused({"run", "jobs.jsonl", "--retries", "2x"}, 2, "--retries: '2x'");
+  refused({"run", "jobs.jsonl", "--retries", "99999999999"}, 2, "--retries");
+  refused({"run", "jobs.jsonl", "--timeout", "soon"}, 2, "--timeout: 'soon' is no duration");
+  refused({"run", "jobs.jsonl", "--worker-timeout", "1.9s"}, 2, "at least 2s");
+  refused({"run", "jobs.jsonl", "--capture", "257KiB"}, 2, "at most 256KiB");
+  refused({"run", "jobs.jsonl", "--ports", "6000"}, 2, "is no range");
+  refused({"run", "jobs.jsonl", "--ports", "6000-5999"}, 2, "two ports or more");
+  refused({"run", "jobs.jsonl", "--ports", "6000-70000"}, 2, "is no range");
+  refused({"run", "jobs.jsonl", "--ports", "0-10"}, 2, "is no range");
+  refused({"run", "jobs.jsonl", "--format", "csv"}, 2, "--format: 'csv' is none of jsonl, lines");
+  refused({"run", "jobs.jsonl", "--durability", "full"}, 2, "none of sync, os");
+  refused({"run", "jobs.jsonl", "--progress", "loud"}, 2, "none of auto, bar, plain, none");
+  refused({"run", "jobs.jsonl", "--log-level", "loud"}, 2, "is no log level");
+  refused({"run", "jobs.jsonl", "--crash-limit", "0"}, 2, "from 1");
+  refused({"run", "jobs.jsonl", "--listen", "10.0.0.1"}, 2, "is no address");
+  refused({"run", "jobs.jsonl", "--overwrite=maybe"}, 2, "--overwrite");
+  refused({"run", "jobs.jsonl", "--local", "0"}, 2, "--local 0 without --listen");
+  refused({"run", "jobs.jsonl", "--name\x1b[31m"}, 2, "--name\\x1b[31m");
+  refused({"verify", "a"}, 2, "RESULTS is missing");
+  refused({"status", "here"}, 2, "ADDRESS: 'here' is no address");
+  refused({"rnu", "jobs.jsonl"}, 2, "unknown command 'rnu'; did you mean run?");
+  refused({"jobs.jsonl"}, 2, "did you mean run jobs.jsonl?");
+  refused({"--local", "2"}, 2, "a command comes first");
+}
+
+TEST_F(CommandLineTest, BareProgramsPrintAShortHelp) {
+  EXPECT_EQ(std::get<int>(dispatcher_line({})), 2);
+  EXPECT_NE(said_.find("usage: workpool-dispatcher"), std::string::npos);
+  EXPECT_EQ(std::get<int>(worker_line({})), 2);
+  EXPECT_NE(said_.find("usage: workpool-worker ADDRESS"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, AFileNamedLikeACommandIsAFile) {
+  EXPECT_EQ(run({"check"}).jobs, "check");
+}
+
+TEST_F(CommandLineTest, ResultsByDefault) {
+  EXPECT_EQ(dispatcher::default_results("a.d/jobs"), "a.d/jobs.results.jsonl");
+  EXPECT_EQ(dispatcher::default_results("a.d/jobs.txt"), "a.d/jobs.results.jsonl");
+  EXPECT_EQ(dispatcher::default_results(".jobs"), ".jobs.results.jsonl");
+  EXPECT_EQ(dispatcher::default_results("jobs.tar.gz"), "jobs.tar.results.jsonl");
+  ASSERT_EQ(::mkfifo("fifo", 0600), 0);
+  refused({"run", "-"}, 2, "--results (-o) is required");
+  refused({"run", "fifo"}, 2, "--results (-o) is required");
+  EXPECT_EQ(run({"-", "-o", "-"}).results, "-");
+  // Both are for whoever opens them to refuse, with 65.
+  EXPECT_EQ(run({"missing.jsonl"}).results, "missing.results.jsonl");
+  EXPECT_EQ(run({"."}).jobs, ".");
+}
+
+TEST_F(CommandLineTest, ResultsAreNeverTheJobs) {
+  std::filesystem::create_symlink("jobs.jsonl", "soft");
+  std::filesystem::create_hard_link("jobs.jsonl", "hard");
+  std::filesystem::create_symlink(".", "here");
+  for (const char* results : {"jobs.jsonl", "./jobs.jsonl", "soft", "hard", "here/jobs.jsonl"}) {
+    refused({"run", "jobs.jsonl", "-o", results}, 2, "the same file");
+  }
+  refused({"run", "missing", "-o", "missing"}, 2, "the same file");
+  std::ofstream("x.state") << "true\n";
+  refused({"run", "x.state", "-o", "x"}, 2, "x.state would be JOBS");
+}
+
+TEST_F(CommandLineTest, TheEnvironmentCountsAndTheFlagWins) {
+  variables_ = {{"WORKPOOL_RETRIES", "4"}, {"WORKPOOL_RESULTS", "env.jsonl"}, {"WORKPOOL_INSECURE", "1"},
+                {"WORKPOOL_LISTEN", "tcp://10.0.0.1:5555"}, {"WORKPOOL_GRACE", ""}};
+  const RunOptions options = run({"jobs.jsonl", "--retries", "1"});
+  EXPECT_EQ(options.retries, 1U);
+  EXPECT_EQ(options.results, "env.jsonl");
+  EXPECT_TRUE(options.insecure);
+  EXPECT_EQ(options.grace, seconds(30));
+  variables_ = {{"WORKPOOL_RETRIES", "many"}};
+  refused({"run", "jobs.jsonl"}, 2, "environment variable WORKPOOL_RETRIES: 'many'");
+  EXPECT_EQ(run({"jobs.jsonl", "--retries", "3"}).retries, 3U);
+  variables_ = {{"WORKPOOL_OVERWRITE", "no"}};
+  EXPECT_FALSE(run({"jobs.jsonl"}).overwrite);
+  EXPECT_TRUE(run({"jobs.jsonl", "--overwrite"}).overwrite);
+  variables_ = {{"WORKPOOL_LABEL", "gpu,big"}, {"WORKPOOL_LOCAL_PARENT", "0"}};
+  const WorkerOptions worker = serve({"tcp://127.0.0.1:5555"});
+  EXPECT_EQ(worker.labels, (std::vector<std::string>{"big", "gpu"}));
+  EXPECT_EQ(worker.parent_fd, -1);
+}
+
+TEST_F(CommandLineTest, OpenAddressesNeedToBeAskedFor) {
+  for (const char* address : {"tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://[::]:5555", "tcp://192.168.1.2:5555"}) {
+    refused({"run", "jobs.jsonl", "--listen", address}, 78, "--insecure");
+    EXPECT_TRUE(run({"jobs.jsonl", "--insecure", "--listen", address}).listen.has_value());
+  }
+  run({"jobs.jsonl", "--listen", "tcp://127.0.0.2:5555"});
+  run({"jobs.jsonl", "--listen", "tcp://[::1]:5555"});
+  run({"jobs.jsonl", "--listen", "tcp://some-name:5555"});
+  EXPECT_NE(refusal_to_listen("10.1.2.3", false), "");
+  EXPECT_EQ(refusal_to_listen("127.0.0.1", false), "");
+  worker_refused({"tcp://10.0.0.1:5555"}, 78, "--insecure");
+  EXPECT_TRUE(serve({"tcp://10.0.0.1:5555", "--insecure"}).insecure);
+  EXPECT_EQ(serve({"tcp://some-name:5555"}).dispatcher.host, "some-name");
+}
+
+TEST_F(CommandLineTest, DefaultsAndFlagsOfTheWorker) {
+  const WorkerOptions options = serve({"tcp://[::1]:5555"});
+  EXPECT_EQ(options.dispatcher.text(), "tcp://[::1]:5555");
+  EXPECT_GE(options.slots, 1U);
+  EXPECT_EQ(options.slots, usable_cores());
+  EXPECT_FALSE(options.name.empty());
+  EXPECT_EQ(options.grace, seconds(25));
+  EXPECT_EQ(options.orphan_grace.after_contact, seconds(60));
+  EXPECT_EQ(options.orphan_grace.first_contact, Duration::max());
+  EXPECT_FALSE(options.local());
+  const WorkerOptions given = serve({"tcp://a:1", "--slots", "7", "--name", "n\xc3\xb6", "--label", "b", "--label", "a",
+                                     "--label", "b", "--orphan-grace", "0", "--grace", "1s", "--local-parent", "0",
+                                     "--lock", "1", "--log-level", "warn"});
+  EXPECT_EQ(given.slots, 7U);
+  EXPECT_EQ(given.name, "n\xc3\xb6");
+  EXPECT_EQ(given.labels, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(given.orphan_grace.first_contact, Duration(0));
+  EXPECT_EQ(given.orphan_grace.after_contact, Duration(0));
+  EXPECT_TRUE(given.local());
+  EXPECT_EQ(given.lock_fd, 1);
+  EXPECT_EQ(serve({"tcp://a:1", "--orphan-grace", "inf"}).orphan_grace.after_contact, Duration::max());
+}
+
+TEST_F(CommandLineTest, UsageErrorsOfTheWorker) {
+  worker_refused({"--slots", "2"}, 2, "ADDRESS is missing");
+  worker_refused({"10.0.0.1:5555"}, 2, "is no address");
+  worker_refused({"tcp://*:5555"}, 2, "is no address");
+  worker_refused({"tcp://a:1", "--slots", "0"}, 2, "from 1");
+  worker_refused({"tcp://a:1", "--name", ""}, 2, "--name: '' is empty");
+  worker_refused({"tcp://a:1", "--name", std::string(65, 'x')}, 2, "at most 64 bytes");
+  worker_refused({"tcp://a:1", "--name", "a\nb"}, 2, "do not print");
+  worker_refused({"tcp://a:1", "--name", "\xff"}, 2, "do not print");
+  worker_refused({"tcp://a:1", "--label", ""}, 2, "is empty");
+  worker_refused({"tcp://a:1", "--orphan-grace", "never"}, 2, "neither inf nor a duration");
+  worker_refused({"tcp://a:1", "--slot", "2"}, 2, "did you mean --slots?");
+  worker_refused({"tcp://a:1", "--lock", "9999"}, 2, "no open descriptor");
+}
+
+TEST_F(CommandLineTest, HelpFitsTheScreenAndTellsWhatItMust) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"--help"}, {"run", "--help"}, {"check", "-h"}, {"verify", "--help"}, {"status", "--help"}};
+  for (const auto& command : commands) {
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(std::get<int>(dispatcher_line(command)), 0);
+    std::istringstream text(::testing::internal::GetCapturedStdout());
+    EXPECT_NE(text.str().find("Exit codes"), std::string::npos);
+    EXPECT_NE(text.str().find("Example"), std::string::npos);
+    for (std::string line; std::getline(text, line);) EXPECT_LE(line.size(), 101U) << line;
+  }
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(std::get<int>(worker_line({"--help"})), 0);
+  const std::string help = ::testing::internal::GetCapturedStdout();
+  EXPECT_NE(help.find("--orphan-grace D"), std::string::npos);
+  EXPECT_EQ(help.find("--lock"), std::string::npos);
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(std::get<int>(dispatcher_line({"--version"})), 0);
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), std::string("workpool ") + WORKPOOL_VERSION + "\n");
+}
+
+TEST_F(CommandLineTest, QuotasOfControlGroups) {
+  const auto write = [](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << text;
+  };
+  EXPECT_EQ(cpu_quota("none"), std::nullopt);
+  // Version 2, the limit on the parent.
+  write("two/proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+  write("two/proc/self/cgroup", "0::/a/b\n");
+  write("two/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+  write("two/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+  EXPECT_DOUBLE_EQ(cpu_quota("two").value(), 1.5);
+  // Version 1 in a container: the mount shows the group itself.
+  write("one/proc/self/mountinfo", "30 24 0:26 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+  write("one/proc/self/cgroup", "4:cpu,cpuacct:/docker/x\n0::/\n");
+  write("one/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n");
+  write("one/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  EXPECT_DOUBLE_EQ(cpu_quota("one").value(), 0.5);
+  write("one/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  EXPECT_EQ(cpu_quota("one"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace workpool

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "worker/cli.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include <CLI/CLI.hpp>
+
+#include "common/exposure.h"
+#include "common/io/cores.h"
+#include "common/io/flag_reader.h"  // needs CLI11 above
+#include "common/text.h"
+
+namespace workpool::worker {
+
+namespace {
+
+constexpr const char* kProgram = "workpool-worker";
+constexpr int kUsage = 2;
+constexpr int kUnsafe = 78;
+constexpr std::uint32_t kSlotsMax = 65'535;
+constexpr std::size_t kNameBytesMax = 64;
+constexpr std::size_t kLabelBytesMax = 256;
+
+constexpr const char* kEpilogue = R"(Examples:
+  workpool-worker tcp://127.0.0.1:5555                         a dispatcher on this machine
+  workpool-worker tcp://10.0.0.5:5555 --insecure --slots 8     one elsewhere, in a trusted network
+  workpool-worker tcp://dispatcher:5555 --insecure --label gpu --label big
+
+SIGTERM and Ctrl-C finish what runs; a second one cancels it.
+
+Exit codes: 0 the run is over, or stopped by a signal; 2 usage; 69 no dispatcher for --orphan-grace;
+76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe
+configuration.
+)";
+
+std::string short_help() {
+  return "usage: workpool-worker ADDRESS [flags]\n\n"
+         "Serves a dispatcher until its run is over.\n\n"
+         "Example: workpool-worker tcp://10.0.0.5:5555 --insecure\n\n"
+         "workpool-worker --help shows the flags, more examples and the exit codes.";
+}
+
+// Prints as it is: UTF-8 without control characters, and short enough.
+std::string wrong_with_word(const std::string& word, std::size_t bytes_max) {
+  if (word.empty()) return "is empty";
+  if (word.size() > bytes_max) return "is too long: at most " + std::to_string(bytes_max) + " bytes";
+  if (printable(word) != word) return "has bytes that do not print";
+  return "";
+}
+
+Setter set_name(std::string& target) {
+  return [&target](const std::string& value) -> std::string {
+    target = value;
+    return wrong_with_word(value, kNameBytesMax);
+  };
+}
+
+Setter add_label(std::vector<std::string>& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto place = std::lower_bound(target.begin(), target.end(), value);
+    if (place == target.end() || *place != value) target.insert(place, value);
+    return wrong_with_word(value, kLabelBytesMax);
+  };
+}
+
+Setter set_orphan_grace(OrphanGrace& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto duration = value == "inf" ? Duration::max() : parse_duration(value);
+    if (!duration) return "is neither inf nor a duration such as 30s or 5m";
+    target = {*duration, *duration};
+    return "";
+  };
+}
+
+Setter set_dispatcher(Address& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto address = parse_address(value);
+    if (!address || address->host == "*") return "is no address such as tcp://10.0.0.5:5555 or tcp://[::1]:5555";
+    target = *address;
+    return "";
+  };
+}
+
+Setter set_descriptor(int& target) {
+  return [&target](const std::string& value) -> std::string {
+    std::uint32_t number = 0;
+    if (!set_number(number, 0, 1U << 20)(value).empty() || ::fcntl(static_cast<int>(number), F_GETFD) == -1) {
+      return "is no open descriptor";
+    }
+    target = static_cast<int>(number);
+    return "";
+  };
+}
+
+// A host name may be anything; what is shown and sent must not be.
+std::string host_name() {
+  std::array<char, 256> buffer{};
+  if (::gethostname(buffer.data(), buffer.size() - 1) != 0 || buffer[0] == '\0') return "worker";
+  const std::string name = printable(buffer.data());
+  return std::string(utf8_prefix(name, kNameBytesMax));
+}
+
+std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
+  return {
+      {"slots", 0, "N", "jobs that run at once", "the cores that may be used", set_number(slots, 1, kSlotsMax)},
+      {"name", 0, "NAME", "how the dispatcher calls this worker, at most 64 bytes", "the host's name",
+       set_name(options.name)},
+      {"label", 0, "NAME", "something that jobs may ask for; can be given several times", "",
+       add_label(options.labels), true},
+      {"insecure", 0, "", "dial a non-loopback address without a key: whoever answers there can run anything here", "",
+       set_switch(options.insecure)},
+      {"orphan-grace", 0, "D", "how long to go on without a dispatcher; 0 leaves at once, inf waits",
+       "60s once it had one, before that for ever", set_orphan_grace(options.orphan_grace)},
+      {"grace", 0, "D", "time for running jobs after SIGTERM", "25s", set_duration(options.grace)},
+      {"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info", set_log_level(options.log_level)},
+      {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
+      {"lock", 0, "FD", "", "", set_descriptor(options.lock_fd), false, true},
+  };
+}
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
+                               Console& console) {
+  if (arguments.empty()) {
+    console.line(short_help());
+    return kUsage;
+  }
+  WorkerOptions options;
+  std::optional<std::uint32_t> slots;
+  const CommandTable table = {kProgram,
+                              "ADDRESS [flags]",
+                              "Serves the dispatcher at ADDRESS, e.g. tcp://10.0.0.5:5555 or tcp://[::1]:5555: runs "
+                              "its jobs until the run is over. Starting order does not matter.",
+                              {{"ADDRESS", set_dispatcher(options.dispatcher)}},
+                              flags_of(options, slots),
+                              kEpilogue};
+  if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  options.slots = slots ? *slots : usable_cores();
+  if (options.name.empty()) options.name = host_name();
+  if (is_literal(options.dispatcher.host)) {
+    const std::string refusal = refusal_to_dial(options.dispatcher.host, options.insecure);
+    if (!refusal.empty()) {
+      console.line(std::string(kProgram) + ": " + refusal);
+      return kUnsafe;
+    }
+  }
+  return options;
+}
+
+CommandLine parse_command_line(int argc, char** argv, Console& console) {
+  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), process_environment,
+                            console);
+}
+
+}  // namespace workpool::worker

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The command line of workpool-worker (interfaces.md, "Programs"): from argv and environment to checked options.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/flags.h"
+#include "common/io/console.h"
+#include "worker/options.h"
+
+namespace workpool::worker {
+
+// An exit code where all there was to do has been printed: 0 (help, version), 2 (usage), 78 (unsafe).
+using CommandLine = std::variant<WorkerOptions, int>;
+
+// `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose host is a
+// name is not judged here: refusal_to_dial (common/exposure.h) is asked once it has resolved.
+CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
+                               Console& console);
+// With the environment of the process.
+CommandLine parse_command_line(int argc, char** argv, Console& console);
+
+}  // namespace workpool::worker
