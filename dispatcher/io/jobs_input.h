@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// JOBS as an open file, and what its readers share: bytes at an offset, one line at an offset, a loaded job,
+// and the thread and wake-up that each reader has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "common/job.h"
+#include "common/jobs_file.h"
+
+namespace workpool::dispatcher {
+
+// JOBS cannot be read as a whole: one line for people that names it and the reason; exit code 65.
+struct JobsProblem {
+  std::string message;
+};
+
+// Owns the descriptor; `run`, `check` and `verify` read through this one only, so that all see the same file.
+class JobsInput {
+ public:
+  // `path` "-" is stdin, which is never treated as a regular file. A FIFO is opened without waiting for its
+  // writer.
+  static std::variant<JobsInput, JobsProblem> open(const std::string& path);
+  JobsInput(JobsInput&& other) noexcept;
+  JobsInput& operator=(JobsInput&& other) = delete;
+  ~JobsInput();
+
+  int fd() const { return fd_; }
+  bool regular() const { return regular_; }                // else a StreamReader's
+  const std::string& shown_path() const { return path_; }  // as the user wrote it; "stdin" for "-"
+
+ private:
+  JobsInput(int fd, bool owned, bool regular, std::string path)
+      : fd_(fd), owned_(owned), regular_(regular), path_(std::move(path)) {}
+  int fd_;
+  bool owned_;
+  bool regular_;
+  std::string path_;
+};
+
+// What jobs get that state nothing themselves (--timeout, --retries).
+struct JobDefaults {
+  Duration timeout{0};
+  std::uint32_t retries = 0;
+};
+
+// A job whose line has been read.
+struct LoadedJob {
+  JobFacts facts;
+  std::string work;
+};
+
+// Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
+LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
+
+// Bytes [offset, offset + size) as far as the file has them; fewer only at its end. -1 and errno on a read
+// error.
+std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset);
+
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// Lines by their offset, through one block: forward steps cost few reads, jumps small ones. One thread.
+class LineCache {
+ public:
+  explicit LineCache(int fd) : fd_(fd) {}
+  // The line that starts at `offset`, without its newline; valid until the next call. Of a line over the
+  // limit only the start, enough for the parser to refuse it. Nothing where the file ends before or cannot be
+  // read.
+  std::optional<std::string_view> line_at(std::uint64_t offset);
+
+ private:
+  bool read_block(std::uint64_t offset, std::size_t bytes);
+  int fd_;
+  std::string block_;
+  std::uint64_t block_offset_ = 0;
+  std::size_t next_bytes_ = 0;
+};
+
+// Wakes the thread of a reader; an eventfd, so that it can be polled beside a descriptor.
+class WakeUp {
+ public:
+  WakeUp();  // throws std::system_error
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+  void raise();  // any thread
+  // Until raised (then true, and it counts as not raised again) or, with `fd` >= 0, until that has something
+  // to read.
+  bool wait(int fd = -1);
+
+ private:
+  int event_;
+};
+
+// A thread with all signals blocked: they are the loop's.
+std::thread start_reader_thread(std::function<void()> body);
+
+}  // namespace workpool::dispatcher
