@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/blame.h"
+
+#include <algorithm>
+
+namespace workpool::dispatcher {
+
+void Blame::suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step) {
+  if (engine <= worker.deaths_counted || candidates.empty()) return;
+  if (worker.blame) lose(worker, step);   // an older one that was never explained
+  worker.blame = PendingBlame{engine, step.now + options_.worker_timeout, std::move(candidates)};
+}
+
+void Blame::acquit(Worker& worker, std::uint32_t engine) {
+  if (worker.blame && worker.blame->engine == engine) worker.blame.reset();
+}
+
+void Blame::died(Worker& worker, const Died& died, Step& step) {
+  for (const Death& death : died.deaths) {
+    if (death.engine <= worker.deaths_counted) continue;   // told again: its ack was lost
+    worker.deaths_counted = death.engine;
+    if (worker.blame && worker.blame->engine <= death.engine) worker.blame.reset();
+    name(worker, death, step);
+  }
+}
+
+void Blame::name(Worker& worker, const Death& death, Step& step) {
+  EngineDied report{worker.name, death.cause, {}};
+  for (const Key& key : death.ran) {
+    const auto slot = ledger_.jobs.find_active(key);
+    if (!slot) continue;
+    ActiveJob& job = ledger_.jobs.at(*slot);
+    report.ran.push_back(job.facts.full_id());
+    job.last_worker = worker.name;
+    ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.named; });
+    const bool alone = death.ran.size() == 1;
+    if (!alone || !job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit)) continue;
+    ledger_.quarantine(*slot,
+                       "killed the worker's engine " + std::to_string(job.named + job.lost) + " times, the last time alone: " +
+                           death.cause + " on " + worker.name,
+                       step);
+  }
+  step.actions.emplace_back(Report{std::move(report)});
+}
+
+void Blame::lose(Worker& worker, Step& step) {
+  const PendingBlame blame = std::move(*worker.blame);
+  worker.blame.reset();
+  const bool alone = blame.candidates.size() == 1;
+  for (const Handle handle : blame.candidates) {
+    const auto slot = ledger_.jobs.find(handle);
+    if (!slot) continue;   // it has a result: cleared
+    ActiveJob& job = ledger_.jobs.at(*slot);
+    ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.lost; });
+    if (!alone || !job.known || job.lost < 3 * options_.crash_limit) continue;
+    ledger_.quarantine(*slot,
+                       "lost with its worker " + std::to_string(job.lost) + " times, the last time alone on " + worker.name,
+                       step);
+  }
+}
+
+void Blame::judge_overdue(Step& step) {
+  for (auto& [id, worker] : ledger_.workers.workers()) {
+    if (worker.blame && worker.blame->deadline <= step.now) lose(worker, step);
+  }
+}
+
+std::optional<Time> Blame::next_deadline() const {
+  std::optional<Time> next;
+  for (const auto& [id, worker] : ledger_.workers.workers()) {
+    if (worker.blame && (!next || worker.blame->deadline < *next)) next = worker.blame->deadline;
+  }
+  return next;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Which job is to blame when an engine dies (architecture.md §3, "Blame only what ran"). A death that a supervisor
+// reports (DIED) names the jobs that ran; where the whole worker is gone the jobs that may have run count as lost.
+// With L = crash_limit: named L times or lost 2L times, a job runs alone; it is quarantined by a death in which it was
+// alone, once it has been named L times or lost 3L times.
+#pragma once
+
+#include <vector>
+
+#include "dispatcher/core/ledger.h"
+
+namespace workpool::dispatcher {
+
+class Blame {
+ public:
+  Blame(const SchedulerOptions& options, Ledger& ledger) : options_(options), ledger_(ledger) {}
+
+  // The engine's session is over; these jobs may have been its end. Waits for DIED until `now` + D.
+  void suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step);
+  // The same engine is back: nobody died.
+  void acquit(Worker& worker, std::uint32_t engine);
+  void died(Worker& worker, const Died& died, Step& step);
+  // No DIED came in time.
+  void judge_overdue(Step& step);
+  std::optional<Time> next_deadline() const;
+
+ private:
+  void name(Worker& worker, const Death& death, Step& step);
+  void lose(Worker& worker, Step& step);
+
+  const SchedulerOptions& options_;
+  Ledger& ledger_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/ending.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kGoodbyeLimit = seconds(2);       // after STOP
+constexpr Duration kComplaintLimit = seconds(1);     // longer where somebody said no goodbye: it may be registering
+constexpr Duration kCancelLimit = seconds(7);        // TERM, 5 s, KILL, and the way back
+constexpr Duration kUnsatisfiableWarning = seconds(10);
+constexpr Duration kLookInterval = milliseconds(250);
+
+std::string described(const Requirement& requirement) {
+  std::string text;
+  if (!requirement.type.empty()) text += "type \"" + requirement.type + "\"";
+  for (const std::string& label : requirement.labels) text += (text.empty() ? "label \"" : ", label \"") + label + "\"";
+  if (requirement.slots > 1) text += (text.empty() ? "" : ", ") + std::to_string(requirement.slots) + " slots";
+  return text.empty() ? "a slot" : text;
+}
+
+}  // namespace
+
+const char* name_of(RunPhase phase) {
+  switch (phase) {
+    case RunPhase::kRunning: return "running";
+    case RunPhase::kDraining: return "draining";
+    case RunPhase::kCancelling: return "cancelling";
+    case RunPhase::kFlushing: return "finishing";
+    case RunPhase::kStopping: return "finishing";
+    case RunPhase::kFinished: return "over";
+  }
+  return "";
+}
+
+bool Ending::complete() const { return input_ended_ && ledger_.jobs.open() == 0; }
+
+int Ending::exit_code() const {
+  if (writer_.error != 0) return 74;
+  if (complete()) return ledger_.counts.not_ok() == 0 ? 0 : 1;
+  if (changed_) return 65;
+  if (signals_ > 0) return first_signal_ == StopKind::kInterrupt ? 130 : 143;
+  return 1;
+}
+
+// ---- reasons to end ----
+
+void Ending::stop(StopKind kind, Step& step) {
+  if (++signals_ == 1) first_signal_ = kind;
+  if (signals_ >= 3) {
+    finish(step);
+  } else if (signals_ == 2) {
+    cancel(step);
+  } else {
+    if (kind != StopKind::kInterrupt) cancel_at_ = step.now + options_.grace;
+    drain(step);
+  }
+}
+
+void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
+  if (std::exchange(changed_, true)) return;
+  step.actions.emplace_back(Report{
+      Note{true, "the jobs file was changed under the run (line " + std::to_string(line) +
+                     "): nothing more is started, what runs is finished; the same command goes on from there"}});
+  drain(step);
+}
+
+void Ending::writer_changed(const WriterChanged& writer, Step& step) {
+  const bool failed = writer.error != 0 && writer_.error == 0;
+  writer_ = writer;
+  sessions_.durable(writer.durable);
+  if (failed) cancel(step);
+}
+
+void Ending::drain(Step& step) {
+  if (phase_ != RunPhase::kRunning) return;
+  phase_ = RunPhase::kDraining;
+  for (auto& [id, session] : ledger_.workers.sessions()) ledger_.recall(session, session.held_jobs, step);
+}
+
+void Ending::cancel(Step& step) {
+  if (phase_ != RunPhase::kRunning && phase_ != RunPhase::kDraining) return;
+  phase_ = RunPhase::kCancelling;
+  cancel_limit_ = step.now + kCancelLimit;
+}
+
+// ---- step by step ----
+
+void Ending::advance(Step& step) {
+  switch (phase_) {
+    case RunPhase::kRunning:
+      if (complete()) {
+        flush(step);
+      } else {
+        look_for_unsatisfiable(step);
+      }
+      break;
+    case RunPhase::kDraining:
+      if (cancel_at_ && step.now >= *cancel_at_) {
+        cancel(step);
+      } else if (ledger_.jobs.assigned() == 0) {
+        flush(step);
+      }
+      break;
+    case RunPhase::kCancelling:
+      for (auto& [id, session] : ledger_.workers.sessions()) ledger_.cancel_held(session, step);
+      if (ledger_.jobs.assigned() == 0 || step.now >= *cancel_limit_) flush(step);
+      break;
+    case RunPhase::kFlushing: advance_flushing(step); break;
+    case RunPhase::kStopping: advance_stopping(step); break;
+    case RunPhase::kFinished: break;
+  }
+}
+
+void Ending::flush(Step& step) {
+  phase_ = RunPhase::kFlushing;
+  advance_flushing(step);
+}
+
+void Ending::advance_flushing(Step& step) {
+  if (writer_.error == 0 && writer_.durable < ledger_.records) return;
+  phase_ = RunPhase::kStopping;
+  stop_said_ = step.now;
+  sessions_.say_stop(step);
+  step.actions.emplace_back(RunOver{exit_code()});
+  advance_stopping(step);
+}
+
+void Ending::advance_stopping(Step& step) {
+  const bool late = step.now >= stop_said_ + kGoodbyeLimit;
+  const bool open_long_enough = !options_.listening || step.now >= start_ + kGoodbyeLimit;
+  const bool complaints_heard = sessions_.every_goodbye_said() || !options_.listening ||
+                                step.now >= stop_said_ + kGoodbyeLimit + kComplaintLimit;
+  if ((sessions_.any_session() && !late) || !open_long_enough) return;
+  sessions_.close_all(step);
+  if (sessions_.every_goodbye_said() || complaints_heard) finish(step);
+}
+
+void Ending::finish(Step& step) {
+  if (phase_ == RunPhase::kFinished) return;
+  const int code = exit_code();
+  phase_ = RunPhase::kFinished;
+  step.actions.emplace_back(Finish{code});
+}
+
+// ---- jobs that nobody can run ----
+
+void Ending::look_for_unsatisfiable(Step& step) {
+  if (step.now < looked_at_ + kLookInterval) return;
+  looked_at_ = step.now;
+  unsatisfiable_text_.clear();
+  bool any_worker = false;
+  std::uint64_t unmet_jobs = 0;
+  std::vector<Unmet> unmet;
+  for (auto& [id, session] : ledger_.workers.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
+  for (std::uint32_t number = 0; any_worker && number < ledger_.jobs.requirement_count(); ++number) {
+    const std::uint64_t open = ledger_.jobs.open(number);
+    if (open == 0) continue;
+    const Requirement& requirement = ledger_.jobs.requirement(number);
+    bool met = false;
+    for (auto& [id, session] : ledger_.workers.sessions()) {
+      met = met || ledger_.workers.fits(session, number, requirement);
+    }
+    if (met) continue;
+    unmet_jobs += open;
+    const auto known = std::find_if(unmet_.begin(), unmet_.end(),
+                                    [number](const Unmet& before) { return before.requirement == number; });
+    Unmet entry = known != unmet_.end() ? *known : Unmet{number, step.now, false};
+    unsatisfiable_text_ = "no worker has " + described(requirement);
+    if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
+      entry.warned = true;
+      step.actions.emplace_back(Report{JobUnsatisfiable{requirement, open, false}});
+    }
+    unmet.push_back(entry);
+  }
+  unmet_ = std::move(unmet);
+  const bool nothing_else = input_ended_ && unmet_jobs > 0 && unmet_jobs == ledger_.jobs.open();
+  if (!nothing_else) {
+    only_unmet_since_.reset();
+    return;
+  }
+  if (!only_unmet_since_) only_unmet_since_ = step.now;
+  if (step.now >= *only_unmet_since_ + options_.unsatisfiable_after) give_up_unsatisfiable(step);
+}
+
+void Ending::give_up_unsatisfiable(Step& step) {
+  for (const Unmet& entry : unmet_) {
+    step.actions.emplace_back(Report{JobUnsatisfiable{ledger_.jobs.requirement(entry.requirement),
+                                                      ledger_.jobs.open(entry.requirement), true}});
+  }
+  gave_up_ = true;
+  flush(step);
+}
+
+std::optional<Time> Ending::next_deadline() const {
+  std::optional<Time> next;
+  const auto take = [&next](Time time) {
+    if (!next || time < *next) next = time;
+  };
+  switch (phase_) {
+    case RunPhase::kRunning:
+      if (!unmet_.empty()) take(looked_at_ + kLookInterval);
+      break;
+    case RunPhase::kDraining:
+      if (cancel_at_) take(*cancel_at_);
+      break;
+    case RunPhase::kCancelling: take(*cancel_limit_); break;
+    case RunPhase::kFlushing: break;
+    case RunPhase::kStopping:
+      take(std::max(stop_said_ + kGoodbyeLimit, options_.listening ? start_ + kGoodbyeLimit : start_));
+      take(stop_said_ + kGoodbyeLimit + kComplaintLimit);
+      break;
+    case RunPhase::kFinished: break;
+  }
+  return next;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// How a run comes to its end (interfaces.md, "Terminal and exit"; architecture.md §3 "Heartbeats drive shutdown").
+//
+//   Running ──all recorded, unsatisfiable──────────────┐
+//      │ first signal, changed jobs file               v
+//      ├──> Draining ──nothing runs any more──> Flushing ──all durable──> Stopping ──goodbyes──> Finished
+//      │       │ second signal, grace over        ^
+//      └───────┴──> Cancelling ──────────────────┘            a third signal: Finished at once
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dispatcher/core/ledger.h"
+#include "dispatcher/core/sessions.h"
+
+namespace workpool::dispatcher {
+
+enum class RunPhase : std::uint8_t { kRunning, kDraining, kCancelling, kFlushing, kStopping, kFinished };
+const char* name_of(RunPhase phase);
+
+class Ending {
+ public:
+  // `start`: when registration was bound.
+  Ending(const SchedulerOptions& options, Ledger& ledger, Sessions& sessions, Time start)
+      : options_(options), ledger_(ledger), sessions_(sessions), start_(start) {}
+
+  void stop(StopKind kind, Step& step);
+  void jobs_file_changed(std::uint64_t line, Step& step);
+  void input_ended() { input_ended_ = true; }
+  void writer_changed(const WriterChanged& writer, Step& step);
+
+  // After the sockets have been drained.
+  void advance(Step& step);
+  std::optional<Time> next_deadline() const;
+
+  bool may_dispatch() const { return phase_ == RunPhase::kRunning && !writer_.blocked; }
+  RunPhase phase() const { return phase_; }
+  const WriterChanged& writer() const { return writer_; }
+  // Why nothing that is ready can be placed, "" where that is not so.
+  const std::string& unsatisfiable() const { return unsatisfiable_text_; }
+
+ private:
+  void drain(Step& step);
+  void cancel(Step& step);
+  void look_for_unsatisfiable(Step& step);
+  void give_up_unsatisfiable(Step& step);
+  void flush(Step& step);
+  void advance_flushing(Step& step);
+  void advance_stopping(Step& step);
+  void finish(Step& step);
+  bool complete() const;
+  int exit_code() const;
+
+  const SchedulerOptions& options_;
+  Ledger& ledger_;
+  Sessions& sessions_;
+  Time start_;
+  RunPhase phase_ = RunPhase::kRunning;
+  bool input_ended_ = false;
+  bool changed_ = false;
+  bool gave_up_ = false;
+  int signals_ = 0;
+  StopKind first_signal_ = StopKind::kInterrupt;
+  std::optional<Time> cancel_at_;            // a first SIGTERM becomes a second then
+  std::optional<Time> cancel_limit_;         // what has not been cancelled then is left
+  Time stop_said_;
+  WriterChanged writer_;
+
+  struct Unmet {
+    std::uint32_t requirement = 0;
+    Time since;
+    bool warned = false;
+  };
+  std::vector<Unmet> unmet_;
+  std::optional<Time> only_unmet_since_;
+  std::string unsatisfiable_text_;
+  Time looked_at_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/job_book.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// Payloads read ahead of their dispatch; a single larger one is still read when its requirement has nothing else.
+constexpr std::uint64_t kReadyBytesMost = 64ull << 20;
+constexpr std::size_t kLoadMost = 1024;   // jobs in one Load
+
+}  // namespace
+
+JobBook::JobBook(JobIndex& index, bool streaming, std::uint32_t crash_limit)
+    : index_(index), streaming_(streaming), crash_limit_(crash_limit) {
+  know_requirements();
+}
+
+void JobBook::know_requirements() {
+  if (classes_.size() < index_.requirements().size()) classes_.resize(index_.requirements().size());
+}
+
+std::uint32_t JobBook::take_from_backlog(JobNumber number) {
+  const JobIndex::Entry entry = index_.entry(number);
+  CHECK(index_.take(number));
+  const std::uint32_t slot = table_.add();
+  ActiveJob& job = table_.at(slot);
+  job.facts.number = number;
+  job.facts.line = entry.line;
+  job.facts.requirement = entry.requirement;
+  job.facts.priority = entry.priority;
+  job.facts.slots = index_.requirements()[entry.requirement].slots;
+  job.state = Waiting{};
+  ++class_of(job).active;
+  return slot;
+}
+
+void JobBook::ask(std::uint32_t slot, Load& load) {
+  ActiveJob& job = table_.at(slot);
+  if (job.loading) return;
+  job.loading = true;
+  asked_.push_back({table_.handle(slot), job.facts.number});
+  load.jobs.push_back(job.facts.number);
+}
+
+std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Load& load) {
+  if (const auto slot = table_.find(key)) {
+    if (table_.at(*slot).facts.spec != spec) return std::nullopt;
+    return slot;
+  }
+  if (streaming_) return std::nullopt;
+  const auto number = index_.find(key);
+  if (!number || !index_.has_spec(*number, spec)) return std::nullopt;
+  std::optional<std::uint32_t> slot;
+  if (!index_.taken(*number)) {
+    slot = take_from_backlog(*number);
+    table_.at(*slot).state = Loading{};
+    ++class_of(table_.at(*slot)).loading;
+    ask(*slot, load);
+  } else {
+    // Its line may be on its way; until it is here only its number is known.
+    for (const Asked& asked : asked_) {
+      if (asked.number == *number) slot = table_.find(asked.handle);
+    }
+  }
+  if (!slot) return std::nullopt;
+  table_.at(*slot).facts.spec = spec;
+  table_.set_key(*slot, key);
+  return slot;
+}
+
+void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
+  if (streaming_) return;
+  Class& group = classes_[requirement];
+  std::size_t under_way = group.ready.size() + group.loading;
+  while (under_way < want && load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0)) {
+    const auto fresh = index_.front(requirement);
+    const auto again = group.waiting.front_rank(table_);
+    std::uint32_t slot = 0;
+    if (again && (!fresh || again->before({index_.entry(*fresh).priority, *fresh}))) {
+      slot = group.waiting.pop(table_);
+    } else if (fresh) {
+      slot = take_from_backlog(*fresh);
+    } else {
+      return;
+    }
+    table_.at(slot).state = Loading{};
+    ++group.loading;
+    ++under_way;
+    ask(slot, load);
+  }
+  while (!alone_waiting_.empty() && load.jobs.size() < kLoadMost) {
+    const std::uint32_t slot = alone_waiting_.pop(table_);
+    table_.at(slot).state = Loading{};
+    ++class_of(table_.at(slot)).loading;
+    ask(slot, load);
+  }
+}
+
+std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
+  know_requirements();
+  std::uint32_t slot = 0;
+  if (streaming_) {
+    slot = table_.add();
+    ActiveJob& job = table_.at(slot);
+    job.facts = loaded.facts;
+    job.ready_since = now;
+    ++class_of(job).active;
+    table_.set_key(slot, loaded.facts.key);
+    job.known = true;
+    make_ready(slot, std::move(loaded.work));
+    return slot;
+  }
+  CHECK(!asked_.empty() && asked_.front().number == loaded.facts.number);
+  const auto found = table_.find(asked_.front().handle);
+  asked_.pop_front();
+  if (!found) return std::nullopt;   // recorded in the meantime
+  slot = *found;
+  ActiveJob& job = table_.at(slot);
+  job.loading = false;
+  if (!table_.find(loaded.facts.key)) table_.set_key(slot, loaded.facts.key);
+  if (!job.known) {
+    job.facts = std::move(loaded.facts);
+    job.known = true;
+  }
+  if (std::holds_alternative<Loading>(job.state)) {
+    if (job.attempt == 0) job.ready_since = now;
+    --class_of(job).loading;
+    make_ready(slot, std::move(loaded.work));
+  }
+  return slot;
+}
+
+void JobBook::make_ready(std::uint32_t slot, std::string&& work) {
+  ActiveJob& job = table_.at(slot);
+  job.work = std::move(work);
+  ready_bytes_ += job.work.size();
+  job.state = Loaded{};
+  queue_up(slot);
+}
+
+void JobBook::queue_up(std::uint32_t slot) {
+  ActiveJob& job = table_.at(slot);
+  const bool ready = std::holds_alternative<Loaded>(job.state);
+  if (must_run_alone(job)) {
+    (ready ? alone_ : alone_waiting_).push(table_, slot);
+  } else {
+    (ready ? class_of(job).ready : class_of(job).waiting).push(table_, slot);
+  }
+}
+
+// Takes the job out of the queue or the count that its state stands for.
+void JobBook::leave_state(std::uint32_t slot) {
+  ActiveJob& job = table_.at(slot);
+  const bool alone = must_run_alone(job);
+  if (std::holds_alternative<Loaded>(job.state)) {
+    (alone ? alone_ : class_of(job).ready).remove(table_, slot);
+    ready_bytes_ -= job.work.size();
+  } else if (std::holds_alternative<Waiting>(job.state)) {
+    (alone ? alone_waiting_ : class_of(job).waiting).remove(table_, slot);
+  } else if (std::holds_alternative<Loading>(job.state)) {
+    --class_of(job).loading;
+  } else if (const auto* backoff = std::get_if<Backoff>(&job.state)) {
+    backoffs_.erase({backoff->until, slot});
+  } else {
+    --assigned_;
+  }
+}
+
+void JobBook::requeue(std::uint32_t slot, Time now, Duration delay) {
+  ActiveJob& job = table_.at(slot);
+  leave_state(slot);
+  job.ready_since = now + delay;
+  if (delay.count() > 0) {
+    job.state = Backoff{now + delay};
+    backoffs_.insert({now + delay, slot});
+  } else if (streaming_) {
+    make_ready(slot, std::move(job.work));
+  } else {
+    job.state = Waiting{};
+    queue_up(slot);
+  }
+}
+
+void JobBook::wake_due(Time now) {
+  while (!backoffs_.empty() && backoffs_.begin()->first <= now) {
+    const std::uint32_t slot = backoffs_.begin()->second;
+    requeue(slot, now, Duration{0});
+  }
+}
+
+std::optional<Time> JobBook::next_wake() const {
+  if (backoffs_.empty()) return std::nullopt;
+  return backoffs_.begin()->first;
+}
+
+std::string JobBook::assign(std::uint32_t slot, const Assigned& assigned) {
+  ActiveJob& job = table_.at(slot);
+  leave_state(slot);
+  job.state = assigned;
+  ++assigned_;
+  if (streaming_) return job.work;
+  return std::exchange(job.work, std::string{});
+}
+
+std::optional<std::uint32_t> JobBook::front(std::uint32_t requirement) {
+  return classes_[requirement].ready.front(table_);
+}
+
+std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) {
+  return classes_[requirement].ready.front_rank(table_);
+}
+
+std::optional<std::uint32_t> JobBook::front_alone() { return alone_.front(table_); }
+
+void JobBook::finish(std::uint32_t slot) {
+  leave_state(slot);
+  --class_of(table_.at(slot)).active;
+  table_.remove(slot);
+}
+
+bool JobBook::must_run_alone(const ActiveJob& job) const {
+  return job.named >= crash_limit_ || job.lost >= 2 * crash_limit_;
+}
+
+void JobBook::reclassify(std::uint32_t slot, const std::function<void(ActiveJob&)>& change) {
+  ActiveJob& job = table_.at(slot);
+  const bool queued = std::holds_alternative<Loaded>(job.state) || std::holds_alternative<Waiting>(job.state);
+  const bool alone_before = must_run_alone(job);
+  ActiveJob probe;
+  probe.named = job.named;
+  probe.lost = job.lost;
+  change(probe);
+  if (queued && must_run_alone(probe) != alone_before) {
+    const JobState state = job.state;
+    const std::uint64_t bytes = job.work.size();
+    leave_state(slot);
+    change(job);
+    if (std::holds_alternative<Loaded>(state)) ready_bytes_ += bytes;
+    job.state = state;
+    queue_up(slot);
+    return;
+  }
+  change(job);
+}
+
+std::uint64_t JobBook::open(std::uint32_t requirement) const {
+  return classes_[requirement].active + index_.open(requirement);
+}
+
+void JobBook::note_run_time(std::uint32_t requirement, Duration ran) {
+  // An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided by.
+  std::optional<Duration>& mean = classes_[requirement].mean;
+  const Duration measured = std::max(ran, Duration{1});
+  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), a ready queue per requirement,
+// the queue of jobs that must run alone, and the backoffs. Every change of a job's state goes through here, so that
+// the counts are right by construction. Decides nothing about workers.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "common/job.h"
+#include "dispatcher/core/facts.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/ready_queue.h"
+
+namespace workpool::dispatcher {
+
+class JobBook {
+ public:
+  // `index` is sealed, with its queues open; it outlives the book. Of a stream it only numbers requirements.
+  JobBook(JobIndex& index, bool streaming, std::uint32_t crash_limit);
+
+  ActiveJob& at(std::uint32_t slot) { return table_.at(slot); }
+  const ActiveJob& at(std::uint32_t slot) const { return table_.at(slot); }
+  Handle handle(std::uint32_t slot) const { return table_.handle(slot); }
+  std::optional<std::uint32_t> find(Handle handle) const { return table_.find(handle); }
+  // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a Load for
+  // it in `load`). Nothing where it is recorded already, unknown, or of another spec.
+  std::optional<std::uint32_t> find(const Key& key, const Spec& spec, Load& load);
+
+  // ---- backlog -> Loaded ----
+  // Asks for lines of this requirement until `want` of its jobs are ready or under way.
+  void fetch(std::uint32_t requirement, std::size_t want, Load& load);
+  // The answer to a Load, or the next job of a stream. Returns its slot; nothing where it is no longer open.
+  // A stream's key must not be open (see `open_key`).
+  std::optional<std::uint32_t> loaded(LoadedJob&& job, Time now);
+  bool open_key(const Key& key) const { return table_.find(key).has_value(); }
+  // Of the jobs that have left the backlog, the one with this key.
+  std::optional<std::uint32_t> find_active(const Key& key) const { return table_.find(key); }
+
+  // ---- from a worker, or from a backoff, back to the queue ----
+  void requeue(std::uint32_t slot, Time now, Duration delay);
+  void wake_due(Time now);
+  std::optional<Time> next_wake() const;
+
+  // ---- to a worker ----
+  // Takes it out of whatever state it is in. `work` is moved out, but of a stream copied.
+  std::string assign(std::uint32_t slot, const Assigned& assigned);
+  // The best ready job of a requirement, and of those that run alone.
+  std::optional<std::uint32_t> front(std::uint32_t requirement);
+  std::optional<QueueRank> front_rank(std::uint32_t requirement);
+  std::optional<std::uint32_t> front_alone();
+  std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
+
+  // It is recorded: the slot is free again.
+  void finish(std::uint32_t slot);
+
+  bool must_run_alone(const ActiveJob& job) const;
+  // Blame changed: a ready job moves to the queue it belongs to now.
+  void reclassify(std::uint32_t slot, const std::function<void(ActiveJob&)>& change);
+
+  std::size_t requirement_count() const { return classes_.size(); }
+  const Requirement& requirement(std::uint32_t number) const { return index_.requirements()[number]; }
+  // Jobs not yet recorded, of one requirement and of all.
+  std::uint64_t open(std::uint32_t requirement) const;
+  std::uint64_t open() const { return index_.open() + table_.size(); }
+  std::size_t assigned() const { return assigned_; }
+  std::size_t delayed() const { return backoffs_.size(); }
+  bool streaming() const { return streaming_; }
+  // Every slot that may be in use; `used` tells.
+  std::uint32_t slots() const { return table_.slots(); }
+  bool used(std::uint32_t slot) const { return table_.used(slot); }
+
+  // Run times of ok jobs, for the credit of this requirement; nothing while none is known.
+  void note_run_time(std::uint32_t requirement, Duration ran);
+  std::optional<Duration> mean_run_time(std::uint32_t requirement) const { return classes_[requirement].mean; }
+
+ private:
+  struct Class {
+    ReadyQueue ready;
+    ReadyQueue waiting;              // requeued, their line to be read again
+    std::size_t loading = 0;
+    std::uint64_t active = 0;        // open and in the table
+    std::optional<Duration> mean;
+  };
+  struct Asked {
+    Handle handle;
+    JobNumber number = 0;
+  };
+
+  Class& class_of(const ActiveJob& job) { return classes_[job.facts.requirement]; }
+  void know_requirements();
+  std::uint32_t take_from_backlog(JobNumber number);
+  void ask(std::uint32_t slot, Load& load);
+  void leave_state(std::uint32_t slot);
+  void make_ready(std::uint32_t slot, std::string&& work);
+  void queue_up(std::uint32_t slot);
+
+  JobIndex& index_;
+  bool streaming_;
+  std::uint32_t crash_limit_;
+  JobTable table_;
+  std::vector<Class> classes_;
+  ReadyQueue alone_;                 // jobs that must run alone, loaded
+  ReadyQueue alone_waiting_;
+  std::deque<Asked> asked_;          // Loads under way, in order
+  std::set<std::pair<Time, std::uint32_t>> backoffs_;
+  std::size_t assigned_ = 0;
+  std::uint64_t ready_bytes_ = 0;
+};
+
+}  // namespace workpool::dispatcher

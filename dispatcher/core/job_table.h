@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The jobs that are open and have left the backlog: being read, ready, in a backoff, or with a worker. A slot is given
+// to each; a Handle (slot and generation) names it on the wire and stays unique when the slot is used again.
+//
+//   backlog ──> Loading ──> Loaded ─> Assigned ──> (recorded, slot freed)
+//                  ^          ^          │
+//                  │          └─ stream ─┤ returned, lost, retried
+//                  └── Waiting <── Backoff <┘
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/job.h"
+#include "common/messages.h"
+#include "common/time.h"
+#include "dispatcher/core/key_map.h"
+
+namespace workpool::dispatcher {
+
+// Its line is being read.
+struct Loading {};
+// Requeued without its payload: to be read again before it can be given out.
+struct Waiting {};
+// Its payload is here.
+struct Loaded {};
+struct Backoff {
+  Time until;
+};
+struct Assigned {
+  SessionId session;
+  Time since;
+  Handle handle;                     // as the worker knows it: 0 for a HELD job of an earlier session
+  std::uint32_t attempt = 0;
+  Duration queued{0};                // from when the job was last ready to when it was given
+  bool confirmed = true;             // false: inherited by a new session that has not named it yet
+  bool recalled = false;
+  bool cancelled = false;
+};
+using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
+
+// A result that came before the line of its job was read again (handed over to a restarted dispatcher).
+struct EarlyResult {
+  JobResult result;
+  std::string worker;
+  std::vector<std::pair<SessionId, std::uint64_t>> acks;   // sink messages that wait for its record
+};
+
+struct ActiveJob {
+  JobFacts facts;
+  std::string work;                  // while Loaded; of a stream until it is recorded
+  JobState state;
+  bool known = false;                // facts are complete (its line has been read at least once)
+  bool loading = false;              // a Load is out for it, whatever its state
+  std::uint32_t attempt = 0;         // the last one given
+  bool reuse_attempt = false;        // it came back unstarted
+  std::uint32_t failures = 0;        // attempts that used up a retry
+  std::uint32_t losses = 0;          // attempts lost with a worker
+  std::uint32_t named = 0;           // deaths that named it
+  std::uint32_t lost = 0;            // deaths that may have been its doing
+  std::string last_worker;           // that died or was lost with it
+  Time ready_since;
+  std::uint32_t queue_stamp = 0;     // entries of a queue with another stamp are stale
+  std::uint32_t next = kNone;        // neighbours in the list of its session, in order of assignment
+  std::uint32_t previous = kNone;
+  std::optional<EarlyResult> early;
+
+  static constexpr std::uint32_t kNone = 0xffffffff;
+};
+
+class JobTable {
+ public:
+  std::uint32_t add();
+  // Makes the job findable by its key, once that is known. REQUIRES: no other slot has it.
+  void set_key(std::uint32_t slot, const Key& key);
+  void remove(std::uint32_t slot);
+  ActiveJob& at(std::uint32_t slot) { return places_[slot].job; }
+  const ActiveJob& at(std::uint32_t slot) const { return places_[slot].job; }
+  Handle handle(std::uint32_t slot) const;
+  std::optional<std::uint32_t> find(Handle handle) const;   // nothing for 0 and for a generation that is over
+  std::optional<std::uint32_t> find(const Key& key) const { return by_key_.find(key); }
+  std::size_t size() const { return places_.size() - free_.size(); }
+  // Slots ever used; those in use are told apart by `used`.
+  std::uint32_t slots() const { return static_cast<std::uint32_t>(places_.size()); }
+  bool used(std::uint32_t slot) const { return places_[slot].used; }
+
+ private:
+  struct Place {
+    ActiveJob job;
+    std::uint32_t generation = 1;
+    bool used = false;
+    bool keyed = false;
+  };
+  std::deque<Place> places_;         // stable addresses
+  std::vector<std::uint32_t> free_;
+  KeyMap by_key_;
+};
+
+}  // namespace workpool::dispatcher

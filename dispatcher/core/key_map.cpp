@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/key_map.h"
+
+#include "common/check.h"
+
+namespace workpool::dispatcher {
+
+void KeyMap::grow() {
+  std::vector<Place> old = std::move(places_);
+  places_.assign(old.empty() ? 64 : old.size() * 2, Place{});
+  size_ = 0;
+  for (const Place& place : old) {
+    if (place.slot != kFree) insert(place.key, place.slot);
+  }
+}
+
+void KeyMap::insert(const Key& key, std::uint32_t slot) {
+  CHECK(slot != kFree);
+  if ((size_ + 1) * 2 > places_.size()) grow();
+  std::size_t at = home(key);
+  while (places_[at].slot != kFree) {
+    CHECK(places_[at].key != key);
+    at = (at + 1) & (places_.size() - 1);
+  }
+  places_[at] = {key, slot};
+  ++size_;
+}
+
+std::optional<std::uint32_t> KeyMap::find(const Key& key) const {
+  if (places_.empty()) return std::nullopt;
+  for (std::size_t at = home(key); places_[at].slot != kFree; at = (at + 1) & (places_.size() - 1)) {
+    if (places_[at].key == key) return places_[at].slot;
+  }
+  return std::nullopt;
+}
+
+void KeyMap::erase(const Key& key) {
+  if (places_.empty()) return;
+  const std::size_t mask = places_.size() - 1;
+  std::size_t hole = home(key);
+  while (places_[hole].slot != kFree && places_[hole].key != key) hole = (hole + 1) & mask;
+  if (places_[hole].slot == kFree) return;
+  --size_;
+  // Whoever was pushed past the hole by a collision moves back into it.
+  for (std::size_t at = (hole + 1) & mask; places_[at].slot != kFree; at = (at + 1) & mask) {
+    const std::size_t distance_home = (at - home(places_[at].key)) & mask;
+    const std::size_t distance_hole = (at - hole) & mask;
+    if (distance_home >= distance_hole) {
+      places_[hole] = places_[at];
+      hole = at;
+    }
+  }
+  places_[hole] = Place{};
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/ledger.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "dispatcher/core/retry_policy.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// A job that has been named by a death waits at least this long before it is given out again, so that the DIED of the
+// death it has just caused is counted before it can cause another.
+constexpr Duration kNamedDelay = milliseconds(300);
+
+}  // namespace
+
+void Counts::add(Status status, std::uint64_t n) {
+  switch (status) {
+    case Status::kOk: ok += n; break;
+    case Status::kFailed: failed += n; break;
+    case Status::kTimeout: timeout += n; break;
+    case Status::kQuarantined: quarantined += n; break;
+    case Status::kInvalid: invalid += n; break;
+  }
+}
+
+std::string last_line(const std::string& bytes) {
+  std::size_t end = bytes.size();
+  while (end > 0 && (bytes[end - 1] == '\n' || bytes[end - 1] == '\r' || bytes[end - 1] == ' ')) --end;
+  if (end == 0) return {};
+  const std::size_t newline = bytes.rfind('\n', end - 1);
+  const std::size_t begin = newline == std::string::npos ? 0 : newline + 1;
+  return bytes.substr(begin, std::min<std::size_t>(end - begin, 512));
+}
+
+Ledger::Ledger(const SchedulerOptions& options, JobIndex& index)
+    : jobs(index, options.streaming, options.crash_limit), options_(options) {}
+
+// ---- a session's list of what it holds, through the jobs themselves ----
+
+void Ledger::link(Session& session, std::uint32_t slot) {
+  ActiveJob& job = jobs.at(slot);
+  job.previous = session.last_held;
+  job.next = ActiveJob::kNone;
+  if (session.last_held == ActiveJob::kNone) {
+    session.first_held = slot;
+  } else {
+    jobs.at(session.last_held).next = slot;
+  }
+  session.last_held = slot;
+  ++session.held_jobs;
+  session.held_slots += job.facts.slots;
+}
+
+void Ledger::unlink(std::uint32_t slot) {
+  ActiveJob& job = jobs.at(slot);
+  const auto* assigned = std::get_if<Assigned>(&job.state);
+  if (assigned == nullptr) return;
+  Session* session = workers.find(assigned->session);
+  CHECK(session != nullptr && session->held_jobs > 0);
+  (job.previous == ActiveJob::kNone ? session->first_held : jobs.at(job.previous).next) = job.next;
+  (job.next == ActiveJob::kNone ? session->last_held : jobs.at(job.next).previous) = job.previous;
+  job.next = job.previous = ActiveJob::kNone;
+  --session->held_jobs;
+  session->held_slots -= job.facts.slots;
+  if (session->held_jobs == 0) session->exclusive = false;
+}
+
+// ---- down ----
+
+void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
+  ActiveJob& job = jobs.at(slot);
+  if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
+  const Handle handle = jobs.handle(slot);
+  const Duration queued = std::max(Duration{0}, step.now - job.ready_since);
+  std::string work = jobs.assign(slot, {.session = session.id, .since = step.now, .handle = handle,
+                                        .attempt = job.attempt, .queued = queued});
+  link(session, slot);
+  session.ack_sent = session.acks.ack();
+  session.received_sent = session.acks.received();
+  session.last_told = step.now;
+  step.actions.emplace_back(Assign{session.id,
+                                   {handle, job.facts.id, job.facts.repeat, job.facts.key, job.facts.spec, job.attempt,
+                                    std::move(work), job.facts.timeout, job.facts.slots},
+                                   session.ack_sent, session.received_sent});
+}
+
+void Ledger::recall(Session& session, std::size_t most, Step& step) {
+  Recall recall;
+  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone && recall.jobs.size() < most;
+       slot = jobs.at(slot).previous) {
+    ActiveJob& job = jobs.at(slot);
+    auto& assigned = std::get<Assigned>(job.state);
+    if (assigned.recalled || !assigned.confirmed || assigned.handle.value == 0) continue;
+    assigned.recalled = true;
+    recall.jobs.push_back({assigned.handle, job.facts.key, assigned.attempt});
+  }
+  if (!recall.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(recall)});
+}
+
+void Ledger::cancel_held(Session& session, Step& step) {
+  Cancel cancel;
+  for (std::uint32_t slot = session.first_held; slot != ActiveJob::kNone; slot = jobs.at(slot).next) {
+    ActiveJob& job = jobs.at(slot);
+    auto& assigned = std::get<Assigned>(job.state);
+    if (assigned.cancelled || !assigned.confirmed) continue;
+    assigned.cancelled = true;
+    cancel.jobs.push_back({assigned.handle, job.facts.key, assigned.attempt});
+  }
+  if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
+}
+
+void Ledger::cancel_twin(std::uint32_t slot, Step& step) {
+  const ActiveJob& job = jobs.at(slot);
+  const auto* assigned = std::get_if<Assigned>(&job.state);
+  if (assigned == nullptr || !assigned->confirmed) return;
+  step.actions.emplace_back(
+      SendLane{assigned->session, Cancel{{{assigned->handle, job.facts.key, assigned->attempt}}}});
+}
+
+void Ledger::cancel_unknown(const Session& session, const HeldJob& held, Step& step) {
+  step.actions.emplace_back(SendLane{session.id, Cancel{{{Handle{}, held.key, held.attempt}}}});
+}
+
+// ---- up ----
+
+bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t attempt) const {
+  const auto* assigned = std::get_if<Assigned>(&job.state);
+  return session != nullptr && assigned != nullptr && assigned->session == session->id && assigned->attempt == attempt;
+}
+
+std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
+                                  Step& step) {
+  std::optional<std::uint32_t> slot;
+  if (session != nullptr && result.handle.value != 0) {
+    slot = jobs.find(result.handle);
+    if (slot) {
+      const ActiveJob& job = jobs.at(*slot);
+      if (job.facts.key != result.key || job.facts.spec != result.spec) slot.reset();
+    }
+  }
+  if (!slot) slot = jobs.find(result.key, result.spec, step.load);
+  if (!slot) {
+    // Recorded already, as far as we can know; its record is durable once all are that have been issued.
+    ++counts.duplicates;
+    return records;
+  }
+  ActiveJob& job = jobs.at(*slot);
+  const bool holder = holds(session, job, result.attempt);
+  if (result.outcome.status != Status::kOk && !holder) {
+    ++counts.duplicates;
+    return 0;   // a late failure of an attempt that was given up
+  }
+  const std::string worker = workers.name_of(from);
+  if (job.known) return settle(*slot, std::move(result), worker, session, step);
+  if (job.early) {
+    ++counts.duplicates;
+  } else {
+    job.early = EarlyResult{std::move(result), worker, {}};
+  }
+  job.early->acks.emplace_back(from, seq);
+  return AckLedger::kUnknown;
+}
+
+void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
+  const auto slot = jobs.loaded(std::move(loaded), step.now);
+  if (!slot || !jobs.at(*slot).early) return;
+  EarlyResult early = std::move(*jobs.at(*slot).early);
+  jobs.at(*slot).early.reset();
+  Session* session = early.acks.empty() ? nullptr : workers.find(early.acks.front().first);
+  const std::uint64_t record = settle(*slot, std::move(early.result), early.worker, session, step);
+  for (const auto& [id, seq] : early.acks) {
+    if (Session* waiting = workers.find(id)) waiting->acks.settle(seq, record);
+  }
+}
+
+bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step) {
+  ActiveJob& job = jobs.at(slot);
+  const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
+  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt)) return false;
+  ++job.failures;
+  ++counts.retried;
+  const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
+  unlink(slot);
+  jobs.requeue(slot, step.now, delay);
+  step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay}});
+  return true;
+}
+
+std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
+                             Step& step) {
+  if (result.outcome.status != Status::kOk && retry(slot, result, session, step)) return 0;
+  if (result.outcome.status == Status::kOk) jobs.note_run_time(jobs.at(slot).facts.requirement, result.ran);
+  if (!holds(session, jobs.at(slot), result.attempt)) cancel_twin(slot, step);
+  if (session != nullptr) ++workers.worker_of(*session).done;
+  return record(slot, std::move(result), worker, step);
+}
+
+std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step) {
+  ActiveJob& job = jobs.at(slot);
+  const auto* assigned = std::get_if<Assigned>(&job.state);
+  const Duration queued = (assigned != nullptr ? assigned->queued : Duration{0}) + result.waited;
+  unlink(slot);
+  JobEnded ended;
+  ended.id = job.facts.full_id();
+  ended.line = job.facts.line;
+  ended.status = result.outcome.status;
+  ended.kind = result.outcome.kind;
+  if (result.outcome.status != Status::kOk) {
+    ended.message = result.outcome.message;
+    ended.last_line = last_line(result.outcome.standard_error);
+  }
+  ended.attempt = result.attempt;
+  ended.worker = worker;
+  ended.ran = result.ran;
+  ended.slots = job.facts.slots;
+  counts.add(result.outcome.status);
+  ++records;
+  step.actions.emplace_back(
+      Record{std::move(job.facts), result.attempt, std::move(result.outcome), worker, queued, result.ran});
+  step.actions.emplace_back(Report{std::move(ended)});
+  // `facts` was moved from; its plain fields, which finish() needs, are still there.
+  jobs.finish(slot);
+  return records;
+}
+
+void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
+  std::optional<std::uint32_t> slot;
+  if (returned.handle.value != 0) slot = jobs.find(returned.handle);
+  if (!slot) slot = jobs.find_active(returned.key);
+  if (!slot) return;
+  ActiveJob& job = jobs.at(*slot);
+  if (job.facts.key != returned.key || !holds(&session, job, returned.attempt)) return;
+  job.reuse_attempt = returned.reason != ReturnReason::kStopped;
+  unlink(*slot);
+  jobs.requeue(*slot, step.now, Duration{0});
+}
+
+void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
+  const auto slot = jobs.find(held.key, held.spec, step.load);
+  if (!slot) {
+    cancel_unknown(session, held, step);
+    return;
+  }
+  ActiveJob& job = jobs.at(*slot);
+  const Time since = step.now - held.elapsed;
+  if (auto* assigned = std::get_if<Assigned>(&job.state)) {
+    if (assigned->session == session.id) {
+      assigned->confirmed = true;
+      assigned->handle = Handle{};
+      assigned->attempt = held.attempt;
+      assigned->since = since;
+      return;
+    }
+    // Given to another meanwhile: the one that has run longer is kept.
+    if (assigned->confirmed && since > assigned->since) {
+      cancel_unknown(session, held, step);
+      return;
+    }
+    cancel_twin(*slot, step);
+    unlink(*slot);
+  }
+  job.attempt = std::max(job.attempt, held.attempt);
+  job.reuse_attempt = false;
+  jobs.assign(*slot, {.session = session.id, .since = since, .handle = Handle{}, .attempt = held.attempt});
+  link(session, *slot);
+}
+
+void Ledger::drop_unconfirmed(Session& session, Step& step) {
+  std::uint32_t next = ActiveJob::kNone;
+  for (std::uint32_t slot = session.first_held; slot != ActiveJob::kNone; slot = next) {
+    next = jobs.at(slot).next;
+    if (std::get<Assigned>(jobs.at(slot).state).confirmed) continue;
+    unlink(slot);
+    jobs.requeue(slot, step.now, Duration{0});
+  }
+}
+
+// ---- sessions ----
+
+void Ledger::inherit(Session& from, Session& to) {
+  to.first_held = std::exchange(from.first_held, ActiveJob::kNone);
+  to.last_held = std::exchange(from.last_held, ActiveJob::kNone);
+  to.held_jobs = std::exchange(from.held_jobs, 0);
+  to.held_slots = std::exchange(from.held_slots, 0);
+  to.exclusive = std::exchange(from.exclusive, false);
+  for (std::uint32_t slot = to.first_held; slot != ActiveJob::kNone; slot = jobs.at(slot).next) {
+    auto& assigned = std::get<Assigned>(jobs.at(slot).state);
+    assigned.session = to.id;
+    assigned.handle = Handle{};
+    assigned.confirmed = assigned.recalled = assigned.cancelled = false;
+  }
+}
+
+std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
+  std::vector<Handle> candidates;
+  std::uint32_t slots = 0;
+  while (session.first_held != ActiveJob::kNone) {
+    const std::uint32_t slot = session.first_held;
+    ActiveJob& job = jobs.at(slot);
+    Duration delay{0};
+    if (lost && slots < session.slots) {
+      slots += job.facts.slots;
+      candidates.push_back(jobs.handle(slot));
+      ++counts.redelivered;
+      ++job.losses;
+      job.last_worker = session.name;
+      delay = loss_delay(job.facts.key, job.attempt, job.losses);
+      if (job.named > 0 || job.lost > 0) delay = std::max(delay, kNamedDelay);
+    }
+    unlink(slot);
+    jobs.requeue(slot, step.now, delay);
+  }
+  return candidates;
+}
+
+// ---- for good ----
+
+void Ledger::quarantine(std::uint32_t slot, const std::string& evidence, Step& step) {
+  ActiveJob& job = jobs.at(slot);
+  cancel_twin(slot, step);
+  JobResult result;
+  result.attempt = job.attempt;
+  result.outcome.status = Status::kQuarantined;
+  result.outcome.kind = ErrorKind::kCrash;
+  result.outcome.message = evidence;
+  record(slot, std::move(result), job.last_worker, step);
+}
+
+void Ledger::record_invalid(const JobFacts& facts, const std::string& message, Step& step) {
+  ++records;
+  counts.add(Status::kInvalid);
+  Outcome outcome;
+  outcome.status = Status::kInvalid;
+  outcome.kind = ErrorKind::kInvalid;
+  outcome.message = message;
+  JobEnded ended;
+  ended.id = facts.id;
+  ended.line = facts.line;
+  ended.status = Status::kInvalid;
+  ended.kind = ErrorKind::kInvalid;
+  ended.message = message;
+  step.actions.emplace_back(Record{facts, 0, std::move(outcome), {}, Duration{0}, Duration{0}});
+  step.actions.emplace_back(Report{std::move(ended)});
+}
+
+}  // namespace workpool::dispatcher

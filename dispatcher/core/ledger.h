@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Who holds what, and which result counts (architecture.md §3). Every job given to a worker, adopted from a HELD list,
+// taken back, lost or recorded passes through here; a session's list of held jobs and the job's own state never differ.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dispatcher/core/facts.h"
+#include "dispatcher/core/job_book.h"
+#include "dispatcher/core/worker_table.h"
+
+namespace workpool::dispatcher {
+
+// One call of Scheduler::step: its time, and where decisions go.
+struct Step {
+  Time now;
+  Actions& actions;
+  Load load;                         // collected over the step, one action at its end
+};
+
+struct Counts {
+  std::uint64_t ok = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t timeout = 0;
+  std::uint64_t quarantined = 0;
+  std::uint64_t invalid = 0;
+  std::uint64_t before = 0;
+  std::uint64_t retried = 0;
+  std::uint64_t redelivered = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t foreign = 0;         // frames and entries that belong to nothing here
+
+  void add(Status status, std::uint64_t n = 1);
+  std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
+};
+
+class Ledger {
+ public:
+  Ledger(const SchedulerOptions& options, JobIndex& index);
+
+  JobBook jobs;
+  WorkerTable workers;
+  Counts counts;
+  std::uint64_t records = 0;         // issued so far
+
+  // ---- down ----
+  void give(Session& session, std::uint32_t slot, Step& step);
+  // Everything that the session holds and that no recall is out for.
+  void recall(Session& session, std::size_t most, Step& step);
+  void cancel_held(Session& session, Step& step);
+
+  // ---- up ----
+  // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok counts).
+  // Gives the record that the message's ack has to wait for (AckLedger::received).
+  std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result, Step& step);
+  void take_returned(Session& session, const ReturnedJob& returned, Step& step);
+  // A job that a worker says it runs since before this session.
+  void adopt(Session& session, const HeldJob& held, Step& step);
+  // READY: what the session inherited and has neither named nor answered is requeued.
+  void drop_unconfirmed(Session& session, Step& step);
+  // The line of a job has been read; an early result may now be recorded.
+  void take_loaded(LoadedJob&& job, Step& step);
+
+  // ---- sessions ----
+  void inherit(Session& from, Session& to);
+  // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as many as it
+  // has slots. They count as lost attempts where `blame`.
+  std::vector<Handle> lose(Session& session, bool lost, Step& step);
+
+  // ---- for good ----
+  void quarantine(std::uint32_t slot, const std::string& evidence, Step& step);
+  void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
+
+ private:
+  bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt) const;
+  std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session, Step& step);
+  std::uint64_t record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step);
+  bool retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step);
+  void cancel_twin(std::uint32_t slot, Step& step);
+  void cancel_unknown(const Session& session, const HeldJob& held, Step& step);
+  void link(Session& session, std::uint32_t slot);
+  // Off its session's list, where it is on one.
+  void unlink(std::uint32_t slot);
+
+  const SchedulerOptions& options_;
+};
+
+// The last line of `bytes` that is not blank, for people; empty where there is none.
+std::string last_line(const std::string& bytes);
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// An order of jobs by priority (higher first), then by number: a binary heap whose stale entries are skipped when they
+// surface. Each enqueueing gives the job a new stamp; an entry counts only while the job still has it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/ids.h"
+#include "dispatcher/core/job_table.h"
+
+namespace workpool::dispatcher {
+
+struct QueueRank {
+  std::int32_t priority = 0;
+  JobNumber number = 0;
+  // True where this one is handed out before the other.
+  bool before(const QueueRank& other) const {
+    return priority != other.priority ? priority > other.priority : number < other.number;
+  }
+};
+
+class ReadyQueue {
+ public:
+  void push(JobTable& jobs, std::uint32_t slot);
+  // The job leaves the queue from wherever it stands. REQUIRES: it is in this queue.
+  void remove(JobTable& jobs, std::uint32_t slot);
+  std::optional<std::uint32_t> front(const JobTable& jobs);
+  std::optional<QueueRank> front_rank(const JobTable& jobs);
+  std::uint32_t pop(JobTable& jobs);                  // REQUIRES: not empty
+  std::size_t size() const { return size_; }          // without stale entries
+  bool empty() const { return size_ == 0; }
+
+ private:
+  struct Entry {
+    QueueRank rank;
+    std::uint32_t slot = 0;
+    std::uint32_t stamp = 0;
+    Handle handle;
+  };
+  static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
+  void drop_stale(const JobTable& jobs);
+
+  std::vector<Entry> heap_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace workpool::dispatcher

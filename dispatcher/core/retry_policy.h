@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// How long a job waits before it is given out again: exponential backoff with full jitter. The core draws no
+// randomness: the jitter is a hash of key and attempt, so a replay of the same events gives the same waits.
+#pragma once
+
+#include <cstdint>
+
+#include "common/ids.h"
+#include "common/time.h"
+
+namespace workpool::dispatcher {
+
+inline constexpr Duration kBackoffFirst = seconds(1);
+inline constexpr Duration kBackoffMost = seconds(60);
+
+// `count`: how many attempts have been used up, from 1. Between 0 and min(60 s, 1 s x 2^(count-1)).
+Duration retry_delay(const Key& key, std::uint32_t attempt, std::uint32_t count);
+
+// Losses with a worker: the first is not delayed, later ones climb the same ladder.
+Duration loss_delay(const Key& key, std::uint32_t attempt, std::uint32_t losses);
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/scheduler.h"
+
+#include <algorithm>
+
+namespace workpool::dispatcher {
+namespace {
+
+// The loop comes by at least every 250 ms; a longer gap is the dispatcher's own pause and costs no worker its lease.
+constexpr Duration kLoopInterval = milliseconds(250);
+constexpr Duration kPauseLeast = milliseconds(500);
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
+    : options_(options),
+      index_(index),
+      ledger_(options_, index),
+      blame_(options_, ledger_),
+      sessions_(options_, ledger_, blame_),
+      placement_(ledger_, sessions_),
+      ending_(options_, ledger_, sessions_, start),
+      last_drained_(start) {
+  if (!options_.streaming) ending_.input_ended();
+}
+
+void Scheduler::step(Event&& event, Time now, Actions& actions) {
+  Step step{now, actions, {}};
+  struct Visitor {
+    Scheduler& self;
+    Step& step;
+    void operator()(HelloReceived& e) { self.sessions_.hello(std::move(e), step); }
+    void operator()(LaneBound& e) { self.sessions_.lane_bound(e, step); }
+    void operator()(SinkReceived& e) { self.sessions_.sink(std::move(e), step); }
+    void operator()(PartReceived& e) { self.sessions_.part(e.session, step); }
+    void operator()(LaneWritable& e) { self.sessions_.lane_writable(e.session, step); }
+    void operator()(LaneGone& e) { self.sessions_.lane_gone(e.session, step); }
+    void operator()(JobsLoaded& e) {
+      for (LoadedJob& job : e.jobs) self.ledger_.take_loaded(std::move(job), step);
+    }
+    void operator()(AlreadyDone& e) {
+      self.ledger_.counts.ok += e.ok;
+      self.ledger_.counts.failed += e.failed;
+      self.ledger_.counts.timeout += e.timeout;
+      self.ledger_.counts.quarantined += e.quarantined;
+      self.ledger_.counts.before += e.ok + e.failed + e.timeout + e.quarantined;
+    }
+    void operator()(InputEnded&) { self.ending_.input_ended(); }
+    void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
+    void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
+    void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }
+    void operator()(StopRequested& e) { self.ending_.stop(e.kind, step); }
+    void operator()(Drained&) { self.drained(step); }
+  };
+  std::visit(Visitor{*this, step}, event);
+  if (!step.load.jobs.empty()) actions.emplace_back(std::move(step.load));
+}
+
+void Scheduler::drained(Step& step) {
+  const Duration gap = step.now - last_drained_;
+  last_drained_ = step.now;
+  sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, step);
+  blame_.judge_overdue(step);
+  ledger_.jobs.wake_due(step.now);
+  if (ending_.may_dispatch()) placement_.hand_out(step);
+  ending_.advance(step);
+}
+
+std::optional<Time> Scheduler::next_deadline() const {
+  std::optional<Time> next;
+  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs.next_wake(), ending_.next_deadline()}) {
+    if (time && (!next || *time < *next)) next = time;
+  }
+  return next;
+}
+
+Snapshot Scheduler::snapshot(Time) const {
+  const Counts& counts = ledger_.counts;
+  Snapshot view;
+  view.ok = counts.ok;
+  view.failed = counts.failed;
+  view.timeout = counts.timeout;
+  view.quarantined = counts.quarantined;
+  view.invalid = counts.invalid;
+  view.before = counts.before;
+  view.total = view.done() + ledger_.jobs.open();
+  view.total_known = !options_.streaming;
+  view.held = ledger_.jobs.assigned();
+  view.delayed = ledger_.jobs.delayed();
+  view.retried = counts.retried;
+  view.redelivered = counts.redelivered;
+  view.duplicates = counts.duplicates;
+  for (const auto& [id, session] : ledger_.workers.sessions()) {
+    view.running += std::min(session.held_jobs, session.slots);
+    if (!std::holds_alternative<Live>(session.phase)) continue;
+    ++view.workers;
+    view.slots += session.slots;
+  }
+  view.phase = name_of(ending_.phase());
+  if (ending_.writer().no_space) {
+    view.waiting_for = "space for the results file";
+  } else if (ending_.writer().blocked) {
+    view.waiting_for = "the results file to take more";
+  } else if (ledger_.jobs.open() > 0 && view.workers == 0) {
+    view.waiting_for = "a worker";
+  } else if (!ending_.unsatisfiable().empty() && view.held == 0) {
+    view.waiting_for = ending_.unsatisfiable();
+  } else if (view.held == 0 && view.delayed > 0) {
+    view.waiting_for = "the backoff of " + std::to_string(view.delayed) + (view.delayed == 1 ? " job" : " jobs");
+  }
+  return view;
+}
+
+std::vector<WorkerView> Scheduler::workers(Time now) const {
+  std::vector<WorkerView> views;
+  for (const auto& [id, session] : ledger_.workers.sessions()) {
+    WorkerView view;
+    view.name = session.name;
+    view.slots = session.slots;
+    view.busy = std::min(session.held_slots, session.slots);
+    view.held = session.held_jobs;
+    view.accepting = session.accepting;
+    view.suspect = sessions_.suspect(session, now);
+    const auto worker = ledger_.workers.workers().find(session.worker);
+    if (worker != ledger_.workers.workers().end()) view.done = worker->second.done;
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The dispatcher's judgement: a pure state machine without sockets, clock, disk, threads or randomness. The loop feeds
+// it events in the order in which they happened and carries out its actions in the order in which they come: record,
+// then send, then report. The same events at the same times give the same actions. One thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "dispatcher/core/blame.h"
+#include "dispatcher/core/ending.h"
+#include "dispatcher/core/facts.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/core/ledger.h"
+#include "dispatcher/core/placement.h"
+#include "dispatcher/core/sessions.h"
+
+namespace workpool::dispatcher {
+
+class Scheduler {
+ public:
+  // `index`: sealed, with its queues open; outlives the scheduler; of a stream it is empty and only numbers
+  // requirements. `start`: when registration was bound.
+  Scheduler(const SchedulerOptions& options, JobIndex& index, Time start);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Appends to `actions`. `now` never goes back. After every batch of events comes a Drained.
+  void step(Event&& event, Time now, Actions& actions);
+  // When a Drained is due at the latest, even if nothing happens; nothing = no need.
+  std::optional<Time> next_deadline() const;
+
+  Snapshot snapshot(Time now) const;
+  std::vector<WorkerView> workers(Time now) const;
+  RunPhase phase() const { return ending_.phase(); }
+
+  // For the simulator's checks.
+  const Ledger& ledger() const { return ledger_; }
+
+ private:
+  void drained(Step& step);
+
+  SchedulerOptions options_;
+  JobIndex& index_;
+  Ledger ledger_;
+  Blame blame_;
+  Sessions sessions_;
+  Placement placement_;
+  Ending ending_;
+  Time last_drained_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/sessions.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "common/units.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// An ack that has advanced goes down after this, unless a JOBS takes it along first (at the latest 100 ms after a sync).
+constexpr Duration kAckDelay = milliseconds(30);
+// A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not happen.
+constexpr Duration kLaneWritableLimit = seconds(5);
+constexpr Duration kFencedSilence = seconds(2);
+// All workers together may send this much beyond their acks; each gets 1 to 8 MiB of it.
+constexpr std::uint64_t kResultWindowAll = 256ull << 20;
+
+std::uint64_t result_window(std::size_t workers) {
+  const std::uint64_t share = kResultWindowAll / std::max<std::size_t>(1, workers);
+  return std::clamp<std::uint64_t>(share, 1ull << 20, 8ull << 20);
+}
+
+template <class Phase>
+bool in(const Session& session) {
+  return std::holds_alternative<Phase>(session.phase);
+}
+
+}  // namespace
+
+// ---- registration ----
+
+void Sessions::refuse(const std::string& peer, Refusal code, std::string reason, Step& step) {
+  step.actions.emplace_back(Refuse{peer, {kProtocol, code, std::move(reason)}});
+}
+
+void Sessions::hello(HelloReceived&& event, Step& step) {
+  const Hello& hello = event.hello;
+  if (hello.protocol != kProtocol) {
+    refuse(event.peer, Refusal::kWrongProtocol,
+           "this dispatcher speaks protocol " + std::to_string(kProtocol) + ", the worker (version " + hello.version +
+               ") protocol " + std::to_string(hello.protocol) + "; install the same version of workpool on both",
+           step);
+    return;
+  }
+  if (stopping_) {
+    refuse(event.peer, Refusal::kComplete, "the run is complete", step);
+    return;
+  }
+  if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty()) {
+    refuse(event.peer, Refusal::kOther, "a HELLO without a name, a slot or an identity", step);
+    return;
+  }
+  if (const Worker* known = ledger_.workers.find(hello.worker)) {
+    // A late copy of a HELLO that has been served, or overtaken by a later one.
+    const Hello& last = known->hello;
+    if (std::pair(hello.engine, hello.attempt) <= std::pair(last.engine, last.attempt)) return;
+  }
+  const Worker* before = ledger_.workers.find(hello.worker);
+  const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
+  const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
+  Worker& worker = ledger_.workers.enrol(hello);
+  Session& fresh = ledger_.workers.open(worker, event.fresh, step.now);
+  if (old) {
+    Session* session = ledger_.workers.find(*old);
+    CHECK(session != nullptr);
+    if (engine_before == hello.engine) {
+      ledger_.inherit(*session, fresh);
+    } else {
+      blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
+    }
+    step.actions.emplace_back(CloseSession{*old, false});
+    ledger_.workers.close(*old);
+    worker.session = fresh.id;
+  }
+  if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
+  fresh.result_window = result_window(ledger_.workers.sessions().size());
+  step.actions.emplace_back(Admit{event.peer,
+                                  {kProtocol, options_.run, fresh.id, worker.name, 0, 0, options_.worker_timeout,
+                                   fresh.result_window, options_.capture_bytes}});
+}
+
+void Sessions::lane_bound(const LaneBound& event, Step& step) {
+  Session* session = ledger_.workers.find(event.session);
+  if (session == nullptr || !in<Binding>(*session)) return;
+  if (!event.bound) {
+    ledger_.lose(*session, false, step);
+    ledger_.workers.close(event.session);
+    return;
+  }
+  session->phase = Arriving{};
+  session->last_heard = step.now;
+}
+
+// ---- lane ----
+
+void Sessions::lane_writable(SessionId id, Step& step) {
+  Session* session = ledger_.workers.find(id);
+  if (session == nullptr) return;
+  session->lane_writable = true;
+  if (stopping_ && !session->stop_sent) {
+    session->stop_sent = true;
+    tell(*session, step);
+    step.actions.emplace_back(SendLane{id, Stop{}});
+  }
+}
+
+void Sessions::lane_gone(SessionId id, Step& step) {
+  Session* session = ledger_.workers.find(id);
+  if (session == nullptr) return;
+  if (stopping_) {
+    if (!session->said_goodbye && !session->stop_sent) goodbye_missed_ = true;
+    lose(id, "connection closed", step);
+    return;
+  }
+  fence(*session, false, step);
+}
+
+void Sessions::fence(Session& session, bool say_end, Step& step) {
+  if (in<Fenced>(session)) return;
+  if (say_end) step.actions.emplace_back(SendLane{session.id, End{}});
+  session.phase = Fenced{step.now};
+  session.accepting = false;
+  session.emptying = false;
+}
+
+// ---- sink ----
+
+void Sessions::part(SessionId id, Step& step) {
+  if (Session* session = ledger_.workers.find(id)) session->last_heard = step.now;
+}
+
+std::uint64_t Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
+                                        Step& step) {
+  std::uint64_t needed = 0;
+  for (JobResult& result : results.results) {
+    // kUnknown is the highest value, so a message waits for the last of its records to be numbered.
+    needed = std::max(needed, ledger_.take_result(session, from, seq, std::move(result), step));
+  }
+  return needed;
+}
+
+void Sessions::sink(SinkReceived&& event, Step& step) {
+  if (event.header.run != options_.run) {
+    ++ledger_.counts.foreign;
+    return;
+  }
+  Session* session = ledger_.workers.find(event.header.session);
+  if (session == nullptr) {
+    ++ledger_.counts.foreign;
+    if (auto* results = std::get_if<Results>(&event.message)) {
+      receive_results(nullptr, event.header.session, event.header.seq, std::move(*results), step);
+    }
+    return;
+  }
+  session->last_heard = step.now;
+  if (event.header.seq != session->acks.received() + 1) {
+    // Something was lost on the way. Its results still count, but nothing can be acked in order any more.
+    if (auto* results = std::get_if<Results>(&event.message)) {
+      receive_results(session, event.header.session, event.header.seq, std::move(*results), step);
+    }
+    fence(*session, true, step);
+    return;
+  }
+  receive(*session, event.header.seq, std::move(event.message), step);
+}
+
+void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step) {
+  std::uint64_t record = 0;
+  const SessionId id = session.id;
+  struct Visitor {
+    Sessions& self;
+    Session& session;
+    std::uint64_t seq;
+    std::uint64_t& record;
+    Step& step;
+    void operator()(Died& died) { self.blame_.died(self.ledger_.workers.worker_of(session), died, step); }
+    void operator()(Held& held) {
+      for (const HeldJob& job : held.jobs) self.ledger_.adopt(session, job, step);
+    }
+    void operator()(Results& results) {
+      record = self.receive_results(&session, session.id, seq, std::move(results), step);
+    }
+    void operator()(Returned& returned) {
+      for (const ReturnedJob& job : returned.jobs) self.ledger_.take_returned(session, job, step);
+    }
+    void operator()(Ready& ready) { self.ready(session, ready, step); }
+    void operator()(Beat& beat) { self.beat(session, beat, step); }
+    void operator()(Goodbye&) {}
+  };
+  std::visit(Visitor{*this, session, seq, record, step}, message);
+  session.acks.received(seq, record);
+  if (std::holds_alternative<Goodbye>(message)) goodbye(*ledger_.workers.find(id), step);
+}
+
+void Sessions::ready(Session& session, const Ready& ready, Step& step) {
+  session.accepting = ready.accepting && !in<Fenced>(session);
+  if (!in<Arriving>(session)) return;
+  session.phase = Live{step.now};
+  ledger_.drop_unconfirmed(session, step);
+  Worker& worker = ledger_.workers.worker_of(session);
+  const bool back = std::exchange(worker.seen_ready, true);
+  step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
+}
+
+void Sessions::beat(Session& session, const Beat& beat, Step& step) {
+  if (beat.echo == 0) return;
+  const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
+  const Duration measured = step.now - stamped - beat.echo_held;
+  if (measured.count() <= 0 || measured > options_.worker_timeout) return;   // not an echo of ours
+  session.round_trip = session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
+}
+
+void Sessions::goodbye(Session& session, Step& step) {
+  session.said_goodbye = true;
+  ledger_.lose(session, false, step);
+  // The END is what the worker waits for; it goes out before the lane is closed.
+  step.actions.emplace_back(SendLane{session.id, End{}});
+  step.actions.emplace_back(CloseSession{session.id, true});
+  step.actions.emplace_back(Report{WorkerLeft{session.name, "said goodbye", 0, false}});
+  ledger_.workers.close(session.id);
+}
+
+// ---- silence, beats, acks ----
+
+void Sessions::durable(std::uint64_t durable) {
+  for (auto& [id, session] : ledger_.workers.sessions()) session.acks.advance(durable);
+}
+
+Time Sessions::end_of(const Session& session) const {
+  const Time silent = session.last_heard + options_.worker_timeout;
+  if (const auto* fenced = std::get_if<Fenced>(&session.phase)) {
+    return std::min({silent, session.last_heard + kFencedSilence, fenced->since + options_.worker_timeout * 3 / 2});
+  }
+  return silent;
+}
+
+Time Sessions::told_due(const Session& session) const {
+  const Time beat = session.last_told + options_.worker_timeout / 10;
+  const bool ack_open = session.acks.ack() != session.ack_sent;
+  return ack_open ? std::min(beat, session.last_told + kAckDelay) : beat;
+}
+
+void Sessions::tell(Session& session, Step& step) {
+  session.ack_sent = session.acks.ack();
+  session.received_sent = session.acks.received();
+  session.last_told = step.now;
+  step.actions.emplace_back(SendLane{
+      session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()), session.ack_sent,
+                           session.received_sent}});
+}
+
+void Sessions::judge(Duration pause, Step& step) {
+  std::vector<std::pair<SessionId, std::string>> lost;
+  for (auto& [id, session] : ledger_.workers.sessions()) {
+    if (pause.count() > 0) {
+      session.last_heard += pause;
+      if (auto* fenced = std::get_if<Fenced>(&session.phase)) fenced->since += pause;
+      if (auto* live = std::get_if<Live>(&session.phase)) live->since += pause;
+    }
+    if (step.now >= end_of(session)) {
+      lost.emplace_back(id, in<Fenced>(session) ? "connection lost"
+                                                : "silent for " + format_duration(options_.worker_timeout));
+      continue;
+    }
+    if (const auto* live = std::get_if<Live>(&session.phase)) {
+      if (!session.lane_writable && step.now >= live->since + kLaneWritableLimit) fence(session, true, step);
+    }
+    const bool listening = !in<Binding>(session) && session.lane_writable;
+    if (listening && step.now >= told_due(session)) tell(session, step);
+  }
+  for (const auto& [id, why] : lost) lose(id, why, step);
+}
+
+void Sessions::lose(SessionId id, const std::string& why, Step& step) {
+  Session* session = ledger_.workers.find(id);
+  CHECK(session != nullptr);
+  Worker& worker = ledger_.workers.worker_of(*session);
+  const std::uint64_t held = session->held_jobs;
+  const std::uint32_t engine = worker.hello.engine;
+  if (stopping_ && !session->said_goodbye) goodbye_missed_ = true;
+  step.actions.emplace_back(CloseSession{id, !stopping_});
+  if (!stopping_ || held > 0) step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true}});
+  std::vector<Handle> candidates = ledger_.lose(*session, true, step);
+  ledger_.workers.close(id);
+  blame_.suspect(worker, engine, std::move(candidates), step);
+}
+
+std::optional<Time> Sessions::next_deadline() const {
+  std::optional<Time> next;
+  const auto take = [&next](Time time) {
+    if (!next || time < *next) next = time;
+  };
+  for (const auto& [id, session] : ledger_.workers.sessions()) {
+    take(end_of(session));
+    if (session.lane_writable && !in<Binding>(session)) take(told_due(session));
+    const auto* live = std::get_if<Live>(&session.phase);
+    if (live != nullptr && !session.lane_writable) take(live->since + kLaneWritableLimit);
+  }
+  return next;
+}
+
+bool Sessions::suspect(const Session& session, Time now) const {
+  return now >= session.last_heard + options_.worker_timeout * 3 / 10;
+}
+
+bool Sessions::takes_work(const Session& session, Time now) const {
+  return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now);
+}
+
+// ---- the end ----
+
+void Sessions::say_stop(Step& step) {
+  stopping_ = true;
+  for (auto& [id, session] : ledger_.workers.sessions()) {
+    if (!session.lane_writable || session.stop_sent) continue;
+    session.stop_sent = true;
+    tell(session, step);   // the last acks
+    step.actions.emplace_back(SendLane{id, Stop{}});
+  }
+}
+
+void Sessions::close_all(Step& step) {
+  while (!ledger_.workers.sessions().empty()) {
+    const SessionId id = ledger_.workers.sessions().begin()->first;
+    goodbye_missed_ = true;
+    ledger_.lose(*ledger_.workers.find(id), false, step);
+    step.actions.emplace_back(CloseSession{id, false});
+    ledger_.workers.close(id);
+  }
+}
+
+}  // namespace workpool::dispatcher

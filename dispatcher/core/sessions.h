@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The lives of sessions: registration, the lane's state, silence, heartbeats and acks (architecture.md §1 "One session,
+// one recovery path", §3 "Heartbeats"). Decides when a session is over; the ledger then moves its jobs.
+#pragma once
+
+#include <optional>
+
+#include "dispatcher/core/blame.h"
+#include "dispatcher/core/ledger.h"
+
+namespace workpool::dispatcher {
+
+class Sessions {
+ public:
+  Sessions(const SchedulerOptions& options, Ledger& ledger, Blame& blame)
+      : options_(options), ledger_(ledger), blame_(blame) {}
+
+  void hello(HelloReceived&& event, Step& step);
+  void lane_bound(const LaneBound& event, Step& step);
+  void lane_writable(SessionId id, Step& step);
+  void lane_gone(SessionId id, Step& step);
+  void sink(SinkReceived&& event, Step& step);
+  void part(SessionId id, Step& step);
+  // Records 1..durable are durable.
+  void durable(std::uint64_t durable);
+
+  // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the dispatcher
+  // itself was away since the last call; that time counts for nobody.
+  void judge(Duration pause, Step& step);
+  std::optional<Time> next_deadline() const;
+
+  // Whether a session may get new work.
+  bool takes_work(const Session& session, Time now) const;
+  bool suspect(const Session& session, Time now) const;
+
+  // The run is over: tell everyone. Said again to lanes that become writable later.
+  void say_stop(Step& step);
+  bool any_session() const { return !ledger_.workers.sessions().empty(); }
+  bool every_goodbye_said() const { return !goodbye_missed_; }
+  // Closes whatever is left.
+  void close_all(Step& step);
+  // A session was closed without a goodbye while stopping.
+  bool stopping() const { return stopping_; }
+
+ private:
+  void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
+  void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
+  std::uint64_t receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
+  void ready(Session& session, const Ready& ready, Step& step);
+  void beat(Session& session, const Beat& beat, Step& step);
+  void goodbye(Session& session, Step& step);
+  void fence(Session& session, bool say_end, Step& step);
+  void lose(SessionId id, const std::string& why, Step& step);
+  // When silence, or a lane that is gone, ends it.
+  Time end_of(const Session& session) const;
+  Time told_due(const Session& session) const;
+  void tell(Session& session, Step& step);
+
+  const SchedulerOptions& options_;
+  Ledger& ledger_;
+  Blame& blame_;
+  bool stopping_ = false;
+  bool goodbye_missed_ = false;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one of its
+// registrations. A worker has at most one session that counts; older ones are gone from here.
+//
+//   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone──> Fenced ──┐
+//                └──────────── replaced by a HELLO, silent for D, said goodbye ─────────────┴──> closed
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/job.h"
+#include "common/messages.h"
+#include "common/time.h"
+#include "dispatcher/core/ack_ledger.h"
+#include "dispatcher/core/facts.h"
+#include "dispatcher/core/job_table.h"
+
+namespace workpool::dispatcher {
+
+struct Binding {};
+struct Arriving {};                  // WELCOME is out; DIED, HELD and old results come before READY
+struct Live {
+  Time since;
+};
+struct Fenced {                      // gets no more work and no frame revives it; its results still count
+  Time since;
+};
+using SessionPhase = std::variant<Binding, Arriving, Live, Fenced>;
+
+struct Session {
+  SessionId id;
+  WorkerId worker;
+  SessionPhase phase;
+  std::string name;
+  std::uint32_t slots = 0;
+  std::uint64_t result_window = 0;
+  bool accepting = false;
+  bool lane_writable = false;
+  bool said_goodbye = false;
+  bool stop_sent = false;
+  bool emptying = false;             // for a job that must run alone: gets nothing else
+  bool exclusive = false;            // runs such a job
+
+  AckLedger acks;
+  std::uint64_t ack_sent = 0;        // the ack and the receipt that the worker was told last
+  std::uint64_t received_sent = 0;
+  Time opened;
+  Time last_heard;
+  Time last_told;                    // when ack and receipt went down the lane last
+  Duration round_trip{0};            // 0 = not measured
+
+  std::uint32_t first_held = ActiveJob::kNone;   // jobs given and not finished, in order of assignment
+  std::uint32_t last_held = ActiveJob::kNone;
+  std::uint32_t held_jobs = 0;
+  std::uint32_t held_slots = 0;
+
+  std::vector<std::int8_t> fits;     // by requirement: -1 unknown, 0 no, 1 yes
+};
+
+// Deaths whose causes are not known yet: the jobs that may have been the reason.
+struct PendingBlame {
+  std::uint32_t engine = 0;
+  Time deadline;
+  std::vector<Handle> candidates;
+};
+
+struct Worker {
+  WorkerId id;
+  Hello hello;                       // the last one served
+  std::string name;
+  std::optional<SessionId> session;
+  std::uint32_t deaths_counted = 0;  // of engines up to this one
+  std::uint64_t done = 0;
+  std::optional<PendingBlame> blame;
+  bool seen_ready = false;
+};
+
+class WorkerTable {
+ public:
+  Session* find(SessionId id);
+  const Session* find(SessionId id) const;
+  Worker* find(WorkerId id);
+  Worker& worker_of(const Session& session);
+
+  // The worker of this HELLO, made where it is new, its name granted: a name means one worker for the whole run.
+  Worker& enrol(const Hello& hello);
+  Session& open(Worker& worker, SessionId id, Time now);
+  void close(SessionId id);
+  // The name of the worker that had this session, also after it was closed; empty where it is not known (any more).
+  std::string name_of(SessionId id) const;
+
+  bool fits(Session& session, std::uint32_t number, const Requirement& requirement);
+
+  std::map<SessionId, Session>& sessions() { return sessions_; }
+  const std::map<SessionId, Session>& sessions() const { return sessions_; }
+  std::map<WorkerId, Worker>& workers() { return workers_; }
+  const std::map<WorkerId, Worker>& workers() const { return workers_; }
+
+ private:
+  std::map<SessionId, Session> sessions_;        // ordered, so that a replay of the same events decides the same
+  std::unordered_map<SessionId, Session*> by_id_;
+  std::map<WorkerId, Worker> workers_;
+  std::map<std::string, WorkerId> names_;
+  std::map<SessionId, WorkerId> closed_;         // the last kClosedMost of them are enough to name late results
+  std::vector<SessionId> closed_order_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// What the command line of workpool-dispatcher says, checked and with defaults (interfaces.md, "Programs").
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/jobs_file.h"
+#include "common/time.h"
+#include "common/units.h"
+#include "dispatcher/io/results_writer.h"
+
+namespace workpool::dispatcher {
+
+enum class Progress : std::uint8_t { kAuto, kBar, kPlain, kNone };
+
+struct RunOptions {
+  std::string jobs;                            // a path, or "-"
+  std::string results;                         // a path, or "-"; already derived from `jobs` where not given
+  std::optional<std::uint32_t> local;          // slots of the local worker; nothing = by default
+  std::optional<Address> listen;
+  std::uint16_t ports_low = 0;                 // 0 = ephemeral
+  std::uint16_t ports_high = 0;
+  bool insecure = false;
+  bool overwrite = false;
+  bool retry_failed = false;
+  std::optional<JobsFormat> format;            // nothing = by the ending
+  std::uint32_t retries = 0;
+  Duration timeout{0};
+  std::optional<Durability> durability;        // nothing = sync, os where RESULTS is no regular file
+  Duration grace = seconds(30);
+  std::uint32_t crash_limit = 3;
+  Duration unsatisfiable_after = seconds(60);
+  Duration worker_timeout = seconds(10);
+  std::uint64_t capture_bytes = 64 * 1024;
+  Progress progress = Progress::kAuto;
+  std::string log_level = "info";
+};
+
+struct CheckOptions {
+  std::string jobs;
+  std::optional<JobsFormat> format;
+};
+struct VerifyOptions {
+  std::string jobs;
+  std::string results;
+  std::optional<JobsFormat> format;
+};
+struct StatusOptions {
+  Address address;
+  bool json = false;
+};
+
+}  // namespace workpool::dispatcher
