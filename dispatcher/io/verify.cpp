@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/verify.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include "common/text.h"
+#include "dispatcher/io/jobs_indexer.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// What is known of a job while RESULTS is read.
+constexpr std::uint8_t kNothing = 0xff;
+constexpr std::uint8_t kOtherWork = 0xfe;  // lines of this id, none of this spec; else a Status
+
+void add_first(std::vector<std::string>& list, const std::string& id) {
+  if (list.size() < kVerifyListed) list.push_back(id);
+}
+
+std::string plural(std::uint64_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+// "logs, other and 3 more"
+std::string listed(const std::vector<std::string>& first, std::uint64_t count) {
+  std::string text;
+  for (const std::string& id : first) text += (text.empty() ? "" : ", ") + printable(id);
+  if (count > first.size()) text += " and " + std::to_string(count - first.size()) + " more";
+  return text;
+}
+
+std::string damaged_text(const ReplaySummary& results) {
+  std::vector<std::string> numbers;
+  for (const std::uint64_t number : results.damaged_lines) numbers.push_back(std::to_string(number));
+  return "  damaged: " + plural(results.damaged, "line") +
+         " (crc missing or wrong, not counted): " + listed(numbers, results.damaged) + "\n";
+}
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// Why `fd`, opened from RESULTS with `error`, cannot be verified; empty where it can.
+std::string unreadable(int fd, int error) {
+  if (fd < 0) return std::generic_category().message(error);
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return std::generic_category().message(errno);
+  if (S_ISDIR(status.st_mode)) return "it is a directory";
+  return S_ISREG(status.st_mode) ? "" : "it is not a regular file";
+}
+
+}  // namespace
+
+VerifyReport verify_results(const JobIndex& index, int results_fd,
+                            const std::function<std::string(JobNumber)>& id_of) {
+  VerifyReport report;
+  report.jobs = index.size();
+  std::vector<std::uint8_t> known(index.size(), kNothing);
+  std::uint64_t superseded = 0;
+  std::uint64_t removed = 0;
+  const auto supersede = [&](const ReplayedLine& line) {
+    ++superseded;
+    add_first(report.superseded_first, line.id);
+  };
+  report.results = replay(results_fd, [&](const ReplayedLine& line) {
+    if (line.status == Status::kInvalid) return;
+    const std::optional<JobNumber> number = index.find(key_of_id(line.id));
+    if (!number) {
+      ++removed;
+      add_first(report.removed_first, line.id);
+      return;
+    }
+    std::uint8_t& job = known[*number];
+    const bool counts = index.has_spec(*number, line.spec);
+    // The line that is replaced is the one before, or this one where it is of other work.
+    if (!counts || (job != kNothing && job != kOtherWork)) supersede(line);
+    if (counts) {
+      job = static_cast<std::uint8_t>(line.status);
+    } else if (job == kNothing) {
+      job = kOtherWork;
+    }
+  });
+  report.results.superseded = superseded;
+  report.results.removed = removed;
+  for (JobNumber number = 0; number < known.size(); ++number) {
+    if (known[number] < report.counting.size()) {
+      ++report.counting[known[number]];
+      report.results.matched = true;
+      continue;
+    }
+    ++report.missing;
+    const bool changed = known[number] == kOtherWork;
+    if (changed) ++report.results.changed;
+    if (report.missing_first.size() < kVerifyListed) {
+      report.missing_first.push_back({index.entry(number).line, id_of(number), changed});
+    }
+  }
+  return report;
+}
+
+std::string id_of_job(const JobIndex& index, JobNumber number, LineCache& lines, JobLineParser& parser) {
+  const JobIndex::Entry entry = index.entry(number);
+  const std::optional<std::string_view> line = lines.line_at(entry.offset);
+  if (!line) return "";
+  const auto parsed = parser.parse(*line);
+  const auto* job = std::get_if<JobLine>(&parsed);
+  if (job == nullptr || job->spec.high != entry.spec_prefix) return "";
+  return entry.repeat == 0 ? job->id : default_id(job->spec, entry.repeat);
+}
+
+std::string format_report(const VerifyReport& report, const std::string& jobs_path,
+                          const std::string& results_path) {
+  const ReplaySummary& results = report.results;
+  std::string text = report.complete() ? "complete: " : "not complete: ";
+  text += plural(report.jobs - report.missing, "job") + " of " + std::to_string(report.jobs) + " in " +
+          printable(jobs_path) + (report.jobs - report.missing == 1 ? " has" : " have") + " a result in " +
+          printable(results_path) + "\n";
+  for (const Status status : {Status::kOk, Status::kFailed, Status::kTimeout, Status::kQuarantined}) {
+    const std::uint64_t count = report.jobs_of(status);
+    if (count > 0) text += std::string("  ") + name_of(status) + ": " + std::to_string(count) + "\n";
+  }
+  for (const VerifyReport::Missing& job : report.missing_first) {
+    text += "  missing: line " + std::to_string(job.line) +
+            (job.id.empty() ? "" : ", id " + printable(job.id)) +
+            (job.changed ? " (its results are of other work)" : "") + "\n";
+  }
+  if (report.missing > report.missing_first.size()) {
+    text += "  missing: " + std::to_string(report.missing - report.missing_first.size()) + " more\n";
+  }
+  if (results.superseded > 0) {
+    text += "  superseded: " + plural(results.superseded, "line") + ", ids " +
+            listed(report.superseded_first, results.superseded) + "\n";
+  }
+  if (results.removed > 0) {
+    text += "  removed: " + plural(results.removed, "line") +
+            " of ids that are not in the jobs file: " + listed(report.removed_first, results.removed) + "\n";
+  }
+  if (results.damaged > 0) text += damaged_text(results);
+  if (results.torn_bytes > 0) {
+    text += "  torn: the last " + plural(results.torn_bytes, "byte") + " are the beginning of a line\n";
+  }
+  return text;
+}
+
+VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
+  const auto opened = JobsInput::open(options.jobs);
+  if (const auto* problem = std::get_if<JobsProblem>(&opened)) return {65, problem->message + "\n"};
+  const JobsInput& input = std::get<JobsInput>(opened);
+  if (!input.regular()) {
+    return {65, printable(input.shown_path()) +
+                    ": verify needs a jobs file that can be read again, not a pipe\n"};
+  }
+  JobIndex index;
+  const IndexReport checked = index_jobs_file(input, format, index);
+  if (checked.problem) return {65, checked.problem->message + "\n"};
+  if (!checked.ok()) return {65, format_errors(input.shown_path(), checked)};
+
+  const FileDescriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (const std::string why = unreadable(results.get(), errno); !why.empty()) {
+    return {1, "cannot read the results file " + printable(options.results) + ": " + why + "\n"};
+  }
+  LineCache lines(input.fd());
+  JobLineParser parser(format);
+  try {
+    const VerifyReport report = verify_results(
+        index, results.get(), [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
+    return {report.complete() ? 0 : 1, format_report(report, options.jobs, options.results), true};
+  } catch (const StoreError& error) {
+    return {1, error.message + "\n"};
+  }
+}
+
+}  // namespace workpool::dispatcher

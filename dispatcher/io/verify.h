@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// `verify JOBS RESULTS`: whether every job has the one result that counts for it, which is the last line of
+// its id whose spec is the job's. Takes no lock and changes nothing, so it also tells of a run that is going
+// on.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/outcome.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs_input.h"
+#include "dispatcher/io/results_replay.h"
+#include "dispatcher/options.h"
+
+namespace workpool::dispatcher {
+
+inline constexpr std::size_t kVerifyListed = 20;  // of each kind; the counts are whole
+
+struct VerifyReport {
+  struct Missing {
+    std::uint64_t line = 0;  // in the jobs file
+    std::string id;
+    bool changed = false;  // there are lines of this id, but for other work
+  };
+
+  std::uint64_t jobs = 0;
+  std::array<std::uint64_t, 5> counting{};  // jobs by the Status of their counting line; none is kInvalid
+  std::uint64_t missing = 0;                // jobs without one
+  std::vector<Missing> missing_first;       // the first kVerifyListed in the order of the file
+  std::vector<std::string> superseded_first;
+  std::vector<std::string> removed_first;
+  ReplaySummary results;  // superseded, removed, damaged and torn, in numbers
+
+  std::uint64_t jobs_of(Status status) const { return counting[static_cast<std::size_t>(status)]; }
+  bool complete() const { return missing == 0; }
+};
+
+// `index`: sealed. `results_fd`: a regular file, read from its start. `id_of` gives the id of a job that has
+// no line. Throws StoreError where RESULTS cannot be read.
+VerifyReport verify_results(const JobIndex& index, int results_fd,
+                            const std::function<std::string(JobNumber)>& id_of);
+
+// The id of any job of an indexed jobs file, read again from its line; empty where that has changed since.
+std::string id_of_job(const JobIndex& index, JobNumber number, LineCache& lines, JobLineParser& parser);
+
+// For people: some lines, each with a newline, no control characters.
+std::string format_report(const VerifyReport& report, const std::string& jobs_path,
+                          const std::string& results_path);
+
+// The whole command. What it has to say is for stdout where the exit code is 0 or 1 and RESULTS could be
+// read, else for stderr.
+struct VerifyAnswer {
+  int exit_code = 0;  // 0 complete, 1 not complete or RESULTS unreadable, 65 JOBS
+  std::string text;
+  bool is_report = false;
+};
+VerifyAnswer verify(const VerifyOptions& options, JobsFormat format);
+
+}  // namespace workpool::dispatcher
