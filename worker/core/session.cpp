@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+// Registration, silence, stops and the end; what concerns jobs is in session_jobs.cpp.
+#include "worker/core/session.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "common/units.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr Duration kRetryLeast = milliseconds(100);
+constexpr Duration kRetrySpread = milliseconds(150);
+constexpr Duration kComplaintInterval = seconds(10);
+constexpr Duration kGoodbyeLimit = seconds(2);
+constexpr Duration kKillTime = seconds(6);        // TERM, 5 s, KILL, reaping
+constexpr std::size_t kBeatKeysMost = 1000;
+
+// The jitter between two registrations is a hash of who and how often, so the core draws no randomness.
+Duration jitter(WorkerId worker, std::uint32_t attempt) {
+  std::uint64_t x = worker.value + attempt * 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return kRetryLeast + Duration{static_cast<Duration::rep>((x ^ (x >> 31)) % static_cast<std::uint64_t>(kRetrySpread.count()))};
+}
+
+}  // namespace
+
+Session::Session(const SessionOptions& options) : options_(options), slots_(options.slots) {}
+
+void Session::step(Event&& event, Time now, Actions& actions) {
+  now_ = now;
+  out_ = &actions;
+  struct Visitor {
+    Session& self;
+    void operator()(Started&) {
+      self.alone_since_ = self.complained_ = self.now_;
+      self.register_again();
+    }
+    void operator()(Welcomed& e) { self.welcomed(e); }
+    void operator()(RefusedBy& e) { self.refused(e); }
+    void operator()(RegistrationFailed& e) { self.registration_failed(e); }
+    void operator()(LaneReceived& e) { self.lane(std::move(e)); }
+    void operator()(LanePart& e) {
+      auto* active = std::get_if<Active>(&self.state_);
+      if (active != nullptr && active->welcome.session == e.session) active->last_heard = self.now_;
+    }
+    void operator()(SinkGone& e) {
+      if (auto* active = std::get_if<Active>(&self.state_); active != nullptr && active->welcome.session == e.session) {
+        self.end_session(false);
+      } else if (auto* leaving = std::get_if<Leaving>(&self.state_)) {
+        self.exit(leaving->code);
+      }
+    }
+    void operator()(RunEnded& e) { self.run_ended(std::move(e)); }
+    void operator()(SlotRegained& e) {
+      if (self.slots_.find(e.token) != nullptr) self.slots_.ended(e.token, Duration{0});
+    }
+    void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
+    void operator()(StopAsked&) { self.stop_asked(); }
+    void operator()(StopNow&) { self.stop_now(); }
+    void operator()(Drained&) { self.drained(); }
+  };
+  if (!std::holds_alternative<Left>(state_) || std::holds_alternative<Started>(event) ||
+      std::holds_alternative<DeathsKnown>(event)) {
+    std::visit(Visitor{*this}, event);
+  }
+  out_ = nullptr;
+}
+
+// ---- registration ----
+
+void Session::register_again() {
+  state_ = Registering{++attempts_};
+  out_->emplace_back(Register{{kProtocol, options_.version, options_.worker, options_.engine, attempts_, options_.name,
+                               options_.slots, options_.handlers, options_.labels}});
+}
+
+void Session::welcomed(const Welcomed& event) {
+  const auto* registering = std::get_if<Registering>(&state_);
+  if (registering == nullptr || registering->attempt != event.attempt) return;
+  if (event.welcome.run != run_) {
+    // What is held belongs to another run: nothing of it goes up.
+    kill_all(false, true);
+    kept_.clear();
+    doubts_.clear();
+    if (run_.value != 0) {
+      if (!deaths_.empty()) out_->emplace_back(ForgetDeaths{deaths_.back().engine});
+      deaths_.clear();
+    }
+    run_ = event.welcome.run;
+  }
+  Active active;
+  active.welcome = event.welcome;
+  active.opened = active.last_heard = active.last_beat = now_;
+  state_ = std::move(active);
+  had_dispatcher_ = true;
+  orphaned_ = false;
+  alone_since_ = complained_ = now_;
+  out_->emplace_back(OpenSession{event.welcome});
+  out_->emplace_back(Say{false, "joined as " + event.welcome.name});
+  send_pages();
+}
+
+void Session::refused(const RefusedBy& event) {
+  const auto* registering = std::get_if<Registering>(&state_);
+  if (registering == nullptr || registering->attempt != event.attempt) return;
+  last_reason_ = "refused: " + event.refused.reason;
+  const Refusal code = event.refused.code;
+  if (code == Refusal::kLater || (code == Refusal::kComplete && options_.keep)) {
+    state_ = Idle{now_ + jitter(options_.worker, attempts_)};
+    return;
+  }
+  out_->emplace_back(Say{code != Refusal::kComplete, last_reason_});
+  exit(static_cast<int>(code));
+}
+
+void Session::registration_failed(const RegistrationFailed& event) {
+  const auto* registering = std::get_if<Registering>(&state_);
+  if (registering == nullptr || registering->attempt != event.attempt) return;
+  last_reason_ = event.reason;
+  state_ = Idle{now_ + jitter(options_.worker, attempts_)};
+}
+
+void Session::end_session(bool at_once) {
+  const Active active = std::move(std::get<Active>(state_));
+  out_->emplace_back(CloseSession{});
+  slots_.take_queued();   // the dispatcher gives them to others
+  for (Running& running : slots_.places()) running.order.handle = Handle{};
+  kept_.session_over();
+  alone_since_ = std::max(alone_since_, active.last_heard);
+  const bool lived = now_ >= active.opened + active.welcome.worker_timeout;
+  last_reason_ = "the session with the dispatcher ended";
+  state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, attempts_)};
+}
+
+// ---- silence, heartbeats ----
+
+void Session::judge_silence() {
+  if (auto* idle = std::get_if<Idle>(&state_)) {
+    if (now_ >= idle->retry_at) register_again();
+    return;
+  }
+  const auto* active = std::get_if<Active>(&state_);
+  if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
+    out_->emplace_back(Say{true, "no sign of life from the dispatcher for " +
+                                     format_duration(active->welcome.worker_timeout) + ": registering again"});
+    end_session(true);
+  }
+}
+
+void Session::judge_orphan() {
+  if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
+  const std::optional<Duration>& limit = had_dispatcher_ ? options_.orphan_grace : options_.first_contact;
+  if (!limit || now_ < alone_since_ + *limit) return;
+  if (!orphaned_) {
+    orphaned_ = true;
+    out_->emplace_back(Say{true, "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
+                                     (slots_.running() > 0 ? ": killing what runs" : "")});
+    kill_all(false, false);
+  }
+  if (options_.keep) return;
+  if (slots_.running() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(69);
+}
+
+void Session::complain() {
+  if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
+  if (now_ < complained_ + kComplaintInterval || last_reason_.empty()) return;
+  complained_ = now_;
+  out_->emplace_back(Say{true, "still waiting for the dispatcher: " + last_reason_});
+}
+
+void Session::send_beat() {
+  Active& active = std::get<Active>(state_);
+  Beat beat;
+  beat.echo = active.echo;
+  if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
+  for (const Running& running : slots_.places()) {
+    if (running.token == 0 || running.reported || running.foreign || now_ < running.started + seconds(1)) continue;
+    if (beat.running.size() < kBeatKeysMost) beat.running.push_back(running.order.key);
+  }
+  active.last_beat = now_;
+  send(std::move(beat));
+}
+
+void Session::send(SinkMessage&& message) {
+  Active* active = std::get_if<Active>(&state_);
+  if (auto* leaving = std::get_if<Leaving>(&state_)) active = &leaving->active;
+  CHECK(active != nullptr);
+  const std::uint64_t seq = active->next_sink++;
+  active->sent.emplace_back(seq, now_);
+  out_->emplace_back(SendSink{{run_, active->welcome.session, seq}, std::move(message)});
+}
+
+// ---- stops and the end ----
+
+void Session::stop_asked() {
+  ++stops_;
+  if (stops_ == 1) {
+    kill_at_ = now_ + options_.grace;
+    leave_by_ = now_ + options_.grace + kKillTime;
+    settle_doubts(true);
+    tell_accepting();
+    return_queued();
+  } else {
+    kill_at_ = now_;
+    leave_by_ = std::min(*leave_by_, now_ + kKillTime);
+    if (stops_ > 2) exit(0);
+  }
+}
+
+void Session::stop_now() {
+  kill_all(true, false);
+  exit(0);
+}
+
+void Session::judge_stop() {
+  if (auto* leaving = std::get_if<Leaving>(&state_)) {
+    if (now_ >= leaving->limit) exit(leaving->code);
+    return;
+  }
+  if (stops_ == 0 || std::holds_alternative<Left>(state_)) return;
+  if (kill_at_ && now_ >= *kill_at_) {
+    kill_at_.reset();
+    kill_all(false, false);
+  }
+  if (now_ >= *leave_by_) {
+    exit(0);
+    return;
+  }
+  if (slots_.running() > 0 || !doubts_.empty()) return;
+  const auto* active = std::get_if<Active>(&state_);
+  if (active == nullptr) {
+    // Nobody to hand anything to. Results wait for a dispatcher as long as the grace allows.
+    if (kept_.empty()) exit(0);
+    return;
+  }
+  if (!kept_.empty() || active->accepting || active->acked < active->accepting_seq) return;
+  leave(0);
+}
+
+// GOODBYE goes out; its END, or the end of the connection, is waited for.
+void Session::leave(int code) {
+  auto* active = std::get_if<Active>(&state_);
+  if (active == nullptr) {
+    exit(code);
+    return;
+  }
+  Leaving leaving{now_ + kGoodbyeLimit, code, std::move(*active), true};
+  state_ = std::move(leaving);
+  send(Goodbye{});
+}
+
+void Session::exit(int code) {
+  if (std::holds_alternative<Left>(state_)) return;
+  state_ = Left{};
+  out_->emplace_back(Exit{code});
+}
+
+void Session::on_stop() {
+  out_->emplace_back(Say{false, "the run is over"});
+  kill_all(true, true);
+  slots_.take_queued();
+  kept_.clear();
+  doubts_.clear();
+  if (!options_.keep || stops_ > 0) {
+    leave(0);
+    return;
+  }
+  send(Goodbye{});
+  end_session(false);
+  std::get<Idle>(state_).retry_at = now_ + kGoodbyeLimit;
+}
+
+// ---- after every batch of events ----
+
+void Session::drained() {
+  settle_doubts(false);
+  judge_silence();
+  if (std::holds_alternative<Active>(state_)) {
+    tell_accepting();
+    start_jobs();
+    send_results();
+    const Active& active = std::get<Active>(state_);
+    if (now_ >= active.last_beat + active.welcome.worker_timeout / 10) send_beat();
+  }
+  judge_stop();
+  judge_lost_slots();
+  judge_orphan();
+  complain();
+}
+
+std::optional<Time> Session::next_deadline() const {
+  std::optional<Time> next;
+  const auto take = [&next](Time time) {
+    if (!next || time < *next) next = time;
+  };
+  if (const auto* idle = std::get_if<Idle>(&state_)) take(idle->retry_at);
+  if (const auto* active = std::get_if<Active>(&state_)) {
+    take(active->last_heard + active->welcome.worker_timeout);
+    take(active->last_beat + active->welcome.worker_timeout / 10);
+    if (paused_until_ > now_) take(paused_until_);
+  } else if (const auto* leaving = std::get_if<Leaving>(&state_)) {
+    take(leaving->limit);
+  } else if (!std::holds_alternative<Left>(state_)) {
+    const std::optional<Duration>& limit = had_dispatcher_ ? options_.orphan_grace : options_.first_contact;
+    if (limit) take(orphaned_ ? alone_since_ + *limit + kKillTime : alone_since_ + *limit);
+    take(complained_ + kComplaintInterval);
+  }
+  if (kill_at_) take(*kill_at_);
+  if (leave_by_) take(*leave_by_);
+  for (const Doubt& doubt : doubts_) take(doubt.until);
+  return next;
+}
+
+}  // namespace workpool::worker

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// The worker's judgement: a pure state machine without sockets, clock, processes or threads. The engine's loop feeds it
+// events in the order in which they happened and carries out its actions in order. The same events at the same times
+// give the same actions. One thread.
+//
+//   Idle ──retry time──> Registering ──WELCOME──> Active ──gap, END, silence, sink gone──> Idle
+//                            └──refused──> Leaving ──> Exit      └──STOP, drained──> Leaving
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "worker/core/facts.h"
+#include "worker/core/kept_results.h"
+#include "worker/core/slots.h"
+
+namespace workpool::worker {
+
+class Session {
+ public:
+  explicit Session(const SessionOptions& options);
+
+  // Appends to `actions`. `now` (CLOCK_BOOTTIME) never goes back. After every batch of events comes a Drained.
+  void step(Event&& event, Time now, Actions& actions);
+  // When a Drained is due at the latest.
+  std::optional<Time> next_deadline() const;
+
+  // For the simulator's checks.
+  const Slots& slots() const { return slots_; }
+  bool active() const { return std::holds_alternative<Active>(state_); }
+
+ private:
+  struct Idle {
+    Time retry_at;
+  };
+  struct Registering {
+    std::uint32_t attempt = 0;
+  };
+  struct Active {
+    Welcome welcome;
+    Time opened;
+    Time last_heard;
+    Time last_beat;
+    std::uint64_t next_sink = 1;     // of the next message up
+    std::uint64_t next_lane = 1;     // expected down
+    std::uint64_t acked = 0;
+    std::deque<std::pair<std::uint64_t, Time>> sent;   // sink messages that the dispatcher has not named as received
+    Time lease;                      // nothing starts after it
+    std::uint64_t echo = 0;
+    Time echo_received;
+    bool accepting = false;          // as last told
+    std::uint64_t accepting_seq = 0; // the READY that told it
+    std::uint64_t deaths_seq = 0;    // the DIED that told the deaths
+  };
+  // GOODBYE is out (or nobody is there to hear it).
+  struct Leaving {
+    Time limit;
+    int code = 0;
+    Active active;                   // the session that it was said in
+    bool connected = false;
+  };
+  struct Left {};
+  using State = std::variant<Idle, Registering, Active, Leaving, Left>;
+
+  // Events.
+  void welcomed(const Welcomed& event);
+  void refused(const RefusedBy& event);
+  void registration_failed(const RegistrationFailed& event);
+  void lane(LaneReceived&& event);
+  void on_jobs(Jobs&& jobs);
+  void on_cancel(const Cancel& cancel);
+  void on_recall(const Recall& recall);
+  void on_acks(std::uint64_t ack, std::uint64_t received);
+  void on_stop();
+  void run_ended(RunEnded&& event);
+  void stop_asked();
+  void stop_now();
+  void drained();
+
+  // Decisions.
+  void register_again();
+  void end_session(bool at_once);
+  void send(SinkMessage&& message);
+  void send_pages();
+  void send_held();
+  void send_results();
+  void send_beat();
+  void tell_accepting();
+  void start_jobs();
+  void give_back(std::vector<ReturnedJob>&& jobs);
+  void return_queued();
+  void kill_all(bool now, bool foreign);
+  void settle_doubts(bool stopped);
+  void judge_silence();
+  void judge_orphan();
+  void judge_stop();
+  void judge_lost_slots();
+  void complain();
+  void leave(int code);
+  void exit(int code);
+  bool may_accept() const;
+  ReturnedJob returned(const JobOrder& order, ReturnReason reason) const;
+  void keep_result(Running& running, Outcome&& outcome, Duration ran);
+
+  SessionOptions options_;
+  State state_ = Left{};
+  Slots slots_;
+  KeptResults kept_;
+  std::vector<Death> deaths_;
+  RunId run_;                        // of what is held here
+  bool had_dispatcher_ = false;
+  std::uint32_t attempts_ = 0;       // HELLOs sent
+  Time alone_since_;                 // without a dispatcher's sign of life
+  Time complained_;
+  std::string last_reason_;
+  Time paused_until_;                // a spawn failed for want of resources
+  int stops_ = 0;
+  std::optional<Time> kill_at_;      // end of the grace of a stop
+  std::optional<Time> leave_by_;     // leave whatever happens
+  bool orphaned_ = false;
+
+  struct Doubt {
+    std::uint64_t token = 0;
+    Outcome outcome;
+    Duration ran{0};
+    Time until;
+  };
+  std::vector<Doubt> doubts_;
+
+  // Of the step that is under way.
+  Time now_;
+  Actions* out_ = nullptr;
+};
+
+}  // namespace workpool::worker

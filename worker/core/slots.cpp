@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "worker/core/slots.h"
+
+#include <algorithm>
+#include <utility>
+#include <string_view>
+
+#include "common/check.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr Duration kAheadWork = milliseconds(1);
+constexpr std::int64_t kAheadMost = 64;   // jobs a slot
+
+bool named(const JobOrder& order, const JobRef& ref) {
+  if (ref.handle.value != 0) return order.handle == ref.handle && order.key == ref.key;
+  return order.key == ref.key && order.attempt == ref.attempt;
+}
+
+// The compact JSON of a job's work starts with its kind (common/job.h).
+bool is_handler(const JobOrder& order) { return std::string_view(order.work).starts_with(R"({"type":)"); }
+
+}  // namespace
+
+Slots::Slots(std::uint32_t count) : count_(count) {}
+
+void Slots::queue(JobOrder&& order, Time now) { queue_.push_back({std::move(order), now}); }
+
+std::uint32_t Slots::ahead() const {
+  if (commands_ > 0 || handler_mean_.count() == 0) return 0;
+  const std::int64_t jobs = std::min(kAheadMost, kAheadWork / handler_mean_);
+  return count_ * static_cast<std::uint32_t>(jobs);
+}
+
+std::optional<JobOrder> Slots::start_next(Time now, std::uint64_t& token) {
+  if (queue_.empty()) return std::nullopt;
+  const std::uint32_t needed = queue_.front().order.slots;
+  const bool handler = is_handler(queue_.front().order);
+  if (used_ + needed > count_ && !(handler && needed == 1 && used_ < count_ + ahead())) return std::nullopt;
+  Queued next = std::move(queue_.front());
+  queue_.pop_front();
+  if (free_places_.empty()) {
+    free_places_.push_back(static_cast<std::uint32_t>(places_.size()));
+    places_.emplace_back();
+  }
+  const std::uint32_t place = free_places_.back();
+  free_places_.pop_back();
+  if (++generation_ == 0) generation_ = 1;
+  token = std::uint64_t{generation_} << 32 | place;
+  std::string work = std::exchange(next.order.work, std::string{});
+  Running& running = places_[place];
+  running = Running{.token = token, .order = next.order, .handler = handler, .received = next.received, .started = now};
+  used_ += needed;
+  commands_ += handler ? 0 : 1;
+  ++running_;
+  next.order.work = std::move(work);
+  return std::move(next.order);
+}
+
+Running* Slots::find(std::uint64_t token) {
+  const auto place = static_cast<std::uint32_t>(token);
+  if (token == 0 || place >= places_.size() || places_[place].token != token) return nullptr;
+  return &places_[place];
+}
+
+Running* Slots::find(const JobRef& ref) {
+  const auto found = std::find_if(places_.begin(), places_.end(), [&](const Running& running) {
+    return running.token != 0 && named(running.order, ref);
+  });
+  return found == places_.end() ? nullptr : &*found;
+}
+
+void Slots::ended(std::uint64_t token, Duration ran) {
+  Running* running = find(token);
+  CHECK(running != nullptr && used_ >= running->order.slots && running_ > 0);
+  used_ -= running->order.slots;
+  commands_ -= running->handler ? 0 : 1;
+  --running_;
+  if (running->handler && ran.count() > 0) {
+    handler_mean_ = handler_mean_.count() == 0 ? ran : std::max(Duration{1}, handler_mean_ + (ran - handler_mean_) / 8);
+  }
+  *running = Running{};
+  free_places_.push_back(static_cast<std::uint32_t>(token));
+}
+
+std::vector<JobOrder> Slots::take_queued() {
+  std::vector<JobOrder> taken;
+  taken.reserve(queue_.size());
+  for (Queued& queued : queue_) taken.push_back(std::move(queued.order));
+  queue_.clear();
+  return taken;
+}
+
+std::optional<JobOrder> Slots::take_queued(const JobRef& ref) {
+  const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const Queued& q) { return named(q.order, ref); });
+  if (found == queue_.end()) return std::nullopt;
+  JobOrder order = std::move(found->order);
+  queue_.erase(found);
+  return order;
+}
+
+bool Slots::all_lost() const {
+  std::uint32_t lost = 0;
+  for (const Running& running : places_) {
+    if (running.token != 0 && running.reported) lost += running.order.slots;
+  }
+  return lost >= count_;
+}
+
+}  // namespace workpool::worker
