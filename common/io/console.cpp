@@ -128,15 +128,19 @@ void Console::line(std::string_view text) {
     ++untold_;
     return;
   }
+  add_line(text);
+  const std::uint64_t lost_before = untold_;
+  if (!write_waiting() || lost_before == 0 || untold_ != lost_before) return;
+  untold_ = 0;
+  add_line("(" + std::to_string(lost_before) + " lines before this one were lost: stderr took no more)");
+  write_waiting();
+}
+
+void Console::add_line(std::string_view text) {
   if (!live_.empty()) waiting_ += kClearLine;
-  if (untold_ != 0) {
-    waiting_ += "(" + std::to_string(untold_) + " messages lost: stderr took no more)\n";
-    untold_ = 0;
-  }
   waiting_ += text;
   waiting_ += '\n';
   waiting_ += live_;
-  write_waiting();
 }
 
 void Console::live(std::string_view text) {

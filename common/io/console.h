@@ -46,6 +46,7 @@ class Console {
   enum class Way : std::uint8_t { kNonBlocking, kSocket, kPolled, kPlain };
 
   void choose_way();
+  void add_line(std::string_view text);      // to what waits
   bool write_waiting();                      // false where something still waits
   long write_some(const char* data, std::size_t size) const;
 

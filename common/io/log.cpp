@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common/io/log.h"
 
+#include <array>
 #include <ctime>
 #include <map>
 #include <mutex>
@@ -39,16 +40,17 @@ class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_
   Console& console_;
 };
 
-spdlog::level::level_enum spdlog_level(LogLevel level) {
-  switch (level) {
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kWarn: return spdlog::level::warn;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kTrace: return spdlog::level::trace;
-  }
-  return spdlog::level::info;
-}
+struct Level {
+  std::string_view name;                     // as --log-level and each line spell it
+  spdlog::level::level_enum spdlog_level;
+};
+
+// By LogLevel.
+constexpr std::array<Level, 5> kLevels = {{{"error", spdlog::level::err},
+                                           {"warn", spdlog::level::warn},
+                                           {"info", spdlog::level::info},
+                                           {"debug", spdlog::level::debug},
+                                           {"trace", spdlog::level::trace}}};
 
 Time machine_time() {
   timespec now{};
@@ -79,11 +81,9 @@ struct Repeats {
 }  // namespace
 
 std::optional<LogLevel> log_level_named(std::string_view name) {
-  if (name == "error") return LogLevel::kError;
-  if (name == "warn") return LogLevel::kWarn;
-  if (name == "info") return LogLevel::kInfo;
-  if (name == "debug") return LogLevel::kDebug;
-  if (name == "trace") return LogLevel::kTrace;
+  for (std::size_t i = 0; i < kLevels.size(); ++i) {
+    if (kLevels[i].name == name) return static_cast<LogLevel>(i);
+  }
   return std::nullopt;
 }
 
@@ -95,7 +95,7 @@ struct Log::Impl {
         clock(given_clock ? std::move(given_clock) : machine_time) {
     logger.set_level(spdlog::level::trace);
     // Lines go out through Console::line, which ends them.
-    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %l %v",
+    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %v",
                                                                      spdlog::pattern_time_type::utc, ""));
   }
 
@@ -138,7 +138,10 @@ void Log::write(LogLevel level, std::string_view event, Fields fields) {
     if (!admitted) return;
     left_out = *admitted;
   }
-  std::string text(event);
+  const Level& shown_level = kLevels[static_cast<std::size_t>(level)];
+  std::string text(shown_level.name);
+  text += ' ';
+  text += event;
   for (const Field& field : fields) {
     text += ' ';
     text += field.key;
@@ -146,7 +149,7 @@ void Log::write(LogLevel level, std::string_view event, Fields fields) {
     append_value(text, field.value);
   }
   if (left_out != 0) text += " repeats_left_out=" + std::to_string(left_out);
-  impl_->logger.log(spdlog_level(level), spdlog::string_view_t(text.data(), text.size()));
+  impl_->logger.log(shown_level.spdlog_level, spdlog::string_view_t(text.data(), text.size()));
 }
 
 }  // namespace workpool
