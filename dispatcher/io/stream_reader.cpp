@@ -43,7 +43,11 @@ struct StreamReader::Impl {
 
   bool full() {
     const std::lock_guard lock(mutex);
-    return open_items + pending.size() >= limits.jobs || open_bytes + pending_bytes >= limits.payload_bytes;
+    return is_full(pending.size(), pending_bytes);
+  }
+  // With what else there is beside the open ones. REQUIRES: mutex is held.
+  bool is_full(std::uint64_t more_items, std::uint64_t more_bytes) const {
+    return open_items + more_items >= limits.jobs || open_bytes + more_bytes >= limits.payload_bytes;
   }
 
   // Takes the next whole line out of the buffer; false where there is none.
@@ -172,13 +176,15 @@ StreamBatch StreamReader::take() {
 }
 
 void StreamReader::released(std::uint64_t items, std::uint64_t payload_bytes) {
+  bool was_full = false;  // only then the thread waits for this; it has handed over all it had before it does
   {
     const std::lock_guard lock(impl_->mutex);
     CHECK(items <= impl_->open_items && payload_bytes <= impl_->open_bytes);
+    was_full = impl_->is_full(0, 0);
     impl_->open_items -= items;
     impl_->open_bytes -= payload_bytes;
   }
-  impl_->wake_up.raise();
+  if (was_full) impl_->wake_up.raise();
 }
 
 }  // namespace workpool::dispatcher

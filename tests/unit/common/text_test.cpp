@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "common/text.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <array>
+#include <string>
+
+namespace workpool {
+namespace {
+
+std::string json(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+std::string base64(std::string_view bytes) {
+  std::string out;
+  append_base64(out, bytes);
+  return out;
+}
+
+TEST(Text, Utf8IsStrict) {
+  EXPECT_TRUE(is_utf8(""));
+  EXPECT_TRUE(is_utf8("plain ascii, longer than eight bytes"));
+  EXPECT_TRUE(
+      is_utf8("Gr\xc3\xbc\xc3\x9f"
+              "e \xe2\x82\xac \xf0\x9f\x98\x80"));
+  EXPECT_TRUE(is_utf8("\xf4\x8f\xbf\xbf"));
+  EXPECT_FALSE(is_utf8("\xc0\xaf")) << "overlong";
+  EXPECT_FALSE(is_utf8("\xe0\x9f\xbf")) << "overlong";
+  EXPECT_FALSE(is_utf8("\xf0\x8f\xbf\xbf")) << "overlong";
+  EXPECT_FALSE(is_utf8("\xed\xa0\x80")) << "surrogate";
+  EXPECT_FALSE(is_utf8("\xf4\x90\x80\x80")) << "beyond U+10FFFF";
+  EXPECT_FALSE(is_utf8("\x80"));
+  EXPECT_FALSE(is_utf8("\xe2\x82")) << "cut";
+  EXPECT_EQ(utf8_valid_bytes("12345678\xe2\x82\xac\xff x"), 11U);
+}
+
+TEST(Text, JsonStringsEscapeWhatATerminalMustNotSee) {
+  EXPECT_EQ(json("a\"b\\c"), R"("a\"b\\c")");
+  EXPECT_EQ(json("\n\t\r\b\f"), R"("\n\t\r\b\f")");
+  EXPECT_EQ(json(std::string_view("\x00\x1b\x7f", 3)), "\"\\u0000\\u001b\\u007f\"");
+  EXPECT_EQ(json("\xe2\x82\xac"), "\"\xe2\x82\xac\"");
+}
+
+RC_GTEST_PROP(TextProperty, JsonStringBytesIsExact, (const std::string& text)) {
+  RC_ASSERT(json(text).size() == json_string_bytes(text));
+}
+
+TEST(Text, Base64IsThatOfRfc4648) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foo"), "Zm9v");
+  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
+}
+
+TEST(Text, PrintableShowsEveryControlByte) {
+  EXPECT_EQ(printable("a\x1b[31m\x7f"), "a\\x1b[31m\\x7f");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m"),
+            "\\xc2\\x9b31m")
+      << "C1";
+  EXPECT_EQ(printable("\xc2\xa0\xe2\x82\xac"), "\xc2\xa0\xe2\x82\xac");
+  EXPECT_EQ(printable("\xff\xe2\x82"), "\\xff\\xe2\\x82");
+  EXPECT_EQ(printable("abcdef", 4), "abcd…");
+  EXPECT_EQ(printable("abc\x01", 5), "abc…") << "an escape is not cut";
+}
+
+TEST(Text, CutsBetweenLetters) {
+  EXPECT_EQ(utf8_prefix("a\xe2\x82\xac"
+                        "b",
+                        3),
+            "a");
+  EXPECT_EQ(utf8_prefix("a\xe2\x82\xac"
+                        "b",
+                        4),
+            "a\xe2\x82\xac");
+  EXPECT_EQ(utf8_prefix("ab", 9), "ab");
+  EXPECT_EQ(utf8_suffix("a\xe2\x82\xac"
+                        "b",
+                        3),
+            "b");
+  EXPECT_EQ(utf8_suffix("a\xe2\x82\xac"
+                        "b",
+                        4),
+            "\xe2\x82\xac"
+            "b");
+  EXPECT_EQ(utf8_prefix("\x80\x80\x80\x80", 3), "\x80\x80\x80") << "no UTF-8: exactly the limit";
+  EXPECT_EQ(utf8_suffix("\x80\x80\x80\x80", 3), "\x80\x80\x80");
+}
+
+RC_GTEST_PROP(TextProperty, CutsKeepUtf8Valid, (std::string bytes)) {
+  std::string text;
+  for (const char byte : bytes)
+    text += (byte & 1) != 0 ? "\xf0\x9f\x98\x80" : (byte & 2) != 0 ? "\xc3\xbc" : "x";
+  const auto limit = *rc::gen::inRange<std::size_t>(0, text.size() + 1);
+  const auto prefix = utf8_prefix(text, limit);
+  const auto suffix = utf8_suffix(text, limit);
+  RC_ASSERT(is_utf8(prefix) && prefix.size() <= limit && prefix.size() + 4 > limit);
+  RC_ASSERT(is_utf8(suffix) && suffix.size() <= limit && suffix.size() + 4 > limit);
+}
+
+TEST(Text, NearestNamesWhatWasMeant) {
+  constexpr std::array<std::string_view, 4> kKnown{"cmd", "env", "priority", "timeout"};
+  const auto near = [&](std::string_view word) { return nearest(word, kKnown.data(), kKnown.size()); };
+  EXPECT_EQ(near("evn"), "env") << "a swap is one edit";
+  EXPECT_EQ(near("comd"), "cmd");
+  EXPECT_EQ(near("Timeout"), "timeout");
+  EXPECT_EQ(near("prority"), "priority");
+  EXPECT_EQ(near("colour"), "");
+  EXPECT_EQ(near(std::string(100000, 'x')), "");
+}
+
+}  // namespace
+}  // namespace workpool
