@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// A small JSON object from another process, flattened: {"a":{"b":1},"c":["x"]} -> a.b = 1, c.0 = x. Strict about the
+// grammar, bounded in size and depth; for messages of a few kilobytes, not for job lines. Pure.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace workpool::dispatcher {
+
+// Strings are unescaped; numbers, true, false and null stand as they were written.
+using JsonScalars = std::map<std::string, std::string>;
+
+// Nothing where `text` is not exactly one JSON object (at most 4 MiB, 8 levels deep).
+std::optional<JsonScalars> json_scalars(std::string_view text);
+
+}  // namespace workpool::dispatcher

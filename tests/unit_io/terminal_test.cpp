@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+// What a person sees of a run: on a pipe without one escape character, on a terminal with one line that moves.
+#include "dispatcher/io/terminal.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "dispatcher/io/reachable_host.h"
+#include "dispatcher/io/shell_words.h"
+#include "dispatcher/io/status_json.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+using std::string;
+
+class Screen {
+ public:
+  enum class Kind { kPipe, kTerminal };
+  explicit Screen(Kind kind) {
+    if (kind == Kind::kPipe) {
+      EXPECT_EQ(::pipe2(ends_, O_CLOEXEC), 0);
+    } else {
+      EXPECT_EQ(::openpty(&ends_[0], &ends_[1], nullptr, nullptr, nullptr), 0);
+      columns(100);
+    }
+    ::setenv("TERM", "xterm", 1);
+    ::unsetenv("NO_COLOR");
+  }
+  ~Screen() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+  int fd() const { return ends_[1]; }
+  void columns(unsigned short count) const {
+    const winsize size = {24, count, 0, 0};
+    EXPECT_EQ(::ioctl(ends_[0], TIOCSWINSZ, &size), 0);
+  }
+  string read() const {
+    string text;
+    char buffer[4096];
+    pollfd poll_fd{ends_[0], POLLIN, 0};
+    while (::poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN) != 0) {
+      const ssize_t count = ::read(ends_[0], buffer, sizeof buffer);
+      if (count <= 0) break;
+      text.append(buffer, static_cast<std::size_t>(count));
+    }
+    text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
+    return text;
+  }
+
+ private:
+  int ends_[2] = {-1, -1};
+};
+
+constexpr Time kStart{seconds(1000)};
+
+TerminalOptions options_of(Progress progress = Progress::kAuto) {
+  TerminalOptions options;
+  options.progress = progress;
+  options.results = "out.jsonl";
+  options.command = {"workpool-dispatcher", "run", "my jobs.jsonl", "-o", "out.jsonl"};
+  options.listening = true;
+  return options;
+}
+
+Snapshot snapshot_of(std::uint64_t ok, std::uint64_t failed, std::uint64_t total) {
+  Snapshot snapshot;
+  snapshot.total = total;
+  snapshot.ok = ok;
+  snapshot.failed = failed;
+  snapshot.running = 4;
+  snapshot.workers = 2;
+  snapshot.slots = 4;
+  snapshot.phase = "running";
+  return snapshot;
+}
+
+JobEnded failure(const string& id, const string& message) {
+  JobEnded job;
+  job.id = id;
+  job.line = 12;
+  job.status = Status::kFailed;
+  job.kind = ErrorKind::kExit;
+  job.message = message;
+  job.attempt = 1;
+  job.worker = "node7";
+  return job;
+}
+
+bool has(const string& text, const string& part) { return text.find(part) != string::npos; }
+
+// ---- live line and plain lines ----
+
+TEST(TerminalTest, APipeGetsALineEveryTenSecondsAndNoEscapes) {
+  const Screen screen(Screen::Kind::kPipe);
+  for (const Progress progress : {Progress::kAuto, Progress::kBar, Progress::kPlain}) {
+    Console console(screen.fd());
+    Terminal terminal(console, options_of(progress), kStart);
+    EXPECT_EQ(terminal.next_draw(), kStart + seconds(10));
+    for (int i = 0; i <= 25; ++i) terminal.show(snapshot_of(static_cast<std::uint64_t>(i), 0, 100), kStart + seconds(i));
+    terminal.report(failure("x", "exit status 2"), kStart);
+    terminal.finish(snapshot_of(99, 1, 100), {1, ""}, kStart + seconds(26));
+    const string text = screen.read();
+    EXPECT_EQ(text.find('\x1b'), string::npos);
+    EXPECT_TRUE(has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  1.0/s  ETA 1m30s\n")) << text;
+    EXPECT_TRUE(has(text, "\n20/100 (20%)")) << text;
+    EXPECT_FALSE(has(text, "\n25/100"));
+    EXPECT_EQ(terminal.next_draw(), Time::max());
+  }
+}
+
+TEST(TerminalTest, ATerminalGetsOneLineThatMovesTenTimesASecond) {
+  const Screen screen(Screen::Kind::kTerminal);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  for (int i = 0; i < 1000; ++i) terminal.show(snapshot_of(1, 0, 10), kStart + milliseconds(i));
+  const string text = screen.read();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\x1b'), 10) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 0);
+  screen.columns(20);
+  terminal.show(snapshot_of(2, 0, 10), kStart + seconds(2));
+  EXPECT_EQ(screen.read(), "\x1b[K2/10 (20%)  ok 2  …");
+  terminal.report(failure("x", "exit status 2"), kStart + seconds(2));
+  EXPECT_TRUE(has(screen.read(), "\x1b[31mnot ok\x1b[0m  job 'x'"));
+  terminal.finish(snapshot_of(10, 0, 10), {0, ""}, kStart + seconds(3));
+  EXPECT_TRUE(has(screen.read(), "done: 10 ok of 10 jobs\n3.0s, "));
+}
+
+TEST(TerminalTest, NoColorAndDumbTerminals) {
+  const Screen screen(Screen::Kind::kTerminal);
+  ::setenv("NO_COLOR", "1", 1);
+  {
+    Console console(screen.fd());
+    Terminal terminal(console, options_of(), kStart);
+    terminal.report(failure("x", "exit status 2"), kStart);
+  }
+  EXPECT_TRUE(has(screen.read(), "not ok  job 'x'"));
+  ::setenv("TERM", "dumb", 1);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(Progress::kBar), kStart);
+  terminal.show(snapshot_of(1, 0, 10), kStart + seconds(10));
+  const string text = screen.read();
+  EXPECT_TRUE(has(text, "1/10"));
+  EXPECT_FALSE(has(text, "\x1b"));
+}
+
+TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(Progress::kNone), kStart);
+  terminal.banner({});
+  EXPECT_EQ(terminal.next_draw(), Time::max());
+  terminal.show(snapshot_of(1, 0, 10), kStart + seconds(60));
+  EXPECT_EQ(screen.read(), "");
+  terminal.report(failure("x", "exit status 2"), kStart);
+  terminal.finish(snapshot_of(9, 1, 10), {1, ""}, kStart + seconds(61));
+  EXPECT_TRUE(has(screen.read(), "done: 9 ok, 1 failed of 10 jobs"));
+}
+
+TEST(TerminalTest, RateAndEta) {
+  RateMeter meter(kStart);
+  for (int i = 0; i <= 100; ++i) meter.sample(static_cast<std::uint64_t>(i < 50 ? i : 50 + (i - 50) * 3), kStart + seconds(i));
+  EXPECT_NEAR(meter.per_second(), 3.0, 0.01);
+  EXPECT_NEAR(meter.per_second_overall(), 2.0, 0.01);
+  Snapshot stream = snapshot_of(3, 0, 5);
+  stream.total_known = false;
+  stream.waiting_for = "a worker";
+  stream.phase = "draining";
+  const string line = status_line(stream, RateMeter(kStart));
+  EXPECT_TRUE(has(line, "3/5+  ok 3")) << line;
+  EXPECT_TRUE(has(line, "ETA --  draining  waiting: a worker")) << line;
+  EXPECT_EQ(format_roughly(seconds(59)), "59.0s");
+  EXPECT_EQ(format_roughly(milliseconds(59'990)), "1m0s");
+  EXPECT_EQ(format_roughly(seconds(7322)), "2h2m");
+  EXPECT_EQ(fit("aöüb", 4), "aöüb");
+  EXPECT_EQ(fit("aöüb", 3), "aö…");
+  EXPECT_EQ(fit("ab", 0), "");
+}
+
+// ---- failures and other reports ----
+
+TEST(TerminalTest, TheFirstTenFailuresAreToldOthersCounted) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  for (int i = 0; i < 30; ++i) terminal.report(failure("job" + std::to_string(i), "exit status 2"), kStart);
+  JobEnded late = failure("slow", "still running after 2s");
+  late.status = Status::kTimeout;
+  late.kind = ErrorKind::kTimeout;
+  terminal.report(late, kStart);
+  const string text = screen.read();
+  EXPECT_TRUE(has(text, "not ok  job 'job9' (line 12): exit status 2 on node7\n(further failures are only counted)\n")) << text;
+  EXPECT_FALSE(has(text, "job10"));
+  terminal.finish(snapshot_of(0, 31, 31), {1, ""}, kStart + seconds(1));
+  const string summary = screen.read();
+  EXPECT_TRUE(has(summary, "      30  exit status 2, e.g. job 'job0' (line 12)\n")) << summary;
+  EXPECT_TRUE(has(summary, "       1  timeout: still running after 2s, e.g. job 'slow' (line 12)\n")) << summary;
+}
+
+TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  JobEnded job = failure("a\x1b[2Jb", "exit\nstatus\x07");
+  job.last_line = "\x1b]0;title\x07\xff";
+  job.worker = "w\x9b";
+  terminal.report(job, kStart);
+  terminal.report(Note{true, "odd\x1b[1m"}, kStart);
+  terminal.report(WorkerLeft{"w\x1b", "why\x1b", 3, true}, kStart);
+  terminal.report(EngineDied{"w\x1b", "signal\x1b", {"a\x1b"}}, kStart);
+  terminal.report(JobUnsatisfiable{{"t\x1b", {"l\x1b"}, 2}, 1, false}, kStart);
+  Snapshot snapshot = snapshot_of(0, 1, 1);
+  snapshot.waiting_for = "\x1b";
+  terminal.show(snapshot, kStart + seconds(10));
+  terminal.finish(snapshot, {74, "cannot write \x1b"}, kStart + seconds(11));
+  const string text = screen.read();
+  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); })) << text;
+  EXPECT_TRUE(has(text, "job 'a\\x1b[2Jb' (line 12): exit\\x0astatus\\x07 on w\\x9b; stderr: \\x1b]0;title\\x07\\xff\n")) << text;
+}
+
+TEST(TerminalTest, ComingAndGoingIsToldWithinBounds) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  for (int i = 0; i < 100; ++i) terminal.report(WorkerJoined{"w" + std::to_string(i), 2, false}, kStart);
+  string text = screen.read();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
+  EXPECT_TRUE(has(text, "worker w19 joined (2 slots)\n"));
+  terminal.report(WorkerLeft{"w1", "silent for 10s", 1, true}, kStart + seconds(10));
+  EXPECT_EQ(screen.read(), "(80 more such lines left out)\nworker w1 is lost: silent for 10s; 1 job goes to others\n");
+}
+
+TEST(TerminalTest, LevelsAndTheLocalWorker) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  TerminalOptions options = options_of();
+  options.listening = false;
+  Terminal quiet(console, options, kStart);
+  quiet.report(WorkerJoined{"here", 2, false}, kStart);
+  quiet.report(WorkerLeft{"here", "said goodbye", 0, false}, kStart);
+  quiet.report(JobRetried{"x", 1, "exit status 1", seconds(1)}, kStart);
+  EXPECT_EQ(screen.read(), "");
+  options.log_level = "error";
+  Terminal silent(console, options, kStart);
+  silent.report(WorkerLeft{"here", "connection lost", 0, true}, kStart);
+  silent.report(Note{true, "x"}, kStart);
+  EXPECT_EQ(screen.read(), "");
+  options.log_level = "debug";
+  Terminal talking(console, options, kStart);
+  talking.report(JobRetried{"x", 1, "exit status 1", milliseconds(1500)}, kStart);
+  EXPECT_EQ(screen.read(), "job 'x' is tried again in 1.5s (attempt 1: exit status 1)\n");
+}
+
+TEST(TerminalTest, StopsAreAnsweredAtOnce) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  terminal.stop_requested(StopKind::kInterrupt, 1, 37, seconds(30));
+  terminal.stop_requested(StopKind::kInterrupt, 2, 1, seconds(30));
+  terminal.stop_requested(StopKind::kInterrupt, 3, 1, seconds(30));
+  terminal.stop_requested(StopKind::kTerminate, 1, 1, seconds(30));
+  EXPECT_EQ(screen.read(),
+            "Ctrl-C: finishing 37 running jobs; Ctrl-C again cancels them\n"
+            "Ctrl-C: cancelling 1 job; Ctrl-C again leaves at once\n"
+            "Ctrl-C: leaving now\n"
+            "SIGTERM: finishing 1 running job, for at most 30s; a second signal cancels it\n");
+}
+
+// ---- banner and summary ----
+
+TEST(TerminalTest, BannerHasTheWorkerCommand) {
+  BannerFacts facts;
+  facts.version = "0.1.0";
+  facts.jobs = "jobs.jsonl";
+  facts.results = "out.jsonl";
+  facts.total = 200;
+  facts.before = 20;
+  facts.local_slots = 4;
+  EXPECT_EQ(banner_text(facts),
+            "workpool 0.1.0: 200 jobs from jobs.jsonl, 20 of them done before\n"
+            "results go to out.jsonl; a local worker runs 4 jobs at a time");
+  facts.listen = Address{"0.0.0.0", 5555};
+  facts.reachable = "10.1.2.3";
+  facts.insecure = true;
+  const string text = banner_text(facts);
+  EXPECT_TRUE(has(text, "\n  workpool-worker tcp://10.1.2.3:5555 --insecure")) << text;
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n') + 1, 4);
+  facts.listen = Address{"::1", 5555};
+  facts.reachable = "::1";
+  EXPECT_EQ(worker_command(facts), "workpool-worker 'tcp://[::1]:5555'");
+}
+
+TEST(TerminalTest, ReachableHosts) {
+  EXPECT_EQ(reachable_host("192.168.7.7"), "192.168.7.7");
+  EXPECT_EQ(reachable_host("some-name"), "some-name");
+  const string host = reachable_host("0.0.0.0");
+  EXPECT_FALSE(host.empty());
+  EXPECT_NE(host, "0.0.0.0");
+  const string routes =
+      "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+      "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n"
+      "eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
+      "down0\t00000000\t0101A8C0\t0002\t0\t0\t1\t00000000\t0\t0\t0\n"
+      "eth1\t0000A8C0\t00000000\t0001\t0\t0\t1\t0000FFFF\t0\t0\t0\n";
+  EXPECT_EQ(default_route_interface(routes), "eth0");
+  EXPECT_EQ(default_route_interface("Iface\n"), "");
+}
+
+TEST(TerminalTest, SummaryNamesTheNextCommand) {
+  SummaryFacts facts;
+  facts.snapshot = snapshot_of(9, 1, 10);
+  facts.end = {1, ""};
+  facts.elapsed = milliseconds(12'300);
+  facts.per_second = 0.8;
+  facts.slot_use = 0.97;
+  facts.results = "out.jsonl";
+  facts.command = options_of().command;
+  EXPECT_EQ(summary_text(facts),
+            "done: 9 ok, 1 failed of 10 jobs\n"
+            "12.3s, 0.80/s, slots 97% busy\n"
+            "results: out.jsonl\n"
+            "to run what is not ok again: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl --retry-failed");
+  facts.snapshot = snapshot_of(4, 1, 10);
+  facts.end = {130, "Ctrl-C"};
+  facts.command.emplace_back("--overwrite");
+  const string stopped = summary_text(facts);
+  EXPECT_TRUE(has(stopped, "stopped: Ctrl-C\n4 ok, 1 failed, 5 not done of 10 jobs\n")) << stopped;
+  EXPECT_TRUE(has(stopped, "\nto go on: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl"));
+  EXPECT_FALSE(has(stopped, "--overwrite"));
+  facts.resumable = false;
+  EXPECT_FALSE(has(summary_text(facts), "to go on"));
+  facts.given_up = {describe(JobUnsatisfiable{{"thumbnail", {"a", "b"}, 4}, 2, true})};
+  EXPECT_TRUE(has(summary_text(facts), "no worker could run 2 jobs of type 'thumbnail' with the labels a, b that need 4 slots\n"));
+}
+
+TEST(TerminalTest, SlotUse) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  terminal.show(snapshot_of(0, 0, 4), kStart);
+  JobEnded job;
+  job.ran = seconds(5);
+  for (int i = 0; i < 4; ++i) terminal.report(job, kStart + seconds(5));
+  terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
+  const string text = screen.read();
+  EXPECT_TRUE(has(text, "slots 50% busy")) << text;     // 4 jobs of 5 s in 4 slots over 10 s
+  terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
+  EXPECT_EQ(screen.read(), "");
+}
+
+TEST(TerminalTest, ShellWords) {
+  EXPECT_EQ(shell_word("a-b_c.d/e=f"), "a-b_c.d/e=f");
+  EXPECT_EQ(shell_word(""), "''");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("ö $x"), "'ö $x'");
+  EXPECT_EQ(shell_word("a\n\x1b'\\"), "$'a\\x0a\\x1b\\'\\\\'");
+  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "--", "--overwrite"}, true)),
+            "p run --retry-failed -- --overwrite");
+}
+
+// ---- status ----
+
+TEST(TerminalTest, StatusAsJsonAndAsText) {
+  StatusFacts facts;
+  facts.version = "0.1.0";
+  facts.run = RunId{0xff};
+  facts.uptime = milliseconds(61'500);
+  facts.jobs = "a\"b\xff.jsonl";
+  facts.results = "-";
+  facts.snapshot = snapshot_of(5, 1, 10);
+  facts.snapshot.waiting_for = "room on the disk";
+  facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
+  const string json = status_json(facts);
+  EXPECT_EQ(json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U) << json;
+  EXPECT_EQ(json.find('\n'), string::npos);
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value()) << json;
+  EXPECT_TRUE(has(*text, "run      00000000000000ff is running, up 1m2s (workpool 0.1.0)\n")) << *text;
+  EXPECT_TRUE(has(*text, "files    a\"b\\xff.jsonl -> -\n")) << *text;
+  EXPECT_TRUE(has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n")) << *text;
+  EXPECT_TRUE(has(*text, "waiting  room on the disk\n"));
+  EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
+}
+
+TEST(TerminalTest, StatusOfManyWorkersFitsAMessage) {
+  StatusFacts facts;
+  facts.workers.assign(5000, {string(64, 'w'), 2, 1, 1, 3, true, false});
+  const string json = status_json(facts);
+  EXPECT_LE(json.size(), 60U * 1024);
+  EXPECT_GT(json.size(), 50U * 1024);
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value());
+  EXPECT_TRUE(has(*text, "workers  5000, 0 slots\n"));
+  EXPECT_TRUE(has(*text, " more)\n"));
+}
+
+TEST(TerminalTest, StatusTextRefusesWhatIsNone) {
+  EXPECT_TRUE(status_text("{\"v\":1,\"new\":[{\"a\":\"\\u00fc\\ud83d\\ude00\"},[],{}]}").has_value());
+  const string deep = string(100'000, '[');
+  for (const string& text : {string(""), string("x"), string("[]"), string("{}"), string("{\"v\":2}"), string("{\"v\":1"),
+                             string("{\"v\":1}x"), string("{\"v\":1,}"), string("{\"v\":1,\"a\":\"\\ud800\"}"),
+                             string("{\"v\":1,\"a\":\"\n\"}"), "{\"v\":1,\"a\":" + deep}) {
+    EXPECT_FALSE(status_text(text).has_value()) << text.substr(0, 40);
+  }
+  const auto text = status_text("{\"v\":1,\"run\":\"\\u001b[2J\"}");
+  ASSERT_TRUE(text.has_value());
+  EXPECT_EQ(text->find('\x1b'), string::npos);
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
