@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the worker's session machine is told and what it decides, as values. The engine's loop and the simulator make
-// the events and carry out the actions in order.
+// What the worker's session machine is told and what it decides, as values. The engine's loop and the
+// simulator make the events and carry out the actions in order.
 #pragma once
 
 #include <cstdint>
@@ -28,15 +28,15 @@ struct SessionOptions {
   std::optional<Duration> orphan_grace = seconds(60);
   // The same for first contact; nothing = for ever.
   std::optional<Duration> first_contact = std::nullopt;
-  Duration grace = seconds(25);      // from a stop to the end of what runs
-  bool keep = false;                 // wait for the next run instead of leaving
+  Duration grace = seconds(25);  // from a stop to the end of what runs
+  bool keep = false;             // wait for the next run instead of leaving
 };
 
 // ---- events ----
 
 struct Started {};
 struct Welcomed {
-  std::uint32_t attempt = 0;         // of the HELLO that it answers
+  std::uint32_t attempt = 0;  // of the HELLO that it answers
   Welcome welcome;
 };
 struct RefusedBy {
@@ -60,39 +60,40 @@ struct SinkGone {
   SessionId session;
 };
 enum class EndOfRun : std::uint8_t {
-  kOutcome,       // `outcome` holds
-  kNotStarted,    // the lease had lapsed before it was started
-  kStopped,       // killed by a Kill; nothing to report
-  kNoResources,   // the system had no descriptor, process or memory for it; nothing ran
-  kDoubtful,      // a command that HUP, INT, TERM or KILL ended: `outcome` holds, unless a stop comes within 250 ms
+  kOutcome,      // `outcome` holds
+  kNotStarted,   // the lease had lapsed before it was started
+  kStopped,      // killed by a Kill; nothing to report
+  kNoResources,  // the system had no descriptor, process or memory for it; nothing ran
+  kDoubtful,  // a command that HUP, INT, TERM or KILL ended: `outcome` holds, unless a stop comes within 250
+              // ms
 };
 struct RunEnded {
   std::uint64_t token = 0;
   EndOfRun how = EndOfRun::kOutcome;
   Outcome outcome;
   Duration ran{0};
-  bool slot_lost = false;            // the result is final, its thread has not come back
+  bool slot_lost = false;  // the result is final, its thread has not come back
 };
 struct SlotRegained {
   std::uint64_t token = 0;
 };
-struct DeathsKnown {                 // from the supervisor, before Started
+struct DeathsKnown {  // from the supervisor, before Started
   std::vector<Death> deaths;
 };
-struct StopAsked {};                 // TERM or INT: the first drains, the second cancels
-struct StopNow {};                   // the dispatcher of a local worker is gone
+struct StopAsked {};  // TERM or INT: the first drains, the second cancels
+struct StopNow {};    // the dispatcher of a local worker is gone
 // After every batch of events.
 struct Drained {};
 
-using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone, RunEnded,
-                           SlotRegained, DeathsKnown, StopAsked, StopNow, Drained>;
+using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
+                           RunEnded, SlotRegained, DeathsKnown, StopAsked, StopNow, Drained>;
 
 // ---- actions ----
 
 struct Register {
   Hello hello;
 };
-struct OpenSession {                 // connect lane and sink to the address that answered
+struct OpenSession {  // connect lane and sink to the address that answered
   Welcome welcome;
 };
 struct CloseSession {};
@@ -106,7 +107,7 @@ struct StartRun {
 };
 struct KillRun {
   std::uint64_t token = 0;
-  bool now = false;                  // KILL at once
+  bool now = false;  // KILL at once
 };
 // Where its thread has not begun it, it ends as kNotStarted; else it goes on.
 struct UnstartRun {
@@ -116,10 +117,10 @@ struct UnstartRun {
 struct SetLease {
   Time until;
 };
-struct ForgetDeaths {                // acked
+struct ForgetDeaths {  // acked
   std::uint32_t up_to_engine = 0;
 };
-struct Say {                         // for people
+struct Say {  // for people
   bool warning = false;
   std::string text;
 };
@@ -128,11 +129,11 @@ struct Exit {
 };
 
 using Action = std::variant<Register, OpenSession, CloseSession, SendSink, StartRun, KillRun, UnstartRun,
-                            SetLease, ForgetDeaths,
-                            Say, Exit>;
+                            SetLease, ForgetDeaths, Say, Exit>;
 using Actions = std::vector<Action>;
 
-// Exit code of an engine that asks its supervisor for a new one, no crash counted (all slots lost to handlers).
+// Exit code of an engine that asks its supervisor for a new one, no crash counted (all slots lost to
+// handlers).
 inline constexpr int kExitRestart = 250;
 
 }  // namespace workpool::worker

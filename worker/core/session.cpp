@@ -14,7 +14,7 @@ constexpr Duration kRetryLeast = milliseconds(100);
 constexpr Duration kRetrySpread = milliseconds(150);
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
-constexpr Duration kKillTime = seconds(6);        // TERM, 5 s, KILL, reaping
+constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
 constexpr std::size_t kBeatKeysMost = 1000;
 
 // The jitter between two registrations is a hash of who and how often, so the core draws no randomness.
@@ -22,7 +22,8 @@ Duration jitter(WorkerId worker, std::uint32_t attempt) {
   std::uint64_t x = worker.value + attempt * 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return kRetryLeast + Duration{static_cast<Duration::rep>((x ^ (x >> 31)) % static_cast<std::uint64_t>(kRetrySpread.count()))};
+  return kRetryLeast + Duration{static_cast<Duration::rep>((x ^ (x >> 31)) %
+                                                           static_cast<std::uint64_t>(kRetrySpread.count()))};
 }
 
 }  // namespace
@@ -47,7 +48,8 @@ void Session::step(Event&& event, Time now, Actions& actions) {
       if (active != nullptr && active->welcome.session == e.session) active->last_heard = self.now_;
     }
     void operator()(SinkGone& e) {
-      if (auto* active = std::get_if<Active>(&self.state_); active != nullptr && active->welcome.session == e.session) {
+      if (auto* active = std::get_if<Active>(&self.state_);
+          active != nullptr && active->welcome.session == e.session) {
         self.end_session(false);
       } else if (auto* leaving = std::get_if<Leaving>(&self.state_)) {
         self.exit(leaving->code);
@@ -73,8 +75,8 @@ void Session::step(Event&& event, Time now, Actions& actions) {
 
 void Session::register_again() {
   state_ = Registering{++attempts_};
-  out_->emplace_back(Register{{kProtocol, options_.version, options_.worker, options_.engine, attempts_, options_.name,
-                               options_.slots, options_.handlers, options_.labels}});
+  out_->emplace_back(Register{{kProtocol, options_.version, options_.worker, options_.engine, attempts_,
+                               options_.name, options_.slots, options_.handlers, options_.labels}});
 }
 
 void Session::welcomed(const Welcomed& event) {
@@ -126,7 +128,7 @@ void Session::registration_failed(const RegistrationFailed& event) {
 void Session::end_session(bool at_once) {
   const Active active = std::move(std::get<Active>(state_));
   out_->emplace_back(CloseSession{});
-  slots_.take_queued();   // the dispatcher gives them to others
+  slots_.take_queued();  // the dispatcher gives them to others
   for (Running& running : slots_.places()) running.order.handle = Handle{};
   kept_.session_over();
   alone_since_ = std::max(alone_since_, active.last_heard);
@@ -145,7 +147,8 @@ void Session::judge_silence() {
   const auto* active = std::get_if<Active>(&state_);
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
     out_->emplace_back(Say{true, "no sign of life from the dispatcher for " +
-                                     format_duration(active->welcome.worker_timeout) + ": registering again"});
+                                     format_duration(active->welcome.worker_timeout) +
+                                     ": registering again"});
     end_session(true);
   }
 }
@@ -177,7 +180,8 @@ void Session::send_beat() {
   beat.echo = active.echo;
   if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
   for (const Running& running : slots_.places()) {
-    if (running.token == 0 || running.reported || running.foreign || now_ < running.started + seconds(1)) continue;
+    if (running.token == 0 || running.reported || running.foreign || now_ < running.started + seconds(1))
+      continue;
     if (beat.running.size() < kBeatKeysMost) beat.running.push_back(running.order.key);
   }
   active.last_beat = now_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The worker's judgement: a pure state machine without sockets, clock, processes or threads. The engine's loop feeds it
-// events in the order in which they happened and carries out its actions in order. The same events at the same times
-// give the same actions. One thread.
+// The worker's judgement: a pure state machine without sockets, clock, processes or threads. The engine's
+// loop feeds it events in the order in which they happened and carries out its actions in order. The same
+// events at the same times give the same actions. One thread.
 //
 //   Idle ──retry time──> Registering ──WELCOME──> Active ──gap, END, silence, sink gone──> Idle
 //                            └──refused──> Leaving ──> Exit      └──STOP, drained──> Leaving
@@ -24,7 +24,8 @@ class Session {
  public:
   explicit Session(const SessionOptions& options);
 
-  // Appends to `actions`. `now` (CLOCK_BOOTTIME) never goes back. After every batch of events comes a Drained.
+  // Appends to `actions`. `now` (CLOCK_BOOTTIME) never goes back. After every batch of events comes a
+  // Drained.
   void step(Event&& event, Time now, Actions& actions);
   // When a Drained is due at the latest.
   std::optional<Time> next_deadline() const;
@@ -45,22 +46,23 @@ class Session {
     Time opened;
     Time last_heard;
     Time last_beat;
-    std::uint64_t next_sink = 1;     // of the next message up
-    std::uint64_t next_lane = 1;     // expected down
+    std::uint64_t next_sink = 1;  // of the next message up
+    std::uint64_t next_lane = 1;  // expected down
     std::uint64_t acked = 0;
-    std::deque<std::pair<std::uint64_t, Time>> sent;   // sink messages that the dispatcher has not named as received
-    Time lease;                      // nothing starts after it
+    std::deque<std::pair<std::uint64_t, Time>>
+        sent;    // sink messages that the dispatcher has not named as received
+    Time lease;  // nothing starts after it
     std::uint64_t echo = 0;
     Time echo_received;
-    bool accepting = false;          // as last told
-    std::uint64_t accepting_seq = 0; // the READY that told it
-    std::uint64_t deaths_seq = 0;    // the DIED that told the deaths
+    bool accepting = false;           // as last told
+    std::uint64_t accepting_seq = 0;  // the READY that told it
+    std::uint64_t deaths_seq = 0;     // the DIED that told the deaths
   };
   // GOODBYE is out (or nobody is there to hear it).
   struct Leaving {
     Time limit;
     int code = 0;
-    Active active;                   // the session that it was said in
+    Active active;  // the session that it was said in
     bool connected = false;
   };
   struct Left {};
@@ -111,16 +113,16 @@ class Session {
   Slots slots_;
   KeptResults kept_;
   std::vector<Death> deaths_;
-  RunId run_;                        // of what is held here
+  RunId run_;  // of what is held here
   bool had_dispatcher_ = false;
-  std::uint32_t attempts_ = 0;       // HELLOs sent
-  Time alone_since_;                 // without a dispatcher's sign of life
+  std::uint32_t attempts_ = 0;  // HELLOs sent
+  Time alone_since_;            // without a dispatcher's sign of life
   Time complained_;
   std::string last_reason_;
-  Time paused_until_;                // a spawn failed for want of resources
+  Time paused_until_;  // a spawn failed for want of resources
   int stops_ = 0;
-  std::optional<Time> kill_at_;      // end of the grace of a stop
-  std::optional<Time> leave_by_;     // leave whatever happens
+  std::optional<Time> kill_at_;   // end of the grace of a stop
+  std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
 
   struct Doubt {

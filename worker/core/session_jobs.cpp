@@ -9,10 +9,10 @@
 namespace workpool::worker {
 namespace {
 
-constexpr std::uint64_t kKeptMost = 64ull << 20;       // bytes of results; over it nothing new is accepted
+constexpr std::uint64_t kKeptMost = 64ull << 20;  // bytes of results; over it nothing new is accepted
 constexpr Duration kDoubtTime = milliseconds(250);
 constexpr Duration kResourcePause = seconds(1);
-constexpr std::size_t kHeldPage = 1000;                // entries, about 45 bytes each: under 64 KiB
+constexpr std::size_t kHeldPage = 1000;  // entries, about 45 bytes each: under 64 KiB
 
 }  // namespace
 
@@ -32,7 +32,8 @@ void Session::send_held() {
   Held held;
   for (const Running& running : slots_.places()) {
     if (running.token == 0 || running.reported || running.foreign) continue;
-    held.jobs.push_back({running.order.key, running.order.spec, running.order.attempt, now_ - running.started});
+    held.jobs.push_back(
+        {running.order.key, running.order.spec, running.order.attempt, now_ - running.started});
     if (held.jobs.size() == kHeldPage) {
       send(std::move(held));
       held = Held{};
@@ -45,7 +46,8 @@ void Session::send_held() {
 
 void Session::lane(LaneReceived&& event) {
   if (auto* leaving = std::get_if<Leaving>(&state_)) {
-    if (event.header.session == leaving->active.welcome.session && std::holds_alternative<End>(event.message)) {
+    if (event.header.session == leaving->active.welcome.session &&
+        std::holds_alternative<End>(event.message)) {
       exit(leaving->code);
     }
     return;
@@ -81,7 +83,8 @@ void Session::lane(LaneReceived&& event) {
 
 void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
   auto& active = std::get<Active>(state_);
-  if (ack >= active.next_sink || received >= active.next_sink) return;   // of messages never sent: not to be believed
+  if (ack >= active.next_sink || received >= active.next_sink)
+    return;  // of messages never sent: not to be believed
   while (!active.sent.empty() && active.sent.front().first <= received) {
     // It was sent then and has arrived: the dispatcher has counted us alive since.
     active.lease = active.sent.front().second + active.welcome.worker_timeout / 2;
@@ -164,7 +167,8 @@ void Session::give_back(std::vector<ReturnedJob>&& jobs) {
 
 void Session::return_queued() {
   std::vector<ReturnedJob> back;
-  for (const JobOrder& order : slots_.take_queued()) back.push_back(returned(order, ReturnReason::kUnstarted));
+  for (const JobOrder& order : slots_.take_queued())
+    back.push_back(returned(order, ReturnReason::kUnstarted));
   // What has been handed over but not begun comes back too.
   for (const Running& running : slots_.places()) {
     if (running.token != 0 && !running.killed) out_->emplace_back(UnstartRun{running.token});
@@ -202,20 +206,27 @@ void Session::run_ended(RunEnded&& event) {
     doubts_.push_back({event.token, std::move(event.outcome), event.ran, now_ + kDoubtTime});
     return;
   }
-  if (running->reported) {   // its handler has come back at last
+  if (running->reported) {  // its handler has come back at last
     slots_.ended(event.token, Duration{0});
     return;
   }
   std::vector<ReturnedJob> back;
   switch (event.how) {
-    case EndOfRun::kOutcome: keep_result(*running, std::move(event.outcome), event.ran); break;
-    case EndOfRun::kNotStarted: back.push_back(returned(running->order, ReturnReason::kUnstarted)); break;
+    case EndOfRun::kOutcome:
+      keep_result(*running, std::move(event.outcome), event.ran);
+      break;
+    case EndOfRun::kNotStarted:
+      back.push_back(returned(running->order, ReturnReason::kUnstarted));
+      break;
     case EndOfRun::kDoubtful:
-    case EndOfRun::kStopped: back.push_back(returned(running->order, ReturnReason::kStopped)); break;
+    case EndOfRun::kStopped:
+      back.push_back(returned(running->order, ReturnReason::kStopped));
+      break;
     case EndOfRun::kNoResources:
       back.push_back(returned(running->order, ReturnReason::kNoResources));
       paused_until_ = now_ + kResourcePause;
-      out_->emplace_back(Say{true, "cannot start a job: " + event.outcome.message + "; pausing for a second"});
+      out_->emplace_back(
+          Say{true, "cannot start a job: " + event.outcome.message + "; pausing for a second"});
       tell_accepting();
       return_queued();
       break;
@@ -225,7 +236,8 @@ void Session::run_ended(RunEnded&& event) {
   if (event.slot_lost) {
     running->reported = true;
   } else {
-    slots_.ended(event.token, event.how == EndOfRun::kOutcome ? std::max(event.ran, Duration{1}) : Duration{0});
+    slots_.ended(event.token,
+                 event.how == EndOfRun::kOutcome ? std::max(event.ran, Duration{1}) : Duration{0});
   }
 }
 
@@ -256,11 +268,13 @@ void Session::send_results() {
   }
 }
 
-// Every slot is taken by a handler that does not return: the supervisor starts a new engine, no crash counted.
+// Every slot is taken by a handler that does not return: the supervisor starts a new engine, no crash
+// counted.
 void Session::judge_lost_slots() {
   if (std::holds_alternative<Left>(state_) || !slots_.all_lost()) return;
-  if (!kept_.empty()) return;   // first what is known gets home
-  out_->emplace_back(Say{true, "every slot is taken by a handler that did not return after its timeout: starting anew"});
+  if (!kept_.empty()) return;  // first what is known gets home
+  out_->emplace_back(
+      Say{true, "every slot is taken by a handler that did not return after its timeout: starting anew"});
   exit(kExitRestart);
 }
 

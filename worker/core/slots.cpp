@@ -2,8 +2,8 @@
 #include "worker/core/slots.h"
 
 #include <algorithm>
-#include <utility>
 #include <string_view>
+#include <utility>
 
 #include "common/check.h"
 
@@ -11,7 +11,7 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kAheadWork = milliseconds(1);
-constexpr std::int64_t kAheadMost = 64;   // jobs a slot
+constexpr std::int64_t kAheadMost = 64;  // jobs a slot
 
 bool named(const JobOrder& order, const JobRef& ref) {
   if (ref.handle.value != 0) return order.handle == ref.handle && order.key == ref.key;
@@ -50,7 +50,8 @@ std::optional<JobOrder> Slots::start_next(Time now, std::uint64_t& token) {
   token = std::uint64_t{generation_} << 32 | place;
   std::string work = std::exchange(next.order.work, std::string{});
   Running& running = places_[place];
-  running = Running{.token = token, .order = next.order, .handler = handler, .received = next.received, .started = now};
+  running = Running{
+      .token = token, .order = next.order, .handler = handler, .received = next.received, .started = now};
   used_ += needed;
   commands_ += handler ? 0 : 1;
   ++running_;
@@ -78,7 +79,8 @@ void Slots::ended(std::uint64_t token, Duration ran) {
   commands_ -= running->handler ? 0 : 1;
   --running_;
   if (running->handler && ran.count() > 0) {
-    handler_mean_ = handler_mean_.count() == 0 ? ran : std::max(Duration{1}, handler_mean_ + (ran - handler_mean_) / 8);
+    handler_mean_ =
+        handler_mean_.count() == 0 ? ran : std::max(Duration{1}, handler_mean_ + (ran - handler_mean_) / 8);
   }
   *running = Running{};
   free_places_.push_back(static_cast<std::uint32_t>(token));
@@ -93,7 +95,8 @@ std::vector<JobOrder> Slots::take_queued() {
 }
 
 std::optional<JobOrder> Slots::take_queued(const JobRef& ref) {
-  const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const Queued& q) { return named(q.order, ref); });
+  const auto found =
+      std::find_if(queue_.begin(), queue_.end(), [&](const Queued& q) { return named(q.order, ref); });
   if (found == queue_.end()) return std::nullopt;
   JobOrder order = std::move(found->order);
   queue_.erase(found);

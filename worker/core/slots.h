@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The worker's jobs: a queue in the dispatcher's order, and what has been handed to the runner. A job is handed over
-// when as many slots are free as it needs; a wide one at the head waits for them and nothing passes it. Short handler
-// jobs are handed over ahead of a free slot, up to a millisecond of work a slot, so that a pool thread never waits for
-// the loop; they run one after the other all the same, since the pool has one thread a slot.
+// The worker's jobs: a queue in the dispatcher's order, and what has been handed to the runner. A job is
+// handed over when as many slots are free as it needs; a wide one at the head waits for them and nothing
+// passes it. Short handler jobs are handed over ahead of a free slot, up to a millisecond of work a slot, so
+// that a pool thread never waits for the loop; they run one after the other all the same, since the pool has
+// one thread a slot.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +17,14 @@
 namespace workpool::worker {
 
 struct Running {
-  std::uint64_t token = 0;           // 0 = the place is free
-  JobOrder order;                    // without `work`; its handle is 0 once its session is over
+  std::uint64_t token = 0;  // 0 = the place is free
+  JobOrder order;           // without `work`; its handle is 0 once its session is over
   bool handler = false;
   Time received;
   Time started;
-  bool reported = false;             // its result is out, its slot is not back (a handler that does not return)
+  bool reported = false;  // its result is out, its slot is not back (a handler that does not return)
   bool killed = false;
-  bool foreign = false;              // of a run that is no longer ours: nothing is sent about it
+  bool foreign = false;  // of a run that is no longer ours: nothing is sent about it
 };
 
 class Slots {
@@ -35,7 +36,8 @@ class Slots {
   std::optional<JobOrder> start_next(Time now, std::uint64_t& token);
   Running* find(std::uint64_t token);
   Running* find(const JobRef& ref);
-  // It has ended; its slots are free again. `ran`: what to expect of handlers like it; nothing to learn where 0.
+  // It has ended; its slots are free again. `ran`: what to expect of handlers like it; nothing to learn where
+  // 0.
   void ended(std::uint64_t token, Duration ran);
 
   // Takes all, or the named one, of what has not been handed over out of the queue.
@@ -58,10 +60,10 @@ class Slots {
   std::uint32_t ahead() const;
 
   std::uint32_t count_;
-  std::uint32_t used_ = 0;           // slots of everything handed over; over count_ only by handlers ahead
-  std::uint32_t commands_ = 0;       // jobs handed over that are no handlers
+  std::uint32_t used_ = 0;      // slots of everything handed over; over count_ only by handlers ahead
+  std::uint32_t commands_ = 0;  // jobs handed over that are no handlers
   std::uint32_t running_ = 0;
-  Duration handler_mean_{0};         // 0 = not known
+  Duration handler_mean_{0};  // 0 = not known
   std::deque<Queued> queue_;
   std::vector<Running> places_;
   std::vector<std::uint32_t> free_places_;
