@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The handler interface: what runs a job of a type in the worker's own process. Handlers stop co-operatively:
+// no thread can be ended from outside, so what runs long asks its stop token.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "common/time.h"
+
+namespace workpool::worker {
+
+// Thrown by a handler: the job has failed, with this message (UTF-8, for people).
+class HandlerError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Set at the job's timeout and when it is stopped; never unset again for this job.
+class StopToken {
+ public:
+  virtual ~StopToken() = default;
+  virtual bool is_stopped() const = 0;
+  // Sleeps until `duration` has passed (true) or the token is set (false).
+  virtual bool sleep_for(Duration duration) const = 0;
+};
+
+struct HandlerContext {
+  const StopToken& stop;
+  std::optional<Time> deadline;  // CLOCK_BOOTTIME; the token is set then
+  std::uint32_t attempt = 1;     // from 1
+  std::string_view id;           // of the job
+};
+
+// One object serves all threads at once.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // The `type` of its jobs.
+  virtual std::string name() const = 0;
+  // Whether it always returns within microseconds. Of others everything that has finished is handed over
+  // before.
+  virtual bool is_quick() const { return false; }
+  // `args`: one compact JSON text, `null` where the job has none. Gives the job's value: one JSON text
+  // without control bytes, at most 1 MiB; empty = null. Throws HandlerError, or anything else that is a
+  // std::exception.
+  virtual std::string run(std::string_view args, const HandlerContext& context) const = 0;
+};
+
+}  // namespace workpool::worker
