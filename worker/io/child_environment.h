@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// The environment of a job: the worker's less WORKPOOL_*, plus the job's own, plus the three variables that
+// are ours.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace workpool::worker {
+
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+inline constexpr std::string_view kAttemptKeyName = "WORKPOOL_ATTEMPT_KEY";
+
+// What jobs inherit; made once. Immutable afterwards, any thread.
+class InheritedEnvironment {
+ public:
+  // `environment`: as `environ`; copied.
+  explicit InheritedEnvironment(char* const* environment);
+
+  const std::vector<std::string>& entries() const { return entries_; }
+
+ private:
+  std::vector<std::string> entries_;  // NAME=value
+};
+
+// One job's; keep it until the process is spawned. REQUIRES: `inherited` outlives it.
+class ChildEnvironment {
+ public:
+  ChildEnvironment(const InheritedEnvironment& inherited, const Variables& of_job, const std::string& id,
+                   std::uint32_t attempt, const std::string& attempt_key);
+
+  char* const* pointers() const { return pointers_.data(); }       // ends with a null pointer
+  const std::string& search_path() const { return search_path_; }  // its PATH, or the system's default
+
+ private:
+  std::vector<std::string> own_;
+  std::vector<char*> pointers_;
+  std::string search_path_;
+};
+
+// The files that an exec of `program` tries: itself where it has a slash, else one for each directory of
+// `search_path` (an empty directory is the current one). None for an empty name.
+std::vector<std::string> candidates_for(const std::string& program, const std::string& search_path);
+
+}  // namespace workpool::worker

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/command.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace workpool::worker {
+namespace {
+
+// Of one pipe before the others have their turn. A child's pipe holds 64 KiB, so that what it wrote before it
+// died is read in one go.
+constexpr int kReadsMax = 8;
+
+std::string signal_text(int number) {
+  std::string text = "killed by signal " + std::to_string(number);
+  if (const char* name = ::sigabbrev_np(number)) text += std::string(" (SIG") + name + ')';
+  return text;
+}
+
+}  // namespace
+
+void Command::feed() {
+  while (channels_.standard_input.is_open()) {
+    const ssize_t written = fed_ == input_.size() ? 0
+                                                  : ::write(channels_.standard_input.get(),
+                                                            input_.data() + fed_, input_.size() - fed_);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EAGAIN) return;
+    if (written > 0) fed_ += static_cast<std::size_t>(written);
+    // Anything else is EPIPE: a command may end, or close its stdin, without reading all of it.
+    if (written < 0 || fed_ == input_.size()) {
+      channels_.standard_input.close();
+      input_ = {};
+      fed_ = 0;
+    }
+  }
+}
+
+void Command::drain(Descriptor& pipe, CaptureBuffer& into, std::string& buffer) {
+  for (int reads = 0; pipe.is_open() && reads < kReadsMax; ++reads) {
+    const ssize_t size = ::read(pipe.get(), buffer.data(), buffer.size());
+    if (size > 0) {
+      into.append({buffer.data(), static_cast<std::size_t>(size)});
+    } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
+      pipe.close();
+    } else if (errno == EAGAIN) {
+      return;
+    }
+  }
+}
+
+bool Command::reap() {
+  siginfo_t info{};
+  if (exited_) return true;
+  if (::waitid(P_PIDFD, static_cast<id_t>(channels_.pidfd.get()), &info, WEXITED | WNOHANG) != 0) {
+    // Cannot happen: nobody else waits for it. Said as a kill rather than waited for for ever.
+    if (errno != ECHILD) return false;
+    info.si_code = CLD_KILLED;
+    info.si_status = SIGKILL;
+  } else if (info.si_pid == 0) {
+    return false;
+  }
+  exited_ = true;
+  by_signal_ = info.si_code != CLD_EXITED;
+  status_ = info.si_status;
+  channels_.pidfd.close();
+  return true;
+}
+
+Outcome Command::take_outcome() {
+  Outcome outcome;
+  outcome.command = true;
+  if (by_signal_) {
+    outcome.status = Status::kFailed;
+    outcome.kind = ErrorKind::kSignal;
+    outcome.signal = status_;
+    outcome.message = signal_text(status_);
+  } else {
+    outcome.exit = status_;
+    if (status_ != 0) {
+      outcome.status = Status::kFailed;
+      outcome.kind = ErrorKind::kExit;
+      outcome.message = "exit status " + std::to_string(status_);
+    }
+  }
+  outcome.standard_output = output_.take(outcome.truncated);
+  outcome.standard_error = error_output_.take(outcome.truncated);
+  return outcome;
+}
+
+}  // namespace workpool::worker

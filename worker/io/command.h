@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// A command that runs: its process, its pipes, and what is known of its end so far. Owned by one spawner
+// thread, which decides when to do what; this knows how.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/outcome.h"
+#include "common/time.h"
+#include "worker/io/capture_buffer.h"
+#include "worker/io/descriptor.h"
+#include "worker/io/process_tree.h"
+
+namespace workpool::worker {
+
+class Command {
+ public:
+  // Our ends of the pipes, non-blocking; `standard_input` is closed where there is nothing to feed.
+  struct Channels {
+    Descriptor pidfd;
+    Descriptor standard_input;
+    Descriptor standard_output;
+    Descriptor standard_error;
+  };
+
+  Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
+          std::uint64_t capture_bytes)
+      : pid_(pid),
+        channels_(std::move(channels)),
+        attempt_key_(std::move(attempt_key)),
+        input_(std::move(input)),
+        output_(capture_bytes),
+        error_output_(capture_bytes) {}
+
+  // Writes what the pipe takes; closes it at the end of the input or when nobody reads any more.
+  void feed();
+  // Read until nothing is there at the moment or the writers are gone, which closes our end, or a fair share
+  // is read. `buffer` is scratch space.
+  void drain_output(std::string& buffer) { drain(channels_.standard_output, output_, buffer); }
+  void drain_errors(std::string& buffer) { drain(channels_.standard_error, error_output_, buffer); }
+  bool has_open_pipes() const {
+    return channels_.standard_output.is_open() || channels_.standard_error.is_open();
+  }
+
+  // Takes the status of the job's own process if it has ended; true when it has.
+  bool reap();
+  bool has_exited() const { return exited_; }
+
+  JobProcesses processes() const { return {pid_, !exited_, attempt_key_}; }
+  const Channels& channels() const { return channels_; }
+
+  // The signal that ended it; 0 where none did.
+  int ended_by_signal() const { return by_signal_ ? status_ : 0; }
+  // How it ended by itself, with what it wrote. REQUIRES: has_exited(); once.
+  Outcome take_outcome();
+
+ private:
+  static void drain(Descriptor& pipe, CaptureBuffer& into, std::string& buffer);
+
+  pid_t pid_;
+  Channels channels_;
+  std::string attempt_key_;
+  std::string input_;
+  std::size_t fed_ = 0;
+  CaptureBuffer output_;
+  CaptureBuffer error_output_;
+  bool exited_ = false;
+  bool by_signal_ = false;
+  int status_ = 0;  // exit status, or the number of the signal
+};
+
+}  // namespace workpool::worker

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The limit on open descriptors: the worker raises its own at the start, its jobs get back what the caller
+// had.
+#pragma once
+
+#include <cstdint>
+
+namespace workpool::worker {
+
+struct DescriptorLimit {
+  std::uint64_t original = 0;  // the caller's soft limit: RunnerOptions::job_descriptors
+  std::uint64_t raised = 0;    // what this process may open now
+};
+
+// Sets the soft limit to the hard one and tells both. Once, at the start, before the supervisor forks.
+DescriptorLimit raise_descriptor_limit();
+
+// How many slots `limit` has room for, at most `wanted`, at least 1: each may run a command, which costs four
+// descriptors (pidfd, stdin, stdout, stderr).
+std::uint32_t slots_within(const DescriptorLimit& limit, std::uint32_t wanted);
+
+}  // namespace workpool::worker

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/process_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <thread>
+
+#include "worker/io/child_environment.h"
+#include "worker/io/clock.h"
+
+namespace workpool::worker {
+namespace {
+
+// Enough for the environment of any process: Linux' limit on argv and envp together is a quarter of the stack
+// limit, 2 MiB by default. What lies beyond is not searched.
+constexpr std::size_t kEnvironmentBytesMax = 8 << 20;
+
+std::string path_of(pid_t pid, const char* file) { return "/proc/" + std::to_string(pid) + '/' + file; }
+
+// The whole of a file of /proc from its start; empty where it cannot be read.
+std::string read_from_start(int fd, std::size_t limit) {
+  std::string text;
+  std::size_t size = 0;
+  while (size < limit) {
+    text.resize(size + 4096);
+    const ssize_t part = ::pread(fd, text.data() + size, 4096, static_cast<off_t>(size));
+    if (part <= 0) break;
+    size += static_cast<std::size_t>(part);
+  }
+  text.resize(size);
+  return text;
+}
+
+std::string read_file(const std::string& path, std::size_t limit) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return file.is_open() ? read_from_start(file.get(), limit) : "";
+}
+
+void append_pids(const std::string& text, std::vector<pid_t>& pids) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    pid_t pid = 0;
+    const auto [next, error] = std::from_chars(at, end, pid);
+    if (error == std::errc() && pid > 0) pids.push_back(pid);
+    at = next + 1;
+  }
+}
+
+// The children of all threads of `pid`.
+void append_children(pid_t pid, std::vector<pid_t>& pids) {
+  DIR* const tasks = ::opendir(path_of(pid, "task").c_str());
+  if (tasks == nullptr) return;
+  while (const dirent* task = ::readdir(tasks)) {
+    if (task->d_name[0] == '.') continue;
+    append_pids(read_file(path_of(pid, "task/") + task->d_name + "/children", kEnvironmentBytesMax), pids);
+  }
+  ::closedir(tasks);
+}
+
+// `roots` and everything below them; the list grows while it is walked.
+std::vector<pid_t> with_descendants(std::vector<pid_t> pids) {
+  for (std::size_t i = 0; i < pids.size(); ++i) append_children(pids[i], pids);
+  return pids;
+}
+
+// Gone, or a zombie that waits for its parent. The state follows the name, which may hold anything, so the
+// last ')'.
+bool is_dead(pid_t pid) {
+  const std::string stat = read_file(path_of(pid, "stat"), 4096);
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= stat.size()) return true;
+  return stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+}
+
+// REQUIRES: `pid` is a child of this process that nobody else waits for.
+bool reap_if_dead(pid_t pid) {
+  siginfo_t info{};
+  const int result = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+  return result == 0 ? info.si_pid == pid : errno == ECHILD;
+}
+
+std::string attempt_key_in_environment(pid_t pid) {
+  const std::string environment = read_file(path_of(pid, "environ"), kEnvironmentBytesMax);
+  const std::string prefix = std::string(kAttemptKeyName) + '=';
+  for (std::size_t at = 0; at < environment.size(); at = environment.find('\0', at) + 1) {
+    if (environment.compare(at, prefix.size(), prefix) == 0) return environment.c_str() + at + prefix.size();
+    if (environment.find('\0', at) == std::string::npos) break;
+  }
+  return "";
+}
+
+}  // namespace
+
+ProcessTree::ProcessTree() {
+  const std::string own = path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children";
+  children_of_main_ = Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+bool ProcessTree::has_adopted() const {
+  char byte = 0;
+  return ::pread(children_of_main_.get(), &byte, 1, 0) == 1;
+}
+
+std::vector<pid_t> ProcessTree::adopted() const {
+  std::vector<pid_t> pids;
+  append_pids(read_from_start(children_of_main_.get(), kEnvironmentBytesMax), pids);
+  return pids;
+}
+
+bool ProcessTree::belongs(pid_t pid, const JobProcesses& job) {
+  if (::getsid(pid) == job.leader) return true;
+  Origin& origin = origins_[pid];
+  if (!origin.read) {
+    origin.attempt_key = attempt_key_in_environment(pid);
+    origin.read = true;
+  }
+  return origin.attempt_key == job.attempt_key;
+}
+
+std::vector<pid_t> ProcessTree::members(const JobProcesses& job) {
+  std::vector<pid_t> roots;
+  if (job.leader_lives) roots.push_back(job.leader);
+  if (has_adopted()) {
+    const std::lock_guard lock(mutex_);
+    for (const pid_t pid : adopted()) {
+      if (reap_if_dead(pid)) {
+        origins_.erase(pid);
+      } else if (belongs(pid, job)) {
+        roots.push_back(pid);
+      }
+    }
+  }
+  return with_descendants(std::move(roots));
+}
+
+void ProcessTree::reap() {
+  const std::lock_guard lock(mutex_);
+  for (const pid_t pid : adopted()) {
+    if (reap_if_dead(pid)) origins_.erase(pid);
+  }
+}
+
+void ProcessTree::kill_adopted() {
+  const std::lock_guard lock(mutex_);
+  kill_now(with_descendants(adopted()));
+}
+
+void terminate(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids) ::kill(pid, SIGTERM);
+  for (const pid_t pid : pids) ::kill(pid, SIGCONT);  // a stopped process sees TERM only once it goes on
+}
+
+void kill_now(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids) ::kill(pid, SIGKILL);
+}
+
+std::vector<pid_t> descendants_of_self() {
+  std::vector<pid_t> pids;
+  append_children(::getpid(), pids);
+  pids = with_descendants(std::move(pids));
+  std::erase_if(pids, is_dead);
+  return pids;
+}
+
+bool kill_descendants_of_self(Duration limit, bool reap) {
+  const Time until = boot_now() + limit;
+  while (true) {
+    const std::vector<pid_t> pids = descendants_of_self();
+    kill_now(pids);
+    if (reap) {
+      std::vector<pid_t> children;
+      append_children(::getpid(), children);
+      for (const pid_t pid : children) reap_if_dead(pid);
+    }
+    if (pids.empty()) return true;
+    if (boot_now() >= until) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+}
+
+}  // namespace workpool::worker
