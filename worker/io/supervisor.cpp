@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "common/io/log.h"
+#include "worker/io/clock.h"
+#include "worker/io/descriptor.h"
+#include "worker/io/process_tree.h"
+
+// Of gcov, where the build is instrumented: _exit() would lose what the engine ran.
+extern "C" void __gcov_dump() __attribute__((weak));
+
+namespace workpool::worker {
+namespace {
+
+constexpr Duration kFirstPause = milliseconds(100);
+constexpr Duration kLongestPause = seconds(5);
+constexpr Duration kHealthyLife = seconds(10);  // after it the next death is a first one again
+// KILL follows TERM after 5 s, then results are acked; more than that is a hang.
+constexpr Duration kToEnd = seconds(8);
+constexpr Duration kToEndNow = milliseconds(500);
+constexpr Duration kKillEverything = milliseconds(500);
+// Of the supervisor: longer, since a new engine must not meet the jobs of the old one. What the kernel cannot
+// end in that time (a dead NFS server) is left to later.
+constexpr Duration kKillLeftovers = seconds(5);
+constexpr int kStopped = 0;
+constexpr int kDispatcherGone = 69;
+
+std::string cause_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status) + " not of its own";
+  std::string text = "signal " + std::to_string(info.si_status);
+  if (const char* name = ::sigabbrev_np(info.si_status)) text += std::string(" (SIG") + name + ')';
+  return text;
+}
+
+// Ends the engine once the supervisor, the only writer of the pipe, is gone.
+void follow_supervisor(int control_fd, SharedPage& page) {
+  pollfd watched{control_fd, 0, 0};
+  while (::poll(&watched, 1, -1) < 0 && errno == EINTR) {
+  }
+  kill_everything_now(page);
+  ::_exit(kDispatcherGone);
+}
+
+[[noreturn]] void be_engine(const EngineBirth& birth,
+                            const std::function<int(const EngineBirth&)>& engine_main) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  // A stopped engine sees nothing; so the death of the supervisor lets it go on. No other use of the signal
+  // hurts.
+  ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
+  try {
+    const int own_fd = ::fcntl(birth.control_fd, F_DUPFD_CLOEXEC, 3);
+    if (own_fd < 0) throw std::system_error(errno, std::generic_category(), "dup of the control pipe");
+    std::thread(follow_supervisor, own_fd, std::ref(*birth.page)).detach();
+    const int code = engine_main(birth);
+    std::fflush(nullptr);
+    if (__gcov_dump != nullptr) __gcov_dump();
+    birth.page->announce_exit(code);
+    ::_exit(code);  // not exit(): threads of handlers that never returned may still run
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "workpool-worker: the engine failed: %s\n", error.what());
+  } catch (...) {
+    std::fprintf(stderr, "workpool-worker: the engine failed\n");
+  }
+  std::abort();
+}
+
+class Supervisor {
+ public:
+  Supervisor(const SupervisorOptions& options, const std::function<int(const EngineBirth&)>& engine_main)
+      : options_(options), engine_main_(engine_main), parent_fd_(options.parent_fd) {}
+
+  int run();
+
+ private:
+  void prepare();
+  bool start_engine();
+  void wait_until(Time until);
+  void read_signals();
+  void read_parent();
+  void reap();
+  void tell_engine(char byte);
+  void give_up_after(Duration time);
+  void kill_engine();
+  std::optional<int> bury_engine();
+  void write_log(LogLevel level, std::string_view event, Fields fields);
+
+  bool is_stopping() const { return stops_ > 0 || parent_gone_; }
+  int code_of_stop() const { return parent_gone_ ? kDispatcherGone : kStopped; }
+
+  const SupervisorOptions& options_;
+  const std::function<int(const EngineBirth&)>& engine_main_;
+  Descriptor signals_;
+  Descriptor control_;        // to the engine
+  int parent_fd_;             // -1 once its end was seen
+  std::uint32_t engine_ = 0;  // number of the last one
+  pid_t pid_ = 0;             // 0 = none runs
+  siginfo_t status_{};        // of the last one, once it has ended
+  Time born_{};
+  Duration pause_ = kFirstPause;
+  Time give_up_at_ = kNever;
+  bool given_up_ = false;
+  std::uint32_t stops_ = 0;
+  bool parent_gone_ = false;
+};
+
+int Supervisor::run() {
+  prepare();
+  while (true) {
+    if (start_engine()) {
+      while (pid_ != 0) {
+        wait_until(give_up_at_);
+        if (pid_ != 0 && boot_now() >= give_up_at_) kill_engine();
+      }
+      if (const auto code = bury_engine()) return *code;
+    }
+    for (const Time until = boot_now() + pause_; !is_stopping() && boot_now() < until;) wait_until(until);
+    if (is_stopping()) return code_of_stop();
+  }
+}
+
+void Supervisor::prepare() {
+  sigset_t blocked;
+  ::sigemptyset(&blocked);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&blocked, signal);
+  if (!options_.ignore_hup) ::sigaddset(&blocked, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
+  ::signal(SIGCHLD,
+           SIG_DFL);  // ignored, as whoever started us may have left it, it would swallow the statuses
+  ::signal(SIGPIPE, SIG_IGN);
+  if (options_.ignore_hup) ::signal(SIGHUP, SIG_IGN);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  signals_ = Descriptor(::signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.is_open()) throw std::system_error(errno, std::generic_category(), "signalfd");
+}
+
+// False where the system has no room for a process now.
+bool Supervisor::start_engine() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+  Descriptor for_engine(ends[0]);
+  control_ = Descriptor(ends[1]);
+  std::fflush(nullptr);  // what is buffered would be written twice
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    write_log(LogLevel::kError, "engine_not_started", {{"reason", std::strerror(errno)}});
+    return false;
+  }
+  ++engine_;
+  if (pid == 0) {
+    control_.close();
+    signals_.close();
+    if (options_.parent_fd >= 0) ::close(options_.parent_fd);
+    be_engine({engine_, options_.page, for_engine.get()}, engine_main_);
+  }
+  pid_ = pid;
+  born_ = boot_now();
+  return true;
+}
+
+// Returns after each event, or at `until`.
+void Supervisor::wait_until(Time until) {
+  int wait_ms = -1;
+  if (until != kNever) {
+    const auto left = std::chrono::ceil<milliseconds>(until - boot_now()).count();
+    wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+  }
+  pollfd watched[] = {{signals_.get(), POLLIN, 0}, {parent_fd_, POLLIN, 0}};
+  if (::poll(watched, 2, wait_ms) <= 0) return;
+  if (watched[0].revents != 0) read_signals();
+  if (watched[1].revents != 0) read_parent();
+}
+
+void Supervisor::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGCHLD) {
+      reap();
+      continue;
+    }
+    ++stops_;
+    tell_engine('s');
+    give_up_after(stops_ == 1 ? options_.grace + kToEnd : kToEnd);
+  }
+}
+
+void Supervisor::read_parent() {
+  char ignored[64];
+  const ssize_t size = ::read(parent_fd_, ignored, sizeof ignored);
+  if (size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  parent_fd_ = -1;
+  parent_gone_ = true;
+  tell_engine('n');
+  give_up_after(kToEndNow);
+}
+
+// The engine, and as PID 1 or subreaper whatever became our child.
+void Supervisor::reap() {
+  while (true) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (info.si_pid != pid_) continue;
+    status_ = info;
+    pid_ = 0;
+  }
+}
+
+void Supervisor::tell_engine(char byte) {
+  // A full pipe already says more stops than anybody counts; an engine that is gone needs none.
+  if (pid_ != 0 && ::write(control_.get(), &byte, 1) < 0 && errno != EAGAIN && errno != EPIPE) {
+    write_log(LogLevel::kWarn, "stop_not_forwarded", {{"reason", std::strerror(errno)}});
+  }
+}
+
+void Supervisor::give_up_after(Duration time) { give_up_at_ = std::min(give_up_at_, boot_now() + time); }
+
+void Supervisor::kill_engine() {
+  write_log(LogLevel::kError, "engine_hangs", {{"engine", engine_}, {"pid", pid_}, {"action", "killed"}});
+  given_up_ = true;
+  give_up_at_ = kNever;
+  ::kill(pid_, SIGKILL);
+}
+
+// What the end of the engine means: the exit code of the worker, or nothing where another one has to be
+// started.
+std::optional<int> Supervisor::bury_engine() {
+  control_.close();
+  if (!kill_descendants_of_self(kKillLeftovers, true)) {
+    write_log(LogLevel::kError, "jobs_survive_kill", {{"engine", engine_}});
+  }
+  const std::optional<int> announced = options_.page->take_announced_exit();
+  const bool by_itself =
+      announced && status_.si_code == CLD_EXITED && status_.si_status == (*announced & 0xff);
+  if (given_up_) return code_of_stop();
+  if (by_itself && *announced != kEngineRestart) return *announced;
+  if (by_itself) {
+    options_.page->forget_running();
+    pause_ = kFirstPause;
+    write_log(LogLevel::kInfo, "engine_restarts", {{"engine", engine_}});
+  } else {
+    const std::string cause = cause_of(status_);
+    options_.page->record_death(engine_, cause.c_str());
+    pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? kFirstPause
+                                                                : std::min(pause_ * 2, kLongestPause);
+    write_log(LogLevel::kWarn, "engine_died",
+              {{"engine", engine_}, {"cause", cause}, {"restart_in", pause_}});
+  }
+  if (is_stopping()) return code_of_stop();
+  return std::nullopt;
+}
+
+void Supervisor::write_log(LogLevel level, std::string_view event, Fields fields) {
+  if (options_.log != nullptr) options_.log->write(level, event, fields);
+}
+
+}  // namespace
+
+int supervise(const SupervisorOptions& options, const std::function<int(const EngineBirth&)>& engine_main) {
+  return Supervisor(options, engine_main).run();
+}
+
+void kill_everything_now(SharedPage& page) {
+  page.close();
+  kill_descendants_of_self(kKillEverything, false);
+}
+
+}  // namespace workpool::worker

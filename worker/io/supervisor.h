@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// The supervisor: a small single-threaded process (PID 1 in a container, child subreaper) that starts the
+// engine, restarts it when it dies, kills what it left, forwards stops and keeps the deaths until the
+// dispatcher acked them. It never loads a handler, opens no socket and starts no thread (architecture.md §5).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "common/time.h"
+#include "worker/io/shared_page.h"
+
+namespace workpool {
+class Log;
+}
+
+namespace workpool::worker {
+
+// What an engine is born with: TERM, INT and HUP ignored, these and CHLD blocked (so every thread of it
+// blocks them), a child subreaper. It obeys `control_fd`. Should the supervisor die, a thread of ours kills
+// everything below the engine and ends it, whatever its loop does.
+struct EngineBirth {
+  std::uint32_t engine = 1;    // from 1, rises with every start
+  SharedPage* page = nullptr;  // shared with the supervisor
+  int control_fd = -1;  // readable, non-blocking: one byte for each stop ('s' drain or cancel: the engine
+                        // counts them, 'n' = stop now: the dispatcher of a local worker is gone)
+};
+
+// What an engine returns to be replaced by a new one at once, no crash counted (slots lost to handlers).
+// Every other value that engine_main returns ends the worker with that exit code; an engine that ends in any
+// other way has died, a handler's exit(0) too.
+inline constexpr int kEngineRestart = 250;
+
+struct SupervisorOptions {
+  SharedPage* page = nullptr;  // made before, outlives supervise()
+  Log* log = nullptr;          // may be null
+  int parent_fd = -1;          // end of file = the dispatcher of a local worker is gone: stop now; -1 = none
+  bool ignore_hup = false;     // SIGHUP was ignored at the start (nohup)
+  Duration grace = seconds(25);  // of running jobs after a stop (--grace)
+};
+
+// Runs until the worker is over; gives the exit code. `engine_main` runs in the child process and gives its
+// exit code. REQUIRES: one thread. An engine that is not gone 8 s after its grace, or after a second stop,
+// hangs: it is killed with all its jobs, and the worker ends with 0 all the same, as a stop promises; what it
+// held is found out by the dispatcher. After the end of parent_fd it has 500 ms, and the code is 69. An
+// engine that dies after a stop is not replaced (0, 69).
+int supervise(const SupervisorOptions& options, const std::function<int(const EngineBirth&)>& engine_main);
+
+// Engine: closes the page, so that nothing is started and reported any more, and kills every process below
+// this one. Returns when they are gone, at most half a second later. For an engine that ends at once; any
+// thread.
+void kill_everything_now(SharedPage& page);
+
+}  // namespace workpool::worker
