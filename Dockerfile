@@ -1,0 +1,24 @@
+# Both programs in one image: workpool-dispatcher and workpool-worker.
+#   docker build -t workpool .
+#   docker run --rm workpool workpool-worker tcp://dispatcher.example:5555 --insecure
+
+FROM debian:bookworm-slim AS build
+WORKDIR /src
+# The packages first: they change less often than the source.
+COPY scripts/setup scripts/setup
+RUN scripts/setup
+COPY . .
+RUN scripts/build release workpool-dispatcher workpool-worker \
+    && strip build/release/bin/workpool-*
+
+FROM debian:bookworm-slim
+# What the programs load (ldd tells), nothing of what built them.
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        libfmt9 libisal2 libsimdjson14 libspdlog1.10 libxxhash0 libzmq5 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /src/build/release/bin/workpool-dispatcher /src/build/release/bin/workpool-worker /usr/local/bin/
+# Jobs are other people's commands. The worker's supervisor is made to be PID 1: no init is needed.
+USER 1000:1000
+STOPSIGNAL SIGTERM
+CMD ["workpool-dispatcher", "--help"]
