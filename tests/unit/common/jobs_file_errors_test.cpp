@@ -71,6 +71,7 @@ TEST(JobsFileErrors, LettersThatAreNone) {
       {R"({"cmd":"\ud800"})", 9, "lone surrogate"},
       {R"({"cmd":"a\udc00"})", 10, "lone surrogate"},
       {R"({"cmd":"\ud800\u0041"})", 9, "lone surrogate"},
+      {R"({"cmd":"\ud83d\ue000"})", 9, "lone surrogate"},
       {R"({"cmd":"a","id":"\ud83d"})", 18, "lone surrogate"},
       {"{\"cmd\":\"a\xff\"}", 10, "UTF-8"},
       {"{\"cmd\":\"\xed\xa0\x80\"}", 9, "UTF-8"},
@@ -223,13 +224,14 @@ TEST(JobsFileErrors, LongLines) {
 }
 
 TEST(JobsFileErrors, Depth) {
-  const auto nested = [](std::size_t depth, const char* inner) {
+  const auto nested = [](std::size_t depth, const std::string& inner) {
     return R"({"type":"x","args":)" + std::string(depth - 1, '[') + inner + std::string(depth - 1, ']') + "}";
   };
-  good(nested(64, "1"));
-  good(nested(64, ""));
-  EXPECT_EQ(bad(nested(65, "1")).column, 20 + 63U);
-  EXPECT_EQ(bad(nested(65, "")).column, 20 + 63U);
+  for (const char* inner : {"1", "[]", "{}", R"([{"a":{}}])"}) {
+    const std::size_t levels = inner[0] == '1' ? 0 : inner[1] != '{' ? 1 : 3;
+    good(nested(64 - levels, inner));
+    EXPECT_EQ(bad(nested(65 - levels, inner)).column, 20 + 63U + (levels == 3 ? 4 : 0)) << inner;
+  }
   EXPECT_EQ(bad(R"({"type":"x","args":)" + std::string(100'000, '[')).column, 20 + 63U);
 }
 

@@ -147,7 +147,7 @@ TEST(Work, CommandsComeBackAsTheyWere) {
 }
 
 TEST(Work, ShellLinesComeBackAsTheyWere) {
-  const std::string line = "printf \"a\\n\" \x1b \xe2\x82\xac";
+  const std::string line = "printf \"a\\n\" \x1b\x1f \xe2\x82\xac";
   const auto parsed = parse_work(good(line, JobsFormat::kLines).work);
   const auto* command = std::get_if<CommandWork>(&parsed);
   ASSERT_NE(command, nullptr);
