@@ -52,12 +52,6 @@ struct JobDefaults {
   std::uint32_t retries = 0;
 };
 
-// A job whose line has been read.
-struct LoadedJob {
-  JobFacts facts;
-  std::string work;
-};
-
 // Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
 LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
 
