@@ -60,14 +60,14 @@ Console::~Console() {
 
 void Console::choose_way() {
   struct stat info {};
-  if (::fstat(fd_, &info) != 0) return;      // closed: every write fails with EBADF, which costs a message
+  if (::fstat(fd_, &info) != 0) return;  // closed: every write fails with EBADF, which costs a message
   if (S_ISSOCK(info.st_mode)) {
     way_ = Way::kSocket;
   } else if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
     const std::string path = "/proc/self/fd/" + std::to_string(fd_);
     own_fd_ = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    // Refused where the pipe belongs to another user or /proc is missing: then POLLOUT is asked before each write,
-    // which is as good unless somebody else fills the pipe in between.
+    // Refused where the pipe belongs to another user or /proc is missing: then POLLOUT is asked before each
+    // write, which is as good unless somebody else fills the pipe in between.
     way_ = own_fd_ != -1 ? Way::kNonBlocking : Way::kPolled;
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Where messages for people go: stderr, a line at a time, together with one live line on a terminal. The only writer
-// of stderr in a program. Messages may get lost (closed, full, blocked or gone stderr); nothing else ever happens:
-// no call blocks, raises a signal that kills (main ignores SIGPIPE), or fails. Thread-safe.
+// Where messages for people go: stderr, a line at a time, together with one live line on a terminal. The only
+// writer of stderr in a program. Messages may get lost (closed, full, blocked or gone stderr); nothing else
+// ever happens: no call blocks, raises a signal that kills (main ignores SIGPIPE), or fails. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -14,14 +14,14 @@
 
 namespace workpool {
 
-// Opens /dev/null on those of descriptors 0 to 2 that are closed, so that no later file or socket gets such a number
-// and receives messages. The first thing a main does.
+// Opens /dev/null on those of descriptors 0 to 2 that are closed, so that no later file or socket gets such a
+// number and receives messages. The first thing a main does.
 void fill_standard_descriptors();
 
 class Console {
  public:
-  // `fd` stays the caller's and stays open. A pipe or terminal is opened once more for non-blocking writes, since
-  // O_NONBLOCK on the shared description would surprise everyone else who writes there.
+  // `fd` stays the caller's and stays open. A pipe or terminal is opened once more for non-blocking writes,
+  // since O_NONBLOCK on the shared description would surprise everyone else who writes there.
   explicit Console(int fd = 2);
   ~Console();
   Console(const Console&) = delete;
@@ -32,11 +32,11 @@ class Console {
   // Width of the terminal window now; 80 where it is not known.
   std::size_t columns() const;
 
-  // One or more whole lines without the last newline, already printable. What cannot be written now waits (up to
-  // 256 KiB) and goes out with the next call; beyond that lines are dropped and counted.
+  // One or more whole lines without the last newline, already printable. What cannot be written now waits (up
+  // to 256 KiB) and goes out with the next call; beyond that lines are dropped and counted.
   void line(std::string_view text);
-  // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does nothing
-  // where the console is not redrawable, or while messages wait.
+  // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does
+  // nothing where the console is not redrawable, or while messages wait.
   void live(std::string_view text);
   // Tries to get out what waits, for at most `limit`.
   void flush(Duration limit);
@@ -46,19 +46,19 @@ class Console {
   enum class Way : std::uint8_t { kNonBlocking, kSocket, kPolled, kPlain };
 
   void choose_way();
-  void add_line(std::string_view text);      // to what waits
-  bool write_waiting();                      // false where something still waits
+  void add_line(std::string_view text);  // to what waits
+  bool write_waiting();                  // false where something still waits
   long write_some(const char* data, std::size_t size) const;
 
   mutable std::mutex mutex_;
   int fd_;
-  int own_fd_ = -1;                          // our own description of the same pipe or terminal
+  int own_fd_ = -1;  // our own description of the same pipe or terminal
   Way way_ = Way::kPlain;
   bool redrawable_ = false;
-  std::string waiting_;                      // bytes not yet written
-  std::string live_;                         // the live line as shown or to be shown
-  std::uint64_t dropped_ = 0;                // lines, ever
-  std::uint64_t untold_ = 0;                 // of them, not yet mentioned
+  std::string waiting_;        // bytes not yet written
+  std::string live_;           // the live line as shown or to be shown
+  std::uint64_t dropped_ = 0;  // lines, ever
+  std::uint64_t untold_ = 0;   // of them, not yet mentioned
 };
 
 }  // namespace workpool

@@ -15,8 +15,8 @@ namespace {
 
 struct Mount {
   bool version_2 = false;
-  std::string root;                          // the group that is mounted
-  std::string point;                         // where
+  std::string root;   // the group that is mounted
+  std::string point;  // where
 };
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -83,7 +83,8 @@ std::optional<double> cpu_quota(const std::string& root) {
   for (const Mount& mount : cpu_mounts(root)) {
     std::string group = group_of(root, mount.version_2).value_or("/");
     // In a container the group is named from the host's root, of which only a part is mounted.
-    if (mount.root != "/" && group.compare(0, mount.root.size(), mount.root) == 0) group.erase(0, mount.root.size());
+    if (mount.root != "/" && group.compare(0, mount.root.size(), mount.root) == 0)
+      group.erase(0, mount.root.size());
     if (group == "/" || group.find("..") != std::string::npos) group.clear();
     for (;;) {
       const auto quota = quota_in(root + mount.point + group, mount.version_2);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reads argv through CLI11 by a CommandTable. For the cli.cpp of each program, which includes <CLI/CLI.hpp> itself,
-// and for nothing else: CLI11 takes ten seconds to compile. Values stay text here; common/flags judges them, which
-// gives the environment the same treatment, and messages that name the flag.
+// Reads argv through CLI11 by a CommandTable. For the cli.cpp of each program, which includes <CLI/CLI.hpp>
+// itself, and for nothing else: CLI11 takes ten seconds to compile. Values stay text here; common/flags
+// judges them, which gives the environment the same treatment, and messages that name the flag.
 #pragma once
 
 #include <cstdio>
@@ -23,17 +23,17 @@ namespace workpool {
 inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::string>& arguments) {
   GivenFlags given;
   CLI::App app;
-  app.set_help_flag();                       // ours: CLI11 does not wrap
-  app.allow_extras();                        // so that an unknown flag gets a suggestion
+  app.set_help_flag();  // ours: CLI11 does not wrap
+  app.allow_extras();   // so that an unknown flag gets a suggestion
   const CLI::callback_t keep = [](const CLI::results_t&) { return true; };
   const CLI::Option* help = app.add_flag("-h,--help");
   const CLI::Option* version = app.add_flag("--version");
   std::vector<const CLI::Option*> options;
   for (const Flag& flag : table.flags) {
-    const std::string names = (flag.letter == 0 ? "" : std::string("-") + flag.letter + ",") + "--" + flag.name;
-    options.push_back(flag.value.empty()
-                          ? app.add_flag(names)
-                          : app.add_option(names, keep)->expected(1)->take_all());
+    const std::string names =
+        (flag.letter == 0 ? "" : std::string("-") + flag.letter + ",") + "--" + flag.name;
+    options.push_back(flag.value.empty() ? app.add_flag(names)
+                                         : app.add_option(names, keep)->expected(1)->take_all());
   }
   std::vector<const CLI::Option*> positionals;
   for (const Positional& positional : table.positionals) {
@@ -72,13 +72,14 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
   return given;
 }
 
-// Reads, applies and prints what is to be printed. Nothing where the options are set and the program goes on; else
-// its exit code: 0 after --help and --version, 2 after a usage error.
+// Reads, applies and prints what is to be printed. Nothing where the options are set and the program goes on;
+// else its exit code: 0 after --help and --version, 2 after a usage error.
 inline std::optional<int> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
                                     const Environment& environment, Console& console) {
   const GivenFlags given = read_flags(table, arguments);
   if (given.help || given.version) {
-    const std::string text = given.help ? help_text(table) : std::string("workpool ") + WORKPOOL_VERSION + "\n";
+    const std::string text =
+        given.help ? help_text(table) : std::string("workpool ") + WORKPOOL_VERSION + "\n";
     const bool printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
     return printed ? 0 : 74;
   }

@@ -18,7 +18,8 @@ namespace workpool {
 
 namespace {
 
-// Of one event, this many lines in a window; what was left out is counted in the first line of a later window.
+// Of one event, this many lines in a window; what was left out is counted in the first line of a later
+// window.
 constexpr std::uint64_t kRepeatsInWindow = 5;
 constexpr Duration kWindow = seconds(10);
 // Events are literals of ours, so this is never reached; it bounds a mistake.
@@ -41,7 +42,7 @@ class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_
 };
 
 struct Level {
-  std::string_view name;                     // as --log-level and each line spell it
+  std::string_view name;  // as --log-level and each line spell it
   spdlog::level::level_enum spdlog_level;
 };
 
@@ -87,7 +88,8 @@ std::optional<LogLevel> log_level_named(std::string_view name) {
   return std::nullopt;
 }
 
-Field::Field(std::string_view field_key, Duration duration) : key(field_key), value(format_duration(duration)) {}
+Field::Field(std::string_view field_key, Duration duration)
+    : key(field_key), value(format_duration(duration)) {}
 
 struct Log::Impl {
   Impl(Console& console, std::function<Time()> given_clock)
@@ -122,7 +124,7 @@ struct Log::Impl {
   spdlog::logger logger;
   std::function<Time()> clock;
   std::mutex mutex;
-  std::map<std::string, Repeats> repeats;    // by event
+  std::map<std::string, Repeats> repeats;  // by event
 };
 
 Log::Log(Console& console, LogLevel level, std::function<Time()> clock)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The log: `event key=value …` lines on the console, for whoever operates a program. error = a person must act,
-// warn = something was lost, retried or refused, info = lifecycle, debug = per job, trace = per message. Secrets and
-// payloads are never logged. Thread-safe. An event that repeats is rate-limited, debug and trace excepted.
+// The log: `event key=value …` lines on the console, for whoever operates a program. error = a person must
+// act, warn = something was lost, retried or refused, info = lifecycle, debug = per job, trace = per message.
+// Secrets and payloads are never logged. Thread-safe. An event that repeats is rate-limited, debug and trace
+// excepted.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ enum class LogLevel : std::uint8_t { kError, kWarn, kInfo, kDebug, kTrace };
 // "error", "warn", "info", "debug", "trace"; nothing for any other text.
 std::optional<LogLevel> log_level_named(std::string_view name);
 
-// One `key=value`. The value is quoted where it has spaces, and never carries a control character to the terminal.
+// One `key=value`. The value is quoted where it has spaces, and never carries a control character to the
+// terminal.
 struct Field {
   Field(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
   Field(std::string_view field_key, const char* text) : key(field_key), value(text) {}
@@ -40,7 +42,8 @@ using Fields = std::initializer_list<Field>;
 
 class Log {
  public:
-  // `console` outlives the log. `clock` paces repeated events; without one the machine's monotonic clock does.
+  // `console` outlives the log. `clock` paces repeated events; without one the machine's monotonic clock
+  // does.
   Log(Console& console, LogLevel level, std::function<Time()> clock = {});
   ~Log();
   Log(const Log&) = delete;

@@ -12,13 +12,13 @@ namespace workpool::dispatcher {
 
 struct BannerFacts {
   std::string version;
-  std::string jobs;                  // as given, "-" for stdin
+  std::string jobs;  // as given, "-" for stdin
   std::string results;
   std::optional<std::uint64_t> total;  // nothing where it is not known (a pipe)
-  std::uint64_t before = 0;          // finished in an earlier start
-  std::uint32_t local_slots = 0;     // of the local worker, 0 = none
-  std::optional<Address> listen;     // with the port that was bound
-  std::string reachable;             // reachable_host(listen->host)
+  std::uint64_t before = 0;            // finished in an earlier start
+  std::uint32_t local_slots = 0;       // of the local worker, 0 = none
+  std::optional<Address> listen;       // with the port that was bound
+  std::string reachable;               // reachable_host(listen->host)
   bool insecure = false;
 };
 

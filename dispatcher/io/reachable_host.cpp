@@ -29,7 +29,8 @@ namespace {
 
 constexpr auto kResolveLimit = std::chrono::seconds(1);
 
-// The text of an address that others may be able to reach; nothing for loopback, link-local and other families.
+// The text of an address that others may be able to reach; nothing for loopback, link-local and other
+// families.
 std::optional<std::string> usable_text(const sockaddr* address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   const char* shown = nullptr;
@@ -103,7 +104,7 @@ std::optional<std::string> best_address(int family) {
 std::string default_route_interface(const std::string& route_table) {
   std::istringstream in(route_table);
   std::string line;
-  std::getline(in, line);                      // the heading
+  std::getline(in, line);  // the heading
   std::string best;
   std::uint64_t best_metric = 0;
   while (std::getline(in, line)) {
@@ -115,7 +116,8 @@ std::string default_route_interface(const std::string& route_table) {
     std::uint64_t flags = 0;
     std::uint64_t metric = 0;
     std::string skipped;
-    fields >> interface >> destination >> gateway >> std::hex >> flags >> std::dec >> skipped >> skipped >> metric >> mask;
+    fields >> interface >> destination >> gateway >> std::hex >> flags >> std::dec >> skipped >> skipped >>
+        metric >> mask;
     constexpr std::uint64_t kRouteUp = 1;
     if (!fields || destination != "00000000" || mask != "00000000" || (flags & kRouteUp) == 0) continue;
     if (best.empty() || metric < best_metric) {

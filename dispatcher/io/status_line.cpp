@@ -44,7 +44,8 @@ double RateMeter::per_second_overall() const {
 }
 
 double RateMeter::per_second() const {
-  if (window_.empty() || last_.finished < window_.front().finished + kWindowJobsMin) return per_second_overall();
+  if (window_.empty() || last_.finished < window_.front().finished + kWindowJobsMin)
+    return per_second_overall();
   const double elapsed = in_seconds(last_.at - window_.front().at);
   if (elapsed < 1) return per_second_overall();
   return static_cast<double>(last_.finished - window_.front().finished) / elapsed;
@@ -73,7 +74,8 @@ std::string fit(const std::string& text, std::size_t columns) {
   if (columns == 0) return "";
   std::size_t seen = 0;
   std::size_t end = 0;
-  while (end < text.size() && !(starts_letter(text[end]) && seen == columns - 1)) seen += starts_letter(text[end++]) ? 1 : 0;
+  while (end < text.size() && !(starts_letter(text[end]) && seen == columns - 1))
+    seen += starts_letter(text[end++]) ? 1 : 0;
   return text.substr(0, end) + "…";
 }
 

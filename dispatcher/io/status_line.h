@@ -13,14 +13,14 @@
 
 namespace workpool::dispatcher {
 
-// Finished jobs per second, of late where that says something, else since the start. Jobs finished in an earlier start
-// of the run do not count.
+// Finished jobs per second, of late where that says something, else since the start. Jobs finished in an
+// earlier start of the run do not count.
 class RateMeter {
  public:
   explicit RateMeter(Time start) : start_(start) {}
   // `finished`: in this start; never falls. Called as often as one likes.
   void sample(std::uint64_t finished, Time now);
-  double per_second() const;                   // of late
+  double per_second() const;  // of late
   double per_second_overall() const;
 
  private:
@@ -30,7 +30,7 @@ class RateMeter {
   };
   Time start_;
   Sample last_;
-  std::deque<Sample> window_;                  // a sample a second, the last 30
+  std::deque<Sample> window_;  // a sample a second, the last 30
 };
 
 // "12/200 (6%)  ok 11  failed 1  running 4  2 workers, 4 slots  3.1/s  ETA 1m2s", without escape characters.

@@ -21,7 +21,8 @@ constexpr std::size_t kIdBytesMax = 80;
 // "exit status 2"; a status of its own (timeout, quarantined, invalid) is said before the message.
 std::string reason_of(const JobEnded& job) {
   std::string reason = job.status == Status::kFailed ? "" : std::string(name_of(job.status));
-  const std::string message = printable(job.message.empty() ? name_of(job.kind) : job.message, kReasonBytesMax);
+  const std::string message =
+      printable(job.message.empty() ? name_of(job.kind) : job.message, kReasonBytesMax);
   if (message.empty() || message.rfind(reason, 0) == 0) return message.empty() ? reason : message;
   return reason.empty() ? message : reason + ": " + message;
 }
@@ -61,7 +62,8 @@ std::string next_line(const SummaryFacts& facts) {
   if (left != 0 || facts.end.exit_code > 1) {
     return "to go on: " + shell_line(command_again(facts.command, false));
   }
-  if (s.done() != s.ok) return "to run what is not ok again: " + shell_line(command_again(facts.command, true));
+  if (s.done() != s.ok)
+    return "to run what is not ok again: " + shell_line(command_again(facts.command, true));
   return "";
 }
 
@@ -101,8 +103,8 @@ std::string Failures::groups() const {
       ++hidden;
       continue;
     }
-    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", order[i].second->count, *order[i].first,
-                        order[i].second->example);
+    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", order[i].second->count,
+                        *order[i].first, order[i].second->example);
   }
   if (rest != 0) text += fmt::format("\n{:>8}  of {} further reasons", rest, hidden + (other_ != 0 ? 1 : 0));
   return text;
@@ -110,11 +112,13 @@ std::string Failures::groups() const {
 
 std::string describe(const JobUnsatisfiable& jobs) {
   std::string text = fmt::format("{} job{}", jobs.jobs, jobs.jobs == 1 ? "" : "s");
-  if (!jobs.requirement.type.empty()) text += " of type '" + printable(jobs.requirement.type, kIdBytesMax) + "'";
+  if (!jobs.requirement.type.empty())
+    text += " of type '" + printable(jobs.requirement.type, kIdBytesMax) + "'";
   if (!jobs.requirement.labels.empty()) {
     std::string labels;
     for (const std::string& label : jobs.requirement.labels) labels += (labels.empty() ? "" : ", ") + label;
-    text += (jobs.requirement.labels.size() == 1 ? " with the label " : " with the labels ") + printable(labels, 300);
+    text += (jobs.requirement.labels.size() == 1 ? " with the label " : " with the labels ") +
+            printable(labels, 300);
   }
   if (jobs.requirement.slots > 1) {
     text += fmt::format(" that need{} {} slots", jobs.jobs == 1 ? "s" : "", jobs.requirement.slots);

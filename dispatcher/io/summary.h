@@ -27,17 +27,17 @@ class Failures {
  private:
   struct Group {
     std::uint64_t count = 0;
-    std::string example;                       // id and line of the first one
+    std::string example;  // id and line of the first one
   };
-  std::map<std::string, Group> by_reason_;     // bounded; what does not fit is counted only
+  std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
   std::uint64_t other_ = 0;
   std::uint64_t count_ = 0;
 };
 
 // How a run ended, as the loop knows it.
 struct RunEnd {
-  int exit_code = 0;                           // of interfaces.md
-  std::string reason;                          // why it ended early, "" where all was done
+  int exit_code = 0;   // of interfaces.md
+  std::string reason;  // why it ended early, "" where all was done
 };
 
 struct SummaryFacts {
@@ -45,12 +45,12 @@ struct SummaryFacts {
   Snapshot snapshot;
   Duration elapsed{0};
   double per_second = 0;
-  std::optional<double> slot_use;              // busy slot time over slot time, 0 to 1
+  std::optional<double> slot_use;  // busy slot time over slot time, 0 to 1
   std::string failure_groups;
-  std::vector<std::string> given_up;           // what no worker could run, a line each
-  std::string results;                         // path or "-"
-  bool resumable = true;                       // RESULTS is a regular file
-  std::vector<std::string> command;            // argv as given
+  std::vector<std::string> given_up;  // what no worker could run, a line each
+  std::string results;                // path or "-"
+  bool resumable = true;              // RESULTS is a regular file
+  std::vector<std::string> command;   // argv as given
 };
 
 // Several lines without the last newline, printable.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a person sees of a run. A reader of reports and snapshots: it keeps no books but those of its own display, and
-// the run would be the same without it. The time is passed in. One thread.
+// What a person sees of a run. A reader of reports and snapshots: it keeps no books but those of its own
+// display, and the run would be the same without it. The time is passed in. One thread.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@ namespace workpool::dispatcher {
 
 struct TerminalOptions {
   Progress progress = Progress::kAuto;
-  std::string log_level = "info";              // error: no warnings; warn: no coming and going; debug: retries too
-  bool listening = false;                      // the coming of workers is worth a line
-  std::string results;                         // path or "-"
-  bool resumable = true;                       // RESULTS is a regular file
-  std::vector<std::string> command;            // argv as given, for the command that goes on
+  std::string log_level = "info";    // error: no warnings; warn: no coming and going; debug: retries too
+  bool listening = false;            // the coming of workers is worth a line
+  std::string results;               // path or "-"
+  bool resumable = true;             // RESULTS is a regular file
+  std::vector<std::string> command;  // argv as given, for the command that goes on
 };
 
 class Terminal {
@@ -35,8 +35,8 @@ class Terminal {
 
   void banner(const BannerFacts& facts);
   void report(const Report& report, Time now);
-  // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between that it
-  // only counts, so it may be called after every step.
+  // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between
+  // that it only counts, so it may be called after every step.
   void show(const Snapshot& snapshot, Time now);
   // When show should be called next even if nothing happens; Time::max() where nothing is drawn.
   Time next_draw() const;
@@ -54,7 +54,7 @@ class Terminal {
   class Budget {
    public:
     bool admits(Time now);
-    std::uint64_t take_left_out(Time now);     // once their window is over
+    std::uint64_t take_left_out(Time now);  // once their window is over
    private:
     std::optional<Time> window_start_;
     std::uint64_t shown_ = 0;
@@ -76,10 +76,10 @@ class Terminal {
 
   Console& console_;
   TerminalOptions options_;
-  bool live_ = false;                          // one line that is redrawn
-  bool plain_ = false;                         // a line every 10 s
+  bool live_ = false;   // one line that is redrawn
+  bool plain_ = false;  // a line every 10 s
   bool colour_ = false;
-  int level_ = 2;                              // 0 error, 1 warn, 2 info, 3 debug and more
+  int level_ = 2;  // 0 error, 1 warn, 2 info, 3 debug and more
 
   Time start_;
   Time last_seen_;

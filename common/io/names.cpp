@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "common/io/names.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "common/io/clock.h"
+
+namespace workpool {
+namespace {
+
+using AddressList = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
+
+AddressList look_up(const std::string& host, std::uint16_t port, int flags, int& error) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  addrinfo* list = nullptr;
+  error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  return {error == 0 ? list : nullptr, &::freeaddrinfo};
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+Resolved resolve(const std::string& host, std::uint16_t port) {
+  Resolved resolved;
+  int error = 0;
+  const AddressList list = look_up(host, port, 0, error);
+  for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
+    char literal[NI_MAXHOST];
+    if (::getnameinfo(at->ai_addr, at->ai_addrlen, literal, sizeof literal, nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    if (std::find(resolved.hosts.begin(), resolved.hosts.end(), literal) == resolved.hosts.end()) {
+      resolved.hosts.emplace_back(literal);
+    }
+  }
+  if (resolved.hosts.empty()) {
+    resolved.problem = "the name \"" + host + "\" does not resolve: " + (error != 0 ? ::gai_strerror(error) : "no address");
+  }
+  return resolved;
+}
+
+std::string try_connect(const std::string& literal, std::uint16_t port, Duration limit, const std::atomic<bool>& stop) {
+  int error = 0;
+  const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
+  if (!list) return ::gai_strerror(error);
+  const Fd socket(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0) return std::strerror(errno);
+  if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) == 0) return {};
+  if (errno != EINPROGRESS) return std::strerror(errno);
+  const Time end = boot_time() + limit;
+  while (!stop) {
+    const Duration left = end - boot_time();
+    if (left.count() <= 0) return "no answer within " + std::to_string(limit / seconds(1)) + " s";
+    pollfd wait{socket.get(), POLLOUT, 0};
+    const Duration slice = std::min<Duration>(left, milliseconds(50));
+    if (::poll(&wait, 1, static_cast<int>(slice / milliseconds(1)) + 1) <= 0) continue;
+    int result = 0;
+    socklen_t size = sizeof result;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &result, &size);
+    return result == 0 ? "" : std::strerror(result);
+  }
+  return "given up";
+}
+
+}  // namespace workpool

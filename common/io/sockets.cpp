@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "common/io/sockets.h"
+
+#include "common/codec.h"
+
+namespace workpool {
+
+zmq::context_t make_context(int sockets) {
+  zmq::context_t context(1);
+  context.set(zmq::ctxopt::max_sockets, sockets);
+  context.set(zmq::ctxopt::blocky, 0);
+  return context;
+}
+
+zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type) {
+  zmq::socket_t socket(context, type);
+  socket.set(zmq::sockopt::linger, 0);
+  socket.set(zmq::sockopt::maxmsgsize, std::int64_t{kFrameBytesMost});
+  socket.set(zmq::sockopt::handshake_ivl, 5000);
+  socket.set(zmq::sockopt::backlog, 4096);
+  socket.set(zmq::sockopt::ipv6, 1);
+  // Cleans up half-open connections only; who lives is judged by our own heartbeats.
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, 10);
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, 3);
+  socket.set(zmq::sockopt::sndhwm, kHighWaterMark);
+  socket.set(zmq::sockopt::rcvhwm, kHighWaterMark);
+  return socket;
+}
+
+zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type type) {
+  zmq::socket_t socket = make_socket(context, type);
+  // A socket that reconnects by itself would one day dial somebody else's lane on a port used again.
+  socket.set(zmq::sockopt::reconnect_ivl, -1);
+  if (type == zmq::socket_type::push) socket.set(zmq::sockopt::immediate, 1);
+  return socket;
+}
+
+bool writable(zmq::socket_t& socket) { return (socket.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0; }
+
+bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more) {
+  const auto flags = more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
+  return socket.send(zmq::buffer(frame.data(), frame.size()), flags).has_value();
+}
+
+Receipt receive_frame(zmq::socket_t& socket, zmq::message_t& frame) {
+  if (!socket.recv(frame, zmq::recv_flags::dontwait)) return Receipt::kNone;
+  if (!frame.more()) return Receipt::kFrame;
+  zmq::message_t rest;
+  do {
+    if (!socket.recv(rest, zmq::recv_flags::dontwait)) break;
+  } while (rest.more());
+  return Receipt::kTooMany;
+}
+
+std::string endpoint(const std::string& host, std::uint16_t port) {
+  const bool brackets = host.find(':') != std::string::npos;
+  return "tcp://" + (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+}  // namespace workpool

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// ZeroMQ sockets with the options that every socket of ours has (architecture.md §1, "Socket rules"), set before any
+// bind or connect. A socket is used by the thread that made it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <zmq.hpp>
+
+namespace workpool {
+
+// Messages that a socket holds in either direction. Never reached: credit and result window end long before.
+inline constexpr int kHighWaterMark = 4096;
+
+// One a process. I/O threads: 1. Room for `sockets` of them; the descriptor limit is the caller's matter.
+zmq::context_t make_context(int sockets);
+
+// LINGER 0, MAXMSGSIZE 128 KiB, HANDSHAKE_IVL 5 s, BACKLOG 4096, IPv6, TCP keepalive, ZMTP heartbeats off.
+zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type);
+// The same for a socket that dials: a lost connection is never made again by itself.
+zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type type);
+
+// Whether a send would be taken now.
+bool writable(zmq::socket_t& socket);
+
+// Sends one frame; false where the socket does not take it (EAGAIN). Throws zmq::error_t on anything else.
+bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more = false);
+
+// Receives one whole message into `frame`. kTooMany: it had more frames than one and was dropped.
+enum class Receipt : std::uint8_t { kNone, kFrame, kTooMany };
+Receipt receive_frame(zmq::socket_t& socket, zmq::message_t& frame);
+
+// "tcp://host:port"; an IPv6 literal gets its brackets.
+std::string endpoint(const std::string& host, std::uint16_t port);
+
+}  // namespace workpool

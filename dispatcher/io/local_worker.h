@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe whose end of
+// file means stop now, and to RESULTS by a lock that it inherits. One that dies is started again, 0.1 to 5 s apart.
+// The loop's thread only.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "common/time.h"
+
+namespace workpool::dispatcher {
+
+// The soft limit on open descriptors as the caller had it, and as this process raised it: the local worker and its jobs
+// get the first back.
+class DescriptorLimit {
+ public:
+  DescriptorLimit();                 // raises
+  std::uint64_t raised() const { return raised_.rlim_cur; }
+  void give_back() const;            // for as long as a child is made
+  void raise_again() const;
+
+ private:
+  rlimit original_{};
+  rlimit raised_{};
+};
+
+struct LocalWorkerOptions {
+  std::uint32_t slots = 1;
+  std::string address;               // tcp://127.0.0.1:PORT
+  bool insecure = false;
+};
+
+class LocalWorker {
+ public:
+  // `lock`: gives a descriptor to inherit, or -1 (ResultsStore::lock_for_local_worker). Starts it; throws
+  // std::system_error where that is not possible (the program is looked for beside our own).
+  LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock);
+  // Closes the pipe and waits, at most `patience` from shut_down(), for its end.
+  ~LocalWorker();
+  LocalWorker(const LocalWorker&) = delete;
+  LocalWorker& operator=(const LocalWorker&) = delete;
+
+  // A descriptor that is readable when it has died; -1 while none runs.
+  int death_fd() const { return pidfd_; }
+  // Looks whether it lives; starts it again when it is time, unless `over`. What there is to say, or "".
+  std::string tend(Time now, bool over);
+  std::optional<Time> next_start() const { return start_at_; }
+  // Ends it: the pipe is closed, then KILL after `patience`.
+  void shut_down(Duration patience);
+
+ private:
+  void start();
+  void closed();
+
+  LocalWorkerOptions options_;
+  const DescriptorLimit& limit_;
+  std::function<int()> lock_;
+  std::string program_;
+  pid_t pid_ = -1;
+  int pidfd_ = -1;
+  int pipe_ = -1;                    // our end
+  Time started_;
+  Duration pause_ = milliseconds(100);
+  std::optional<Time> start_at_;
+};
+
+}  // namespace workpool::dispatcher

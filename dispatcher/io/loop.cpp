@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/loop.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/io/clock.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kLoopInterval = milliseconds(250);
+constexpr Duration kNewInterval = milliseconds(5);
+constexpr std::size_t kFramesATurn = 512;
+constexpr std::size_t kHellosATurn = 256;
+constexpr std::size_t kJobsMost = 64;              // in one JOBS message
+constexpr std::size_t kJobsBytes = 60 * 1024;
+constexpr std::size_t kOrderBytes = 96;            // of a job beside its work and id
+constexpr Duration kEndPatience = seconds(2);      // for END to get out of a lane that is closed
+
+SessionId random_session() {
+  SessionId id;
+  while (id.value == 0) {
+    if (::getrandom(&id.value, sizeof id.value, 0) != static_cast<ssize_t>(sizeof id.value)) std::abort();
+  }
+  return id;
+}
+
+std::int64_t unix_milliseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+const char* signal_name(std::uint32_t number) {
+  return number == SIGINT ? "interrupted (SIGINT)" : number == SIGTERM ? "stopped (SIGTERM)" : "stopped (SIGHUP)";
+}
+
+}  // namespace
+
+Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {}
+
+LoopEnd Loop::run() {
+  show();
+  while (!exit_code_) {
+    if (events_.empty() && sink_drained_) wait();
+    now_ = std::max(now_, boot_time());
+    gather();
+    step();
+    show();
+  }
+  return {*exit_code_, reason_};
+}
+
+Duration Loop::patience() const {
+  Duration wait = kLoopInterval;
+  if (parts_.transport.any_new()) wait = kNewInterval;
+  const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
+  if (const auto due = parts_.scheduler.next_deadline()) until(*due);
+  if (parts_.local != nullptr && parts_.local->next_start()) until(*parts_.local->next_start());
+  if (parts_.terminal.next_draw() != Time::max()) until(parts_.terminal.next_draw());
+  return std::max(wait, Duration{0});
+}
+
+void Loop::wait() {
+  const int death = parts_.local == nullptr ? -1 : parts_.local->death_fd();
+  zmq::pollitem_t items[5] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
+                              {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
+                              {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
+                              {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0},
+                              {nullptr, death, ZMQ_POLLIN, 0}};
+  const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
+  zmq::poll(items, death < 0 ? 4 : 5, std::chrono::milliseconds(wait_ms));
+}
+
+// ---- receive ----
+
+void Loop::gather() {
+  parts_.wake.clear();
+  gather_signals();
+  gather_writer();
+  // The sink first: results that came before a HELLO belong to the session that the HELLO ends.
+  sink_drained_ = parts_.transport.receive_sink(kFramesATurn, events_);
+  if (sink_drained_) gather_registration();
+  parts_.transport.tend(now_, events_);
+  gather_jobs();
+  tend_local();
+}
+
+void Loop::gather_signals() {
+  signalfd_siginfo info{};
+  while (::read(parts_.signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const StopKind kind = info.ssi_signo == SIGINT    ? StopKind::kInterrupt
+                          : info.ssi_signo == SIGTERM ? StopKind::kTerminate
+                                                      : StopKind::kHangup;
+    if (++signals_ == 1) reason_ = signal_name(info.ssi_signo);
+    parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_).running, parts_.grace);
+    events_.emplace_back(StopRequested{kind});
+  }
+}
+
+void Loop::gather_writer() {
+  const WriterState state = parts_.writer.state();
+  if (state == writer_) return;
+  if (state.no_space && !writer_.no_space) {
+    parts_.terminal.say("no space left for the results: nothing new is started until there is room");
+  }
+  if (!state.no_space && writer_.no_space && state.error == 0) parts_.terminal.say("there is room for results again: going on");
+  if (state.error != 0 && writer_.error == 0) {
+    reason_ = std::string("cannot write the results: ") + std::strerror(state.error);
+  }
+  writer_ = state;
+  events_.emplace_back(WriterChanged{state.durable, state.blocked, state.no_space, state.error});
+}
+
+void Loop::gather_registration() {
+  hellos_.clear();
+  asked_.clear();
+  parts_.transport.receive_registration(kHellosATurn, hellos_, asked_);
+  for (HelloReceived& hello : hellos_) {
+    hello.fresh = random_session();
+    events_.emplace_back(std::move(hello));
+  }
+  for (const StatusAsked& asked : asked_) {
+    const std::string json = parts_.status(parts_.scheduler.snapshot(now_), parts_.scheduler.workers(now_), now_ - start_);
+    parts_.transport.reply(asked.peer, StatusReply{kProtocol, json});
+  }
+}
+
+void Loop::gather_jobs() {
+  if (parts_.reader != nullptr) {
+    LoadedJobs loaded = parts_.reader->take();
+    if (!loaded.jobs.empty()) events_.emplace_back(JobsLoaded{std::move(loaded.jobs)});
+    for (const std::uint64_t line : loaded.changed_lines) {
+      if (reason_.empty()) reason_ = "the jobs file was changed under the run (line " + std::to_string(line) + ")";
+      events_.emplace_back(JobsFileChanged{line});
+    }
+  }
+  if (parts_.stream != nullptr) {
+    StreamBatch batch = parts_.stream->take();
+    for (StreamItem& item : batch.items) gather_stream_item(std::move(item));
+    if (!batch.read_error.empty()) parts_.terminal.say("reading the jobs ended early: " + batch.read_error);
+    if (batch.ended) events_.emplace_back(InputEnded{});
+  }
+}
+
+void Loop::gather_stream_item(StreamItem&& item) {
+  const std::string line_id = "L" + std::to_string(item.line);
+  if (auto* error = std::get_if<LineError>(&item.content)) {
+    InvalidLine invalid;
+    invalid.facts.line = item.line;
+    invalid.facts.id = line_id;
+    invalid.message = "column " + std::to_string(error->column) + ": " + error->message;
+    events_.emplace_back(std::move(invalid));
+    return;
+  }
+  StreamJob& job = std::get<StreamJob>(item.content);
+  JobFacts& facts = job.loaded.facts;
+  if (const auto past = parts_.past->find(facts.key, facts.spec); past && (*past == Status::kOk || !parts_.retry_failed)) {
+    AlreadyDone done;
+    (*past == Status::kOk ? done.ok : *past == Status::kTimeout ? done.timeout : *past == Status::kQuarantined ? done.quarantined : done.failed) = 1;
+    events_.emplace_back(done);
+    parts_.stream->released(1, facts.payload_bytes);
+    return;
+  }
+  // Its twin may be earlier in this very batch, so what is before it is stepped first.
+  if (job.id_given) step();
+  if (parts_.scheduler.ledger().jobs.open_key(facts.key)) {
+    InvalidLine invalid;
+    invalid.facts.line = item.line;
+    invalid.facts.payload_bytes = facts.payload_bytes;
+    invalid.message = "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
+    invalid.facts.id = line_id;
+    events_.emplace_back(std::move(invalid));
+    return;
+  }
+  facts.requirement = parts_.index.requirement_number(job.requirement);
+  std::vector<LoadedJob> one;
+  one.push_back(std::move(job.loaded));
+  events_.emplace_back(JobsLoaded{std::move(one)});
+}
+
+void Loop::tend_local() {
+  if (parts_.local == nullptr) return;
+  const std::string news = parts_.local->tend(now_, run_over_);
+  if (!news.empty()) parts_.terminal.say(news);
+}
+
+// ---- step ----
+
+void Loop::step() {
+  std::vector<Event> events = std::exchange(events_, {});
+  for (Event& event : events) parts_.scheduler.step(std::move(event), now_, actions_);
+  parts_.scheduler.step(Drained{}, now_, actions_);
+  carry_out();
+}
+
+void Loop::carry_out() {
+  Actions actions = std::exchange(actions_, {});
+  for (Action& action : actions) {
+    if (auto* line = std::get_if<Record>(&action)) record(*line);
+  }
+  if (!lines_.empty()) parts_.writer.append(std::exchange(lines_, {}));
+  for (Action& action : actions) send(action);
+  flush_jobs();
+  for (Action& action : actions) {
+    if (auto* report = std::get_if<Report>(&action)) parts_.terminal.report(*report, now_);
+  }
+}
+
+void Loop::record(Record& record) {
+  if (parts_.stream != nullptr) parts_.stream->released(1, record.facts.payload_bytes);
+  ResultLine line;
+  line.id_is_default = record.facts.repeat != 0;
+  line.id = line.id_is_default ? record.facts.full_id() : std::move(record.facts.id);
+  line.line = record.facts.line;
+  line.attempt = record.attempt;
+  line.outcome = std::move(record.outcome);
+  line.worker = std::move(record.worker);
+  line.queued = record.queued;
+  line.ran = record.ran;
+  line.finished_ms = unix_milliseconds();
+  line.run = parts_.run;
+  line.spec = record.facts.spec;
+  lines_.push_back(std::move(line));
+}
+
+void Loop::send(Action& action) {
+  struct Visitor {
+    Loop& self;
+    void operator()(Record&) {}
+    void operator()(Report&) {}
+    void operator()(Load& a) { self.parts_.reader->load(a.jobs); }
+    void operator()(Admit& a) { self.admit(a); }
+    void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }
+    void operator()(Assign& a) { self.assign(a); }
+    void operator()(SendLane& a) { self.send_lane(a.session, a.message); }
+    void operator()(CloseSession& a) {
+      self.flush_jobs();
+      self.parts_.transport.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
+    }
+    void operator()(RunOver&) { self.run_over_ = true; }
+    void operator()(Finish& a) { self.exit_code_ = a.exit_code; }
+  };
+  std::visit(Visitor{*this}, action);
+}
+
+void Loop::assign(Assign& assign) {
+  const std::size_t bytes = kOrderBytes + assign.order.work.size() + assign.order.id.size();
+  const bool full = jobs_.jobs.size() >= kJobsMost || (!jobs_.jobs.empty() && jobs_bytes_ + bytes > kJobsBytes);
+  if (assign.session != jobs_session_ || full) flush_jobs();
+  jobs_session_ = assign.session;
+  jobs_.ack = assign.ack;
+  jobs_.received = assign.received;
+  jobs_bytes_ += bytes;
+  jobs_.jobs.push_back(std::move(assign.order));
+}
+
+void Loop::flush_jobs() {
+  if (jobs_.jobs.empty()) return;
+  const LaneMessage message = std::exchange(jobs_, {});
+  jobs_bytes_ = 0;
+  if (!parts_.transport.send(jobs_session_, message)) events_.emplace_back(LaneGone{jobs_session_});
+}
+
+void Loop::send_lane(SessionId session, const LaneMessage& message) {
+  flush_jobs();
+  if (!parts_.transport.send(session, message)) events_.emplace_back(LaneGone{session});
+}
+
+void Loop::admit(Admit& admit) {
+  Welcome& welcome = admit.welcome;
+  const auto port = parts_.transport.open_lane(welcome.session, parts_.run, now_);
+  events_.emplace_back(LaneBound{welcome.session, port.has_value()});
+  if (!port) {
+    parts_.transport.reply(admit.peer, Refused{kProtocol, Refusal::kLater, "no port is free for another worker (see --ports, ulimit -n)"});
+    parts_.log.warn("no_port", {{"worker", welcome.name}, {"reason", "no free port of --ports, or no descriptor, for its lane"}});
+    return;
+  }
+  welcome.lane_port = *port;
+  welcome.sink_port = parts_.transport.sink_port();
+  parts_.transport.reply(admit.peer, welcome);
+}
+
+void Loop::show() { parts_.terminal.show(parts_.scheduler.snapshot(now_), now_); }
+
+}  // namespace workpool::dispatcher

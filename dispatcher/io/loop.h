@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The dispatcher's one loop: receives, lets the scheduler step, and carries out what it decides: record, then send,
+// then report. Owns nothing that judges. Everything it is given outlives it; its thread only.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/io/log.h"
+#include "common/io/mailbox.h"
+#include "dispatcher/core/scheduler.h"
+#include "dispatcher/io/jobs_reader.h"
+#include "dispatcher/io/local_worker.h"
+#include "dispatcher/io/results_replay.h"
+#include "dispatcher/io/results_writer.h"
+#include "dispatcher/io/stream_reader.h"
+#include "dispatcher/io/terminal.h"
+#include "dispatcher/io/transport.h"
+
+namespace workpool::dispatcher {
+
+struct LoopParts {
+  Scheduler& scheduler;
+  JobIndex& index;
+  Transport& transport;
+  ResultsWriter& writer;
+  Terminal& terminal;
+  Log& log;
+  const Wake& wake;                  // raised by reader and writer
+  JobsReader* reader = nullptr;      // of a file, or
+  StreamReader* stream = nullptr;    // of a pipe
+  const StreamPast* past = nullptr;  // of a pipe: what RESULTS held at the start
+  LocalWorker* local = nullptr;
+  int signal_fd = -1;
+  RunId run;
+  bool retry_failed = false;
+  Duration worker_timeout = seconds(10);
+  Duration grace = seconds(30);
+  std::function<std::string(const Snapshot&, const std::vector<WorkerView>&, Duration uptime)> status;
+};
+
+struct LoopEnd {
+  int exit_code = 0;
+  std::string reason;                // why it ended early, "" where all was done
+};
+
+class Loop {
+ public:
+  explicit Loop(const LoopParts& parts);
+  LoopEnd run();
+
+ private:
+  Duration patience() const;
+  void wait();
+  void gather();
+  void gather_signals();
+  void gather_registration();
+  void gather_jobs();
+  void gather_stream_item(StreamItem&& item);
+  void gather_writer();
+  void tend_local();
+
+  void step();
+  void carry_out();
+  void record(Record& record);
+  void send(Action& action);
+  void assign(Assign& assign);
+  void flush_jobs();
+  void admit(Admit& admit);
+  void send_lane(SessionId session, const LaneMessage& message);
+  void show();
+
+  LoopParts parts_;
+  Time start_;
+  Time now_;
+  std::vector<Event> events_;
+  std::vector<HelloReceived> hellos_;
+  std::vector<StatusAsked> asked_;
+  std::vector<ResultLine> lines_;
+  Actions actions_;
+  WriterState writer_;
+  bool run_over_ = false;
+  bool sink_drained_ = true;
+  int signals_ = 0;
+  std::string reason_;
+  std::optional<int> exit_code_;
+
+  SessionId jobs_session_;           // of the JOBS that is being filled
+  Jobs jobs_;
+  std::size_t jobs_bytes_ = 0;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/run.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "common/exposure.h"
+#include "common/io/clock.h"
+#include "common/io/cores.h"
+#include "common/io/names.h"
+#include "common/io/sockets.h"
+#include "dispatcher/io/jobs_indexer.h"
+#include "dispatcher/io/jobs_input.h"
+#include "dispatcher/io/loop.h"
+#include "dispatcher/io/reachable_host.h"
+#include "dispatcher/io/results_store.h"
+#include "dispatcher/io/status_json.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// Ends the program with this code; what there is to say has been said.
+struct Ended {
+  int exit_code = 0;
+};
+
+std::string resolved_path(const std::string& path) {
+  char resolved[PATH_MAX];
+  return ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
+}
+
+JobsInput open_jobs(const std::string& path, Console& console) {
+  auto opened = JobsInput::open(path);
+  if (const auto* problem = std::get_if<JobsProblem>(&opened)) {
+    console.line("workpool-dispatcher: " + problem->message);
+    throw Ended{65};
+  }
+  return std::move(std::get<JobsInput>(opened));
+}
+
+RunId random_run() {
+  RunId run;
+  while (run.value == 0) {
+    if (::getrandom(&run.value, sizeof run.value, 0) != static_cast<ssize_t>(sizeof run.value)) std::abort();
+  }
+  return run;
+}
+
+// Signals are read by the loop; blocked before any thread is made, so that every thread blocks them. A HUP that was
+// ignored at the start (nohup) stays ignored.
+int block_signals() {
+  struct sigaction before {};
+  const bool hangup = ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  if (hangup) sigaddset(&set, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+// The jobs that an earlier start has finished, from the index.
+AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
+  AlreadyDone done;
+  for (JobNumber number = 0; number < index.size(); ++number) {
+    const JobIndex::Past past = index.past(number);
+    if (past == JobIndex::Past::kOk) ++done.ok;
+    if (past == JobIndex::Past::kNotOk && !retry_failed) ++done.failed;
+  }
+  return done;
+}
+
+class Run {
+ public:
+  Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
+      : options_(options),
+        command_(command),
+        console_(console),
+        log_(console, log_level_named(options.log_level).value_or(LogLevel::kInfo)),
+        start_(boot_time()),
+        signal_fd_(block_signals()),
+        input_(open_jobs(options.jobs, console)),
+        format_(format_of(options.jobs, input_.regular(), options.format)) {}
+
+  int go();
+
+ private:
+  void check_jobs();
+  void open_results();
+  void say_about_results();
+  void make_terminal();
+  LoopEnd run_jobs();
+  TransportOptions where_to_listen() const;
+  void banner(const Transport& transport);
+  std::uint32_t local_slots() const;
+  std::string status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const;
+
+  const RunOptions& options_;
+  const std::vector<std::string>& command_;
+  Console& console_;
+  Log log_;
+  Time start_;
+  int signal_fd_;
+  JobsInput input_;
+  JobsFormat format_;
+  JobIndex index_;
+  StreamPast past_;
+  ReplaySummary summary_;
+  std::unique_ptr<ResultsStore> store_;
+  std::unique_ptr<Terminal> terminal_;
+  RunId run_;
+  AlreadyDone done_;
+};
+
+void Run::check_jobs() {
+  if (!input_.regular()) {
+    index_.seal();
+    return;
+  }
+  const IndexReport report = index_jobs_file(input_, format_, index_);
+  if (report.ok()) return;
+  console_.line(format_errors(input_.shown_path(), report));
+  throw Ended{65};
+}
+
+void Run::open_results() {
+  std::string said;
+  Time said_at;
+  StoreOptions store;
+  store.path = options_.results;
+  store.jobs_path = options_.jobs == "-" ? "-" : resolved_path(options_.jobs);
+  store.overwrite = options_.overwrite;
+  store.waiting = [&](const std::string& what) {
+    // Once each, and again every ten seconds; a signal gives up.
+    if (what != said || boot_time() >= said_at + seconds(10)) console_.line("workpool-dispatcher: " + what);
+    if (what != said) said_at = boot_time();
+    said = what;
+    signalfd_siginfo info{};
+    if (::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      throw Ended{info.ssi_signo == SIGINT ? 130 : 143};
+    }
+  };
+  store_ = std::make_unique<ResultsStore>(store);
+  if (store_->regular() && !options_.overwrite) {
+    summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), past_);
+    store_->refuse_if_foreign(summary_);
+  }
+  run_ = store_->open_run(summary_, random_run());
+  index_.open_queues(options_.retry_failed);
+  if (input_.regular()) done_ = already_done(index_, options_.retry_failed);
+  say_about_results();
+}
+
+void Run::say_about_results() {
+  if (summary_.torn_bytes > 0) {
+    console_.line("workpool-dispatcher: cut a torn last line of " + std::to_string(summary_.torn_bytes) + " bytes from " +
+                  store_->shown_path() + "; its job runs again");
+  }
+  if (summary_.damaged == 0) return;
+  std::string lines;
+  for (const std::uint64_t number : summary_.damaged_lines) lines += (lines.empty() ? "" : ", ") + std::to_string(number);
+  if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
+  console_.line("workpool-dispatcher: " + std::to_string(summary_.damaged) + " damaged line(s) in " + store_->shown_path() +
+                " do not count and stay where they are (line " + lines + "); their jobs run again");
+}
+
+void Run::make_terminal() {
+  TerminalOptions terminal;
+  terminal.progress = options_.progress;
+  terminal.log_level = options_.log_level;
+  terminal.listening = options_.listen.has_value();
+  terminal.results = options_.results;
+  terminal.resumable = store_->regular();
+  terminal.command = command_;
+  terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
+}
+
+std::uint32_t Run::local_slots() const {
+  if (options_.local) return *options_.local;
+  return options_.listen ? 0 : usable_cores();
+}
+
+TransportOptions Run::where_to_listen() const {
+  TransportOptions where;
+  where.ports_low = options_.ports_low;
+  where.ports_high = options_.ports_high;
+  if (!options_.listen) return where;
+  where.host = options_.listen->host;
+  where.port = options_.listen->port;
+  if (!is_literal(where.host)) {
+    const Resolved resolved = resolve(where.host, where.port);
+    if (resolved.hosts.empty()) throw BindError{"cannot listen on " + options_.listen->text() + ": " + resolved.problem};
+    where.host = resolved.hosts.front();
+    if (const std::string refusal = refusal_to_listen(where.host, options_.insecure); !refusal.empty()) {
+      console_.line("workpool-dispatcher: " + refusal);
+      throw Ended{78};
+    }
+  }
+  return where;
+}
+
+void Run::banner(const Transport& transport) {
+  BannerFacts facts;
+  facts.version = WORKPOOL_VERSION;
+  facts.jobs = options_.jobs;
+  facts.results = options_.results;
+  if (input_.regular()) facts.total = index_.size();
+  facts.before = done_.ok + done_.failed;
+  facts.local_slots = local_slots();
+  facts.insecure = options_.insecure;
+  if (options_.listen) {
+    facts.listen = *options_.listen;
+    facts.listen->port = transport.port();
+    facts.reachable = reachable_host(facts.listen->host);
+  }
+  terminal_->banner(facts);
+}
+
+std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const {
+  StatusFacts facts;
+  facts.version = WORKPOOL_VERSION;
+  facts.run = run_;
+  facts.uptime = uptime;
+  facts.jobs = options_.jobs;
+  facts.results = options_.results;
+  facts.snapshot = snapshot;
+  facts.workers = workers;
+  return status_json(facts);
+}
+
+LoopEnd Run::run_jobs() {
+  const DescriptorLimit limit;
+  zmq::context_t context = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
+  Transport transport(context, where_to_listen());
+  SchedulerOptions scheduling;
+  scheduling.run = run_;
+  scheduling.worker_timeout = options_.worker_timeout;
+  scheduling.crash_limit = options_.crash_limit;
+  scheduling.unsatisfiable_after = options_.unsatisfiable_after;
+  scheduling.grace = options_.grace;
+  scheduling.capture_bytes = options_.capture_bytes;
+  scheduling.listening = options_.listen.has_value();
+  scheduling.streaming = !input_.regular();
+  Scheduler scheduler(scheduling, index_, boot_time());
+  Actions none;
+  scheduler.step(done_, boot_time(), none);
+
+  const Wake wake;
+  const JobDefaults defaults{options_.timeout, options_.retries};
+  const auto raise = [&wake] { wake.raise(); };
+  std::optional<JobsReader> reader;
+  std::optional<StreamReader> stream;
+  if (input_.regular()) {
+    reader.emplace(input_.fd(), format_, index_, defaults, raise);
+  } else {
+    stream.emplace(input_.fd(), format_, defaults, raise);
+  }
+  const Durability durability = options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
+  ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
+  std::optional<LocalWorker> local;
+  if (local_slots() > 0) {
+    const std::string host = options_.listen && where_to_listen().host != "*" && where_to_listen().host != "0.0.0.0" && where_to_listen().host != "::" ? where_to_listen().host : "127.0.0.1";
+    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure}, limit,
+                  [this] { return store_->lock_for_local_worker(); });
+  }
+  banner(transport);
+  Loop loop({.scheduler = scheduler, .index = index_, .transport = transport, .writer = writer, .terminal = *terminal_,
+             .log = log_, .wake = wake, .reader = reader ? &*reader : nullptr, .stream = stream ? &*stream : nullptr,
+             .past = &past_, .local = local ? &*local : nullptr, .signal_fd = signal_fd_, .run = run_,
+             .retry_failed = options_.retry_failed, .worker_timeout = options_.worker_timeout, .grace = options_.grace,
+             .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) {
+               return status(snapshot, workers, uptime);
+             }});
+  LoopEnd end = loop.run();
+  if (local) local->shut_down(milliseconds(1500));
+  terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
+  return end;
+}
+
+int Run::go() {
+  check_jobs();
+  open_results();
+  make_terminal();
+  if (input_.regular() && index_.open() == 0) {
+    // Nothing left to run waits for no worker and binds nothing.
+    Snapshot snapshot;
+    snapshot.total = index_.size();
+    snapshot.before = index_.size();
+    snapshot.ok = done_.ok;
+    snapshot.failed = done_.failed;
+    snapshot.phase = "over";
+    const int code = done_.failed == 0 ? 0 : 1;
+    terminal_->finish(snapshot, {code, ""}, boot_time());
+    return code;
+  }
+  return run_jobs().exit_code;
+}
+
+}  // namespace
+
+JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
+  if (given) return *given;
+  if (!regular) return JobsFormat::kJsonLines;
+  const auto ends = [&](std::string_view ending) {
+    return path.size() >= ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
+  };
+  return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
+}
+
+int run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
+  try {
+    return Run(options, command, console).go();
+  } catch (const Ended& ended) {
+    return ended.exit_code;
+  } catch (const StoreError& error) {
+    console.line("workpool-dispatcher: " + error.message);
+    return error.exit_code;
+  } catch (const BindError& error) {
+    console.line("workpool-dispatcher: " + error.message);
+    return 71;
+  }
+}
+
+int check(const CheckOptions& options, Console& console) {
+  try {
+    const JobsInput input = open_jobs(options.jobs, console);
+    if (!input.regular()) {
+      console.line("workpool-dispatcher: check needs a regular file; lines from a pipe are checked as they come");
+      return 65;
+    }
+    JobIndex index;
+    const IndexReport report = index_jobs_file(input, format_of(options.jobs, true, options.format), index);
+    if (!report.ok()) {
+      console.line(format_errors(input.shown_path(), report));
+      return 65;
+    }
+    const std::string text = options.jobs + ": " + std::to_string(index.size()) + (index.size() == 1 ? " job" : " jobs") + ", all good\n";
+    return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;
+  } catch (const Ended& ended) {
+    return ended.exit_code;
+  }
+}
+
+}  // namespace workpool::dispatcher

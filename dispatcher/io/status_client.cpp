@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/status_client.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+
+#include "common/codec.h"
+#include "common/io/clock.h"
+#include "common/io/names.h"
+#include "common/io/sockets.h"
+#include "dispatcher/io/status_json.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kAnswerLimit = seconds(5);
+
+// The answer's JSON, or "" with the reason in `problem`.
+std::string ask(zmq::context_t& context, const std::string& where, Time end, std::string& problem) {
+  zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
+  // An answer may be longer than any other message: it is the only one on this socket.
+  socket.set(zmq::sockopt::maxmsgsize, std::int64_t{kMessageBytesMost});
+  socket.connect(where);
+  std::string frame;
+  encode(RegistrationRequest{StatusRequest{}}, frame);
+  send_frame(socket, frame);
+  while (boot_time() < end) {
+    zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
+    zmq::poll(&item, 1, std::chrono::milliseconds(50));
+    zmq::message_t reply;
+    if (receive_frame(socket, reply) != Receipt::kFrame) continue;
+    const auto decoded = decode_reply(reply.to_string_view());
+    if (!decoded) continue;
+    if (const auto* status = std::get_if<StatusReply>(&*decoded)) return status->json;
+    if (const auto* refused = std::get_if<Refused>(&*decoded)) problem = refused->reason;
+  }
+  if (problem.empty()) problem = "no answer within 5 s (is it a dispatcher?)";
+  return {};
+}
+
+}  // namespace
+
+int ask_status(const StatusOptions& options, Console& console) {
+  const Time end = boot_time() + kAnswerLimit;
+  const std::atomic<bool> never{false};
+  zmq::context_t context = make_context(16);
+  const Resolved resolved = resolve(options.address.host, options.address.port);
+  std::string problem = resolved.problem;
+  for (const std::string& host : resolved.hosts) {
+    problem = try_connect(host, options.address.port, std::max<Duration>(end - boot_time(), milliseconds(1)), never);
+    if (!problem.empty()) continue;
+    const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
+    if (json.empty()) break;
+    const std::string text = options.json ? json + "\n" : status_text(json).value_or(json + "\n");
+    return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+  }
+  console.line("workpool-dispatcher: no dispatcher at " + options.address.text() + ": " + problem);
+  return 1;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// workpool-dispatcher: run, check, verify, status.
+#include <signal.h>
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/io/console.h"
+#include "dispatcher/cli.h"
+#include "dispatcher/io/run.h"
+#include "dispatcher/io/status_client.h"
+#include "dispatcher/io/verify.h"
+
+namespace {
+
+using namespace workpool;
+using namespace workpool::dispatcher;
+
+int verify_command(const VerifyOptions& options, Console& console) {
+  const VerifyAnswer answer = verify(options, format_of(options.jobs, true, options.format));
+  if (!answer.is_report) {
+    console.line(answer.text);
+  } else if (::write(1, answer.text.data(), answer.text.size()) != static_cast<ssize_t>(answer.text.size())) {
+    return 1;
+  }
+  return answer.exit_code;
+}
+
+struct Dispatch {
+  const std::vector<std::string>& command;
+  Console& console;
+  int operator()(int exit_code) const { return exit_code; }
+  int operator()(const RunOptions& options) const { return run(options, command, console); }
+  int operator()(const CheckOptions& options) const { return check(options, console); }
+  int operator()(const VerifyOptions& options) const { return verify_command(options, console); }
+  int operator()(const StatusOptions& options) const { return ask_status(options, console); }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fill_standard_descriptors();
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);   // a limit on the file's size is an error of the write, not our end
+  Console console;
+  try {
+    const CommandLine command = parse_command_line(argc, argv, console);
+    return std::visit(Dispatch{std::vector<std::string>(argv, argv + argc), console}, command);
+  } catch (const std::exception& error) {
+    console.line(std::string("workpool-dispatcher: ") + error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "common/io/clock.h"
+#include "common/io/mailbox.h"
+#include "common/io/sockets.h"
+#include "worker/core/session.h"
+#include "worker/io/registrar.h"
+#include "worker/io/runner.h"
+#include "worker/io/transport.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr Duration kTendInterval = milliseconds(250);
+constexpr Duration kNewInterval = milliseconds(5);
+constexpr std::size_t kFramesATurn = 256;
+constexpr int kSockets = 16;
+
+std::optional<Duration> finite(Duration duration) {
+  if (duration == Duration::max()) return std::nullopt;
+  return duration;
+}
+
+SessionOptions session_options(const WorkerOptions& options, const EngineBirth& birth) {
+  SessionOptions session;
+  session.worker = birth.page->worker();
+  session.engine = birth.engine;
+  session.name = options.name;
+  session.slots = options.slots;
+  session.handlers = Runner::handler_types();
+  session.labels = options.labels;
+  session.version = WORKPOOL_VERSION;
+  session.orphan_grace = finite(options.orphan_grace.after_contact);
+  session.first_contact = finite(options.orphan_grace.first_contact);
+  session.grace = options.grace;
+  return session;
+}
+
+RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth) {
+  RunnerOptions runner;
+  runner.slots = options.slots;
+  runner.job_descriptors = limit.original;
+  runner.page = birth.page;
+  return runner;
+}
+
+EndOfRun end_of(EndKind kind) {
+  switch (kind) {
+    case EndKind::kOutcome: return EndOfRun::kOutcome;
+    case EndKind::kNotStarted: return EndOfRun::kNotStarted;
+    case EndKind::kStopped: return EndOfRun::kStopped;
+    case EndKind::kNoResources: return EndOfRun::kNoResources;
+    case EndKind::kEndedByStop: return EndOfRun::kDoubtful;
+  }
+  return EndOfRun::kStopped;
+}
+
+class Engine {
+ public:
+  Engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth, Log& log)
+      : birth_(birth),
+        log_(log),
+        context_(make_context(kSockets)),
+        endings_(wake_),
+        answers_(wake_),
+        transport_(context_),
+        registrar_(context_, options.dispatcher, options.insecure, answers_),
+        runner_(runner_options(options, limit, birth),
+                [this](std::vector<Ending>&& endings) { endings_.post_all(std::move(endings)); }),
+        session_(session_options(options, birth)) {}
+
+  int run();
+
+ private:
+  Duration patience() const;
+  void wait();
+  void gather();
+  void gather_control();
+  void gather_answer(RegistrationAnswer&& answer);
+  void carry_out();
+  void carry_out(Action& action);
+
+  const EngineBirth birth_;
+  Log& log_;
+  Wake wake_;
+  zmq::context_t context_;
+  Mailbox<Ending> endings_;
+  Mailbox<RegistrationAnswer> answers_;
+  Transport transport_;
+  Registrar registrar_;
+  Runner runner_;
+  Session session_;
+
+  Time now_;
+  Time tend_at_;
+  std::string host_;                 // that answered the last HELLO
+  std::vector<Event> events_;
+  Actions actions_;
+  std::vector<RunOrder> starting_;
+  std::optional<int> exit_code_;
+};
+
+Duration Engine::patience() const {
+  Duration wait = kTendInterval;
+  if (transport_.is_open()) wait = std::min(wait, tend_at_ - now_);
+  if (const auto due = session_.next_deadline()) wait = std::min(wait, *due - now_);
+  return std::max(wait, Duration{0});
+}
+
+void Engine::wait() {
+  zmq::pollitem_t items[3] = {{nullptr, wake_.fd(), ZMQ_POLLIN, 0},
+                              {nullptr, birth_.control_fd, ZMQ_POLLIN, 0},
+                              {transport_.lane_handle(), 0, ZMQ_POLLIN, 0}};
+  const std::size_t count = transport_.is_open() ? 3 : 2;
+  // Rounded up, so that a deadline in less than a millisecond is not waited for in a busy loop.
+  const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
+  zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
+}
+
+void Engine::gather_control() {
+  char bytes[16];
+  const ssize_t count = ::read(birth_.control_fd, bytes, sizeof bytes);
+  for (ssize_t i = 0; i < count; ++i) {
+    if (bytes[i] == 'n') {
+      events_.emplace_back(StopNow{});
+    } else {
+      events_.emplace_back(StopAsked{});
+    }
+  }
+}
+
+void Engine::gather_answer(RegistrationAnswer&& answer) {
+  if (auto* welcome = std::get_if<Welcome>(&answer.answer)) {
+    host_ = answer.host;
+    runner_.set_capture(welcome->capture_bytes);
+    events_.emplace_back(Welcomed{answer.attempt, std::move(*welcome)});
+  } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
+    events_.emplace_back(RefusedBy{answer.attempt, std::move(*refused)});
+  } else if (auto* unanswered = std::get_if<Unanswered>(&answer.answer)) {
+    events_.emplace_back(RegistrationFailed{answer.attempt, std::move(unanswered->reason)});
+  } else {
+    log_.error("not_allowed", {{"reason", std::get<NotAllowed>(answer.answer).reason}});
+    exit_code_ = 78;
+  }
+}
+
+void Engine::gather() {
+  wake_.clear();
+  gather_control();
+  for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
+  for (Ending& ending : endings_.take()) {
+    events_.emplace_back(RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran,
+                                  ending.slot_lost});
+  }
+  transport_.receive(kFramesATurn, events_);
+  if (transport_.is_open() && now_ >= tend_at_) {
+    if (!transport_.tend(now_)) events_.emplace_back(SinkGone{transport_.session()});
+    tend_at_ = now_ + (transport_.is_new() ? kNewInterval : kTendInterval);
+  }
+}
+
+void Engine::carry_out(Action& action) {
+  struct Visitor {
+    Engine& self;
+    void operator()(Register& a) { self.registrar_.register_with(a.hello); }
+    void operator()(OpenSession& a) {
+      self.transport_.open(self.host_, a.welcome, self.now_);
+      self.tend_at_ = self.now_;
+    }
+    void operator()(CloseSession&) { self.transport_.close(); }
+    void operator()(SendSink& a) {
+      if (a.header.session != self.transport_.session()) return;
+      if (!self.transport_.send(a.header, a.message)) self.events_.emplace_back(SinkGone{a.header.session});
+    }
+    void operator()(StartRun& a) {
+      const JobOrder& order = a.order;
+      self.starting_.push_back({a.token, order.repeat == 0 ? order.id : default_id(order.spec, order.repeat), order.key,
+                                order.attempt, std::move(a.order.work), order.timeout});
+    }
+    void operator()(KillRun& a) { self.runner_.kill(a.token, a.now); }
+    void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }
+    void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
+    void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
+    void operator()(Say& a) { self.log_.write(a.warning ? LogLevel::kWarn : LogLevel::kInfo, "worker", {{"says", a.text}}); }
+    void operator()(Exit& a) {
+      if (!self.exit_code_) self.exit_code_ = a.code;
+    }
+  };
+  // Starts keep their order before whatever follows them.
+  if (!std::holds_alternative<StartRun>(action) && !starting_.empty()) runner_.start(std::exchange(starting_, {}));
+  std::visit(Visitor{*this}, action);
+}
+
+void Engine::carry_out() {
+  for (Action& action : actions_) carry_out(action);
+  if (!starting_.empty()) runner_.start(std::exchange(starting_, {}));
+  actions_.clear();
+}
+
+int Engine::run() {
+  now_ = boot_time();
+  if (auto deaths = birth_.page->deaths(); !deaths.empty()) session_.step(DeathsKnown{std::move(deaths)}, now_, actions_);
+  session_.step(Started{}, now_, actions_);
+  carry_out();
+  while (!exit_code_) {
+    if (events_.empty()) wait();
+    now_ = std::max(now_, boot_time());
+    gather();
+    std::vector<Event> events = std::exchange(events_, {});
+    for (Event& event : events) session_.step(std::move(event), now_, actions_);
+    session_.step(Drained{}, now_, actions_);
+    carry_out();
+  }
+  return *exit_code_;
+}
+
+}  // namespace
+
+int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth, Log& log) {
+  Engine engine(options, limit, birth, log);
+  const int code = engine.run();
+  kill_everything_now(*birth.page);
+  return code;
+}
+
+}  // namespace workpool::worker

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/registrar.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "common/codec.h"
+#include "common/exposure.h"
+#include "common/io/clock.h"
+#include "common/io/names.h"
+#include "common/io/sockets.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr Duration kConnectLimit = seconds(3);     // an address
+constexpr Duration kAnswerLimit = seconds(5);
+constexpr Duration kSlice = milliseconds(50);      // how fast a stop is noticed
+
+}  // namespace
+
+struct Registrar::Impl {
+  Impl(zmq::context_t& its_context, Address address, bool may_dial_anyone, Mailbox<RegistrationAnswer>& to)
+      : context(its_context), dispatcher(std::move(address)), insecure(may_dial_anyone), answers(to) {}
+
+  void run();
+  RegistrationAnswer attempt(const Hello& hello);
+  std::variant<Welcome, Refused, Unanswered, NotAllowed> ask(const std::string& host, const Hello& hello);
+
+  zmq::context_t& context;
+  const Address dispatcher;
+  const bool insecure;
+  Mailbox<RegistrationAnswer>& answers;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<Hello> wanted;       // guarded by mutex
+  bool done = false;                 // guarded by mutex: the thread has left
+  std::atomic<bool> stop{false};
+};
+
+void Registrar::Impl::run() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    changed.wait(lock, [this] { return wanted || stop; });
+    if (stop) break;
+    const Hello hello = *std::exchange(wanted, std::nullopt);
+    lock.unlock();
+    RegistrationAnswer answer = attempt(hello);
+    lock.lock();
+    if (stop) break;
+    answers.post(std::move(answer));
+  }
+  done = true;
+  changed.notify_all();
+}
+
+RegistrationAnswer Registrar::Impl::attempt(const Hello& hello) {
+  RegistrationAnswer answer;
+  answer.attempt = hello.attempt;
+  const Resolved resolved = resolve(dispatcher.host, dispatcher.port);
+  std::string reasons = resolved.problem;
+  for (const std::string& host : resolved.hosts) {
+    if (stop) break;
+    if (const std::string refusal = refusal_to_dial(host, insecure); !refusal.empty()) {
+      answer.answer = NotAllowed{refusal};
+      return answer;
+    }
+    const std::string problem = try_connect(host, dispatcher.port, kConnectLimit, stop);
+    if (problem.empty()) {
+      answer.host = host;
+      answer.answer = ask(host, hello);
+      return answer;
+    }
+    reasons += (reasons.empty() ? "" : "; ") + endpoint(host, dispatcher.port) + ": " + problem;
+  }
+  answer.answer = Unanswered{reasons};
+  return answer;
+}
+
+std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(const std::string& host,
+                                                                           const Hello& hello) {
+  const std::string where = endpoint(host, dispatcher.port);
+  try {
+    zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
+    socket.connect(where);
+    std::string frame;
+    encode(RegistrationRequest{hello}, frame);
+    if (!send_frame(socket, frame)) return Unanswered{where + ": the socket takes nothing"};
+    const Time end = boot_time() + kAnswerLimit;
+    bool was_writable = false;
+    while (!stop && boot_time() < end) {
+      zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
+      zmq::poll(&item, 1, std::chrono::milliseconds(kSlice / milliseconds(1)));
+      zmq::message_t reply;
+      if (receive_frame(socket, reply) == Receipt::kFrame) {
+        const auto decoded = decode_reply(reply.to_string_view());
+        if (!decoded) return Unanswered{where + ": what listens there is no workpool dispatcher"};
+        if (const auto* welcome = std::get_if<Welcome>(&*decoded)) {
+          if (welcome->protocol != kProtocol) {
+            return Refused{welcome->protocol, Refusal::kWrongProtocol,
+                           "the dispatcher speaks protocol " + std::to_string(welcome->protocol) + ", this worker " +
+                               std::to_string(kProtocol)};
+          }
+          return *welcome;
+        }
+        if (const auto* refused = std::get_if<Refused>(&*decoded)) return *refused;
+      }
+      const bool now_writable = writable(socket);
+      if (was_writable && !now_writable) return Unanswered{where + ": the connection was closed without an answer"};
+      was_writable = was_writable || now_writable;
+    }
+    return Unanswered{where + ": accepted the connection, but gave no answer within 5 s (is it a dispatcher?)"};
+  } catch (const zmq::error_t& error) {
+    return Unanswered{where + ": " + error.what()};
+  }
+}
+
+Registrar::Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
+                     Mailbox<RegistrationAnswer>& answers)
+    : impl_(std::make_shared<Impl>(context, dispatcher, insecure, answers)) {
+  std::thread([impl = impl_] { impl->run(); }).detach();
+}
+
+Registrar::~Registrar() {
+  impl_->stop = true;
+  std::unique_lock lock(impl_->mutex);
+  impl_->changed.notify_all();
+  impl_->changed.wait_for(lock, std::chrono::milliseconds(200), [this] { return impl_->done; });
+}
+
+void Registrar::register_with(const Hello& hello) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->wanted = hello;
+  impl_->changed.notify_all();
+}
+
+}  // namespace workpool::worker

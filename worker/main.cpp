@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// workpool-worker: serves a dispatcher. Reads the command line, then becomes the supervisor; the engine is its child.
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <exception>
+#include <variant>
+
+#include "common/io/console.h"
+#include "common/io/log.h"
+#include "worker/cli.h"
+#include "worker/io/engine.h"
+#include "worker/io/limits.h"
+#include "worker/io/shared_page.h"
+#include "worker/io/supervisor.h"
+
+namespace {
+
+using namespace workpool;
+using namespace workpool::worker;
+
+bool hangup_is_ignored() {
+  struct sigaction before {};
+  return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
+}
+
+int serve(WorkerOptions options, Console& console) {
+  Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo));
+  const DescriptorLimit limit = raise_descriptor_limit();
+  const std::uint32_t slots = slots_within(limit, options.slots);
+  if (slots < options.slots) {
+    log.warn("fewer_slots", {{"slots", slots},
+                             {"asked_for", options.slots},
+                             {"reason", "the limit on open descriptors (ulimit -Hn) has no room for more"}});
+    options.slots = slots;
+  }
+  SharedPage page(options.slots);
+  const SupervisorOptions supervisor{&page, &log, options.parent_fd, hangup_is_ignored(), options.grace};
+  return supervise(supervisor, [&](const EngineBirth& birth) { return run_engine(options, limit, birth, log); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fill_standard_descriptors();
+  ::signal(SIGPIPE, SIG_IGN);
+  Console console;
+  try {
+    CommandLine command = parse_command_line(argc, argv, console);
+    if (const int* code = std::get_if<int>(&command)) return *code;
+    return serve(std::move(std::get<WorkerOptions>(command)), console);
+  } catch (const std::exception& error) {
+    console.line(std::string("workpool-worker: ") + error.what());
+    return 1;
+  }
+}
