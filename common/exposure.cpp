@@ -8,7 +8,8 @@ namespace workpool {
 std::string refusal_to_listen(const std::string& literal, bool insecure) {
   if (insecure || is_loopback_literal(literal)) return "";
   return "listening on " + literal +
-         " lets everyone who reaches it take jobs and hand in results; say --insecure if that network is trusted";
+         " lets everyone who reaches it take jobs and hand in results; say --insecure if that network is "
+         "trusted";
 }
 
 std::string refusal_to_dial(const std::string& literal, bool insecure) {

@@ -7,8 +7,8 @@
 
 namespace workpool {
 
-// `literal`: an IPv4 or IPv6 address without brackets, or `*`. One line that says what to do, or "" where it may be
-// listened on (dialled).
+// `literal`: an IPv4 or IPv6 address without brackets, or `*`. One line that says what to do, or "" where it
+// may be listened on (dialled).
 std::string refusal_to_listen(const std::string& literal, bool insecure);
 std::string refusal_to_dial(const std::string& literal, bool insecure);
 

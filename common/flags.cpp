@@ -13,7 +13,7 @@ namespace workpool {
 namespace {
 
 constexpr std::size_t kColumnsMax = 100;
-constexpr std::size_t kHelpColumn = 27;      // where the sentences start; longer flags get a line of their own
+constexpr std::size_t kHelpColumn = 27;  // where the sentences start; longer flags get a line of their own
 
 std::string quoted(std::string_view text) { return "'" + printable(text, 200) + "'"; }
 
@@ -73,7 +73,8 @@ std::vector<std::string> split_at_commas(std::string_view text) {
   return parts;
 }
 
-std::string apply_values(const Flag& flag, const std::vector<std::string>& values, const std::string& shown_name) {
+std::string apply_values(const Flag& flag, const std::vector<std::string>& values,
+                         const std::string& shown_name) {
   // The last of several wins, as users of shell aliases expect.
   const std::size_t first = flag.repeatable || values.empty() ? 0 : values.size() - 1;
   for (std::size_t i = first; i < values.size(); ++i) {
@@ -111,7 +112,8 @@ std::optional<std::uint32_t> parse_number(const std::string& text) {
 
 std::string variable_of(const Flag& flag) {
   std::string variable = "WORKPOOL_";
-  for (const char c : flag.name) variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  for (const char c : flag.name)
+    variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
   return variable;
 }
 

@@ -28,7 +28,7 @@ constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::uint32_t kRetriesMax = 1'000'000;
 
 constexpr const char* kHelp =
-    R"(usage: workpool-dispatcher COMMAND …
+    R"(usage: workpool-dispatcher COMMAND [arguments]
 
 Runs a jobs file on any number of machines and records every result.
 
@@ -50,7 +50,7 @@ stopped by a signal with jobs left (the same command resumes).
 constexpr const char* kRunEpilogue = R"(Examples:
   workpool-dispatcher run jobs.jsonl                        on all cores of this machine
   workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
-  find . -name '*.gz' -printf 'gzip -t %p\n' | workpool-dispatcher run - --format lines -o out.jsonl
+  find . -name '*.gz' -printf "gzip -t '%p'\n" | workpool-dispatcher run - --format lines -o -
   workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
                                                             workers of other machines join
 The same command again resumes: jobs that have their result are skipped.
@@ -115,7 +115,8 @@ Setter set_ports(RunOptions& options) {
     std::uint16_t low = 0;
     std::uint16_t high = 0;
     const auto first = std::from_chars(value.data(), end, low);
-    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return "is no range such as 6000-6099";
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-')
+      return "is no range such as 6000-6099";
     const auto second = std::from_chars(first.ptr + 1, end, high);
     if (second.ec != std::errc() || second.ptr != end || low == 0) return "is no range such as 6000-6099";
     if (low >= high) return "is no range of two ports or more: one for results and one for each worker";
@@ -136,9 +137,12 @@ Setter set_capture(std::uint64_t& target) {
 }
 
 Flag format_flag(std::optional<JobsFormat>& target) {
-  return {"format", 0, "jsonl|lines",
+  return {"format",
+          0,
+          "jsonl|lines",
           "one JSON object, or one shell command, a line (# and blank lines are skipped)",
-          "by the ending: .jsonl and .ndjson are jsonl, others lines; - and pipes: jsonl", set_format(target)};
+          "by the ending: .jsonl and .ndjson are jsonl, others lines; - and pipes: jsonl",
+          set_format(target)};
 }
 
 // ---- run ----
@@ -151,8 +155,8 @@ std::vector<Flag> worker_flags(RunOptions& options) {
        set_listen(options.listen)},
       {"ports", 0, "LO-HI", "ports for results and lanes, as a firewall needs them", "any free ones",
        set_ports(options)},
-      {"insecure", 0, "", "listen on a non-loopback address without keys: only where the network is trusted", "",
-       set_switch(options.insecure)},
+      {"insecure", 0, "", "listen on a non-loopback address without keys: only where the network is trusted",
+       "", set_switch(options.insecure)},
       {"worker-timeout", 0, "D", "a worker that is silent for this long is lost, at least 2s", "10s",
        set_duration(options.worker_timeout, seconds(2))},
       {"unsatisfiable-after", 0, "D", "end when for this long no worker can run what is left", "60s",
@@ -165,21 +169,26 @@ std::vector<Flag> worker_flags(RunOptions& options) {
 std::vector<Flag> run_flags(RunOptions& options) {
   static constexpr std::array<std::pair<std::string_view, Durability>, 2> kDurabilities = {
       {{"sync", Durability::kSync}, {"os", Durability::kOs}}};
-  static constexpr std::array<std::pair<std::string_view, Progress>, 4> kProgress = {{{"auto", Progress::kAuto},
-                                                                                     {"bar", Progress::kBar},
-                                                                                     {"plain", Progress::kPlain},
-                                                                                     {"none", Progress::kNone}}};
+  static constexpr std::array<std::pair<std::string_view, Progress>, 4> kProgress = {
+      {{"auto", Progress::kAuto},
+       {"bar", Progress::kBar},
+       {"plain", Progress::kPlain},
+       {"none", Progress::kNone}}};
   std::vector<Flag> flags = {
-      {"results", 'o', "FILE", "where results go, one JSON line each; - is stdout; required where JOBS is no file",
+      {"results", 'o', "FILE",
+       "where results go, one JSON line each; - is stdout; required where JOBS is no file",
        "JOBS with its ending replaced by .results.jsonl", set_text(options.results)},
       {"overwrite", 0, "", "throw RESULTS away and start again", "", set_switch(options.overwrite)},
-      {"retry-failed", 0, "", "run again also what RESULTS holds as not ok", "", set_switch(options.retry_failed)},
+      {"retry-failed", 0, "", "run again also what RESULTS holds as not ok", "",
+       set_switch(options.retry_failed)},
       format_flag(options.format),
       {"retries", 0, "N", "further attempts of a job that fails or times out, where it states none", "0",
        set_number(options.retries, 0, kRetriesMax)},
-      {"timeout", 0, "D", "of each attempt, where the job states none", "none", set_duration(options.timeout)},
-      {"capture", 0, "SIZE", "how much of stdout, and of stderr, is kept: half head, half tail; at most 256KiB",
-       "64KiB", set_capture(options.capture_bytes)},
+      {"timeout", 0, "D", "of each attempt, where the job states none", "none",
+       set_duration(options.timeout)},
+      {"capture", 0, "SIZE",
+       "how much of stdout, and of stderr, is kept: half head, half tail; at most 256KiB", "64KiB",
+       set_capture(options.capture_bytes)},
       {"durability", 0, "sync|os", "results count once synced to disk, or once given to the system",
        "sync; os where RESULTS is no regular file", set_choice(options.durability, kDurabilities)},
       {"grace", 0, "D", "time for running jobs after SIGTERM", "30s", set_duration(options.grace)},
@@ -217,8 +226,8 @@ std::string settle_results(RunOptions& options) {
     return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
   }
   if (same_file(jobs, look_at(options.results, 1))) {
-    return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" + printable(options.jobs, 200) +
-           ") are the same file";
+    return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" +
+           printable(options.jobs, 200) + ") are the same file";
   }
   if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
     return "--results: " + printable(options.results, 200) + ".state would be JOBS";
@@ -226,15 +235,17 @@ std::string settle_results(RunOptions& options) {
   return "";
 }
 
-CommandLine parse_run(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+CommandLine parse_run(const std::vector<std::string>& arguments, const Environment& environment,
+                      Console& console) {
   RunOptions options;
-  const CommandTable table = {std::string(kProgram) + " run",
-                              "JOBS [-o RESULTS] [flags]",
-                              "Runs a jobs file (or - for stdin) to the end and records one result for each job. "
-                              "Without --listen it starts one local worker itself.",
-                              {{"JOBS", set_text(options.jobs)}},
-                              run_flags(options),
-                              kRunEpilogue};
+  const CommandTable table = {
+      std::string(kProgram) + " run",
+      "JOBS [-o RESULTS] [flags]",
+      "Runs a jobs file (or - for stdin) to the end and records one result for each job. "
+      "Without --listen it starts one local worker itself.",
+      {{"JOBS", set_text(options.jobs)}},
+      run_flags(options),
+      kRunEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   std::string wrong = settle_results(options);
   if (wrong.empty() && options.local == 0U && !options.listen) {
@@ -256,19 +267,22 @@ CommandLine parse_run(const std::vector<std::string>& arguments, const Environme
 
 // ---- the small commands ----
 
-CommandLine parse_check(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+CommandLine parse_check(const std::vector<std::string>& arguments, const Environment& environment,
+                        Console& console) {
   CheckOptions options;
-  const CommandTable table = {std::string(kProgram) + " check",
-                              "JOBS [flags]",
-                              "Validates a jobs file (or - for stdin); errors as file:line:col. Runs nothing.",
-                              {{"JOBS", set_text(options.jobs)}},
-                              {format_flag(options.format)},
-                              kCheckEpilogue};
+  const CommandTable table = {
+      std::string(kProgram) + " check",
+      "JOBS [flags]",
+      "Validates a jobs file (or - for stdin); errors as file:line:col. Runs nothing.",
+      {{"JOBS", set_text(options.jobs)}},
+      {format_flag(options.format)},
+      kCheckEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   return options;
 }
 
-CommandLine parse_verify(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+CommandLine parse_verify(const std::vector<std::string>& arguments, const Environment& environment,
+                         Console& console) {
   VerifyOptions options;
   const CommandTable table = {std::string(kProgram) + " verify",
                               "JOBS RESULTS [flags]",
@@ -280,7 +294,8 @@ CommandLine parse_verify(const std::vector<std::string>& arguments, const Enviro
   return options;
 }
 
-CommandLine parse_status(const std::vector<std::string>& arguments, const Environment& environment, Console& console) {
+CommandLine parse_status(const std::vector<std::string>& arguments, const Environment& environment,
+                         Console& console) {
   StatusOptions options;
   options.address = {"127.0.0.1", 5555};
   const Setter set_address = [&options](const std::string& value) -> std::string {
@@ -292,7 +307,8 @@ CommandLine parse_status(const std::vector<std::string>& arguments, const Enviro
   const CommandTable table = {
       std::string(kProgram) + " status",
       "[ADDRESS] [flags]",
-      "Asks a running dispatcher at the address of its --listen, tcp://127.0.0.1:5555 unless given, what it is doing.",
+      "Asks a running dispatcher at the address of its --listen, tcp://127.0.0.1:5555 unless given, what it "
+      "is doing.",
       {{"ADDRESS", set_address, false}},
       {{"json", 0, "", "one JSON object instead of a text", "", set_switch(options.json)}},
       kStatusEpilogue};
@@ -337,14 +353,16 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   if (command == "check") return parse_check(rest, environment, console);
   if (command == "verify") return parse_verify(rest, environment, console);
   if (command == "status") return parse_status(rest, environment, console);
-  if (command == "--help" || command == "-h") return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 74;
-  if (command == "--version") return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(0);
+  if (command == "--help" || command == "-h")
+    return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 74;
+  if (command == "--version")
+    return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(0);
   return refuse_command(command, console);
 }
 
 CommandLine parse_command_line(int argc, char** argv, Console& console) {
-  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), process_environment,
-                            console);
+  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
+                            process_environment, console);
 }
 
 }  // namespace workpool::dispatcher

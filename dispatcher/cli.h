@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The command line of workpool-dispatcher (interfaces.md, "Programs"): from argv and environment to checked options.
+// The command line of workpool-dispatcher (interfaces.md, "Programs"): from argv and environment to checked
+// options.
 #pragma once
 
 #include <string>
@@ -15,14 +16,15 @@ namespace workpool::dispatcher {
 // An exit code where all there was to do has been printed: 0 (help, version), 2 (usage), 78 (unsafe).
 using CommandLine = std::variant<RunOptions, CheckOptions, VerifyOptions, StatusOptions, int>;
 
-// `arguments`: argv without the program's name. Help goes to stdout, errors to the console. Looks at JOBS and RESULTS
-// with stat, opens nothing: a JOBS that is not there or no file is for the reader to refuse (65).
+// `arguments`: argv without the program's name. Help goes to stdout, errors to the console. Looks at JOBS and
+// RESULTS with stat, opens nothing: a JOBS that is not there or no file is for the reader to refuse (65).
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
                                Console& console);
 // With the environment of the process.
 CommandLine parse_command_line(int argc, char** argv, Console& console);
 
-// JOBS with its ending replaced: "a.d/jobs.jsonl" -> "a.d/jobs.results.jsonl", "jobs" -> "jobs.results.jsonl".
+// JOBS with its ending replaced: "a.d/jobs.jsonl" -> "a.d/jobs.results.jsonl", "jobs" ->
+// "jobs.results.jsonl".
 std::string default_results(const std::string& jobs);
 
 }  // namespace workpool::dispatcher

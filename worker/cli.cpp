@@ -79,7 +79,8 @@ Setter set_orphan_grace(OrphanGrace& target) {
 Setter set_dispatcher(Address& target) {
   return [&target](const std::string& value) -> std::string {
     const auto address = parse_address(value);
-    if (!address || address->host == "*") return "is no address such as tcp://10.0.0.5:5555 or tcp://[::1]:5555";
+    if (!address || address->host == "*")
+      return "is no address such as tcp://10.0.0.5:5555 or tcp://[::1]:5555";
     target = *address;
     return "";
   };
@@ -106,17 +107,20 @@ std::string host_name() {
 
 std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
   return {
-      {"slots", 0, "N", "jobs that run at once", "the cores that may be used", set_number(slots, 1, kSlotsMax)},
+      {"slots", 0, "N", "jobs that run at once", "the cores that may be used",
+       set_number(slots, 1, kSlotsMax)},
       {"name", 0, "NAME", "how the dispatcher calls this worker, at most 64 bytes", "the host's name",
        set_name(options.name)},
       {"label", 0, "NAME", "something that jobs may ask for; can be given several times", "",
        add_label(options.labels), true},
-      {"insecure", 0, "", "dial a non-loopback address without a key: whoever answers there can run anything here", "",
+      {"insecure", 0, "",
+       "dial a non-loopback address without a key: whoever answers there can run anything here", "",
        set_switch(options.insecure)},
       {"orphan-grace", 0, "D", "how long to go on without a dispatcher; 0 leaves at once, inf waits",
        "60s once it had one, before that for ever", set_orphan_grace(options.orphan_grace)},
       {"grace", 0, "D", "time for running jobs after SIGTERM", "25s", set_duration(options.grace)},
-      {"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info", set_log_level(options.log_level)},
+      {"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info",
+       set_log_level(options.log_level)},
       {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
       {"lock", 0, "FD", "", "", set_descriptor(options.lock_fd), false, true},
   };
@@ -132,13 +136,14 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   }
   WorkerOptions options;
   std::optional<std::uint32_t> slots;
-  const CommandTable table = {kProgram,
-                              "ADDRESS [flags]",
-                              "Serves the dispatcher at ADDRESS, e.g. tcp://10.0.0.5:5555 or tcp://[::1]:5555: runs "
-                              "its jobs until the run is over. Starting order does not matter.",
-                              {{"ADDRESS", set_dispatcher(options.dispatcher)}},
-                              flags_of(options, slots),
-                              kEpilogue};
+  const CommandTable table = {
+      kProgram,
+      "ADDRESS [flags]",
+      "Serves the dispatcher at ADDRESS, e.g. tcp://10.0.0.5:5555 or tcp://[::1]:5555: runs "
+      "its jobs until the run is over. Starting order does not matter.",
+      {{"ADDRESS", set_dispatcher(options.dispatcher)}},
+      flags_of(options, slots),
+      kEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   options.slots = slots ? *slots : usable_cores();
   if (options.name.empty()) options.name = host_name();
@@ -153,8 +158,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
 }
 
 CommandLine parse_command_line(int argc, char** argv, Console& console) {
-  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), process_environment,
-                            console);
+  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
+                            process_environment, console);
 }
 
 }  // namespace workpool::worker

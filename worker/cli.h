@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The command line of workpool-worker (interfaces.md, "Programs"): from argv and environment to checked options.
+// The command line of workpool-worker (interfaces.md, "Programs"): from argv and environment to checked
+// options.
 #pragma once
 
 #include <string>
@@ -15,8 +16,8 @@ namespace workpool::worker {
 // An exit code where all there was to do has been printed: 0 (help, version), 2 (usage), 78 (unsafe).
 using CommandLine = std::variant<WorkerOptions, int>;
 
-// `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose host is a
-// name is not judged here: refusal_to_dial (common/exposure.h) is asked once it has resolved.
+// `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose
+// host is a name is not judged here: refusal_to_dial (common/exposure.h) is asked once it has resolved.
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
                                Console& console);
 // With the environment of the process.

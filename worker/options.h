@@ -14,23 +14,23 @@ namespace workpool::worker {
 
 // How long to go on without a dispatcher; Duration::max() = for ever ("inf"), 0 = leave at once.
 struct OrphanGrace {
-  Duration after_contact = seconds(60);        // once it had a dispatcher
-  Duration first_contact = Duration::max();    // before it ever had one; --orphan-grace rules both
+  Duration after_contact = seconds(60);      // once it had a dispatcher
+  Duration first_contact = Duration::max();  // before it ever had one; --orphan-grace rules both
 };
 
 struct WorkerOptions {
-  Address dispatcher;                          // where to register
-  std::uint32_t slots = 1;                     // --slots, or the cores that may be used
-  std::string name;                            // --name, or the host's; printable UTF-8, 1 to 64 bytes
-  std::vector<std::string> labels;             // sorted, without repeats
-  bool insecure = false;                       // may dial a non-loopback address
+  Address dispatcher;               // where to register
+  std::uint32_t slots = 1;          // --slots, or the cores that may be used
+  std::string name;                 // --name, or the host's; printable UTF-8, 1 to 64 bytes
+  std::vector<std::string> labels;  // sorted, without repeats
+  bool insecure = false;            // may dial a non-loopback address
   OrphanGrace orphan_grace;
-  Duration grace = seconds(25);                // for running jobs after a first SIGTERM
+  Duration grace = seconds(25);  // for running jobs after a first SIGTERM
   std::string log_level = "info";
 
   // Of a local worker, set by its dispatcher only.
-  int parent_fd = -1;                          // end of file: the dispatcher is gone, stop now
-  int lock_fd = -1;                            // kept open while supervisor or engine lives: the lock on RESULTS
+  int parent_fd = -1;  // end of file: the dispatcher is gone, stop now
+  int lock_fd = -1;    // kept open while supervisor or engine lives: the lock on RESULTS
   bool local() const { return parent_fd != -1; }
 };
 

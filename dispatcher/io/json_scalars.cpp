@@ -88,7 +88,8 @@ class Reader {
     return take(']');
   }
 
-  // A number or one of the three literals: checked for its letters only, since it is shown and never computed with.
+  // A number or one of the three literals: checked for its letters only, since it is shown and never computed
+  // with.
   bool word(std::string& out) {
     const std::size_t end = std::min(text_.find_first_not_of("+-.0123456789eEtrufalsn"), text_.size());
     out.assign(text_.substr(0, end));
@@ -135,7 +136,7 @@ class Reader {
       if (!hex4(low) || low < 0xdc00 || low > 0xdfff) return false;
       point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
     }
-    append_code_point(out, point);             // a lone low surrogate makes the string invalid UTF-8, and is refused
+    append_code_point(out, point);  // a lone low surrogate makes the string invalid UTF-8, and is refused
     return true;
   }
 
@@ -143,8 +144,9 @@ class Reader {
     if (text_.size() < 4) return false;
     out = 0;
     for (std::size_t i = 0; i < 4; ++i) {
-      const std::size_t digit = std::string_view("0123456789abcdef").find(static_cast<char>(
-          text_[i] >= 'A' && text_[i] <= 'F' ? text_[i] + 32 : text_[i]));
+      const std::size_t digit =
+          std::string_view("0123456789abcdef")
+              .find(static_cast<char>(text_[i] >= 'A' && text_[i] <= 'F' ? text_[i] + 32 : text_[i]));
       if (digit == std::string_view::npos) return false;
       out = out * 16 + static_cast<std::uint32_t>(digit);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small JSON object from another process, flattened: {"a":{"b":1},"c":["x"]} -> a.b = 1, c.0 = x. Strict about the
-// grammar, bounded in size and depth; for messages of a few kilobytes, not for job lines. Pure.
+// A small JSON object from another process, flattened: {"a":{"b":1},"c":["x"]} -> a.b = 1, c.0 = x. Strict
+// about the grammar, bounded in size and depth; for messages of a few kilobytes, not for job lines. Pure.
 #pragma once
 
 #include <map>

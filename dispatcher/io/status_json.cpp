@@ -25,15 +25,15 @@ std::string counts_json(const Snapshot& s) {
   return fmt::format(
       R"({{"total":{},"total_known":{},"before":{},"done":{},"ok":{},"failed":{},"timeout":{},"quarantined":{},)"
       R"("invalid":{},"running":{},"held":{},"delayed":{},"retried":{},"redelivered":{},"duplicates":{}}})",
-      s.total, s.total_known, s.before, s.done(), s.ok, s.failed, s.timeout, s.quarantined, s.invalid, s.running,
-      s.held, s.delayed, s.retried, s.redelivered, s.duplicates);
+      s.total, s.total_known, s.before, s.done(), s.ok, s.failed, s.timeout, s.quarantined, s.invalid,
+      s.running, s.held, s.delayed, s.retried, s.redelivered, s.duplicates);
 }
 
 std::string worker_json(const WorkerView& worker) {
   std::string out = "{\"name\":";
   append_json_string(out, is_utf8(worker.name) ? worker.name : printable(worker.name));
-  out += fmt::format(R"(,"slots":{},"busy":{},"held":{},"done":{},"accepting":{},"suspect":{}}})", worker.slots,
-                     worker.busy, worker.held, worker.done, worker.accepting, worker.suspect);
+  out += fmt::format(R"(,"slots":{},"busy":{},"held":{},"done":{},"accepting":{},"suspect":{}}})",
+                     worker.slots, worker.busy, worker.held, worker.done, worker.accepting, worker.suspect);
   return out;
 }
 
@@ -42,26 +42,29 @@ std::string_view get(const JsonScalars& values, const std::string& name) {
   return place == values.end() ? std::string_view("?") : std::string_view(place->second);
 }
 
-std::string shown(const JsonScalars& values, const std::string& name) { return printable(get(values, name), 300); }
+std::string shown(const JsonScalars& values, const std::string& name) {
+  return printable(get(values, name), 300);
+}
 
 std::string worker_line(const JsonScalars& values, const std::string& prefix) {
   std::string state = get(values, prefix + "suspect") == "true" ? "suspect" : "ready";
   if (state == "ready" && get(values, prefix + "accepting") == "false") state = "not accepting";
   return fmt::format("{:<24} {:>6} {:>6} {:>6} {:>10}  {}\n", printable(get(values, prefix + "name"), 64),
-                     shown(values, prefix + "slots"), shown(values, prefix + "busy"), shown(values, prefix + "held"),
-                     shown(values, prefix + "done"), state);
+                     shown(values, prefix + "slots"), shown(values, prefix + "busy"),
+                     shown(values, prefix + "held"), shown(values, prefix + "done"), state);
 }
 
 std::string jobs_line(const JsonScalars& values) {
   const std::string more = get(values, "jobs.total_known") == "false" ? "+" : "";
-  std::string text = fmt::format("jobs     {}/{}{} done: {} ok", shown(values, "jobs.done"), shown(values, "jobs.total"),
-                                 more, shown(values, "jobs.ok"));
+  std::string text = fmt::format("jobs     {}/{}{} done: {} ok", shown(values, "jobs.done"),
+                                 shown(values, "jobs.total"), more, shown(values, "jobs.ok"));
   for (const char* status : {"failed", "timeout", "quarantined", "invalid"}) {
     const std::string count = shown(values, std::string("jobs.") + status);
     if (count != "0") text += ", " + count + " " + status;
   }
-  text += fmt::format("; {} running, {} held by workers, {} waiting for a retry\n", shown(values, "jobs.running"),
-                      shown(values, "jobs.held"), shown(values, "jobs.delayed"));
+  text +=
+      fmt::format("; {} running, {} held by workers, {} waiting for a retry\n", shown(values, "jobs.running"),
+                  shown(values, "jobs.held"), shown(values, "jobs.delayed"));
   return text;
 }
 
@@ -77,8 +80,9 @@ std::string status_json(const StatusFacts& facts, std::size_t bytes_max) {
   append_text(out, "jobs_file", facts.jobs);
   append_text(out, "results_file", facts.results);
   out += ",\"jobs\":" + counts_json(facts.snapshot);
-  out += fmt::format(",\"slots\":{},\"workers_total\":{},\"workers\":[", facts.snapshot.slots, facts.workers.size());
-  constexpr std::size_t kTailBytes = 40;       // of what follows the workers
+  out += fmt::format(",\"slots\":{},\"workers_total\":{},\"workers\":[", facts.snapshot.slots,
+                     facts.workers.size());
+  constexpr std::size_t kTailBytes = 40;  // of what follows the workers
   std::size_t listed = 0;
   for (const WorkerView& worker : facts.workers) {
     const std::string entry = worker_json(worker);
@@ -96,15 +100,17 @@ std::optional<std::string> status_text(std::string_view json) {
   const JsonScalars& values = *parsed;
   const double uptime = std::strtod(std::string(get(values, "uptime_s")).c_str(), nullptr);
   const double bounded = uptime >= 0 && uptime < 1e9 ? uptime : 0;
-  std::string text = fmt::format("run      {} is {}, up {} (workpool {})\n", shown(values, "run"),
-                                 shown(values, "phase"), format_roughly(Duration(static_cast<std::int64_t>(bounded * 1e6))),
-                                 shown(values, "version"));
+  std::string text = fmt::format(
+      "run      {} is {}, up {} (workpool {})\n", shown(values, "run"), shown(values, "phase"),
+      format_roughly(Duration(static_cast<std::int64_t>(bounded * 1e6))), shown(values, "version"));
   text += fmt::format("files    {} -> {}\n", shown(values, "jobs_file"), shown(values, "results_file"));
   text += jobs_line(values);
   if (!get(values, "waiting_for").empty()) text += "waiting  " + shown(values, "waiting_for") + "\n";
   text += fmt::format("workers  {}, {} slots\n", shown(values, "workers_total"), shown(values, "slots"));
   for (std::size_t i = 0; values.count(fmt::format("workers.{}.name", i)) != 0; ++i) {
-    if (i == 0) text += fmt::format("\n{:<24} {:>6} {:>6} {:>6} {:>10}  state\n", "worker", "slots", "busy", "held", "done");
+    if (i == 0)
+      text += fmt::format("\n{:<24} {:>6} {:>6} {:>6} {:>10}  state\n", "worker", "slots", "busy", "held",
+                          "done");
     text += worker_line(values, fmt::format("workers.{}.", i));
   }
   const std::string left_out = shown(values, "workers_left_out");

@@ -81,7 +81,9 @@ void Terminal::chat(const std::string& text, Time now) {
   if (chat_.admits(now)) console_.line(text);
 }
 
-std::string Terminal::red(const std::string& text) const { return colour_ ? "\x1b[31m" + text + "\x1b[0m" : text; }
+std::string Terminal::red(const std::string& text) const {
+  return colour_ ? "\x1b[31m" + text + "\x1b[0m" : text;
+}
 
 void Terminal::on(const WorkerJoined& joined, Time now) {
   // The one local worker is in the banner already.
@@ -124,8 +126,8 @@ void Terminal::on(const JobUnsatisfiable& jobs, Time now) {
 
 void Terminal::on(const EngineDied& died, Time now) {
   if (level_ < 1) return;
-  std::string text = fmt::format("warning: the engine of worker {} died ({})", printable(died.name, kNameBytesMax),
-                                 printable(died.cause, 200));
+  std::string text = fmt::format("warning: the engine of worker {} died ({})",
+                                 printable(died.name, kNameBytesMax), printable(died.cause, 200));
   constexpr std::size_t kShown = 3;
   for (std::size_t i = 0; i < std::min(died.ran.size(), kShown); ++i) {
     text += fmt::format("{}'{}'", i == 0 ? "; it ran " : ", ", printable(died.ran[i], kNameBytesMax));
@@ -181,7 +183,8 @@ void Terminal::stop_requested(StopKind kind, int nth, std::uint64_t running, Dur
                               running == 1 ? "" : "s", more, running == 1 ? "it" : "them"));
   } else {
     console_.line(fmt::format("{}: finishing {} running job{}, for at most {}; {} cancels {}", cause, running,
-                              running == 1 ? "" : "s", format_duration(grace), more, running == 1 ? "it" : "them"));
+                              running == 1 ? "" : "s", format_duration(grace), more,
+                              running == 1 ? "it" : "them"));
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Console and log: what they print, and that a stderr which is closed, full, gone or blocked costs messages only.
+// Console and log: what they print, and that a stderr which is closed, full, gone or blocked costs messages
+// only.
 #include "common/io/log.h"
 
 #include <fcntl.h>
@@ -73,7 +74,7 @@ TEST(ConsoleTest, ABlockedPipeDelaysThenCostsMessages) {
   const Pipe pipe;
   Console console(pipe.writer());
   const std::string line(999, 'x');
-  for (int i = 0; i < 1000; ++i) console.line(line);          // a pipe takes 64 KiB, the console keeps 256 more
+  for (int i = 0; i < 1000; ++i) console.line(line);  // a pipe takes 64 KiB, the console keeps 256 more
   EXPECT_GT(console.dropped(), 500U);
   std::string all = pipe.read();
   console.flush(seconds(0));
@@ -99,7 +100,7 @@ TEST(ConsoleTest, FlushWaitsForASlowReaderButNotForEver) {
   const Pipe pipe;
   Console console(pipe.writer());
   for (int i = 0; i < 200; ++i) console.line(std::string(999, 'x'));
-  console.flush(milliseconds(1));                             // comes back although nobody reads
+  console.flush(milliseconds(1));  // comes back although nobody reads
   std::string all;
   std::thread flusher([&console] { console.flush(seconds(60)); });
   while (all.size() < 200'000) all += pipe.read();
@@ -139,7 +140,7 @@ TEST(ConsoleTest, SocketsAreNeverWaitedFor) {
   for (int i = 0; i < 3000; ++i) console.line(std::string(999, 'x'));
   EXPECT_GT(console.dropped(), 0U);
   ::close(ends[0]);
-  console.line("gone");                                       // no SIGPIPE either
+  console.line("gone");  // no SIGPIPE either
   ::close(ends[1]);
 }
 
@@ -173,7 +174,8 @@ TEST(ConsoleTest, ClosedStandardDescriptorsAreFilled) {
         ::close(2);
         fill_standard_descriptors();
         const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-        const bool right = (::fcntl(0, F_GETFL) & O_ACCMODE) == O_RDONLY && (::fcntl(2, F_GETFL) & O_ACCMODE) == O_WRONLY;
+        const bool right =
+            (::fcntl(0, F_GETFL) & O_ACCMODE) == O_RDONLY && (::fcntl(2, F_GETFL) & O_ACCMODE) == O_WRONLY;
         ::_exit(next > 2 && right ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "");
@@ -208,12 +210,14 @@ using Lines = std::vector<std::string>;
 
 TEST_F(LogTest, EventsWithFields) {
   auto log = log_at(LogLevel::kInfo);
-  log.info("registered", {{"run", "00ff"}, {"slots", 4}, {"after", Duration(milliseconds(1500))}, {"back", false}});
+  log.info("registered",
+           {{"run", "00ff"}, {"slots", 4}, {"after", Duration(milliseconds(1500))}, {"back", false}});
   log.warn("worker_lost", {{"name", "a b"}, {"why", "said \"no\"\n\x1b[2J"}, {"empty", ""}});
   log.debug("job_started", {{"id", "x"}});
   EXPECT_FALSE(log.shows(LogLevel::kDebug));
-  EXPECT_EQ(lines(), (Lines{"info registered run=00ff slots=4 after=1.5s back=no",
-                            "warn worker_lost name=\"a b\" why=\"said \\\"no\\\"\\x0a\\x1b[2J\" empty=\"\""}));
+  EXPECT_EQ(lines(),
+            (Lines{"info registered run=00ff slots=4 after=1.5s back=no",
+                   "warn worker_lost name=\"a b\" why=\"said \\\"no\\\"\\x0a\\x1b[2J\" empty=\"\""}));
 }
 
 TEST_F(LogTest, LevelsByName) {
@@ -228,8 +232,9 @@ TEST_F(LogTest, RepeatsAreLeftOutAndCounted) {
   log.warn("other");
   now_ += seconds(11);
   log.warn("bad_frame", {{"i", 50}});
-  EXPECT_EQ(lines(), (Lines{"warn bad_frame i=0", "warn bad_frame i=1", "warn bad_frame i=2", "warn bad_frame i=3",
-                            "warn bad_frame i=4", "warn other", "warn bad_frame i=50 repeats_left_out=45"}));
+  EXPECT_EQ(lines(),
+            (Lines{"warn bad_frame i=0", "warn bad_frame i=1", "warn bad_frame i=2", "warn bad_frame i=3",
+                   "warn bad_frame i=4", "warn other", "warn bad_frame i=50 repeats_left_out=45"}));
   for (int i = 0; i < 50; ++i) log.debug("job_started");
   EXPECT_EQ(lines().size(), 50U);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a person sees of a run: on a pipe without one escape character, on a terminal with one line that moves.
+// What a person sees of a run: on a pipe without one escape character, on a terminal with one line that
+// moves.
 #include "dispatcher/io/terminal.h"
 
 #include <fcntl.h>
@@ -107,12 +108,14 @@ TEST(TerminalTest, APipeGetsALineEveryTenSecondsAndNoEscapes) {
     Console console(screen.fd());
     Terminal terminal(console, options_of(progress), kStart);
     EXPECT_EQ(terminal.next_draw(), kStart + seconds(10));
-    for (int i = 0; i <= 25; ++i) terminal.show(snapshot_of(static_cast<std::uint64_t>(i), 0, 100), kStart + seconds(i));
+    for (int i = 0; i <= 25; ++i)
+      terminal.show(snapshot_of(static_cast<std::uint64_t>(i), 0, 100), kStart + seconds(i));
     terminal.report(failure("x", "exit status 2"), kStart);
     terminal.finish(snapshot_of(99, 1, 100), {1, ""}, kStart + seconds(26));
     const string text = screen.read();
     EXPECT_EQ(text.find('\x1b'), string::npos);
-    EXPECT_TRUE(has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  1.0/s  ETA 1m30s\n")) << text;
+    EXPECT_TRUE(has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  1.0/s  ETA 1m30s\n"))
+        << text;
     EXPECT_TRUE(has(text, "\n20/100 (20%)")) << text;
     EXPECT_FALSE(has(text, "\n25/100"));
     EXPECT_EQ(terminal.next_draw(), Time::max());
@@ -169,7 +172,8 @@ TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
 
 TEST(TerminalTest, RateAndEta) {
   RateMeter meter(kStart);
-  for (int i = 0; i <= 100; ++i) meter.sample(static_cast<std::uint64_t>(i < 50 ? i : 50 + (i - 50) * 3), kStart + seconds(i));
+  for (int i = 0; i <= 100; ++i)
+    meter.sample(static_cast<std::uint64_t>(i < 50 ? i : 50 + (i - 50) * 3), kStart + seconds(i));
   EXPECT_NEAR(meter.per_second(), 3.0, 0.01);
   EXPECT_NEAR(meter.per_second_overall(), 2.0, 0.01);
   Snapshot stream = snapshot_of(3, 0, 5);
@@ -199,12 +203,15 @@ TEST(TerminalTest, TheFirstTenFailuresAreToldOthersCounted) {
   late.kind = ErrorKind::kTimeout;
   terminal.report(late, kStart);
   const string text = screen.read();
-  EXPECT_TRUE(has(text, "not ok  job 'job9' (line 12): exit status 2 on node7\n(further failures are only counted)\n")) << text;
+  EXPECT_TRUE(has(
+      text, "not ok  job 'job9' (line 12): exit status 2 on node7\n(further failures are only counted)\n"))
+      << text;
   EXPECT_FALSE(has(text, "job10"));
   terminal.finish(snapshot_of(0, 31, 31), {1, ""}, kStart + seconds(1));
   const string summary = screen.read();
   EXPECT_TRUE(has(summary, "      30  exit status 2, e.g. job 'job0' (line 12)\n")) << summary;
-  EXPECT_TRUE(has(summary, "       1  timeout: still running after 2s, e.g. job 'slow' (line 12)\n")) << summary;
+  EXPECT_TRUE(has(summary, "       1  timeout: still running after 2s, e.g. job 'slow' (line 12)\n"))
+      << summary;
 }
 
 TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
@@ -224,8 +231,12 @@ TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   terminal.show(snapshot, kStart + seconds(10));
   terminal.finish(snapshot, {74, "cannot write \x1b"}, kStart + seconds(11));
   const string text = screen.read();
-  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); })) << text;
-  EXPECT_TRUE(has(text, "job 'a\\x1b[2Jb' (line 12): exit\\x0astatus\\x07 on w\\x9b; stderr: \\x1b]0;title\\x07\\xff\n")) << text;
+  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '\n' || (c >= 0x20 && c < 0x7f);
+  })) << text;
+  EXPECT_TRUE(has(
+      text, "job 'a\\x1b[2Jb' (line 12): exit\\x0astatus\\x07 on w\\x9b; stderr: \\x1b]0;title\\x07\\xff\n"))
+      << text;
 }
 
 TEST(TerminalTest, ComingAndGoingIsToldWithinBounds) {
@@ -237,7 +248,8 @@ TEST(TerminalTest, ComingAndGoingIsToldWithinBounds) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
   EXPECT_TRUE(has(text, "worker w19 joined (2 slots)\n"));
   terminal.report(WorkerLeft{"w1", "silent for 10s", 1, true}, kStart + seconds(10));
-  EXPECT_EQ(screen.read(), "(80 more such lines left out)\nworker w1 is lost: silent for 10s; 1 job goes to others\n");
+  EXPECT_EQ(screen.read(),
+            "(80 more such lines left out)\nworker w1 is lost: silent for 10s; 1 job goes to others\n");
 }
 
 TEST(TerminalTest, LevelsAndTheLocalWorker) {
@@ -325,11 +337,12 @@ TEST(TerminalTest, SummaryNamesTheNextCommand) {
   facts.slot_use = 0.97;
   facts.results = "out.jsonl";
   facts.command = options_of().command;
-  EXPECT_EQ(summary_text(facts),
-            "done: 9 ok, 1 failed of 10 jobs\n"
-            "12.3s, 0.80/s, slots 97% busy\n"
-            "results: out.jsonl\n"
-            "to run what is not ok again: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl --retry-failed");
+  EXPECT_EQ(
+      summary_text(facts),
+      "done: 9 ok, 1 failed of 10 jobs\n"
+      "12.3s, 0.80/s, slots 97% busy\n"
+      "results: out.jsonl\n"
+      "to run what is not ok again: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl --retry-failed");
   facts.snapshot = snapshot_of(4, 1, 10);
   facts.end = {130, "Ctrl-C"};
   facts.command.emplace_back("--overwrite");
@@ -340,7 +353,8 @@ TEST(TerminalTest, SummaryNamesTheNextCommand) {
   facts.resumable = false;
   EXPECT_FALSE(has(summary_text(facts), "to go on"));
   facts.given_up = {describe(JobUnsatisfiable{{"thumbnail", {"a", "b"}, 4}, 2, true})};
-  EXPECT_TRUE(has(summary_text(facts), "no worker could run 2 jobs of type 'thumbnail' with the labels a, b that need 4 slots\n"));
+  EXPECT_TRUE(has(summary_text(facts),
+                  "no worker could run 2 jobs of type 'thumbnail' with the labels a, b that need 4 slots\n"));
 }
 
 TEST(TerminalTest, SlotUse) {
@@ -353,7 +367,7 @@ TEST(TerminalTest, SlotUse) {
   for (int i = 0; i < 4; ++i) terminal.report(job, kStart + seconds(5));
   terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
   const string text = screen.read();
-  EXPECT_TRUE(has(text, "slots 50% busy")) << text;     // 4 jobs of 5 s in 4 slots over 10 s
+  EXPECT_TRUE(has(text, "slots 50% busy")) << text;  // 4 jobs of 5 s in 4 slots over 10 s
   terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
   EXPECT_EQ(screen.read(), "");
 }
@@ -381,13 +395,17 @@ TEST(TerminalTest, StatusAsJsonAndAsText) {
   facts.snapshot.waiting_for = "room on the disk";
   facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
   const string json = status_json(facts);
-  EXPECT_EQ(json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U) << json;
+  EXPECT_EQ(
+      json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U)
+      << json;
   EXPECT_EQ(json.find('\n'), string::npos);
   const auto text = status_text(json);
   ASSERT_TRUE(text.has_value()) << json;
   EXPECT_TRUE(has(*text, "run      00000000000000ff is running, up 1m2s (workpool 0.1.0)\n")) << *text;
   EXPECT_TRUE(has(*text, "files    a\"b\\xff.jsonl -> -\n")) << *text;
-  EXPECT_TRUE(has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n")) << *text;
+  EXPECT_TRUE(
+      has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n"))
+      << *text;
   EXPECT_TRUE(has(*text, "waiting  room on the disk\n"));
   EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
 }
@@ -407,9 +425,10 @@ TEST(TerminalTest, StatusOfManyWorkersFitsAMessage) {
 TEST(TerminalTest, StatusTextRefusesWhatIsNone) {
   EXPECT_TRUE(status_text("{\"v\":1,\"new\":[{\"a\":\"\\u00fc\\ud83d\\ude00\"},[],{}]}").has_value());
   const string deep = string(100'000, '[');
-  for (const string& text : {string(""), string("x"), string("[]"), string("{}"), string("{\"v\":2}"), string("{\"v\":1"),
-                             string("{\"v\":1}x"), string("{\"v\":1,}"), string("{\"v\":1,\"a\":\"\\ud800\"}"),
-                             string("{\"v\":1,\"a\":\"\n\"}"), "{\"v\":1,\"a\":" + deep}) {
+  for (const string& text :
+       {string(""), string("x"), string("[]"), string("{}"), string("{\"v\":2}"), string("{\"v\":1"),
+        string("{\"v\":1}x"), string("{\"v\":1,}"), string("{\"v\":1,\"a\":\"\\ud800\"}"),
+        string("{\"v\":1,\"a\":\"\n\"}"), "{\"v\":1,\"a\":" + deep}) {
     EXPECT_FALSE(status_text(text).has_value()) << text.substr(0, 40);
   }
   const auto text = status_text("{\"v\":1,\"run\":\"\\u001b[2J\"}");
