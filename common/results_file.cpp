@@ -391,7 +391,13 @@ void append_result_line(std::string& out, const ResultLine& result) {
   {
     Pen pen(out);
     pen.text("{\"id\":");
-    put_string(pen, result.id);
+    if (result.id_is_default) {  // hex digits: nothing to look for
+      pen.text("\"");
+      pen.text(result.id);
+      pen.text("\"");
+    } else {
+      put_string(pen, result.id);
+    }
     pen.text(",\"line\":");
     pen.number(result.line);
     pen.text(",\"status\":\"");

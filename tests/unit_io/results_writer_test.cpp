@@ -242,11 +242,14 @@ TEST(ResultsWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
   if (child == 0) {
     const rlimit limit{10'000, 10'000};
     setrlimit(RLIMIT_FSIZE, &limit);
-    const int fd = open_results(folder);
-    ResultsWriter writer(fd, true, Durability::kSync, nullptr);
-    writer.append(lines(1, 200));
-    const bool durable = writer.finish(kGenerous);
-    const WriterState state = writer.state();
+    WriterState state;
+    bool durable = true;
+    {
+      ResultsWriter writer(open_results(folder), true, Durability::kSync, nullptr);
+      writer.append(lines(1, 200));
+      durable = writer.finish(kGenerous);
+      state = writer.state();
+    }
     _exit(!durable && state.error == EFBIG && state.durable == 0 ? 0 : 1);
   }
   int status = 0;
@@ -270,6 +273,20 @@ TEST(ResultsWriter, NothingIsWrittenAfterAFinalError) {
   EXPECT_FALSE(writer.finish(milliseconds(10)));
   EXPECT_EQ(writer.state().durable, 0U);
   close(fd);
+}
+
+TEST(ResultsWriter, AFailedSyncIsFinalAndNothingOfItIsDurable) {
+  Pipe pipe;  // fdatasync refuses it
+  ResultsWriter writer(pipe.write, true, Durability::kSync, nullptr);
+  writer.append(lines(1, 1));
+  EXPECT_FALSE(writer.finish(kGenerous));
+  EXPECT_EQ(writer.state().error, EINVAL);
+  EXPECT_EQ(writer.state().durable, 0U);
+  EXPECT_FALSE(writer.state().blocked);
+  writer.append(lines(2, 1));
+  char bytes[4096];
+  const ssize_t count = read(pipe.read, bytes, sizeof bytes);
+  EXPECT_EQ(whole_lines(std::string(bytes, static_cast<std::size_t>(count))), 1U);
 }
 
 // ---- streams ----
