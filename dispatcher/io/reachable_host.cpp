@@ -134,7 +134,7 @@ std::string reachable_host(const std::string& bound) {
   const int family = bound == "0.0.0.0" ? AF_INET : AF_UNSPEC;
   std::array<char, 256> buffer{};
   if (::gethostname(buffer.data(), buffer.size() - 1) == 0) {
-    const std::string name = buffer.data();
+    std::string name = buffer.data();
     if (parse_address("tcp://" + name + ":1") && resolves_to_others_soon(name, family)) return name;
   }
   if (auto address = best_address(AF_INET)) return *address;
