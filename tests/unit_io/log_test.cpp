@@ -248,6 +248,7 @@ TEST_F(LogTest, BracesInAnEventAreText) {
 TEST_F(LogTest, ManyThreads) {
   auto log = log_at(LogLevel::kDebug);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&log] {
       for (int i = 0; i < 100; ++i) log.debug("job_started", {{"i", i}});
