@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Of one session's sink messages: which of them need nothing more. The durable ack is the highest n such that all of
-// 1..n are done, so a message waits for the record of its results and for every message before it.
+// Of one session's sink messages: which of them need nothing more. The durable ack is the highest n such that
+// all of 1..n are done, so a message waits for the record of its results and for every message before it.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ class AckLedger {
  public:
   static constexpr std::uint64_t kUnknown = ~0ull;
 
-  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable; 0 = at once; kUnknown = its
-  // record is not numbered yet, settle() will say.
+  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable; 0 = at once; kUnknown
+  // = its record is not numbered yet, settle() will say.
   void received(std::uint64_t seq, std::uint64_t record);
   void settle(std::uint64_t seq, std::uint64_t record);
   // Records 1..`durable` are durable.
@@ -27,7 +27,7 @@ class AckLedger {
     std::uint64_t seq = 0;
     std::uint64_t record = 0;
   };
-  std::deque<Open> open_;            // empty exactly when ack_ == received_
+  std::deque<Open> open_;  // empty exactly when ack_ == received_
   std::uint64_t ack_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t durable_ = 0;

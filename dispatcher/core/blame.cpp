@@ -7,7 +7,7 @@ namespace workpool::dispatcher {
 
 void Blame::suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step) {
   if (engine <= worker.deaths_counted || candidates.empty()) return;
-  if (worker.blame) lose(worker, step);   // an older one that was never explained
+  if (worker.blame) lose(worker, step);  // an older one that was never explained
   worker.blame = PendingBlame{engine, step.now + options_.worker_timeout, std::move(candidates)};
 }
 
@@ -17,7 +17,7 @@ void Blame::acquit(Worker& worker, std::uint32_t engine) {
 
 void Blame::died(Worker& worker, const Died& died, Step& step) {
   for (const Death& death : died.deaths) {
-    if (death.engine <= worker.deaths_counted) continue;   // told again: its ack was lost
+    if (death.engine <= worker.deaths_counted) continue;  // told again: its ack was lost
     worker.deaths_counted = death.engine;
     if (worker.blame && worker.blame->engine <= death.engine) worker.blame.reset();
     name(worker, death, step);
@@ -34,10 +34,11 @@ void Blame::name(Worker& worker, const Death& death, Step& step) {
     job.last_worker = worker.name;
     ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.named; });
     const bool alone = death.ran.size() == 1;
-    if (!alone || !job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit)) continue;
+    if (!alone || !job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit))
+      continue;
     ledger_.quarantine(*slot,
-                       "killed the worker's engine " + std::to_string(job.named + job.lost) + " times, the last time alone: " +
-                           death.cause + " on " + worker.name,
+                       "killed the worker's engine " + std::to_string(job.named + job.lost) +
+                           " times, the last time alone: " + death.cause + " on " + worker.name,
                        step);
   }
   step.actions.emplace_back(Report{std::move(report)});
@@ -49,13 +50,14 @@ void Blame::lose(Worker& worker, Step& step) {
   const bool alone = blame.candidates.size() == 1;
   for (const Handle handle : blame.candidates) {
     const auto slot = ledger_.jobs.find(handle);
-    if (!slot) continue;   // it has a result: cleared
+    if (!slot) continue;  // it has a result: cleared
     ActiveJob& job = ledger_.jobs.at(*slot);
     ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.lost; });
     if (!alone || !job.known || job.lost < 3 * options_.crash_limit) continue;
-    ledger_.quarantine(*slot,
-                       "lost with its worker " + std::to_string(job.lost) + " times, the last time alone on " + worker.name,
-                       step);
+    ledger_.quarantine(
+        *slot,
+        "lost with its worker " + std::to_string(job.lost) + " times, the last time alone on " + worker.name,
+        step);
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Which job is to blame when an engine dies (architecture.md §3, "Blame only what ran"). A death that a supervisor
-// reports (DIED) names the jobs that ran; where the whole worker is gone the jobs that may have run count as lost.
-// With L = crash_limit: named L times or lost 2L times, a job runs alone; it is quarantined by a death in which it was
-// alone, once it has been named L times or lost 3L times.
+// Which job is to blame when an engine dies (architecture.md §3, "Blame only what ran"). A death that a
+// supervisor reports (DIED) names the jobs that ran; where the whole worker is gone the jobs that may have
+// run count as lost. With L = crash_limit: named L times or lost 2L times, a job runs alone; it is
+// quarantined by a death in which it was alone, once it has been named L times or lost 3L times.
 #pragma once
 
 #include <vector>

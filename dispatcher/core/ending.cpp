@@ -8,17 +8,20 @@
 namespace workpool::dispatcher {
 namespace {
 
-constexpr Duration kGoodbyeLimit = seconds(2);       // after STOP
-constexpr Duration kComplaintLimit = seconds(1);     // longer where somebody said no goodbye: it may be registering
-constexpr Duration kCancelLimit = seconds(7);        // TERM, 5 s, KILL, and the way back
+constexpr Duration kGoodbyeLimit = seconds(2);  // after STOP
+constexpr Duration kComplaintLimit =
+    seconds(1);                                // longer where somebody said no goodbye: it may be registering
+constexpr Duration kCancelLimit = seconds(7);  // TERM, 5 s, KILL, and the way back
 constexpr Duration kUnsatisfiableWarning = seconds(10);
 constexpr Duration kLookInterval = milliseconds(250);
 
 std::string described(const Requirement& requirement) {
   std::string text;
   if (!requirement.type.empty()) text += "type \"" + requirement.type + "\"";
-  for (const std::string& label : requirement.labels) text += (text.empty() ? "label \"" : ", label \"") + label + "\"";
-  if (requirement.slots > 1) text += (text.empty() ? "" : ", ") + std::to_string(requirement.slots) + " slots";
+  for (const std::string& label : requirement.labels)
+    text += (text.empty() ? "label \"" : ", label \"") + label + "\"";
+  if (requirement.slots > 1)
+    text += (text.empty() ? "" : ", ") + std::to_string(requirement.slots) + " slots";
   return text.empty() ? "a slot" : text;
 }
 
@@ -26,12 +29,18 @@ std::string described(const Requirement& requirement) {
 
 const char* name_of(RunPhase phase) {
   switch (phase) {
-    case RunPhase::kRunning: return "running";
-    case RunPhase::kDraining: return "draining";
-    case RunPhase::kCancelling: return "cancelling";
-    case RunPhase::kFlushing: return "finishing";
-    case RunPhase::kStopping: return "finishing";
-    case RunPhase::kFinished: return "over";
+    case RunPhase::kRunning:
+      return "running";
+    case RunPhase::kDraining:
+      return "draining";
+    case RunPhase::kCancelling:
+      return "cancelling";
+    case RunPhase::kFlushing:
+      return "finishing";
+    case RunPhase::kStopping:
+      return "finishing";
+    case RunPhase::kFinished:
+      return "over";
   }
   return "";
 }
@@ -62,9 +71,9 @@ void Ending::stop(StopKind kind, Step& step) {
 
 void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
   if (std::exchange(changed_, true)) return;
-  step.actions.emplace_back(Report{
-      Note{true, "the jobs file was changed under the run (line " + std::to_string(line) +
-                     "): nothing more is started, what runs is finished; the same command goes on from there"}});
+  step.actions.emplace_back(Report{Note{
+      true, "the jobs file was changed under the run (line " + std::to_string(line) +
+                "): nothing more is started, what runs is finished; the same command goes on from there"}});
   drain(step);
 }
 
@@ -109,9 +118,14 @@ void Ending::advance(Step& step) {
       for (auto& [id, session] : ledger_.workers.sessions()) ledger_.cancel_held(session, step);
       if (ledger_.jobs.assigned() == 0 || step.now >= *cancel_limit_) flush(step);
       break;
-    case RunPhase::kFlushing: advance_flushing(step); break;
-    case RunPhase::kStopping: advance_stopping(step); break;
-    case RunPhase::kFinished: break;
+    case RunPhase::kFlushing:
+      advance_flushing(step);
+      break;
+    case RunPhase::kStopping:
+      advance_stopping(step);
+      break;
+    case RunPhase::kFinished:
+      break;
   }
 }
 
@@ -155,7 +169,8 @@ void Ending::look_for_unsatisfiable(Step& step) {
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
-  for (auto& [id, session] : ledger_.workers.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
+  for (auto& [id, session] : ledger_.workers.sessions())
+    any_worker |= std::holds_alternative<Live>(session.phase);
   for (std::uint32_t number = 0; any_worker && number < ledger_.jobs.requirement_count(); ++number) {
     const std::uint64_t open = ledger_.jobs.open(number);
     if (open == 0) continue;
@@ -207,13 +222,17 @@ std::optional<Time> Ending::next_deadline() const {
     case RunPhase::kDraining:
       if (cancel_at_) take(*cancel_at_);
       break;
-    case RunPhase::kCancelling: take(*cancel_limit_); break;
-    case RunPhase::kFlushing: break;
+    case RunPhase::kCancelling:
+      take(*cancel_limit_);
+      break;
+    case RunPhase::kFlushing:
+      break;
     case RunPhase::kStopping:
       take(std::max(stop_said_ + kGoodbyeLimit, options_.listening ? start_ + kGoodbyeLimit : start_));
       take(stop_said_ + kGoodbyeLimit + kComplaintLimit);
       break;
-    case RunPhase::kFinished: break;
+    case RunPhase::kFinished:
+      break;
   }
   return next;
 }

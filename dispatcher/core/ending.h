@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How a run comes to its end (interfaces.md, "Terminal and exit"; architecture.md §3 "Heartbeats drive shutdown").
+// How a run comes to its end (interfaces.md, "Terminal and exit"; architecture.md §3 "Heartbeats drive
+// shutdown").
 //
 //   Running ──all recorded, unsatisfiable──────────────┐
 //      │ first signal, changed jobs file               v
@@ -62,8 +63,8 @@ class Ending {
   bool gave_up_ = false;
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
-  std::optional<Time> cancel_at_;            // a first SIGTERM becomes a second then
-  std::optional<Time> cancel_limit_;         // what has not been cancelled then is left
+  std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then
+  std::optional<Time> cancel_limit_;  // what has not been cancelled then is left
   Time stop_said_;
   WriterChanged writer_;
 

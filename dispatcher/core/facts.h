@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the scheduler is told and what it decides, as values. The loop (dispatcher/io/loop) and the simulator make the
-// events and carry out the actions, in order: record, then send, then report.
+// What the scheduler is told and what it decides, as values. The loop (dispatcher/io/loop) and the simulator
+// make the events and carry out the actions, in order: record, then send, then report.
 #pragma once
 
 #include <cstdint>
@@ -17,24 +17,26 @@ namespace workpool::dispatcher {
 
 struct SchedulerOptions {
   RunId run;
-  Duration worker_timeout = seconds(10);       // D
-  std::uint32_t crash_limit = 3;               // L
+  Duration worker_timeout = seconds(10);  // D
+  std::uint32_t crash_limit = 3;          // L
   Duration unsatisfiable_after = seconds(60);
-  Duration grace = seconds(30);                // from a first SIGTERM to what a second would do
+  Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
-  bool listening = false;                      // other workers may come at any time
-  bool streaming = false;                      // jobs come from a pipe, not from the index
+  bool listening = false;  // other workers may come at any time
+  bool streaming = false;  // jobs come from a pipe, not from the index
 };
 
 // ---- events ----
 
-// A reply is owed to `peer` (an opaque address on the registration socket). `fresh` is a new random session id.
+// A reply is owed to `peer` (an opaque address on the registration socket). `fresh` is a new random session
+// id.
 struct HelloReceived {
   std::string peer;
   Hello hello;
   SessionId fresh;
 };
-// The lane of an admitted session is bound (or could not be: the session is dropped, the worker told to come later).
+// The lane of an admitted session is bound (or could not be: the session is dropped, the worker told to come
+// later).
 struct LaneBound {
   SessionId session;
   bool bound = true;
@@ -66,16 +68,17 @@ struct AlreadyDone {
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
 };
-struct InputEnded {};                          // of a stream
-struct JobsFileChanged {                       // stop dispatching, finish what runs, exit 65
+struct InputEnded {};     // of a stream
+struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
   std::uint64_t line = 0;
 };
 // A line of a stream that is no job: recorded as `invalid`.
 struct InvalidLine {
-  JobFacts facts;                              // number, line, id
+  JobFacts facts;  // number, line, id
   std::string message;
 };
-// Records 1..`durable` need nothing more; `blocked`: dispatch nothing for now; `error`: no record will ever be written.
+// Records 1..`durable` need nothing more; `blocked`: dispatch nothing for now; `error`: no record will ever
+// be written.
 struct WriterChanged {
   std::uint64_t durable = 0;
   bool blocked = false;
@@ -89,8 +92,9 @@ struct StopRequested {
 // The sockets have been drained: judge who is late, and hand out work.
 struct Drained {};
 
-using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone, JobsLoaded,
-                           AlreadyDone, InputEnded, JobsFileChanged, InvalidLine, WriterChanged, StopRequested, Drained>;
+using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
+                           JobsLoaded, AlreadyDone, InputEnded, JobsFileChanged, InvalidLine, WriterChanged,
+                           StopRequested, Drained>;
 
 // ---- actions ----
 
@@ -110,7 +114,7 @@ struct Load {
 // Bind a lane for the session, then answer with WELCOME; answer with LaneBound.
 struct Admit {
   std::string peer;
-  Welcome welcome;                             // its ports are the loop's to fill in
+  Welcome welcome;  // its ports are the loop's to fill in
 };
 struct Refuse {
   std::string peer;
@@ -120,14 +124,15 @@ struct Refuse {
 struct Assign {
   SessionId session;
   JobOrder order;
-  std::uint64_t ack = 0;                       // what the JOBS that carries it says
+  std::uint64_t ack = 0;  // what the JOBS that carries it says
   std::uint64_t received = 0;
 };
 struct SendLane {
   SessionId session;
-  LaneMessage message;                         // never Jobs
+  LaneMessage message;  // never Jobs
 };
-// Close the lane. With `say_end`: once END is out or the lane refuses it (2 s, or D where it was never writable).
+// Close the lane. With `say_end`: once END is out or the lane refuses it (2 s, or D where it was never
+// writable).
 struct CloseSession {
   SessionId session;
   bool say_end = false;
@@ -138,21 +143,21 @@ struct CloseSession {
 struct WorkerJoined {
   std::string name;
   std::uint32_t slots = 0;
-  bool back = false;                           // a worker that was here before
+  bool back = false;  // a worker that was here before
 };
 struct WorkerLeft {
   std::string name;
-  std::string why;                             // "said goodbye", "silent for 10s", "connection lost", …
-  std::uint64_t requeued = 0;                  // jobs that go to others
-  bool lost = false;                           // not by its own decision
+  std::string why;             // "said goodbye", "silent for 10s", "connection lost", …
+  std::uint64_t requeued = 0;  // jobs that go to others
+  bool lost = false;           // not by its own decision
 };
-struct JobEnded {                              // for good: exactly one for each Record, in order
+struct JobEnded {  // for good: exactly one for each Record, in order
   std::string id;
   std::uint64_t line = 0;
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;
   std::string message;
-  std::string last_line;                       // of stderr, of a command that failed
+  std::string last_line;  // of stderr, of a command that failed
   std::uint32_t attempt = 0;
   std::string worker;
   Duration ran{0};
@@ -164,21 +169,22 @@ struct JobRetried {
   std::string message;
   Duration delay{0};
 };
-struct JobUnsatisfiable {                      // no registered worker can run it
+struct JobUnsatisfiable {  // no registered worker can run it
   Requirement requirement;
   std::uint64_t jobs = 0;
-  bool given_up = false;                       // the run ends without it
+  bool given_up = false;  // the run ends without it
 };
 struct EngineDied {
   std::string name;
   std::string cause;
-  std::vector<std::string> ran;                // ids of the jobs named
+  std::vector<std::string> ran;  // ids of the jobs named
 };
-struct Note {                                  // anything else a person should read once
+struct Note {  // anything else a person should read once
   bool warning = false;
   std::string text;
 };
-using Report = std::variant<WorkerJoined, WorkerLeft, JobEnded, JobRetried, JobUnsatisfiable, EngineDied, Note>;
+using Report =
+    std::variant<WorkerJoined, WorkerLeft, JobEnded, JobRetried, JobUnsatisfiable, EngineDied, Note>;
 
 // Everything is over: close the sockets and leave with this code.
 struct Finish {
@@ -189,7 +195,8 @@ struct RunOver {
   int exit_code = 0;
 };
 
-using Action = std::variant<Record, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
+using Action =
+    std::variant<Record, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----
@@ -197,32 +204,32 @@ using Actions = std::vector<Action>;
 struct WorkerView {
   std::string name;
   std::uint32_t slots = 0;
-  std::uint32_t busy = 0;                      // slots of jobs held, at most `slots`
-  std::uint64_t held = 0;                      // jobs given and not finished
+  std::uint32_t busy = 0;  // slots of jobs held, at most `slots`
+  std::uint64_t held = 0;  // jobs given and not finished
   std::uint64_t done = 0;
   bool accepting = true;
   bool suspect = false;
 };
 
 struct Snapshot {
-  std::uint64_t total = 0;                     // of the jobs file; of a stream: read so far
+  std::uint64_t total = 0;  // of the jobs file; of a stream: read so far
   bool total_known = true;
-  std::uint64_t before = 0;                    // of those, finished in an earlier start (counted in the next six too)
+  std::uint64_t before = 0;  // of those, finished in an earlier start (counted in the next six too)
   std::uint64_t ok = 0;
   std::uint64_t failed = 0;
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t invalid = 0;
-  std::uint64_t running = 0;                   // held by workers and believed to be running
-  std::uint64_t held = 0;                      // held by workers
-  std::uint64_t delayed = 0;                   // in a backoff
-  std::uint64_t retried = 0;                   // attempts that failed and were given again
-  std::uint64_t redelivered = 0;               // attempts lost with a worker
-  std::uint64_t duplicates = 0;                // results that came twice
+  std::uint64_t running = 0;      // held by workers and believed to be running
+  std::uint64_t held = 0;         // held by workers
+  std::uint64_t delayed = 0;      // in a backoff
+  std::uint64_t retried = 0;      // attempts that failed and were given again
+  std::uint64_t redelivered = 0;  // attempts lost with a worker
+  std::uint64_t duplicates = 0;   // results that came twice
   std::uint32_t workers = 0;
   std::uint32_t slots = 0;
-  std::string waiting_for;                     // why nothing moves, "" where something does
-  std::string phase;                           // "running", "draining", "cancelling", "finishing", "over"
+  std::string waiting_for;  // why nothing moves, "" where something does
+  std::string phase;        // "running", "draining", "cancelling", "finishing", "over"
 
   std::uint64_t done() const { return ok + failed + timeout + quarantined + invalid; }
 };

@@ -8,9 +8,10 @@
 namespace workpool::dispatcher {
 namespace {
 
-// Payloads read ahead of their dispatch; a single larger one is still read when its requirement has nothing else.
+// Payloads read ahead of their dispatch; a single larger one is still read when its requirement has nothing
+// else.
 constexpr std::uint64_t kReadyBytesMost = 64ull << 20;
-constexpr std::size_t kLoadMost = 1024;   // jobs in one Load
+constexpr std::size_t kLoadMost = 1024;  // jobs in one Load
 
 }  // namespace
 
@@ -76,7 +77,8 @@ void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
   if (streaming_) return;
   Class& group = classes_[requirement];
   std::size_t under_way = group.ready.size() + group.loading;
-  while (under_way < want && load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0)) {
+  while (under_way < want && load.jobs.size() < kLoadMost &&
+         (ready_bytes_ < kReadyBytesMost || under_way == 0)) {
     const auto fresh = index_.front(requirement);
     const auto again = group.waiting.front_rank(table_);
     std::uint32_t slot = 0;
@@ -114,10 +116,12 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
     make_ready(slot, std::move(loaded.work));
     return slot;
   }
-  CHECK(!asked_.empty() && asked_.front().number == loaded.facts.number);
+  // A line that has changed under the run is not answered: what was asked before this one never comes.
+  while (!asked_.empty() && asked_.front().number != loaded.facts.number) asked_.pop_front();
+  CHECK(!asked_.empty());
   const auto found = table_.find(asked_.front().handle);
   asked_.pop_front();
-  if (!found) return std::nullopt;   // recorded in the meantime
+  if (!found) return std::nullopt;  // recorded in the meantime
   slot = *found;
   ActiveJob& job = table_.at(slot);
   job.loading = false;
@@ -252,7 +256,8 @@ std::uint64_t JobBook::open(std::uint32_t requirement) const {
 }
 
 void JobBook::note_run_time(std::uint32_t requirement, Duration ran) {
-  // An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided by.
+  // An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided
+  // by.
   std::optional<Duration>& mean = classes_[requirement].mean;
   const Duration measured = std::max(ran, Duration{1});
   mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;

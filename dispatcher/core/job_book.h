@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), a ready queue per requirement,
-// the queue of jobs that must run alone, and the backoffs. Every change of a job's state goes through here, so that
-// the counts are right by construction. Decides nothing about workers.
+// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), a ready queue per
+// requirement, the queue of jobs that must run alone, and the backoffs. Every change of a job's state goes
+// through here, so that the counts are right by construction. Decides nothing about workers.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ class JobBook {
   const ActiveJob& at(std::uint32_t slot) const { return table_.at(slot); }
   Handle handle(std::uint32_t slot) const { return table_.handle(slot); }
   std::optional<std::uint32_t> find(Handle handle) const { return table_.find(handle); }
-  // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a Load for
-  // it in `load`). Nothing where it is recorded already, unknown, or of another spec.
+  // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a
+  // Load for it in `load`). Nothing where it is recorded already, unknown, or of another spec.
   std::optional<std::uint32_t> find(const Key& key, const Spec& spec, Load& load);
 
   // ---- backlog -> Loaded ----
@@ -78,14 +78,16 @@ class JobBook {
 
   // Run times of ok jobs, for the credit of this requirement; nothing while none is known.
   void note_run_time(std::uint32_t requirement, Duration ran);
-  std::optional<Duration> mean_run_time(std::uint32_t requirement) const { return classes_[requirement].mean; }
+  std::optional<Duration> mean_run_time(std::uint32_t requirement) const {
+    return classes_[requirement].mean;
+  }
 
  private:
   struct Class {
     ReadyQueue ready;
-    ReadyQueue waiting;              // requeued, their line to be read again
+    ReadyQueue waiting;  // requeued, their line to be read again
     std::size_t loading = 0;
-    std::uint64_t active = 0;        // open and in the table
+    std::uint64_t active = 0;  // open and in the table
     std::optional<Duration> mean;
   };
   struct Asked {
@@ -106,9 +108,9 @@ class JobBook {
   std::uint32_t crash_limit_;
   JobTable table_;
   std::vector<Class> classes_;
-  ReadyQueue alone_;                 // jobs that must run alone, loaded
+  ReadyQueue alone_;  // jobs that must run alone, loaded
   ReadyQueue alone_waiting_;
-  std::deque<Asked> asked_;          // Loads under way, in order
+  std::deque<Asked> asked_;  // Loads under way, in order
   std::set<std::pair<Time, std::uint32_t>> backoffs_;
   std::size_t assigned_ = 0;
   std::uint64_t ready_bytes_ = 0;

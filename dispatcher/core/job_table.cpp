@@ -33,7 +33,7 @@ void JobTable::remove(std::uint32_t slot) {
   if (place.keyed) by_key_.erase(place.job.facts.key);
   place.job = ActiveJob{};
   place.used = place.keyed = false;
-  if (++place.generation == 0) place.generation = 1;   // 0 would make handle 0 possible
+  if (++place.generation == 0) place.generation = 1;  // 0 would make handle 0 possible
   free_.push_back(slot);
 }
 

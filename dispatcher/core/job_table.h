@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The jobs that are open and have left the backlog: being read, ready, in a backoff, or with a worker. A slot is given
-// to each; a Handle (slot and generation) names it on the wire and stays unique when the slot is used again.
+// The jobs that are open and have left the backlog: being read, ready, in a backoff, or with a worker. A slot
+// is given to each; a Handle (slot and generation) names it on the wire and stays unique when the slot is
+// used again.
 //
 //   backlog ──> Loading ──> Loaded ─> Assigned ──> (recorded, slot freed)
 //                  ^          ^          │
@@ -36,10 +37,10 @@ struct Backoff {
 struct Assigned {
   SessionId session;
   Time since;
-  Handle handle;                     // as the worker knows it: 0 for a HELD job of an earlier session
+  Handle handle;  // as the worker knows it: 0 for a HELD job of an earlier session
   std::uint32_t attempt = 0;
-  Duration queued{0};                // from when the job was last ready to when it was given
-  bool confirmed = true;             // false: inherited by a new session that has not named it yet
+  Duration queued{0};     // from when the job was last ready to when it was given
+  bool confirmed = true;  // false: inherited by a new session that has not named it yet
   bool recalled = false;
   bool cancelled = false;
 };
@@ -49,25 +50,25 @@ using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
 struct EarlyResult {
   JobResult result;
   std::string worker;
-  std::vector<std::pair<SessionId, std::uint64_t>> acks;   // sink messages that wait for its record
+  std::vector<std::pair<SessionId, std::uint64_t>> acks;  // sink messages that wait for its record
 };
 
 struct ActiveJob {
   JobFacts facts;
-  std::string work;                  // while Loaded; of a stream until it is recorded
+  std::string work;  // while Loaded; of a stream until it is recorded
   JobState state;
-  bool known = false;                // facts are complete (its line has been read at least once)
-  bool loading = false;              // a Load is out for it, whatever its state
-  std::uint32_t attempt = 0;         // the last one given
-  bool reuse_attempt = false;        // it came back unstarted
-  std::uint32_t failures = 0;        // attempts that used up a retry
-  std::uint32_t losses = 0;          // attempts lost with a worker
-  std::uint32_t named = 0;           // deaths that named it
-  std::uint32_t lost = 0;            // deaths that may have been its doing
-  std::string last_worker;           // that died or was lost with it
+  bool known = false;          // facts are complete (its line has been read at least once)
+  bool loading = false;        // a Load is out for it, whatever its state
+  std::uint32_t attempt = 0;   // the last one given
+  bool reuse_attempt = false;  // it came back unstarted
+  std::uint32_t failures = 0;  // attempts that used up a retry
+  std::uint32_t losses = 0;    // attempts lost with a worker
+  std::uint32_t named = 0;     // deaths that named it
+  std::uint32_t lost = 0;      // deaths that may have been its doing
+  std::string last_worker;     // that died or was lost with it
   Time ready_since;
-  std::uint32_t queue_stamp = 0;     // entries of a queue with another stamp are stale
-  std::uint32_t next = kNone;        // neighbours in the list of its session, in order of assignment
+  std::uint32_t queue_stamp = 0;  // entries of a queue with another stamp are stale
+  std::uint32_t next = kNone;     // neighbours in the list of its session, in order of assignment
   std::uint32_t previous = kNone;
   std::optional<EarlyResult> early;
 
@@ -83,7 +84,7 @@ class JobTable {
   ActiveJob& at(std::uint32_t slot) { return places_[slot].job; }
   const ActiveJob& at(std::uint32_t slot) const { return places_[slot].job; }
   Handle handle(std::uint32_t slot) const;
-  std::optional<std::uint32_t> find(Handle handle) const;   // nothing for 0 and for a generation that is over
+  std::optional<std::uint32_t> find(Handle handle) const;  // nothing for 0 and for a generation that is over
   std::optional<std::uint32_t> find(const Key& key) const { return by_key_.find(key); }
   std::size_t size() const { return places_.size() - free_.size(); }
   // Slots ever used; those in use are told apart by `used`.
@@ -97,7 +98,7 @@ class JobTable {
     bool used = false;
     bool keyed = false;
   };
-  std::deque<Place> places_;         // stable addresses
+  std::deque<Place> places_;  // stable addresses
   std::vector<std::uint32_t> free_;
   KeyMap by_key_;
 };

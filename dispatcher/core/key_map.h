@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// From a job's key to its slot in the job table: open addressing with linear probing over digests that are random
-// already, so a look-up costs a cache miss and no allocation. Deletion shifts back, so there are no tombstones.
+// From a job's key to its slot in the job table: open addressing with linear probing over digests that are
+// random already, so a look-up costs a cache miss and no allocation. Deletion shifts back, so there are no
+// tombstones.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@ namespace workpool::dispatcher {
 
 class KeyMap {
  public:
-  void insert(const Key& key, std::uint32_t slot);   // REQUIRES: the key is not in the map
-  void erase(const Key& key);                        // no effect where it is not
+  void insert(const Key& key, std::uint32_t slot);  // REQUIRES: the key is not in the map
+  void erase(const Key& key);                       // no effect where it is not
   std::optional<std::uint32_t> find(const Key& key) const;
   std::size_t size() const { return size_; }
 
@@ -28,7 +29,7 @@ class KeyMap {
   std::size_t home(const Key& key) const { return key.low & (places_.size() - 1); }
   void grow();
 
-  std::vector<Place> places_;   // a power of two, at most half full
+  std::vector<Place> places_;  // a power of two, at most half full
   std::size_t size_ = 0;
 };
 

@@ -9,19 +9,29 @@
 namespace workpool::dispatcher {
 namespace {
 
-// A job that has been named by a death waits at least this long before it is given out again, so that the DIED of the
-// death it has just caused is counted before it can cause another.
+// A job that has been named by a death waits at least this long before it is given out again, so that the
+// DIED of the death it has just caused is counted before it can cause another.
 constexpr Duration kNamedDelay = milliseconds(300);
 
 }  // namespace
 
 void Counts::add(Status status, std::uint64_t n) {
   switch (status) {
-    case Status::kOk: ok += n; break;
-    case Status::kFailed: failed += n; break;
-    case Status::kTimeout: timeout += n; break;
-    case Status::kQuarantined: quarantined += n; break;
-    case Status::kInvalid: invalid += n; break;
+    case Status::kOk:
+      ok += n;
+      break;
+    case Status::kFailed:
+      failed += n;
+      break;
+    case Status::kTimeout:
+      timeout += n;
+      break;
+    case Status::kQuarantined:
+      quarantined += n;
+      break;
+    case Status::kInvalid:
+      invalid += n;
+      break;
   }
 }
 
@@ -74,16 +84,18 @@ void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
   if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
   const Handle handle = jobs.handle(slot);
   const Duration queued = std::max(Duration{0}, step.now - job.ready_since);
-  std::string work = jobs.assign(slot, {.session = session.id, .since = step.now, .handle = handle,
-                                        .attempt = job.attempt, .queued = queued});
+  std::string work = jobs.assign(
+      slot,
+      {.session = session.id, .since = step.now, .handle = handle, .attempt = job.attempt, .queued = queued});
   link(session, slot);
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
   step.actions.emplace_back(Assign{session.id,
-                                   {handle, job.facts.id, job.facts.repeat, job.facts.key, job.facts.spec, job.attempt,
-                                    std::move(work), job.facts.timeout, job.facts.slots},
-                                   session.ack_sent, session.received_sent});
+                                   {handle, job.facts.id, job.facts.repeat, job.facts.key, job.facts.spec,
+                                    job.attempt, std::move(work), job.facts.timeout, job.facts.slots},
+                                   session.ack_sent,
+                                   session.received_sent});
 }
 
 void Ledger::recall(Session& session, std::size_t most, Step& step) {
@@ -127,7 +139,8 @@ void Ledger::cancel_unknown(const Session& session, const HeldJob& held, Step& s
 
 bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t attempt) const {
   const auto* assigned = std::get_if<Assigned>(&job.state);
-  return session != nullptr && assigned != nullptr && assigned->session == session->id && assigned->attempt == attempt;
+  return session != nullptr && assigned != nullptr && assigned->session == session->id &&
+         assigned->attempt == attempt;
 }
 
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
@@ -150,7 +163,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
   const bool holder = holds(session, job, result.attempt);
   if (result.outcome.status != Status::kOk && !holder) {
     ++counts.duplicates;
-    return 0;   // a late failure of an attempt that was given up
+    return 0;  // a late failure of an attempt that was given up
   }
   const std::string worker = workers.name_of(from);
   if (job.known) return settle(*slot, std::move(result), worker, session, step);
@@ -184,12 +197,13 @@ bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
   unlink(slot);
   jobs.requeue(slot, step.now, delay);
-  step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay}});
+  step.actions.emplace_back(
+      Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay}});
   return true;
 }
 
-std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
-                             Step& step) {
+std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::string& worker,
+                             Session* session, Step& step) {
   if (result.outcome.status != Status::kOk && retry(slot, result, session, step)) return 0;
   if (result.outcome.status == Status::kOk) jobs.note_run_time(jobs.at(slot).facts.requirement, result.ran);
   if (!holds(session, jobs.at(slot), result.attempt)) cancel_twin(slot, step);
@@ -203,11 +217,11 @@ std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::
   const Duration queued = (assigned != nullptr ? assigned->queued : Duration{0}) + result.waited;
   unlink(slot);
   JobEnded ended;
-  ended.id = job.facts.full_id();
   ended.line = job.facts.line;
   ended.status = result.outcome.status;
   ended.kind = result.outcome.kind;
   if (result.outcome.status != Status::kOk) {
+    ended.id = job.facts.full_id();
     ended.message = result.outcome.message;
     ended.last_line = last_line(result.outcome.standard_error);
   }

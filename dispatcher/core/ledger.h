@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who holds what, and which result counts (architecture.md §3). Every job given to a worker, adopted from a HELD list,
-// taken back, lost or recorded passes through here; a session's list of held jobs and the job's own state never differ.
+// Who holds what, and which result counts (architecture.md §3). Every job given to a worker, adopted from a
+// HELD list, taken back, lost or recorded passes through here; a session's list of held jobs and the job's
+// own state never differ.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace workpool::dispatcher {
 struct Step {
   Time now;
   Actions& actions;
-  Load load;                         // collected over the step, one action at its end
+  Load load;  // collected over the step, one action at its end
 };
 
 struct Counts {
@@ -30,7 +31,7 @@ struct Counts {
   std::uint64_t retried = 0;
   std::uint64_t redelivered = 0;
   std::uint64_t duplicates = 0;
-  std::uint64_t foreign = 0;         // frames and entries that belong to nothing here
+  std::uint64_t foreign = 0;  // frames and entries that belong to nothing here
 
   void add(Status status, std::uint64_t n = 1);
   std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
@@ -43,7 +44,7 @@ class Ledger {
   JobBook jobs;
   WorkerTable workers;
   Counts counts;
-  std::uint64_t records = 0;         // issued so far
+  std::uint64_t records = 0;  // issued so far
 
   // ---- down ----
   void give(Session& session, std::uint32_t slot, Step& step);
@@ -52,9 +53,10 @@ class Ledger {
   void cancel_held(Session& session, Step& step);
 
   // ---- up ----
-  // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok counts).
-  // Gives the record that the message's ack has to wait for (AckLedger::received).
-  std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result, Step& step);
+  // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok
+  // counts). Gives the record that the message's ack has to wait for (AckLedger::received).
+  std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
+                            Step& step);
   void take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // A job that a worker says it runs since before this session.
   void adopt(Session& session, const HeldJob& held, Step& step);
@@ -65,8 +67,8 @@ class Ledger {
 
   // ---- sessions ----
   void inherit(Session& from, Session& to);
-  // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as many as it
-  // has slots. They count as lost attempts where `blame`.
+  // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as
+  // many as it has slots. They count as lost attempts where `blame`.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- for good ----
@@ -75,7 +77,8 @@ class Ledger {
 
  private:
   bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt) const;
-  std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session, Step& step);
+  std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
+                       Step& step);
   std::uint64_t record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step);
   bool retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step);
   void cancel_twin(std::uint32_t slot, Step& step);

@@ -6,9 +6,10 @@
 namespace workpool::dispatcher {
 namespace {
 
-constexpr Duration kAheadBase = milliseconds(20);    // of work that a worker should have in hand beside two round trips
+constexpr Duration kAheadBase =
+    milliseconds(20);  // of work that a worker should have in hand beside two round trips
 constexpr std::uint32_t kWindowMost = 1024;
-constexpr std::size_t kFetchLeast = 64;              // lines read ahead of their dispatch, per requirement
+constexpr std::size_t kFetchLeast = 64;  // lines read ahead of their dispatch, per requirement
 constexpr std::size_t kFetchMost = 8192;
 constexpr Duration kStuckLeast = milliseconds(100);  // a prefetched job is not called back before
 
@@ -21,7 +22,8 @@ std::uint32_t Placement::window(const Session& session, std::uint32_t requiremen
   const std::uint64_t extra = session.slots * static_cast<std::uint64_t>(ahead / *mean);
   const std::uint64_t most = std::max(kWindowMost, session.slots);
   const std::uint64_t share = ledger_.jobs.open() * session.slots / std::max(1u, open_slots_) / 2;
-  const std::uint64_t wanted = std::min({session.slots + extra, most, std::max<std::uint64_t>(session.slots, share)});
+  const std::uint64_t wanted =
+      std::min({session.slots + extra, most, std::max<std::uint64_t>(session.slots, share)});
   return static_cast<std::uint32_t>(wanted);
 }
 
@@ -44,14 +46,15 @@ void Placement::fetch(Step& step) {
     if (ledger_.jobs.open(number) == 0) continue;
     std::size_t credit = 0;
     for (Session* session : open_) {
-      if (ledger_.workers.fits(*session, number, ledger_.jobs.requirement(number))) credit += window(*session, number);
+      if (ledger_.workers.fits(*session, number, ledger_.jobs.requirement(number)))
+        credit += window(*session, number);
     }
     if (credit > 0) ledger_.jobs.fetch(number, std::clamp(2 * credit, kFetchLeast, kFetchMost), step.load);
   }
 }
 
-// A worker is emptied for a job that must run alone: it gets nothing more, gives back what has not started, and gets
-// the job when the rest is done.
+// A worker is emptied for a job that must run alone: it gets nothing more, gives back what has not started,
+// and gets the job when the rest is done.
 void Placement::place_alone(Step& step) {
   const auto slot = ledger_.jobs.front_alone();
   for (auto& [id, session] : ledger_.workers.sessions()) {
@@ -62,8 +65,11 @@ void Placement::place_alone(Step& step) {
   Session* chosen = nullptr;
   for (auto& [id, session] : ledger_.workers.sessions()) {
     if (!sessions_.takes_work(session, step.now) || session.exclusive) continue;
-    if (!ledger_.workers.fits(session, job.facts.requirement, ledger_.jobs.requirement(job.facts.requirement))) continue;
-    // The one that is being emptied already; else another than last time; else the one with the least to wait for.
+    if (!ledger_.workers.fits(session, job.facts.requirement,
+                              ledger_.jobs.requirement(job.facts.requirement)))
+      continue;
+    // The one that is being emptied already; else another than last time; else the one with the least to wait
+    // for.
     const auto rank = [&](const Session& s) {
       return std::tuple(!s.emptying, s.name == job.last_worker, s.held_jobs);
     };
@@ -124,7 +130,8 @@ bool Placement::place_one(std::uint32_t requirement, Step& step) {
     }
     // Ahead of need: to the one that holds the least for its size.
     if (session.held_slots + needed.slots > window(session, requirement)) continue;
-    if (ahead == nullptr || std::uint64_t{session.held_slots} * ahead->slots < std::uint64_t{ahead->held_slots} * session.slots) {
+    if (ahead == nullptr ||
+        std::uint64_t{session.held_slots} * ahead->slots < std::uint64_t{ahead->held_slots} * session.slots) {
       ahead = &session;
     }
   }
@@ -139,7 +146,8 @@ bool Placement::place_one(std::uint32_t requirement, Step& step) {
   return true;
 }
 
-// Nothing prefetched is stuck: what has waited behind a long job while somebody has a free slot is called back.
+// Nothing prefetched is stuck: what has waited behind a long job while somebody has a free slot is called
+// back.
 void Placement::rebalance(Step& step) {
   std::uint32_t free_slots = 0;
   for (const Session* session : open_) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Which ready job goes to which worker (architecture.md §4). Jobs by priority, then order of submission, over all
-// requirements; a requirement that no free worker meets never holds up another. Free slots are filled first, over the
-// workers in turn; then workers get jobs ahead of need, as many as the credit of the requirement allows.
+// Which ready job goes to which worker (architecture.md §4). Jobs by priority, then order of submission, over
+// all requirements; a requirement that no free worker meets never holds up another. Free slots are filled
+// first, over the workers in turn; then workers get jobs ahead of need, as many as the credit of the
+// requirement allows.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,8 @@ class Placement {
   void hand_out(Step& step);
 
   // How many slots' worth of jobs of this requirement the session may hold:
-  // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone while no
-  // run time is known; and never more than half its share of what is left of the run.
+  // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
+  // while no run time is known; and never more than half its share of what is left of the run.
   std::uint32_t window(const Session& session, std::uint32_t requirement) const;
 
  private:
@@ -33,9 +34,9 @@ class Placement {
 
   Ledger& ledger_;
   Sessions& sessions_;
-  std::vector<Session*> open_;       // that may get work; made anew for each pass
+  std::vector<Session*> open_;  // that may get work; made anew for each pass
   std::uint32_t open_slots_ = 0;
-  std::size_t turn_ = 0;             // whose turn it is, over passes
+  std::size_t turn_ = 0;  // whose turn it is, over passes
 };
 
 }  // namespace workpool::dispatcher

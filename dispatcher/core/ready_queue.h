@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// An order of jobs by priority (higher first), then by number: a binary heap whose stale entries are skipped when they
-// surface. Each enqueueing gives the job a new stamp; an entry counts only while the job still has it.
+// An order of jobs by priority (higher first), then by number: a binary heap whose stale entries are skipped
+// when they surface. Each enqueueing gives the job a new stamp; an entry counts only while the job still has
+// it.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,8 @@ class ReadyQueue {
   void remove(JobTable& jobs, std::uint32_t slot);
   std::optional<std::uint32_t> front(const JobTable& jobs);
   std::optional<QueueRank> front_rank(const JobTable& jobs);
-  std::uint32_t pop(JobTable& jobs);                  // REQUIRES: not empty
-  std::size_t size() const { return size_; }          // without stale entries
+  std::uint32_t pop(JobTable& jobs);          // REQUIRES: not empty
+  std::size_t size() const { return size_; }  // without stale entries
   bool empty() const { return size_ == 0; }
 
  private:

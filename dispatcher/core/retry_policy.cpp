@@ -18,9 +18,10 @@ std::uint64_t mixed(std::uint64_t x) {
 
 Duration retry_delay(const Key& key, std::uint32_t attempt, std::uint32_t count) {
   if (count == 0) return Duration{0};
-  const std::uint32_t doublings = std::min<std::uint32_t>(count - 1, 6);   // 1 s x 2^6 is over the most
+  const std::uint32_t doublings = std::min<std::uint32_t>(count - 1, 6);  // 1 s x 2^6 is over the most
   const Duration ceiling = std::min(kBackoffFirst * (1 << doublings), kBackoffMost);
-  const std::uint64_t draw = mixed(key.low ^ mixed(attempt)) % static_cast<std::uint64_t>(ceiling.count() + 1);
+  const std::uint64_t draw =
+      mixed(key.low ^ mixed(attempt)) % static_cast<std::uint64_t>(ceiling.count() + 1);
   return Duration{static_cast<Duration::rep>(draw)};
 }
 

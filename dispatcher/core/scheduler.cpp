@@ -6,7 +6,8 @@
 namespace workpool::dispatcher {
 namespace {
 
-// The loop comes by at least every 250 ms; a longer gap is the dispatcher's own pause and costs no worker its lease.
+// The loop comes by at least every 250 ms; a longer gap is the dispatcher's own pause and costs no worker its
+// lease.
 constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kPauseLeast = milliseconds(500);
 
@@ -68,7 +69,8 @@ void Scheduler::drained(Step& step) {
 
 std::optional<Time> Scheduler::next_deadline() const {
   std::optional<Time> next;
-  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs.next_wake(), ending_.next_deadline()}) {
+  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs.next_wake(),
+                           ending_.next_deadline()}) {
     if (time && (!next || *time < *next)) next = time;
   }
   return next;
@@ -106,7 +108,8 @@ Snapshot Scheduler::snapshot(Time) const {
   } else if (!ending_.unsatisfiable().empty() && view.held == 0) {
     view.waiting_for = ending_.unsatisfiable();
   } else if (view.held == 0 && view.delayed > 0) {
-    view.waiting_for = "the backoff of " + std::to_string(view.delayed) + (view.delayed == 1 ? " job" : " jobs");
+    view.waiting_for =
+        "the backoff of " + std::to_string(view.delayed) + (view.delayed == 1 ? " job" : " jobs");
   }
   return view;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's judgement: a pure state machine without sockets, clock, disk, threads or randomness. The loop feeds
-// it events in the order in which they happened and carries out its actions in the order in which they come: record,
-// then send, then report. The same events at the same times give the same actions. One thread.
+// The dispatcher's judgement: a pure state machine without sockets, clock, disk, threads or randomness. The
+// loop feeds it events in the order in which they happened and carries out its actions in the order in which
+// they come: record, then send, then report. The same events at the same times give the same actions. One
+// thread.
 #pragma once
 
 #include <optional>

@@ -9,9 +9,11 @@
 namespace workpool::dispatcher {
 namespace {
 
-// An ack that has advanced goes down after this, unless a JOBS takes it along first (at the latest 100 ms after a sync).
+// An ack that has advanced goes down after this, unless a JOBS takes it along first (at the latest 100 ms
+// after a sync).
 constexpr Duration kAckDelay = milliseconds(30);
-// A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not happen.
+// A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not
+// happen.
 constexpr Duration kLaneWritableLimit = seconds(5);
 constexpr Duration kFencedSilence = seconds(2);
 // All workers together may send this much beyond their acks; each gets 1 to 8 MiB of it.
@@ -39,8 +41,9 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   const Hello& hello = event.hello;
   if (hello.protocol != kProtocol) {
     refuse(event.peer, Refusal::kWrongProtocol,
-           "this dispatcher speaks protocol " + std::to_string(kProtocol) + ", the worker (version " + hello.version +
-               ") protocol " + std::to_string(hello.protocol) + "; install the same version of workpool on both",
+           "this dispatcher speaks protocol " + std::to_string(kProtocol) + ", the worker (version " +
+               hello.version + ") protocol " + std::to_string(hello.protocol) +
+               "; install the same version of workpool on both",
            step);
     return;
   }
@@ -77,8 +80,8 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
   fresh.result_window = result_window(ledger_.workers.sessions().size());
   step.actions.emplace_back(Admit{event.peer,
-                                  {kProtocol, options_.run, fresh.id, worker.name, 0, 0, options_.worker_timeout,
-                                   fresh.result_window, options_.capture_bytes}});
+                                  {kProtocol, options_.run, fresh.id, worker.name, 0, 0,
+                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes}});
 }
 
 void Sessions::lane_bound(const LaneBound& event, Step& step) {
@@ -131,8 +134,8 @@ void Sessions::part(SessionId id, Step& step) {
   if (Session* session = ledger_.workers.find(id)) session->last_heard = step.now;
 }
 
-std::uint64_t Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
-                                        Step& step) {
+std::uint64_t Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
+                                        Results&& results, Step& step) {
   std::uint64_t needed = 0;
   for (JobResult& result : results.results) {
     // kUnknown is the highest value, so a message waits for the last of its records to be numbered.
@@ -208,8 +211,9 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   if (beat.echo == 0) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
   const Duration measured = step.now - stamped - beat.echo_held;
-  if (measured.count() <= 0 || measured > options_.worker_timeout) return;   // not an echo of ours
-  session.round_trip = session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
+  if (measured.count() <= 0 || measured > options_.worker_timeout) return;  // not an echo of ours
+  session.round_trip =
+      session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
 }
 
 void Sessions::goodbye(Session& session, Step& step) {
@@ -231,7 +235,8 @@ void Sessions::durable(std::uint64_t durable) {
 Time Sessions::end_of(const Session& session) const {
   const Time silent = session.last_heard + options_.worker_timeout;
   if (const auto* fenced = std::get_if<Fenced>(&session.phase)) {
-    return std::min({silent, session.last_heard + kFencedSilence, fenced->since + options_.worker_timeout * 3 / 2});
+    return std::min(
+        {silent, session.last_heard + kFencedSilence, fenced->since + options_.worker_timeout * 3 / 2});
   }
   return silent;
 }
@@ -246,9 +251,9 @@ void Sessions::tell(Session& session, Step& step) {
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
-  step.actions.emplace_back(SendLane{
-      session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()), session.ack_sent,
-                           session.received_sent}});
+  step.actions.emplace_back(
+      SendLane{session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()),
+                                    session.ack_sent, session.received_sent}});
 }
 
 void Sessions::judge(Duration pause, Step& step) {
@@ -316,7 +321,7 @@ void Sessions::say_stop(Step& step) {
   for (auto& [id, session] : ledger_.workers.sessions()) {
     if (!session.lane_writable || session.stop_sent) continue;
     session.stop_sent = true;
-    tell(session, step);   // the last acks
+    tell(session, step);  // the last acks
     step.actions.emplace_back(SendLane{id, Stop{}});
   }
 }

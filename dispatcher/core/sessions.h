@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The lives of sessions: registration, the lane's state, silence, heartbeats and acks (architecture.md §1 "One session,
-// one recovery path", §3 "Heartbeats"). Decides when a session is over; the ledger then moves its jobs.
+// The lives of sessions: registration, the lane's state, silence, heartbeats and acks (architecture.md §1
+// "One session, one recovery path", §3 "Heartbeats"). Decides when a session is over; the ledger then moves
+// its jobs.
 #pragma once
 
 #include <optional>
@@ -24,8 +25,8 @@ class Sessions {
   // Records 1..durable are durable.
   void durable(std::uint64_t durable);
 
-  // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the dispatcher
-  // itself was away since the last call; that time counts for nobody.
+  // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the
+  // dispatcher itself was away since the last call; that time counts for nobody.
   void judge(Duration pause, Step& step);
   std::optional<Time> next_deadline() const;
 
@@ -45,7 +46,8 @@ class Sessions {
  private:
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
-  std::uint64_t receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
+  std::uint64_t receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
+                                Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
   void goodbye(Session& session, Step& step);

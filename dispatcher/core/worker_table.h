@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one of its
-// registrations. A worker has at most one session that counts; older ones are gone from here.
+// The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one
+// of its registrations. A worker has at most one session that counts; older ones are gone from here.
 //
 //   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone──> Fenced ──┐
 //                └──────────── replaced by a HELLO, silent for D, said goodbye ─────────────┴──> closed
@@ -25,11 +25,11 @@
 namespace workpool::dispatcher {
 
 struct Binding {};
-struct Arriving {};                  // WELCOME is out; DIED, HELD and old results come before READY
+struct Arriving {};  // WELCOME is out; DIED, HELD and old results come before READY
 struct Live {
   Time since;
 };
-struct Fenced {                      // gets no more work and no frame revives it; its results still count
+struct Fenced {  // gets no more work and no frame revives it; its results still count
   Time since;
 };
 using SessionPhase = std::variant<Binding, Arriving, Live, Fenced>;
@@ -45,23 +45,23 @@ struct Session {
   bool lane_writable = false;
   bool said_goodbye = false;
   bool stop_sent = false;
-  bool emptying = false;             // for a job that must run alone: gets nothing else
-  bool exclusive = false;            // runs such a job
+  bool emptying = false;   // for a job that must run alone: gets nothing else
+  bool exclusive = false;  // runs such a job
 
   AckLedger acks;
-  std::uint64_t ack_sent = 0;        // the ack and the receipt that the worker was told last
+  std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last
   std::uint64_t received_sent = 0;
   Time opened;
   Time last_heard;
-  Time last_told;                    // when ack and receipt went down the lane last
-  Duration round_trip{0};            // 0 = not measured
+  Time last_told;          // when ack and receipt went down the lane last
+  Duration round_trip{0};  // 0 = not measured
 
-  std::uint32_t first_held = ActiveJob::kNone;   // jobs given and not finished, in order of assignment
+  std::uint32_t first_held = ActiveJob::kNone;  // jobs given and not finished, in order of assignment
   std::uint32_t last_held = ActiveJob::kNone;
   std::uint32_t held_jobs = 0;
   std::uint32_t held_slots = 0;
 
-  std::vector<std::int8_t> fits;     // by requirement: -1 unknown, 0 no, 1 yes
+  std::vector<std::int8_t> fits;  // by requirement: -1 unknown, 0 no, 1 yes
 };
 
 // Deaths whose causes are not known yet: the jobs that may have been the reason.
@@ -73,7 +73,7 @@ struct PendingBlame {
 
 struct Worker {
   WorkerId id;
-  Hello hello;                       // the last one served
+  Hello hello;  // the last one served
   std::string name;
   std::optional<SessionId> session;
   std::uint32_t deaths_counted = 0;  // of engines up to this one
@@ -89,11 +89,13 @@ class WorkerTable {
   Worker* find(WorkerId id);
   Worker& worker_of(const Session& session);
 
-  // The worker of this HELLO, made where it is new, its name granted: a name means one worker for the whole run.
+  // The worker of this HELLO, made where it is new, its name granted: a name means one worker for the whole
+  // run.
   Worker& enrol(const Hello& hello);
   Session& open(Worker& worker, SessionId id, Time now);
   void close(SessionId id);
-  // The name of the worker that had this session, also after it was closed; empty where it is not known (any more).
+  // The name of the worker that had this session, also after it was closed; empty where it is not known (any
+  // more).
   std::string name_of(SessionId id) const;
 
   bool fits(Session& session, std::uint32_t number, const Requirement& requirement);
@@ -104,11 +106,11 @@ class WorkerTable {
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
 
  private:
-  std::map<SessionId, Session> sessions_;        // ordered, so that a replay of the same events decides the same
+  std::map<SessionId, Session> sessions_;  // ordered, so that a replay of the same events decides the same
   std::unordered_map<SessionId, Session*> by_id_;
   std::map<WorkerId, Worker> workers_;
   std::map<std::string, WorkerId> names_;
-  std::map<SessionId, WorkerId> closed_;         // the last kClosedMost of them are enough to name late results
+  std::map<SessionId, WorkerId> closed_;  // the last kClosedMost of them are enough to name late results
   std::vector<SessionId> closed_order_;
 };
 
