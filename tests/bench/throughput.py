@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""How fast workpool is, as ratios within one run, since absolute figures of a shared machine say little.
+
+  no-op jobs   jobs file to results file, a dispatcher and two worker processes of one slot, beside a raw PUSH/PULL
+               pipeline (bench_raw_pipeline), in interleaved pairs
+  commands     ["true"] jobs with a local worker of two slots, beside xargs -P 2
+
+  throughput.py BIN [--pairs 5] [--jobs 1000000] [--commands 5000] [--durability os|sync]
+"""
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def raw(binaries, jobs):
+    """Jobs a second of the bare pipeline."""
+    done = subprocess.run([f"{binaries}/bench_raw_pipeline", str(jobs)], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def noop(binaries, jobs_file, results, count, durability):
+    """Jobs a second, from the dispatcher's start to its last result: the summary's elapsed time."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    dispatcher = subprocess.Popen(
+        [f"{binaries}/workpool-dispatcher", "run", jobs_file, "-o", results, "--overwrite", "--listen", address,
+         "--durability", durability, "--progress", "none"], stderr=subprocess.PIPE, text=True)
+    started = time.monotonic()
+    workers = [subprocess.Popen([f"{binaries}/workpool-worker", address, "--slots", "1", "--name", f"w{i}",
+                                 "--log-level", "error"]) for i in range(2)]
+    _, said = dispatcher.communicate(timeout=600)
+    elapsed = time.monotonic() - started
+    for worker in workers:
+        worker.wait(timeout=30)
+    if dispatcher.returncode != 0:
+        sys.exit(f"the dispatcher exited {dispatcher.returncode}: {said}")
+    return count / elapsed
+
+
+def commands(binaries, jobs_file, results):
+    started = time.monotonic()
+    subprocess.run([f"{binaries}/workpool-dispatcher", "run", jobs_file, "-o", results, "--overwrite", "--local", "2",
+                    "--progress", "none"], check=True, stderr=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+def xargs(count):
+    started = time.monotonic()
+    subprocess.run(f"yes true | head -n {count} | xargs -P 2 -n 1 true", shell=True, check=True)
+    return time.monotonic() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binaries")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--commands", type=int, default=5_000)
+    parser.add_argument("--durability", default="os", choices=["os", "sync"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="workpool-bench-") as folder:
+        noop_file = os.path.join(folder, "noop.jsonl")
+        with open(noop_file, "w", encoding="ascii") as out:
+            out.writelines('{"type":"noop"}\n' for _ in range(options.jobs))
+        true_file = os.path.join(folder, "true.jsonl")
+        with open(true_file, "w", encoding="ascii") as out:
+            out.writelines('{"cmd":["true"]}\n' for _ in range(options.commands))
+        results = os.path.join(folder, "out.jsonl")
+        ratios, rates, raws, command_ratios = [], [], [], []
+        for pair in range(options.pairs):
+            raws.append(raw(options.binaries, 4_000_000))
+            rates.append(noop(options.binaries, noop_file, results, options.jobs, options.durability))
+            ratios.append(rates[-1] / raws[-1])
+            ours, theirs = commands(options.binaries, true_file, results), xargs(options.commands)
+            command_ratios.append(theirs / ours)
+            print(f"pair {pair + 1}: raw {raws[-1]:,.0f} jobs/s, no-op {rates[-1]:,.0f} jobs/s (ratio {ratios[-1]:.3f}); "
+                  f"commands {options.commands / ours:,.0f}/s, xargs {options.commands / theirs:,.0f}/s "
+                  f"(ratio {command_ratios[-1]:.2f})", flush=True)
+        print(f"\nmedians of {options.pairs} pairs, --durability {options.durability}:")
+        print(f"  no-op jobs  {statistics.median(rates):,.0f}/s = {statistics.median(ratios):.3f} of the raw pipeline "
+              f"({statistics.median(raws):,.0f}/s)")
+        print(f"  commands    {statistics.median(command_ratios):.2f} of xargs -P 2")
+
+
+if __name__ == "__main__":
+    main()
