@@ -32,7 +32,9 @@ bool parse_digits(const char* text, std::uint64_t& value) {
 }
 
 void append_hex64(std::string& out, std::uint64_t value) {
-  for (int shift = 60; shift >= 0; shift -= 4) out += kDigits[value >> shift & 0xf];
+  char digits[16];
+  for (int i = 15; i >= 0; --i, value >>= 4) digits[i] = kDigits[value & 0xf];
+  out.append(digits, sizeof digits);
 }
 
 }  // namespace

@@ -195,23 +195,25 @@ void Loop::tend_local() {
 // ---- step ----
 
 void Loop::step() {
-  std::vector<Event> events = std::exchange(events_, {});
-  for (Event& event : events) parts_.scheduler.step(std::move(event), now_, actions_);
+  // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
+  stepping_.swap(events_);
+  for (Event& event : stepping_) parts_.scheduler.step(std::move(event), now_, actions_);
+  stepping_.clear();
   parts_.scheduler.step(Drained{}, now_, actions_);
   carry_out();
 }
 
 void Loop::carry_out() {
-  Actions actions = std::exchange(actions_, {});
-  for (Action& action : actions) {
+  for (Action& action : actions_) {
     if (auto* line = std::get_if<Record>(&action)) record(*line);
   }
   if (!lines_.empty()) parts_.writer.append(std::exchange(lines_, {}));
-  for (Action& action : actions) send(action);
+  for (Action& action : actions_) send(action);
   flush_jobs();
-  for (Action& action : actions) {
+  for (Action& action : actions_) {
     if (auto* report = std::get_if<Report>(&action)) parts_.terminal.report(*report, now_);
   }
+  actions_.clear();
 }
 
 void Loop::record(Record& record) {

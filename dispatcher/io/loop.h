@@ -76,6 +76,7 @@ class Loop {
   Time start_;
   Time now_;
   std::vector<Event> events_;
+  std::vector<Event> stepping_;
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
   std::vector<ResultLine> lines_;

@@ -102,6 +102,7 @@ class Engine {
   Time tend_at_;
   std::string host_;                 // that answered the last HELLO
   std::vector<Event> events_;
+  std::vector<Event> stepping_;
   Actions actions_;
   std::vector<RunOrder> starting_;
   std::optional<int> exit_code_;
@@ -213,8 +214,10 @@ int Engine::run() {
     if (events_.empty()) wait();
     now_ = std::max(now_, boot_time());
     gather();
-    std::vector<Event> events = std::exchange(events_, {});
-    for (Event& event : events) session_.step(std::move(event), now_, actions_);
+    // Two vectors in turn, so that neither ever grows anew: carrying out may find that the sink has gone.
+    stepping_.swap(events_);
+    for (Event& event : stepping_) session_.step(std::move(event), now_, actions_);
+    stepping_.clear();
     session_.step(Drained{}, now_, actions_);
     carry_out();
   }
