@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+# ctest: timeout 300
+"""Whatever dies or stands still, each job gets exactly one result, and only what ran is blamed."""
+
+import os
+import random
+import signal
+import time
+import unittest
+
+from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until
+
+FAST = ["--worker-timeout", "2s"]
+
+
+class Kills(System):
+    def run_with_kills(self, victim):
+        """40 jobs of 0.2 s on two workers of 2 slots; `victim` names the pid to kill, 4 times."""
+        names = [f"j{i}" for i in range(40)]
+        self.jobs(*[self.witness_job(name, 0.2) for name in names])
+        dispatcher = self.dispatcher(*FAST)
+        workers = [self.worker("--name", f"w{i}", "--slots", "2") for i in range(2)]
+        for round_number in range(4):
+            self.wait_witness("end", 4 + 6 * round_number)
+            victim_worker = round_number % 2
+            pid = victim(workers[victim_worker])
+            os.kill(pid, signal.SIGKILL)
+            if pid == workers[victim_worker].pid:
+                self.assertEqual(workers[victim_worker].wait(), -signal.SIGKILL)
+                workers[victim_worker] = self.worker("--name", f"w{victim_worker}-{round_number}", "--slots", "2")
+        self.assert_ends(dispatcher, 0)
+        for worker in workers:
+            self.assert_ends(worker, 0)
+        self.assert_results({name: "ok" for name in names})
+        self.assert_verified()
+        starts = self.witnessed("start")
+        again = sum(starts.values()) - len(names)
+        figure(f"{again} jobs ran again after 4 kills of workers with 2 slots")
+        # Two slots each, and one result more that may have been under way in each.
+        self.assertLessEqual(again, 4 * 2 * 2)
+        self.assertEqual(self.marked(), [])
+
+    def test_engines_killed(self):
+        self.run_with_kills(lambda worker: worker.engine())
+
+    def test_supervisors_killed(self):
+        self.run_with_kills(lambda worker: worker.pid)
+
+    def test_killed_with_many_short_jobs_in_flight(self):
+        count = 20000
+        self.jobs(*[{"type": "noop", "id": f"n{i}"} for i in range(count)])
+        dispatcher = self.dispatcher(*FAST)
+        self.worker("--name", "steady", "--slots", "2")
+        kills = 0
+        while dispatcher.poll() is None:
+            worker = self.worker("--slots", "2", "--name", f"w{kills}")
+            before = self.result_count()
+            wait_until("progress", lambda: dispatcher.poll() is not None or self.result_count() > before + 500)
+            if dispatcher.poll() is not None:
+                break
+            os.kill(random.choice([worker.pid, *children_of(worker.pid)]), signal.SIGKILL)
+            kills += 1
+        self.assert_ends(dispatcher, 0)
+        self.assert_results({f"n{i}": "ok" for i in range(count)})
+        figure(f"{count} no-op jobs, {kills} kills, each recorded once")
+        self.assertGreater(kills, 0)
+
+    def test_queued_jobs_of_a_dead_worker_are_not_blamed(self):
+        # One long job holds the only slot; what waits behind it on the worker has not run, whatever dies.
+        names = [f"q{i}" for i in range(30)]
+        self.jobs({"cmd": f"echo $PPID >> {self.folder}/engines; sleep 600", "id": "long", "timeout": "3s"},
+                  *[self.witness_job(name) for name in names])
+        dispatcher = self.dispatcher(*FAST, "--crash-limit", "1")
+        worker = self.worker("--slots", "1", "--name", "doomed")
+        wait_until("the long job", lambda: (self.folder / "engines").exists())
+        os.kill(worker.pid, signal.SIGKILL)
+        self.worker("--slots", "1", "--name", "heir")
+        self.assert_ends(dispatcher, 1)
+        self.assert_results({"long": "timeout", **{name: "ok" for name in names}})
+        self.assertEqual(set(self.witnessed("start").values()), {1})
+
+
+class Stalls(System):
+    def test_stopped_beyond_the_timeout(self):
+        names = [f"s{i}" for i in range(24)]
+        self.jobs(*[self.witness_job(name, 0.3) for name in names])
+        dispatcher = self.dispatcher(*FAST)
+        stalled = self.worker("--name", "stalled", "--slots", "2")
+        self.wait_witness("start", 2)
+        self.worker("--name", "other", "--slots", "2")
+        self.wait_workers("other", "stalled")
+        engine = stalled.engine()
+        os.kill(engine, signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        self.wait_status("the stalled worker to be lost", lambda s: len(s["workers"]) == 1)
+        figure(f"lost {time.monotonic() - stopped_at:.1f} s after SIGSTOP, D is 2 s")
+        self.assertLess(time.monotonic() - stopped_at, 2 * SLACK)
+        self.assertGreaterEqual(time.monotonic() - stopped_at, 1.7)
+        os.kill(engine, signal.SIGCONT)
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(stalled, 0)
+        self.assert_results({name: "ok" for name in names})
+        again = sum(self.witnessed("start").values()) - len(names)
+        figure(f"{again} jobs started twice for a stall")
+        self.assertLessEqual(again, 4)
+
+    def test_stopped_for_less_than_the_timeout(self):
+        names = [f"s{i}" for i in range(8)]
+        self.jobs(*[self.witness_job(name, 0.3) for name in names])
+        dispatcher = self.dispatcher()           # the default D, 10 s
+        worker = self.worker("--name", "w", "--slots", "2")
+        self.wait_witness("start", 3)
+        os.kill(worker.engine(), signal.SIGSTOP)
+        self.wait_status("suspicion", lambda s: s["workers"] and s["workers"][0]["suspect"])
+        os.kill(worker.engine(), signal.SIGCONT)
+        self.assert_ends(dispatcher, 0)
+        self.assert_results({name: "ok" for name in names})
+        self.assertEqual(set(self.witnessed("start").values()), {1})
+
+    def test_a_stopped_dispatcher_costs_nothing(self):
+        names = [f"s{i}" for i in range(12)]
+        self.jobs(*[self.witness_job(name, 0.3) for name in names])
+        dispatcher = self.dispatcher(*FAST)
+        worker = self.worker("--name", "w", "--slots", "2")
+        self.wait_witness("start", 3)
+        dispatcher.send(signal.SIGSTOP)
+        time.sleep(3)                            # longer than D
+        dispatcher.send(signal.SIGCONT)
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(worker, 0)
+        self.assert_results({name: "ok" for name in names})
+        self.assertEqual(set(self.witnessed("start").values()), {1})
+
+
+class Poison(System):
+    def poison(self, slots, limit, innocents):
+        self.jobs({"cmd": f"echo x >> {self.folder}/deaths; kill -SEGV $PPID; sleep 5", "id": "poison"},
+                  *[self.witness_job(name, 0.05) for name in innocents])
+        dispatcher = self.dispatcher(*FAST, "--crash-limit", str(limit))
+        workers = [self.worker("--slots", str(slots), "--name", f"w{i}") for i in range(2)]
+        self.assert_ends(dispatcher, 1)
+        for worker in workers:
+            self.assert_ends(worker, 0)
+        self.assert_results({"poison": "quarantined", **{name: "ok" for name in innocents}})
+        self.assert_verified()
+        deaths = len((self.folder / "deaths").read_text().split())
+        poison = self.by_id()["poison"]
+        figure(f"poison with --crash-limit {limit} on {slots} slots: {deaths} deaths; {poison['error']}")
+        self.assertEqual(poison["error"]["kind"], "crash")
+        self.assertLessEqual(deaths, limit + 1)
+        self.assertGreaterEqual(deaths, limit)
+
+    def test_one_slot(self):
+        self.poison(1, 3, [f"i{i}" for i in range(20)])
+
+    def test_beside_others(self):
+        self.poison(3, 3, [f"i{i}" for i in range(40)])
+
+    def test_limit_of_one(self):
+        self.poison(1, 1, [f"i{i}" for i in range(5)])
+
+
+class Drains(System):
+    def test_a_drained_worker_gives_back_what_has_not_started(self):
+        names = [f"d{i}" for i in range(200)]
+        self.jobs({"cmd": f"touch {self.folder}/running; while [ ! -e {self.folder}/go ]; do sleep 0.05; done", "id": "long"},
+                  *[self.witness_job(name) for name in names])
+        dispatcher = self.dispatcher(*FAST)
+        drained = self.worker("--slots", "1", "--name", "drained")
+        wait_until("the long job", lambda: (self.folder / "running").exists())
+        drained.send(signal.SIGTERM)
+        self.wait_status("the return", lambda s: s["workers"] and not s["workers"][0]["accepting"] and s["workers"][0]["held"] == 1)
+        other = self.worker("--slots", "2", "--name", "other")
+        self.wait_results(200)
+        self.assertIsNone(drained.poll())
+        (self.folder / "go").touch()
+        self.assert_ends(drained, 0)
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(other, 0)
+        self.assert_results({"long": "ok", **{name: "ok" for name in names}})
+        self.assertEqual({r["attempt"] for r in self.results()}, {1})
+        self.assertEqual(set(self.witnessed("start").values()), {1})
+
+    def test_grace_ends_what_runs_and_it_runs_elsewhere(self):
+        self.jobs({"cmd": f"echo $$ >> {self.folder}/pids; [ -e {self.folder}/go ] || sleep 600", "id": "long"})
+        dispatcher = self.dispatcher(*FAST)
+        drained = self.worker("--slots", "1", "--grace", "1s")
+        wait_until("the long job", lambda: (self.folder / "pids").exists())
+        asked = time.monotonic()
+        drained.send(signal.SIGTERM)
+        self.assert_ends(drained, 0)
+        figure(f"drained in {time.monotonic() - asked:.1f} s with a grace of 1 s; promised within 7 s")
+        self.assertLess(time.monotonic() - asked, 7 * SLACK)
+        self.assertEqual(self.result_count(), 0)
+        (self.folder / "go").touch()
+        self.worker("--slots", "1")
+        self.assert_ends(dispatcher, 0)
+        self.assert_results({"long": "ok"})
+
+    def test_a_second_signal_cancels(self):
+        self.jobs({"cmd": f"echo $$ >> {self.folder}/pids; [ -e {self.folder}/go ] || sleep 600", "id": "long"})
+        dispatcher = self.dispatcher(*FAST)
+        drained = self.worker("--slots", "1")
+        wait_until("the long job", lambda: (self.folder / "pids").exists())
+        pid = int((self.folder / "pids").read_text().split()[0])
+        asked = time.monotonic()
+        drained.send(signal.SIGINT)
+        drained.send(signal.SIGTERM)
+        self.assert_ends(drained, 0)
+        figure(f"cancelled in {time.monotonic() - asked:.1f} s")
+        self.assertLess(time.monotonic() - asked, 2 * SLACK)
+        self.assertFalse(is_alive(pid))
+        (self.folder / "go").touch()
+        self.worker("--slots", "1")
+        self.assert_ends(dispatcher, 0)
+        self.assert_results({"long": "ok"})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
