@@ -11,6 +11,7 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kAheadWork = milliseconds(1);
+constexpr Duration kShortCommand = milliseconds(50);
 constexpr std::int64_t kAheadMost = 64;  // jobs a slot
 
 bool named(const JobOrder& order, const JobRef& ref) {
@@ -27,8 +28,11 @@ Slots::Slots(std::uint32_t count) : count_(count) {}
 
 void Slots::queue(JobOrder&& order, Time now) { queue_.push_back({std::move(order), now}); }
 
-std::uint32_t Slots::ahead() const {
-  if (commands_ > 0 || handler_mean_.count() == 0) return 0;
+std::uint32_t Slots::ahead(bool handler) const {
+  // Only among their own kind, one slot each: the pool and the spawners keep their bounds apart.
+  if (used_ != running_ || commands_ != (handler ? 0 : running_)) return 0;
+  if (!handler) return command_mean_.count() > 0 && command_mean_ < kShortCommand ? count_ : 0;
+  if (handler_mean_.count() == 0) return 0;
   const std::int64_t jobs = std::min(kAheadMost, kAheadWork / handler_mean_);
   return count_ * static_cast<std::uint32_t>(jobs);
 }
@@ -37,7 +41,7 @@ std::optional<JobOrder> Slots::start_next(Time now, std::uint64_t& token) {
   if (queue_.empty()) return std::nullopt;
   const std::uint32_t needed = queue_.front().order.slots;
   const bool handler = is_handler(queue_.front().order);
-  if (used_ + needed > count_ && !(handler && needed == 1 && used_ < count_ + ahead())) return std::nullopt;
+  if (used_ + needed > count_ && !(needed == 1 && used_ < count_ + ahead(handler))) return std::nullopt;
   Queued next = std::move(queue_.front());
   queue_.pop_front();
   if (free_places_.empty()) {
@@ -78,9 +82,9 @@ void Slots::ended(std::uint64_t token, Duration ran) {
   used_ -= running->order.slots;
   commands_ -= running->handler ? 0 : 1;
   --running_;
-  if (running->handler && ran.count() > 0) {
-    handler_mean_ =
-        handler_mean_.count() == 0 ? ran : std::max(Duration{1}, handler_mean_ + (ran - handler_mean_) / 8);
+  if (ran.count() > 0) {
+    Duration& mean = running->handler ? handler_mean_ : command_mean_;
+    mean = mean.count() == 0 ? ran : std::max(Duration{1}, mean + (ran - mean) / 8);
   }
   *running = Running{};
   free_places_.push_back(static_cast<std::uint32_t>(token));

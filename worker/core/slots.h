@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The worker's jobs: a queue in the dispatcher's order, and what has been handed to the runner. A job is
 // handed over when as many slots are free as it needs; a wide one at the head waits for them and nothing
-// passes it. Short handler jobs are handed over ahead of a free slot, up to a millisecond of work a slot, so
-// that a pool thread never waits for the loop; they run one after the other all the same, since the pool has
-// one thread a slot.
+// passes it. Short jobs are handed over ahead of a free slot, of handlers up to a millisecond of work a slot, of
+// commands one a slot, so that no thread of the runner waits for the loop; no more run at a time all the same,
+// since the pool has one thread a slot and the spawners count their commands.
 #pragma once
 
 #include <cstdint>
@@ -57,13 +57,14 @@ class Slots {
     JobOrder order;
     Time received;
   };
-  std::uint32_t ahead() const;
+  std::uint32_t ahead(bool handler) const;
 
   std::uint32_t count_;
   std::uint32_t used_ = 0;      // slots of everything handed over; over count_ only by handlers ahead
   std::uint32_t commands_ = 0;  // jobs handed over that are no handlers
   std::uint32_t running_ = 0;
   Duration handler_mean_{0};  // 0 = not known
+  Duration command_mean_{0};
   std::deque<Queued> queue_;
   std::vector<Running> places_;
   std::vector<std::uint32_t> free_places_;

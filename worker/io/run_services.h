@@ -10,6 +10,7 @@
 
 #include "worker/io/child_environment.h"
 #include "worker/io/clock.h"
+#include "worker/io/command_queue.h"
 #include "worker/io/ending_sink.h"
 #include "worker/io/process_tree.h"
 #include "worker/io/runner.h"
@@ -23,6 +24,7 @@ struct RunServices {
       : options(given),
         environment(environ_of_worker),
         sink(std::move(ended)),
+        queue(given.slots),
         capture_bytes(given.capture_bytes) {}
 
   // The check right before each start.
@@ -41,6 +43,7 @@ struct RunServices {
   const RunnerOptions options;
   const InheritedEnvironment environment;
   EndingSink sink;
+  CommandQueue queue;
   ProcessTree tree;
   std::atomic<std::uint64_t> capture_bytes;
   std::atomic<std::int64_t> lease_us{0};   // CLOCK_BOOTTIME until which jobs may be started

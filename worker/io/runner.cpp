@@ -42,6 +42,15 @@ struct Runner::Impl {
     for (std::uint32_t i = 0; i < count; ++i) spawners.push_back(std::make_unique<Spawner>(*services));
   }
 
+  // A command that waits for a slot ends as kNotStarted.
+  bool take_out(std::uint64_t token) {
+    if (!services->queue.remove(token)) return false;
+    std::vector<Ending> endings;
+    endings.push_back({token, EndKind::kNotStarted, {}, Duration(0), false});
+    services->deliver(endings);
+    return true;
+  }
+
   std::shared_ptr<RunServices> services;
   ThreadPool pool;
   std::vector<std::unique_ptr<Spawner>> spawners;  // last: commands are killed before handlers are waited for
@@ -52,7 +61,10 @@ Runner::Runner(const RunnerOptions& options, std::function<void(std::vector<Endi
   impl_ = std::make_unique<Impl>(options, std::move(ended));
 }
 
-Runner::~Runner() { impl_->services->sink.close(); }
+Runner::~Runner() {
+  impl_->services->sink.close();
+  impl_->services->queue.clear();
+}
 
 void Runner::start(std::vector<RunOrder>&& orders) {
   std::vector<RunOrder> for_handlers;
@@ -61,10 +73,12 @@ void Runner::start(std::vector<RunOrder>&& orders) {
   } else {
     for (RunOrder& order : orders) {
       if (is_command(order)) {
+        auto now = impl_->services->queue.enter(std::move(order));
+        if (!now) continue;
         const auto least =
             std::min_element(impl_->spawners.begin(), impl_->spawners.end(),
                              [](auto& left, auto& right) { return left->load() < right->load(); });
-        (*least)->start(std::move(order));
+        (*least)->start(std::move(*now));
       } else {
         for_handlers.push_back(std::move(order));
       }
@@ -74,11 +88,14 @@ void Runner::start(std::vector<RunOrder>&& orders) {
 }
 
 void Runner::kill(std::uint64_t token, bool now) {
+  if (impl_->take_out(token)) return;
   for (const auto& spawner : impl_->spawners) spawner->kill(token, now);
   impl_->pool.kill(token);
 }
 
-void Runner::unstart(std::uint64_t token) { impl_->pool.unstart(token); }
+void Runner::unstart(std::uint64_t token) {
+  if (!impl_->take_out(token)) impl_->pool.unstart(token);
+}
 
 void Runner::set_lease(Time until) {
   impl_->services->lease_us.store(until.time_since_epoch().count(), std::memory_order_relaxed);

@@ -71,13 +71,13 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
 
   // Jobs are started in order; the caller keeps the count of slots. Orders for handlers beyond the threads of
-  // the pool wait their turn in it; commands are started as they come. Never blocks.
+  // the pool wait their turn in it, commands beyond the slots for the end of another. Never blocks.
   void start(std::vector<RunOrder>&& orders);
   // TERM and CONT to every process of the job, KILL after the grace; sets a handler's stop token. Ends in
   // kStopped, or kNotStarted. With `now`, KILL at once. A job that has timed out, or whose own process has
   // ended, keeps its outcome and is only hurried. Unknown tokens are ignored (it has just ended).
   void kill(std::uint64_t token, bool now);
-  // A handler's job that no thread has begun ends in kNotStarted; anything else goes on.
+  // A job that has not begun ends in kNotStarted; anything else goes on.
   void unstart(std::uint64_t token);
   // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
   void set_lease(Time until);

@@ -352,9 +352,13 @@ void Spawner::finish(std::uint32_t number) {
 }
 
 void Spawner::push(Ending&& ending) {
+  endings_.push_back(std::move(ending));
+  if (auto next = services_.queue.leave()) {
+    pending_.push_back(std::move(*next));   // in the place of the one that has ended: the counts stay
+    return;
+  }
   load_.fetch_sub(1, std::memory_order_relaxed);
   services_.commands.fetch_sub(1);
-  endings_.push_back(std::move(ending));
 }
 
 // Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command
