@@ -285,6 +285,8 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   const std::uint64_t held = session->held_jobs;
   const std::uint32_t engine = worker.hello.engine;
   if (stopping_ && !session->said_goodbye) goodbye_missed_ = true;
+  // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
+  if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
   if (!stopping_ || held > 0) step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true}});
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);
