@@ -122,6 +122,7 @@ struct ForgetDeaths {  // acked
 };
 struct Say {  // for people
   bool warning = false;
+  const char* event = "";  // snake_case, one for each kind of thing: repeats are rate-limited by it
   std::string text;
 };
 struct Exit {

@@ -36,7 +36,8 @@ void Session::step(Event&& event, Time now, Actions& actions) {
   struct Visitor {
     Session& self;
     void operator()(Started&) {
-      self.alone_since_ = self.complained_ = self.now_;
+      self.alone_since_ = self.now_;
+      self.complained_ = self.now_ - kComplaintInterval;  // the first failure is told at once
       self.register_again();
     }
     void operator()(Welcomed& e) { self.welcomed(e); }
@@ -101,7 +102,7 @@ void Session::welcomed(const Welcomed& event) {
   orphaned_ = false;
   alone_since_ = complained_ = now_;
   out_->emplace_back(OpenSession{event.welcome});
-  out_->emplace_back(Say{false, "joined as " + event.welcome.name});
+  out_->emplace_back(Say{false, "joined", "as " + event.welcome.name});
   send_pages();
 }
 
@@ -114,7 +115,7 @@ void Session::refused(const RefusedBy& event) {
     state_ = Idle{now_ + jitter(options_.worker, attempts_)};
     return;
   }
-  out_->emplace_back(Say{code != Refusal::kComplete, last_reason_});
+  out_->emplace_back(Say{code != Refusal::kComplete, "refused", event.refused.reason});
   exit(static_cast<int>(code));
 }
 
@@ -146,9 +147,9 @@ void Session::judge_silence() {
   }
   const auto* active = std::get_if<Active>(&state_);
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
-    out_->emplace_back(Say{true, "no sign of life from the dispatcher for " +
-                                     format_duration(active->welcome.worker_timeout) +
-                                     ": registering again"});
+    out_->emplace_back(Say{true, "dispatcher_silent",
+                           "no sign of life from the dispatcher for " +
+                               format_duration(active->welcome.worker_timeout) + ": registering again"});
     end_session(true);
   }
 }
@@ -157,10 +158,12 @@ void Session::judge_orphan() {
   if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
   const std::optional<Duration>& limit = had_dispatcher_ ? options_.orphan_grace : options_.first_contact;
   if (!limit || now_ < alone_since_ + *limit) return;
+  if (!had_dispatcher_ && last_reason_.empty()) return;  // a first try is always made, also with a grace of 0
   if (!orphaned_) {
     orphaned_ = true;
-    out_->emplace_back(Say{true, "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
-                                     (slots_.running() > 0 ? ": killing what runs" : "")});
+    out_->emplace_back(Say{true, "orphaned",
+                           "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
+                               (slots_.running() > 0 ? ": killing what runs" : "")});
     kill_all(false, false);
   }
   if (options_.keep) return;
@@ -171,7 +174,7 @@ void Session::complain() {
   if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
   if (now_ < complained_ + kComplaintInterval || last_reason_.empty()) return;
   complained_ = now_;
-  out_->emplace_back(Say{true, "still waiting for the dispatcher: " + last_reason_});
+  out_->emplace_back(Say{true, "waiting_for_dispatcher", last_reason_});
 }
 
 void Session::send_beat() {
@@ -263,7 +266,7 @@ void Session::exit(int code) {
 }
 
 void Session::on_stop() {
-  out_->emplace_back(Say{false, "the run is over"});
+  out_->emplace_back(Say{false, "run_over", "the run is over: leaving"});
   kill_all(true, true);
   slots_.take_queued();
   kept_.clear();

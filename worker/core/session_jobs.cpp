@@ -225,8 +225,8 @@ void Session::run_ended(RunEnded&& event) {
     case EndOfRun::kNoResources:
       back.push_back(returned(running->order, ReturnReason::kNoResources));
       paused_until_ = now_ + kResourcePause;
-      out_->emplace_back(
-          Say{true, "cannot start a job: " + event.outcome.message + "; pausing for a second"});
+      out_->emplace_back(Say{true, "cannot_start",
+                             "cannot start a job: " + event.outcome.message + "; pausing for a second"});
       tell_accepting();
       return_queued();
       break;
@@ -274,7 +274,8 @@ void Session::judge_lost_slots() {
   if (std::holds_alternative<Left>(state_) || !slots_.all_lost()) return;
   if (!kept_.empty()) return;  // first what is known gets home
   out_->emplace_back(
-      Say{true, "every slot is taken by a handler that did not return after its timeout: starting anew"});
+      Say{true, "slots_lost",
+          "every slot is taken by a handler that did not return after its timeout: starting anew"});
   exit(kExitRestart);
 }
 

@@ -43,7 +43,8 @@ SessionOptions session_options(const WorkerOptions& options, const EngineBirth& 
   return session;
 }
 
-RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth) {
+RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit& limit,
+                             const EngineBirth& birth) {
   RunnerOptions runner;
   runner.slots = options.slots;
   runner.job_descriptors = limit.original;
@@ -53,11 +54,16 @@ RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit
 
 EndOfRun end_of(EndKind kind) {
   switch (kind) {
-    case EndKind::kOutcome: return EndOfRun::kOutcome;
-    case EndKind::kNotStarted: return EndOfRun::kNotStarted;
-    case EndKind::kStopped: return EndOfRun::kStopped;
-    case EndKind::kNoResources: return EndOfRun::kNoResources;
-    case EndKind::kEndedByStop: return EndOfRun::kDoubtful;
+    case EndKind::kOutcome:
+      return EndOfRun::kOutcome;
+    case EndKind::kNotStarted:
+      return EndOfRun::kNotStarted;
+    case EndKind::kStopped:
+      return EndOfRun::kStopped;
+    case EndKind::kNoResources:
+      return EndOfRun::kNoResources;
+    case EndKind::kEndedByStop:
+      return EndOfRun::kDoubtful;
   }
   return EndOfRun::kStopped;
 }
@@ -100,7 +106,7 @@ class Engine {
 
   Time now_;
   Time tend_at_;
-  std::string host_;                 // that answered the last HELLO
+  std::string host_;  // that answered the last HELLO
   std::vector<Event> events_;
   std::vector<Event> stepping_;
   Actions actions_;
@@ -157,8 +163,8 @@ void Engine::gather() {
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
   for (Ending& ending : endings_.take()) {
-    events_.emplace_back(RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran,
-                                  ending.slot_lost});
+    events_.emplace_back(
+        RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran, ending.slot_lost});
   }
   transport_.receive(kFramesATurn, events_);
   if (transport_.is_open() && now_ >= tend_at_) {
@@ -182,20 +188,23 @@ void Engine::carry_out(Action& action) {
     }
     void operator()(StartRun& a) {
       const JobOrder& order = a.order;
-      self.starting_.push_back({a.token, order.repeat == 0 ? order.id : default_id(order.spec, order.repeat), order.key,
-                                order.attempt, std::move(a.order.work), order.timeout});
+      self.starting_.push_back({a.token, order.repeat == 0 ? order.id : default_id(order.spec, order.repeat),
+                                order.key, order.attempt, std::move(a.order.work), order.timeout});
     }
     void operator()(KillRun& a) { self.runner_.kill(a.token, a.now); }
     void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
-    void operator()(Say& a) { self.log_.write(a.warning ? LogLevel::kWarn : LogLevel::kInfo, "worker", {{"says", a.text}}); }
+    void operator()(Say& a) {
+      self.log_.write(a.warning ? LogLevel::kWarn : LogLevel::kInfo, a.event, {{"detail", a.text}});
+    }
     void operator()(Exit& a) {
       if (!self.exit_code_) self.exit_code_ = a.code;
     }
   };
   // Starts keep their order before whatever follows them.
-  if (!std::holds_alternative<StartRun>(action) && !starting_.empty()) runner_.start(std::exchange(starting_, {}));
+  if (!std::holds_alternative<StartRun>(action) && !starting_.empty())
+    runner_.start(std::exchange(starting_, {}));
   std::visit(Visitor{*this}, action);
 }
 
@@ -207,7 +216,8 @@ void Engine::carry_out() {
 
 int Engine::run() {
   now_ = boot_time();
-  if (auto deaths = birth_.page->deaths(); !deaths.empty()) session_.step(DeathsKnown{std::move(deaths)}, now_, actions_);
+  if (auto deaths = birth_.page->deaths(); !deaths.empty())
+    session_.step(DeathsKnown{std::move(deaths)}, now_, actions_);
   session_.step(Started{}, now_, actions_);
   carry_out();
   while (!exit_code_) {
@@ -226,7 +236,8 @@ int Engine::run() {
 
 }  // namespace
 
-int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth, Log& log) {
+int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth,
+               Log& log) {
   Engine engine(options, limit, birth, log);
   const int code = engine.run();
   kill_everything_now(*birth.page);
