@@ -327,14 +327,14 @@ IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex&
 }
 
 std::string format_errors(const std::string& shown_path, const IndexReport& report) {
+  if (report.problem) return "workpool-dispatcher: " + report.problem->message;
   std::string text;
   for (const JobsError& error : report.errors) {
-    text += shown_path + ':' + std::to_string(error.line) + ':' + std::to_string(error.column) + ": " +
-            error.message;
-    text += '\n';
+    text += (text.empty() ? "" : "\n") + shown_path + ':' + std::to_string(error.line) + ':' +
+            std::to_string(error.column) + ": " + error.message;
   }
   if (report.error_count > report.errors.size()) {
-    text += shown_path + ": " + std::to_string(report.error_count - report.errors.size()) + " more errors\n";
+    text += '\n' + shown_path + ": " + std::to_string(report.error_count - report.errors.size()) + " more errors";
   }
   return text;
 }

@@ -21,6 +21,7 @@ namespace {
 // What is known of a job while RESULTS is read.
 constexpr std::uint8_t kNothing = 0xff;
 constexpr std::uint8_t kOtherWork = 0xfe;  // lines of this id, none of this spec; else a Status
+const std::string kSpeaker = "workpool-dispatcher: ";
 
 void add_first(std::vector<std::string>& list, const std::string& id) {
   if (list.size() < kVerifyListed) list.push_back(id);
@@ -163,20 +164,19 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
 
 VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
   const auto opened = JobsInput::open(options.jobs);
-  if (const auto* problem = std::get_if<JobsProblem>(&opened)) return {65, problem->message + "\n"};
+  if (const auto* problem = std::get_if<JobsProblem>(&opened)) return {65, kSpeaker + problem->message};
   const JobsInput& input = std::get<JobsInput>(opened);
   if (!input.regular()) {
-    return {65, printable(input.shown_path()) +
-                    ": verify needs a jobs file that can be read again, not a pipe\n"};
+    return {65, kSpeaker + printable(input.shown_path()) +
+                    ": verify needs a jobs file that can be read again, not a pipe"};
   }
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, format, index);
-  if (checked.problem) return {65, checked.problem->message + "\n"};
   if (!checked.ok()) return {65, format_errors(input.shown_path(), checked)};
 
   const FileDescriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (const std::string why = unreadable(results.get(), errno); !why.empty()) {
-    return {1, "cannot read the results file " + printable(options.results) + ": " + why + "\n"};
+    return {1, kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
   }
   LineCache lines(input.fd());
   JobLineParser parser(format);
@@ -185,7 +185,7 @@ VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
         index, results.get(), [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
     return {report.complete() ? 0 : 1, format_report(report, options.jobs, options.results), true};
   } catch (const StoreError& error) {
-    return {1, error.message + "\n"};
+    return {1, kSpeaker + error.message};
   }
 }
 

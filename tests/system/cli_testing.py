@@ -10,7 +10,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -20,12 +19,7 @@ import unittest
 import zlib
 from pathlib import Path
 
-SOURCE = Path(os.environ.get("WORKPOOL_SOURCE", Path(__file__).resolve().parents[2]))
-BIN = Path(os.environ.get("WORKPOOL_BIN", SOURCE / "build" / "test" / "bin")).resolve()
-DISPATCHER = str(BIN / "workpool-dispatcher")
-WORKER = str(BIN / "workpool-worker")
-LIMIT = 60  # seconds for anything that happens at once on an idle machine
-SLACK = 4   # what a promised bound is stretched by
+from workpool_testing import BIN, DISPATCHER, LIMIT, SLACK, SOURCE, WORKER, free_port, wait_until  # noqa: F401
 
 
 def clean_environment(**more):
@@ -36,16 +30,6 @@ def clean_environment(**more):
     return kept
 
 
-def wait_until(what, condition, limit=LIMIT):
-    end = time.monotonic() + limit
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() >= end:
-            raise AssertionError(f"waited {limit} s for {what}")
-        time.sleep(0.01)
-
-
 def jsonl(*jobs):
     """A jobs file's text of objects, and of lines that are strings already."""
     return "".join((job if isinstance(job, str) else json.dumps(job)) + "\n" for job in jobs)
@@ -53,19 +37,14 @@ def jsonl(*jobs):
 
 def parse_results(data):
     """The result lines of a file or of stdout, each with a crc that is right."""
-    lines = data.decode("utf-8").splitlines() if isinstance(data, bytes) else data.splitlines()
+    text = data.decode("utf-8") if isinstance(data, bytes) else data
+    assert text == "" or text.endswith("\n"), f"the last line is torn: {text[-200:]!r}"
     results = []
-    for line in lines:
+    for line in text.split("\n")[:-1]:  # not splitlines, for which U+2028 ends one
         head, crc = line.rsplit(',"crc":"', 1)
         assert crc == f'{zlib.crc32(head.encode("utf-8")):08x}"}}', f"wrong crc: {line}"
         results.append(json.loads(line))
     return results
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Finished:
