@@ -54,8 +54,7 @@ ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const 
 
 std::vector<std::string> candidates_for(const std::string& program, const std::string& search_path) {
   std::vector<std::string> result;
-  if (program.empty()) return result;
-  if (program.find('/') != std::string::npos) return {program};
+  if (program.empty() || program.find('/') != std::string::npos) return {program};
   std::size_t begin = 0;
   while (true) {
     const std::size_t end = search_path.find(':', begin);

@@ -63,6 +63,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 CommandStarter::CommandStarter(const RunServices& services)
     : services_(services), null_(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))) {
   if (!null_.is_open()) throw std::system_error(errno, std::generic_category(), "open of /dev/null");
+  starting_directory_ = lifted(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit_) == 0) {
     descriptor_limit_.rlim_cur = services.options.job_descriptors;
   }
@@ -95,6 +96,7 @@ Started CommandStarter::start(const RunOrder& order) {
   request.programs = programs.data();
   if (!attempt.starting_directory.empty()) request.starting_directory = attempt.starting_directory.c_str();
   if (work->cwd) request.directory = work->cwd->c_str();
+  request.starting_fd = starting_directory_.get();
   request.standard_input = has_input ? pipes.input.read.get() : null_.get();
   request.standard_output = pipes.output.write.get();
   request.standard_error = pipes.errors.write.get();

@@ -33,7 +33,8 @@ class CommandStarter {
  private:
   const RunServices& services_;
   Launcher launcher_;
-  Descriptor null_;  // /dev/null, the stdin of jobs that are given none
+  Descriptor null_;                // /dev/null, the stdin of jobs that are given none
+  Descriptor starting_directory_;  // where the process was at the start, whatever a handler does to that
   rlimit descriptor_limit_{};
 };
 

@@ -52,7 +52,7 @@ struct RunnerOptions {
   std::uint32_t slots = 1;  // threads of the handler pool; spawners = min(cores, slots)
   std::uint64_t capture_bytes = 64 * 1024;
   Duration kill_grace = seconds(5);  // between TERM and KILL
-  std::string starting_directory;    // children without cwd start here; empty = where the process is
+  std::string starting_directory;    // children without cwd start here; empty = where the process is now
   std::uint64_t job_descriptors =
       0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
   SharedPage* page = nullptr;  // outlives the runner; start records go there

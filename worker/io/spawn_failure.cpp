@@ -13,10 +13,17 @@
 namespace workpool::worker {
 namespace {
 
+constexpr std::size_t kNameBytesMax = 1000;
+
 // The system's words, which do not need a lock as strerror's do.
 std::string reason(int error) {
   const char* text = ::strerrordesc_np(error);
   return text != nullptr ? text : "error " + std::to_string(error);
+}
+
+// A name as it goes into a message: what follows it must not be lost.
+std::string shown(const std::string& name) {
+  return name.size() <= kNameBytesMax ? name : std::string(utf8_prefix(name, kNameBytesMax)) + "…";
 }
 
 // `path` as the child saw it, which had changed to the two directories.
@@ -52,33 +59,38 @@ std::string interpreter_of(const std::string& path) {
   return printable(line.substr(0, line.find_first_of(" \t")));
 }
 
-std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
-  const std::string cannot = "cannot run " + (attempt.program.empty() ? "\"\"" : attempt.program);
-  if (attempt.candidates.empty()) return cannot + ": " + reason(ENOENT);
-  const bool searched = attempt.program.find('/') == std::string::npos;
-  const std::string& file = attempt.candidates[spawned.program];
-  if (spawned.error == ENOENT) {
-    if (searched) return cannot + ": not found in PATH (" + attempt.search_path + "): " + reason(ENOENT);
-    const std::string directory = missing_directory(attempt, file);
-    if (!directory.empty()) return cannot + ": directory " + directory + ": " + reason(ENOENT);
-  }
-  std::string text = cannot;
-  if (searched) text += ": " + file;
-  text += ": " + reason(spawned.error);
-  if (spawned.error == ENOEXEC) text += " (no program of this machine, and no script with a #! line)";
-  struct stat info {};
-  if (spawned.error == EACCES && ::stat(as_seen(attempt, file).c_str(), &info) == 0) {
-    text += S_ISDIR(info.st_mode) ? " (it is a directory)" : " (is it executable?)";
-  }
-  return text;
-}
-
 std::string explain_interpreter(const Spawned& spawned, const SpawnAttempt& attempt) {
   const std::string& file = attempt.candidates[spawned.program];
   const std::string interpreter = interpreter_of(as_seen(attempt, file));
   const std::string what =
       interpreter.empty() ? "the loader that it needs" : "its interpreter " + interpreter;
-  return "cannot run " + file + ": " + what + ": " + reason(spawned.error);
+  return "cannot run " + shown(file) + ": " + what + ": " + reason(spawned.error);
+}
+
+std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
+  const std::string cannot = "cannot run " + shown(attempt.program);
+  const bool searched = attempt.program.find('/') == std::string::npos;
+  const std::string& file = attempt.candidates[spawned.program];
+  if (spawned.error == ENOENT) {
+    if (searched)
+      return cannot + ": not found in PATH (" + shown(attempt.search_path) + "): " + reason(ENOENT);
+    const std::string directory = missing_directory(attempt, file);
+    if (!directory.empty()) return cannot + ": directory " + shown(directory) + ": " + reason(ENOENT);
+  }
+  std::string text = cannot;
+  if (searched) text += ": " + shown(file);
+  text += ": " + reason(spawned.error);
+  if (spawned.error == ENOEXEC) text += " (no program of this machine, and no script with a #! line)";
+  struct stat info {};
+  const std::string seen = as_seen(attempt, file);
+  if (spawned.error == EACCES && ::stat(seen.c_str(), &info) == 0) {
+    // The file may be executed, so it is what runs it that may not.
+    if (S_ISREG(info.st_mode) && ::access(seen.c_str(), X_OK) == 0 && !interpreter_of(seen).empty()) {
+      return explain_interpreter(spawned, attempt);
+    }
+    text += S_ISDIR(info.st_mode) ? " (it is a directory)" : " (is it executable?)";
+  }
+  return text;
 }
 
 }  // namespace
@@ -95,7 +107,7 @@ std::string explain(const Spawned& spawned, const SpawnAttempt& attempt) {
       return "cannot change to the worker's directory " + attempt.starting_directory + ": " +
              reason(spawned.error);
     case SpawnStep::kDirectory:
-      return "cannot change to directory " + attempt.directory + ": " + reason(spawned.error);
+      return "cannot change to directory " + shown(attempt.directory) + ": " + reason(spawned.error);
     case SpawnStep::kDescriptors:
       return "cannot set up stdin, stdout and stderr: " + reason(spawned.error);
     case SpawnStep::kInterpreter:
