@@ -32,8 +32,6 @@ namespace {
 constexpr Duration kFirstPause = milliseconds(100);
 constexpr Duration kLongestPause = seconds(5);
 constexpr Duration kHealthyLife = seconds(10);  // after it the next death is a first one again
-// KILL follows TERM after 5 s, then results are acked; more than that is a hang.
-constexpr Duration kToEnd = seconds(8);
 constexpr Duration kToEndNow = milliseconds(500);
 constexpr Duration kKillEverything = milliseconds(500);
 // Of the supervisor: longer, since a new engine must not meet the jobs of the old one. What the kernel cannot
@@ -197,7 +195,7 @@ void Supervisor::read_signals() {
     }
     ++stops_;
     tell_engine('s');
-    give_up_after(stops_ == 1 ? options_.grace + kToEnd : kToEnd);
+    give_up_after(stops_ == 1 ? options_.grace + options_.to_end : options_.to_end);
   }
 }
 
