@@ -67,6 +67,7 @@ struct AlreadyDone {
   std::uint64_t failed = 0;
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
+  std::uint64_t not_ok() const { return failed + timeout + quarantined; }
 };
 struct InputEnded {};     // of a stream
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
@@ -90,7 +91,9 @@ struct StopRequested {
   StopKind kind = StopKind::kInterrupt;
 };
 // The sockets have been drained: judge who is late, and hand out work.
-struct Drained {};
+struct Drained {
+  bool whole = true;  // false: the sink has more, so nobody can be judged silent yet
+};
 
 using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
                            JobsLoaded, AlreadyDone, InputEnded, JobsFileChanged, InvalidLine, WriterChanged,

@@ -158,7 +158,7 @@ void JobIndex::open_queues(bool retry_failed) {
   open_ = 0;
   for (std::uint64_t number = 0; number < size(); ++number) {
     const Past before = past(number);
-    const bool ready = before == Past::kNone || (before == Past::kNotOk && retry_failed);
+    const bool ready = before == Past::kNone || (before != Past::kOk && retry_failed);
     flags_[number] = static_cast<std::uint8_t>(ready ? flags_[number] & ~kTaken : flags_[number] | kTaken);
     Queue& queue = queues_[requirement_of(number)];
     ++queue.end;  // a count at first

@@ -29,7 +29,7 @@ class JobIndex {
   };
 
   // What is known of a job from the results file.
-  enum class Past : std::uint8_t { kNone, kOk, kNotOk };
+  enum class Past : std::uint8_t { kNone, kOk, kFailed, kTimeout, kQuarantined };
 
   // The number of the requirement equal to this one; added where it is new.
   std::uint32_t requirement_number(const Requirement& requirement);
@@ -59,7 +59,7 @@ class JobIndex {
   void set_past(JobNumber number, Past past);
   Past past(JobNumber number) const;
 
-  // After the last set_past: the jobs to hand out are those of kNone, and of kNotOk with `retry_failed`.
+  // After the last set_past: the jobs to hand out are those of kNone, and with `retry_failed` those that are not kOk.
   // Builds the queues; everything else counts as taken.
   void open_queues(bool retry_failed);
 
@@ -75,9 +75,9 @@ class JobIndex {
  private:
   static constexpr std::uint32_t kEmpty = 0xffff'ffff;
   // Bits of flags_.
-  static constexpr std::uint8_t kPastMask = 0x03;
-  static constexpr std::uint8_t kTaken = 0x04;
-  static constexpr std::uint8_t kDefaultId = 0x08;
+  static constexpr std::uint8_t kPastMask = 0x07;
+  static constexpr std::uint8_t kTaken = 0x08;
+  static constexpr std::uint8_t kDefaultId = 0x10;
 
   // From job `number` on (until the next gap) the line is the number plus `ahead`.
   struct Gap {

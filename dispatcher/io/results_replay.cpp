@@ -25,6 +25,21 @@ void add_damaged(ReplaySummary& summary, std::uint64_t number) {
   if (summary.damaged_lines.size() < kDamagedLinesShown) summary.damaged_lines.push_back(number);
 }
 
+JobIndex::Past past_of(Status status) {
+  switch (status) {
+    case Status::kOk:
+      return JobIndex::Past::kOk;
+    case Status::kTimeout:
+      return JobIndex::Past::kTimeout;
+    case Status::kQuarantined:
+      return JobIndex::Past::kQuarantined;
+    case Status::kFailed:
+    case Status::kInvalid:
+      return JobIndex::Past::kFailed;
+  }
+  return JobIndex::Past::kNone;
+}
+
 }  // namespace
 
 ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line) {
@@ -77,7 +92,7 @@ ReplaySummary replay_into(int fd, JobIndex& index) {
       return;
     }
     if (index.past(*number) != JobIndex::Past::kNone) ++superseded;
-    index.set_past(*number, line.status == Status::kOk ? JobIndex::Past::kOk : JobIndex::Past::kNotOk);
+    index.set_past(*number, past_of(line.status));
   });
   summary.superseded = superseded;
   summary.removed = removed;

@@ -37,14 +37,15 @@ std::string resolved_path(const std::string& path) {
   return ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
 }
 
-JobsInput open_jobs(const std::string& path, Console& console) {
-  auto opened = JobsInput::open(path);
+JobsInput taken(std::variant<JobsInput, JobsProblem>&& opened, Console& console) {
   if (const auto* problem = std::get_if<JobsProblem>(&opened)) {
     console.line("workpool-dispatcher: " + problem->message);
     throw Ended{65};
   }
   return std::move(std::get<JobsInput>(opened));
 }
+
+JobsInput open_jobs(const std::string& path, Console& console) { return taken(JobsInput::open(path), console); }
 
 RunId random_run() {
   RunId run;
@@ -74,7 +75,10 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   for (JobNumber number = 0; number < index.size(); ++number) {
     const JobIndex::Past past = index.past(number);
     if (past == JobIndex::Past::kOk) ++done.ok;
-    if (past == JobIndex::Past::kNotOk && !retry_failed) ++done.failed;
+    if (retry_failed) continue;
+    if (past == JobIndex::Past::kFailed) ++done.failed;
+    if (past == JobIndex::Past::kTimeout) ++done.timeout;
+    if (past == JobIndex::Past::kQuarantined) ++done.quarantined;
   }
   return done;
 }
@@ -214,7 +218,7 @@ void Run::banner(const Transport& transport) {
   facts.jobs = options_.jobs;
   facts.results = options_.results;
   if (input_.regular()) facts.total = index_.size();
-  facts.before = done_.ok + done_.failed;
+  facts.before = done_.ok + done_.not_ok();
   facts.local_slots = local_slots();
   facts.insecure = options_.insecure;
   if (options_.listen) {
@@ -297,8 +301,10 @@ int Run::go() {
     snapshot.before = index_.size();
     snapshot.ok = done_.ok;
     snapshot.failed = done_.failed;
+    snapshot.timeout = done_.timeout;
+    snapshot.quarantined = done_.quarantined;
     snapshot.phase = "over";
-    const int code = done_.failed == 0 ? 0 : 1;
+    const int code = done_.not_ok() == 0 ? 0 : 1;
     terminal_->finish(snapshot, {code, ""}, boot_time());
     return code;
   }
@@ -332,18 +338,16 @@ int run(const RunOptions& options, const std::vector<std::string>& command, Cons
 
 int check(const CheckOptions& options, Console& console) {
   try {
-    const JobsInput input = open_jobs(options.jobs, console);
-    if (!input.regular()) {
-      console.line("workpool-dispatcher: check needs a regular file; lines from a pipe are checked as they come");
-      return 65;
-    }
+    JobsInput input = open_jobs(options.jobs, console);
+    const JobsFormat format = format_of(options.jobs, input.regular(), options.format);
+    const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
     JobIndex index;
-    const IndexReport report = index_jobs_file(input, format_of(options.jobs, true, options.format), index);
+    const IndexReport report = index_jobs_file(whole, format, index);
     if (!report.ok()) {
-      console.line(format_errors(input.shown_path(), report));
+      console.line(format_errors(whole.shown_path(), report));
       return 65;
     }
-    const std::string text = options.jobs + ": " + std::to_string(index.size()) + (index.size() == 1 ? " job" : " jobs") + ", all good\n";
+    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) + (index.size() == 1 ? " job" : " jobs") + ", all good\n";
     return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;
   } catch (const Ended& ended) {
     return ended.exit_code;

@@ -155,7 +155,7 @@ TEST_F(Replay, TheLastLineOfAJobsOwnWorkCounts) {
                                                    line_of("e", Status::kInvalid) +    // no job's
                                                    line_of("gone") + line_of("gone"),  // removed
                                                index);
-  EXPECT_EQ(index.past(0), Past::kNotOk);
+  EXPECT_EQ(index.past(0), Past::kFailed);
   EXPECT_EQ(index.past(1), Past::kOk);
   EXPECT_EQ(index.past(2), Past::kNone);
   EXPECT_EQ(index.past(3), Past::kNone);

@@ -165,9 +165,9 @@ TEST(JobIndex, ThePastDecidesWhatIsOpen) {
   index.seal();
   index.set_past(1, JobIndex::Past::kOk);
   index.set_past(2, JobIndex::Past::kOk);
-  index.set_past(2, JobIndex::Past::kNotOk);  // the last line of a job counts
+  index.set_past(2, JobIndex::Past::kFailed);  // the last line of a job counts
   EXPECT_EQ(index.past(0), JobIndex::Past::kNone);
-  EXPECT_EQ(index.past(2), JobIndex::Past::kNotOk);
+  EXPECT_EQ(index.past(2), JobIndex::Past::kFailed);
 
   index.open_queues(false);
   EXPECT_EQ(index.open(), 2U);
@@ -176,7 +176,7 @@ TEST(JobIndex, ThePastDecidesWhatIsOpen) {
 
   index.open_queues(true);
   EXPECT_EQ(drain(index, 0), (std::vector<JobNumber>{0, 2, 3}));
-  EXPECT_EQ(index.past(2), JobIndex::Past::kNotOk) << "taking a job does not change its past";
+  EXPECT_EQ(index.past(2), JobIndex::Past::kFailed) << "taking a job does not change its past";
 }
 
 // Against the obvious model: a map of sorted sets.
