@@ -182,7 +182,8 @@ void JobBook::requeue(std::uint32_t slot, Time now, Duration delay) {
     job.state = Backoff{now + delay};
     backoffs_.insert({now + delay, slot});
   } else if (streaming_) {
-    make_ready(slot, std::move(job.work));
+    std::string work = std::move(job.work);  // make_ready moves it back: from itself it would be emptied
+    make_ready(slot, std::move(work));
   } else {
     job.state = Waiting{};
     queue_up(slot);

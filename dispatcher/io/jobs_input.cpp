@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -44,6 +45,31 @@ std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   if (S_ISDIR(status.st_mode)) return JobsProblem{shown + ": is a directory; give the path of a jobs file"};
   input.regular_ = S_ISREG(status.st_mode);
   return input;
+}
+
+std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/tmp";
+  std::string path = std::string(folder) + "/workpool-XXXXXX";
+  const int fd = ::mkostemp(path.data(), O_CLOEXEC);
+  if (fd < 0) return JobsProblem{pipe.path_ + ": no file for a copy of it in " + folder + ": " + reason(errno)};
+  ::unlink(path.c_str());
+  JobsInput copy(fd, true, true, pipe.path_);
+  std::string buffer(kForwardBytes, '\0');
+  while (true) {
+    pollfd ready{pipe.fd_, POLLIN, 0};
+    ::poll(&ready, 1, -1);  // a FIFO is open without waiting, and reads as ended until its writer comes
+    const ssize_t got = ::read(pipe.fd_, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return JobsProblem{pipe.path_ + ": cannot be read: " + reason(errno)};
+    if (got == 0) return copy;
+    for (ssize_t done = 0; done < got;) {
+      const ssize_t written = ::write(fd, buffer.data() + done, static_cast<std::size_t>(got - done));
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return JobsProblem{pipe.path_ + ": no room for a copy of it in " + folder + ": " + reason(errno)};
+      done += written;
+    }
+  }
 }
 
 JobsInput::JobsInput(JobsInput&& other) noexcept

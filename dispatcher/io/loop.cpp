@@ -169,8 +169,12 @@ void Loop::gather_stream_item(StreamItem&& item) {
     parts_.stream->released(1, facts.payload_bytes);
     return;
   }
-  // Its twin may be earlier in this very batch, so what is before it is stepped first.
-  if (job.id_given) step();
+  // Its twin may be earlier in this very batch, then what is before it is stepped first. A line without an id is
+  // called L7, which a line before may have been called too.
+  if (!unstepped_keys_.insert(facts.key.high).second) {
+    step();
+    unstepped_keys_.insert(facts.key.high);
+  }
   if (parts_.scheduler.ledger().jobs.open_key(facts.key)) {
     InvalidLine invalid;
     invalid.facts.line = item.line;
@@ -196,6 +200,7 @@ void Loop::tend_local() {
 
 void Loop::step() {
   // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
+  unstepped_keys_.clear();
   stepping_.swap(events_);
   for (Event& event : stepping_) parts_.scheduler.step(std::move(event), now_, actions_);
   stepping_.clear();

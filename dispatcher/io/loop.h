@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "common/io/log.h"
@@ -77,6 +78,7 @@ class Loop {
   Time now_;
   std::vector<Event> events_;
   std::vector<Event> stepping_;
+  std::unordered_set<std::uint64_t> unstepped_keys_;  // prefixes, of the jobs of a stream in events_
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
   std::vector<ResultLine> lines_;
