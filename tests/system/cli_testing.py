@@ -118,6 +118,8 @@ class Started:
         return line
 
     def finish(self, limit=LIMIT):
+        if self.process.stdin and self.process.stdin.closed:
+            self.process.stdin = None  # communicate would flush it
         try:
             out, _ = self.process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:

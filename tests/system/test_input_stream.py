@@ -1,0 +1,250 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout 240
+"""Jobs from stdin and from a FIFO: line by line, ids, duplicates, resume, formats, ends of the other side."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from cli_testing import DISPATCHER, LIMIT, SLACK, CliTest, jsonl, parse_results, wait_until  # noqa: E402
+
+
+class PingPong(CliTest):
+    def start_pipe(self, *flags):
+        return self.start_run("-", "-o", "-", *flags, stdin=subprocess.PIPE, bufsize=0)
+
+    def test_a_line_is_answered_before_the_next_is_written(self):
+        run = self.start_pipe()
+        times = []
+        for number in range(1, 41):
+            began = time.monotonic()
+            run.process.stdin.write(b'{"type":"echo","args":%d}\n' % number)
+            result = json.loads(run.read_line())
+            times.append(time.monotonic() - began)
+            self.assertEqual((result["id"], result["value"]), (f"L{number}", number))
+        run.process.stdin.close()
+        self.assertEqual(run.process.wait(LIMIT), 0)
+        times = sorted(times[1:])
+        print(f"ping-pong: {times[len(times) // 2] * 1000:.1f} ms a line in the middle, {times[-1] * 1000:.1f} at most")
+        self.assertLess(times[len(times) // 2], 0.05 * SLACK)
+
+    def test_commands_ping_pong_too(self):
+        run = self.start_pipe("--format", "lines")
+        for number in range(10):
+            run.process.stdin.write(b"echo %d\n" % number)
+            self.assertEqual(json.loads(run.read_line())["stdout"], f"{number}\n")
+        run.process.stdin.close()
+        self.assertEqual(run.process.wait(LIMIT), 0)
+
+    def test_a_bad_line_is_answered_at_once(self):
+        run = self.start_pipe()
+        for bad in (b"{}\n", b"rubbish\n"):
+            run.process.stdin.write(bad)
+            self.assertEqual(json.loads(run.read_line())["status"], "invalid")
+        run.process.stdin.close()
+        self.assertEqual(run.process.wait(LIMIT), 1)
+
+    def test_half_a_line_waits_and_the_last_needs_no_newline(self):
+        run = self.start_pipe()
+        run.process.stdin.write(b'{"type":"echo",')
+        run.wait_for("jobs from stdin")
+        run.process.stdin.write(b'"args":1}')
+        run.process.stdin.close()
+        self.assertEqual(json.loads(run.read_line())["value"], 1)
+        self.assertEqual(run.process.wait(LIMIT), 0)
+
+    def test_a_failure_that_is_retried_does_not_hold_up_the_others(self):
+        run = self.start_pipe("--local", "1")
+        run.process.stdin.write(b'{"type":"fail","args":{"times":1},"retries":3,"id":"later"}\n{"type":"noop","id":"now"}\n')
+        self.assertEqual([json.loads(run.read_line())["id"] for _ in range(2)], ["now", "later"])
+        run.process.stdin.close()
+        self.assertEqual(run.process.wait(LIMIT), 0)
+
+    def test_a_large_value_comes_back_in_one_line(self):
+        run = self.start_pipe()
+        text = "v" * 1_000_000
+        run.process.stdin.write(b'{"type":"echo","args":"%s"}\n' % text.encode())
+        run.process.stdin.close()
+        out = run.finish()
+        self.assertEqual(parse_results(out.raw_out)[0]["value"], text)
+
+
+class Ids(CliTest):
+    def test_a_duplicate_of_an_open_job_is_invalid(self):
+        lines = [{"cmd": "while [ ! -e go ]; do sleep 0.02; done", "id": "x"}, {"type": "noop", "id": "x"},
+                 {"cmd": "touch go", "id": "y"}]
+        _, results = self.pipe_jobs(jsonl(*lines), "--local", "2", code=1)
+        by_id = {result["id"]: result for result in results}
+        self.assertEqual({key: by_id[key]["status"] for key in by_id}, {"x": "ok", "L2": "invalid", "y": "ok"})
+        self.assertEqual(by_id["L2"]["line"], 2)
+        self.assertIn('"x"', by_id["L2"]["error"]["message"])
+
+    def test_an_id_that_looks_like_a_later_line(self):
+        # L2 is open when line 2, without an id, comes: one of them must go, and none may be lost or mixed up.
+        lines = [{"cmd": "while [ ! -e go ]; do sleep 0.02; done", "id": "L2"}, {"cmd": "echo two"},
+                 {"cmd": "touch go", "id": "y"}]
+        finished, results = self.pipe_jobs(jsonl(*lines), "--local", "2")
+        self.assertEqual(sorted(result["line"] for result in results), [1, 2, 3], str(finished))
+
+    def test_a_finished_id_may_come_again(self):
+        run = self.start_run("-", "-o", "-", stdin=subprocess.PIPE, bufsize=0)
+        for number in range(3):
+            run.process.stdin.write(b'{"type":"echo","args":%d,"id":"same"}\n' % number)
+            result = json.loads(run.read_line())
+            self.assertEqual((result["id"], result["status"], result["value"]), ("same", "ok", number))
+        run.process.stdin.close()
+        self.assertEqual(run.process.wait(LIMIT), 0)
+
+    def test_skips_what_results_held_at_the_start(self):
+        first = jsonl({"cmd": "echo a >> ran", "id": "a"}, {"cmd": "echo L2 >> ran"}, {"cmd": "echo c >> ran", "id": "c"},
+                      {"cmd": "false", "id": "no"}, "{}")
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin=first)
+        self.assertEqual(finished.code, 1, str(finished))
+        # a and line 2 are as before, c is changed, d is new; the bad line never counts and is good now.
+        second = jsonl({"cmd": "echo a >> ran", "id": "a"}, {"cmd": "echo L2 >> ran"}, {"cmd": "echo C >> ran", "id": "c"},
+                       {"cmd": "false", "id": "no"}, {"cmd": "echo L5 >> ran"}, {"cmd": "echo d >> ran", "id": "d"})
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin=second)
+        self.assertEqual(finished.code, 1, str(finished))  # `no` is not ok, as before
+        self.assertEqual(sorted((self.folder / "ran").read_text().split()), ["C", "L2", "L5", "a", "c", "d"])
+        self.assertIn("3 done before", finished.err)
+        self.assertEqual(len(parse_results((self.folder / "r.jsonl").read_bytes())), 8)
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", "--retry-failed", stdin=second)
+        self.assertEqual(len(parse_results((self.folder / "r.jsonl").read_bytes())), 9)
+
+    def test_complete_resume_of_a_stream(self):
+        text = jsonl(*({"type": "noop", "id": str(n)} for n in range(500)))
+        for expected in ("500 ok of 500 jobs", "(500 done before)"):
+            finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin=text)
+            self.assertEqual(finished.code, 0, str(finished))
+            self.assertIn(expected, finished.err)
+        self.assertEqual(len(parse_results((self.folder / "r.jsonl").read_bytes())), 500)
+
+
+class Sources(CliTest):
+    def test_results_are_required_where_jobs_is_no_regular_file(self):
+        os.mkfifo(self.folder / "fifo")
+        for jobs in ("-", "fifo", "/dev/null"):
+            self.assert_one_line_error(self.dispatcher("run", jobs), 2, "--results", "-o")
+
+    def test_fifo_streams(self):
+        os.mkfifo(self.folder / "fifo.jsonl")
+        run = self.start_run("fifo.jsonl", "-o", "-", bufsize=0)
+        with open(self.folder / "fifo.jsonl", "wb", buffering=0) as fifo:
+            for number in range(3):
+                fifo.write(b'{"type":"echo","args":%d}\n' % number)
+                result = json.loads(run.read_line())
+                self.assertEqual((result["id"], result["value"]), (f"L{number + 1}", number))
+        self.assertEqual(run.process.wait(LIMIT), 0)
+
+    def test_fifo_waits_for_its_writer_and_ctrl_c_ends_that(self):
+        os.mkfifo(self.folder / "fifo")
+        run = self.start_run("fifo", "-o", "r.jsonl")
+        run.wait_for("jobs from fifo")
+        self.assertIsNone(run.process.poll())
+        run.process.send_signal(2)
+        self.assertIn(run.process.wait(LIMIT), (0, 130))
+
+    def test_shell_substitution(self):
+        finished = self.call(["bash", "-c", f'"{DISPATCHER}" run <(echo \'{{"type":"noop"}}\') -o -'])
+        self.assertEqual(finished.code, 0, str(finished))
+        self.assertEqual(parse_results(finished.raw_out)[0]["id"], "L1")
+
+    def test_format_of_stdin(self):
+        _, results = self.pipe_jobs("echo one\n# no\n\n  echo two\n", "--format", "lines", code=0)
+        self.assertEqual({result["id"]: result["stdout"] for result in results}, {"L1": "one\n", "L4": "two\n"})
+        _, results = self.pipe_jobs("echo one\n", code=1)  # jsonl where nothing is said
+        self.assertEqual(results[0]["status"], "invalid")
+
+    def test_lines_from_a_regular_file_as_stdin(self):
+        path = self.write("jobs.jsonl", '{"type":"noop"}\n{}\n')
+        with open(path, "rb") as file:
+            finished = self.dispatcher("run", "-", "-o", "-", stdin=file.fileno())
+        self.assertEqual([result["status"] for result in sorted(parse_results(finished.raw_out), key=lambda r: r["line"])],
+                         ["ok", "invalid"])
+
+    def test_closed_stdin_is_empty(self):
+        finished = self.call(["bash", "-c", f'"{DISPATCHER}" run - -o - <&-'])
+        self.assertEqual((finished.code, finished.out), (0, ""), str(finished))
+
+    def test_check_takes_stdin_or_says_why_not(self):
+        finished = self.dispatcher("check", "-", stdin='{"cmd":["true"]}\n')
+        self.assertIn(finished.code, (0, 65), str(finished))
+        finished = self.dispatcher("check", "-", stdin='{"cmd":["true"]}\n{}\n')
+        self.assertEqual(finished.code, 65, str(finished))
+        self.assertTrue(finished.err.startswith("stdin:2:1: "), finished.err)
+
+    def test_an_endless_stream_in_constant_memory(self):
+        # 300,000 lines through a window of 10,000: the reader waits for the jobs, not the jobs for the reader.
+        text = "".join('{"type":"noop","id":"%d"}\n' % n for n in range(300_000))
+        self.write("input", text)
+        command = f'cat input | /usr/bin/time -o peak -f %M "{DISPATCHER}" run - -o out --durability os'
+        finished = self.call(["bash", "-c", command], limit=200)
+        self.assertEqual(finished.code, 0, str(finished))
+        with open(self.folder / "out", "rb") as out:
+            self.assertEqual(sum(1 for _ in out), 300_000)
+        peak = int((self.folder / "peak").read_text().splitlines()[-1])
+        print(f"peak memory of 300,000 lines from a pipe: {peak // 1024} MiB")
+        self.assertLess(peak, 150 * 1024)
+
+    def test_producer_that_dies_in_the_middle_of_a_line(self):
+        finished = self.call(["bash", "-c", f'printf \'{{"type":"noop"}}\\n{{"type":"no\' | "{DISPATCHER}" run - -o -'])
+        self.assertEqual(finished.code, 1)
+        self.assertEqual({result["id"]: result["status"] for result in parse_results(finished.raw_out)},
+                         {"L1": "ok", "L2": "invalid"})
+
+    def test_reader_that_goes_away_is_74(self):
+        # Each result is more than a pipe holds, so that writing fails while jobs are left.
+        lines = jsonl(*({"cmd": "head -c 60000 /dev/zero | tr '\\0' x; echo >> ran", "id": str(n)} for n in range(200)))
+        self.write("jobs.jsonl", lines)
+        run = self.start_run("jobs.jsonl", "-o", "-", bufsize=0)
+        run.read_line()
+        run.process.stdout.close()
+        self.assertEqual(run.process.wait(LIMIT), 74, run.err)
+        self.assertIn("Broken pipe", run.err)
+        ran = (self.folder / "ran").stat().st_size
+        self.assertLess(ran, 200)
+
+    def test_dev_full_is_74(self):
+        self.write("jobs.jsonl", jsonl(*({"type": "noop", "id": str(n)} for n in range(20))))
+        finished = self.dispatcher("run", "jobs.jsonl", "-o", "/dev/full")
+        self.assertEqual(finished.code, 74, str(finished))
+        self.assertIn("No space left", finished.err)
+        self.assertFalse((self.folder / "dev/full.state").exists())
+
+    def test_no_state_beside_what_is_no_regular_file(self):
+        self.write("jobs.jsonl", jsonl({"type": "noop"}))
+        os.mkfifo(self.folder / "out")
+        reader = self.start("cat", "out")
+        for target in ("-", "/dev/null", "out"):
+            self.assertEqual(self.dispatcher("run", "jobs.jsonl", "-o", target).code, 0)
+        self.assertEqual(len(parse_results(reader.finish().raw_out)), 1)
+        self.assertEqual(sorted(name for name in os.listdir(self.folder) if not name.startswith("stderr")),
+                         ["jobs.jsonl", "out"])
+
+    def test_a_blocked_stdout_holds_dispatching_and_loses_nothing(self):
+        lines = jsonl(*({"cmd": "head -c 60000 /dev/zero | tr '\\0' x; echo >> ran", "id": str(n)} for n in range(600)))
+        self.write("jobs.jsonl", lines)
+        run = self.start_run("jobs.jsonl", "-o", "-")
+        ran = self.folder / "ran"
+        wait_until("the first jobs", lambda: ran.exists() and ran.stat().st_size > 0)
+        sizes = []
+
+        def stopped():
+            sizes.append(ran.stat().st_size)
+            return len(sizes) > 100 and sizes[-1] == sizes[-100]
+        wait_until("dispatching to pause", stopped)
+        self.assertLess(sizes[-1], 600)
+        finished = run.finish()
+        self.assertEqual(finished.code, 0, finished.err)
+        self.assertEqual(len(parse_results(finished.raw_out)), 600)
+        print(f"blocked stdout: {sizes[-1]} jobs of 60 kB ran before it paused")
+
+
+if __name__ == "__main__":
+    unittest.main()
