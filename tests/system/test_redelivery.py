@@ -95,7 +95,7 @@ class Stalls(System):
         self.wait_status("the stalled worker to be lost", lambda s: len(s["workers"]) == 1)
         figure(f"lost {time.monotonic() - stopped_at:.1f} s after SIGSTOP, D is 2 s")
         self.assertLess(time.monotonic() - stopped_at, 2 * SLACK)
-        self.assertGreaterEqual(time.monotonic() - stopped_at, 1.7)
+        self.assertGreaterEqual(time.monotonic() - stopped_at, 1.0)
         os.kill(engine, signal.SIGCONT)
         dispatcher.says("worker stalled is back")
         # END waited in its lane; without it the beats that wait there would keep it from registering for D more.
