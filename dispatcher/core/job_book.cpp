@@ -94,6 +94,9 @@ void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
     ++under_way;
     ask(slot, load);
   }
+}
+
+void JobBook::fetch_alone(Load& load) {
   while (!alone_waiting_.empty() && load.jobs.size() < kLoadMost) {
     const std::uint32_t slot = alone_waiting_.pop(table_);
     table_.at(slot).state = Loading{};

@@ -36,6 +36,8 @@ class JobBook {
   // ---- backlog -> Loaded ----
   // Asks for lines of this requirement until `want` of its jobs are ready or under way.
   void fetch(std::uint32_t requirement, std::size_t want, Load& load);
+  // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
+  void fetch_alone(Load& load);
   // The answer to a Load, or the next job of a stream. Returns its slot; nothing where it is no longer open.
   // A stream's key must not be open (see `open_key`).
   std::optional<std::uint32_t> loaded(LoadedJob&& job, Time now);

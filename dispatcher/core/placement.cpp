@@ -42,6 +42,7 @@ void Placement::hand_out(Step& step) {
 }
 
 void Placement::fetch(Step& step) {
+  ledger_.jobs.fetch_alone(step.load);
   for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
     if (ledger_.jobs.open(number) == 0) continue;
     std::size_t credit = 0;
