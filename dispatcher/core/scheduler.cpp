@@ -51,16 +51,16 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
     void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }
     void operator()(StopRequested& e) { self.ending_.stop(e.kind, step); }
-    void operator()(Drained&) { self.drained(step); }
+    void operator()(Drained& e) { self.drained(e.whole, step); }
   };
   std::visit(Visitor{*this, step}, event);
   if (!step.load.jobs.empty()) actions.emplace_back(std::move(step.load));
 }
 
-void Scheduler::drained(Step& step) {
+void Scheduler::drained(bool whole, Step& step) {
   const Duration gap = step.now - last_drained_;
   last_drained_ = step.now;
-  sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, step);
+  sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, whole, step);
   blame_.judge_overdue(step);
   ledger_.jobs.wake_due(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);

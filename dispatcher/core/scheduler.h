@@ -39,7 +39,7 @@ class Scheduler {
   const Ledger& ledger() const { return ledger_; }
 
  private:
-  void drained(Step& step);
+  void drained(bool whole, Step& step);
 
   SchedulerOptions options_;
   JobIndex& index_;

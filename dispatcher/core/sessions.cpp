@@ -256,7 +256,7 @@ void Sessions::tell(Session& session, Step& step) {
                                     session.ack_sent, session.received_sent}});
 }
 
-void Sessions::judge(Duration pause, Step& step) {
+void Sessions::judge(Duration pause, bool whole, Step& step) {
   std::vector<std::pair<SessionId, std::string>> lost;
   for (auto& [id, session] : ledger_.workers.sessions()) {
     if (pause.count() > 0) {
@@ -264,7 +264,7 @@ void Sessions::judge(Duration pause, Step& step) {
       if (auto* fenced = std::get_if<Fenced>(&session.phase)) fenced->since += pause;
       if (auto* live = std::get_if<Live>(&session.phase)) live->since += pause;
     }
-    if (step.now >= end_of(session)) {
+    if (whole && step.now >= end_of(session)) {
       lost.emplace_back(id, in<Fenced>(session) ? "connection lost"
                                                 : "silent for " + format_duration(options_.worker_timeout));
       continue;

@@ -27,7 +27,8 @@ class Sessions {
 
   // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the
   // dispatcher itself was away since the last call; that time counts for nobody.
-  void judge(Duration pause, Step& step);
+  // Not `whole`: the sink has more, so nobody is lost yet.
+  void judge(Duration pause, bool whole, Step& step);
   std::optional<Time> next_deadline() const;
 
   // Whether a session may get new work.
