@@ -167,7 +167,7 @@ void Session::judge_orphan() {
     kill_all(false, false);
   }
   if (options_.keep) return;
-  if (slots_.running() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(69);
+  if (slots_.working() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(69);
 }
 
 void Session::complain() {
@@ -236,7 +236,7 @@ void Session::judge_stop() {
     exit(0);
     return;
   }
-  if (slots_.running() > 0 || !doubts_.empty()) return;
+  if (slots_.working() > 0 || !doubts_.empty()) return;  // a handler that does not return is not waited for
   const auto* active = std::get_if<Active>(&state_);
   if (active == nullptr) {
     // Nobody to hand anything to. Results wait for a dispatcher as long as the grace allows.
@@ -318,6 +318,7 @@ std::optional<Time> Session::next_deadline() const {
   if (kill_at_) take(*kill_at_);
   if (leave_by_) take(*leave_by_);
   for (const Doubt& doubt : doubts_) take(doubt.until);
+  if (stuck_since_ && kept_.empty()) take(std::max(now_, *stuck_since_ + seconds(1)));
   return next;
 }
 

@@ -124,6 +124,7 @@ class Session {
   std::optional<Time> kill_at_;   // end of the grace of a stop
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
+  std::optional<Time> stuck_since_;  // lost slots let nothing start
 
   struct Doubt {
     std::uint64_t token = 0;

@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t kKeptMost = 64ull << 20;  // bytes of results; over it nothing new is accepted
 constexpr Duration kDoubtTime = milliseconds(250);
 constexpr Duration kResourcePause = seconds(1);
+constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
 constexpr std::size_t kHeldPage = 1000;  // entries, about 45 bytes each: under 64 KiB
 
 }  // namespace
@@ -268,15 +269,19 @@ void Session::send_results() {
   }
 }
 
-// Every slot is taken by a handler that does not return: the supervisor starts a new engine, no crash
-// counted.
+// Nothing can start for handlers that do not return: the supervisor starts a new engine, no crash counted. What is
+// queued goes back first, and GOODBYE says that nothing was lost with this one.
 void Session::judge_lost_slots() {
-  if (std::holds_alternative<Left>(state_) || !slots_.all_lost()) return;
-  if (!kept_.empty()) return;  // first what is known gets home
+  if (std::holds_alternative<Left>(state_) || std::holds_alternative<Leaving>(state_) || !slots_.stuck()) {
+    stuck_since_.reset();
+    return;
+  }
+  if (!stuck_since_) stuck_since_ = now_;
+  if (now_ < *stuck_since_ + kReturnTime || !kept_.empty()) return;  // first what is known gets home
   out_->emplace_back(
-      Say{true, "slots_lost",
-          "every slot is taken by a handler that did not return after its timeout: starting anew"});
-  exit(kExitRestart);
+      Say{true, "slots_lost", "handlers that did not return after their timeout hold the slots: starting anew"});
+  return_queued();
+  leave(stops_ > 0 ? 0 : kExitRestart);
 }
 
 }  // namespace workpool::worker

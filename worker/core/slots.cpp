@@ -107,12 +107,20 @@ std::optional<JobOrder> Slots::take_queued(const JobRef& ref) {
   return order;
 }
 
-bool Slots::all_lost() const {
+std::size_t Slots::working() const {
+  return static_cast<std::size_t>(std::count_if(places_.begin(), places_.end(), [](const Running& running) {
+    return running.token != 0 && !running.reported;
+  }));
+}
+
+bool Slots::stuck() const {
   std::uint32_t lost = 0;
   for (const Running& running : places_) {
-    if (running.token != 0 && running.reported) lost += running.order.slots;
+    if (running.token == 0) continue;
+    if (!running.reported) return false;
+    lost += running.order.slots;
   }
-  return lost >= count_;
+  return lost >= count_ || (lost > 0 && !queue_.empty() && lost + queue_.front().order.slots > count_);
 }
 
 }  // namespace workpool::worker

@@ -48,9 +48,12 @@ class Slots {
   std::vector<Running>& places() { return places_; }
   const std::vector<Running>& places() const { return places_; }
   std::size_t running() const { return running_; }
+  // Of these, the ones whose result is still to come.
+  std::size_t working() const;
   std::size_t queued() const { return queue_.size(); }
-  // Every slot belongs to a handler that has been reported and does not return.
-  bool all_lost() const;
+  // Nothing can go on any more: what is in use belongs to handlers that have been reported and do not return, and
+  // that is every slot, or more than the job at the head of the queue can do without.
+  bool stuck() const;
 
  private:
   struct Queued {
