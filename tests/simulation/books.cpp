@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/books.h"
+
+#include <algorithm>
+
+namespace workpool::simulation {
+namespace {
+
+std::string text(SessionId session) { return hex64(session.value).substr(0, 6); }
+
+}  // namespace
+
+Books::Books(const Setup& setup) : setup_(setup) {
+  for (const JobPlan& plan : setup.jobs) jobs_[plan.facts.key].plan = &plan;
+}
+
+void Books::broke(const std::string& what) {
+  if (broken_.empty()) broken_ = what;
+}
+
+Books::JobEntry* Books::job(const Key& key) {
+  const auto found = jobs_.find(key);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+const JobPlan* Books::plan(const Key& key) const {
+  const auto found = jobs_.find(key);
+  return found == jobs_.end() ? nullptr : found->second.plan;
+}
+
+std::uint32_t Books::executions_of(const Key& key) const { return jobs_.at(key).executions; }
+
+// ---- the dispatcher's life ----
+
+void Books::dispatcher_started() {
+  sessions_.clear();
+  live_.clear();
+  pending_.clear();
+  durable_ = 0;
+  for (auto& [key, entry] : jobs_) {
+    entry.holder = {};
+    entry.last_attempt = entry.reusable = 0;
+    entry.pending = 0;
+  }
+}
+
+void Books::durable(std::uint64_t count) {
+  for (; durable_ < count; ++durable_) {
+    const dispatcher::Record& record = pending_[durable_];
+    if (JobEntry* entry = job(record.facts.key)) {
+      if (entry->durable) broke("S1: two lines for " + entry->plan->facts.id);
+      entry->durable = true;
+      entry->durable_status = record.outcome.status;
+    }
+  }
+}
+
+void Books::dispatcher_crashed(std::uint64_t kept) {
+  durable(std::max(kept, durable_));
+  dispatcher_started();
+}
+
+std::optional<Status> Books::past(const Key& key) const {
+  const auto found = jobs_.find(key);
+  if (found == jobs_.end() || !found->second.durable) return std::nullopt;
+  return found->second.durable_status;
+}
+
+// ---- what goes in ----
+
+void Books::before_step(const dispatcher::Event& event) {
+  held_.clear();
+  hello_ = {};
+  if (const auto* e = std::get_if<dispatcher::SinkReceived>(&event)) sink_received(*e);
+  if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = e->hello;
+  if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
+    if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.writable = true;
+  }
+  if (const auto* e = std::get_if<dispatcher::LaneGone>(&event)) {
+    if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.fenced = true;
+  }
+}
+
+void Books::sink_received(const dispatcher::SinkReceived& event) {
+  const auto found = sessions_.find(event.header.session);
+  if (found == sessions_.end()) return;
+  OpenSession& session = found->second;
+  if (event.header.seq != session.received + 1) {
+    session.fenced = true;
+    if (const auto* results = std::get_if<Results>(&event.message)) {
+      for (const JobResult& result : results->results) result_received(event.header.session, result);
+    }
+    return;
+  }
+  session.received = event.header.seq;
+  if (const auto* ready = std::get_if<Ready>(&event.message)) {
+    session.accepting = ready->accepting;
+    if (!session.ready) {
+      for (auto& [key, entry] : jobs_) {
+        if (entry.holder == event.header.session && !entry.confirmed) entry.holder = {};
+      }
+    }
+    session.ready = true;
+  } else if (const auto* results = std::get_if<Results>(&event.message)) {
+    for (const JobResult& result : results->results) {
+      session.results[event.header.seq].push_back({result.key, result.spec, result.attempt, result.outcome.status});
+      result_received(event.header.session, result);
+    }
+  } else if (const auto* returned = std::get_if<Returned>(&event.message)) {
+    for (const ReturnedJob& entry : returned->jobs) returned_received(event.header.session, entry);
+  } else if (const auto* held = std::get_if<Held>(&event.message)) {
+    held_from_ = event.header.session;
+    held_ = held->jobs;
+  }
+}
+
+// A failure of the attempt that the ledger names ends that lease, whether it is retried or recorded.
+void Books::result_received(SessionId session, const JobResult& result) {
+  JobEntry* entry = job(result.key);
+  if (entry != nullptr && entry->holder == session && entry->holder_attempt == result.attempt && entry->plan->facts.spec == result.spec) {
+    entry->holder = {};
+  }
+}
+
+void Books::returned_received(SessionId session, const ReturnedJob& returned) {
+  JobEntry* entry = job(returned.key);
+  if (entry == nullptr || entry->holder != session || entry->holder_attempt != returned.attempt) return;
+  entry->holder = {};
+  if (returned.reason != ReturnReason::kStopped) entry->reusable = returned.attempt;
+}
+
+// ---- what comes out ----
+
+void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
+  settle_held(actions, from);
+  for (std::size_t i = from; i < actions.size(); ++i) {
+    const dispatcher::Action& action = actions[i];
+    if (const auto* a = std::get_if<dispatcher::Record>(&action)) recorded_now(*a);
+    if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
+    if (const auto* a = std::get_if<dispatcher::CloseSession>(&action)) closed(a->session);
+    if (const auto* a = std::get_if<dispatcher::Assign>(&action)) assigned(*a);
+    if (const auto* a = std::get_if<dispatcher::SendLane>(&action)) {
+      if (const auto* beat = std::get_if<LaneBeat>(&a->message)) told(a->session, beat->ack, beat->received);
+      if (std::holds_alternative<End>(a->message)) {
+        if (const auto found = sessions_.find(a->session); found != sessions_.end()) found->second.fenced = true;
+      }
+    }
+    if (const auto* a = std::get_if<dispatcher::Report>(&action)) {
+      const auto* left = std::get_if<dispatcher::WorkerLeft>(a);
+      if (left != nullptr && left->lost) ++lost_reports_;
+    }
+  }
+}
+
+bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session, const Key& key) const {
+  for (std::size_t i = from; i < actions.size(); ++i) {
+    const auto* send = std::get_if<dispatcher::SendLane>(&actions[i]);
+    const auto* cancel = send == nullptr || send->session != session ? nullptr : std::get_if<Cancel>(&send->message);
+    if (cancel == nullptr) continue;
+    for (const JobRef& ref : cancel->jobs) {
+      if (ref.key == key) return true;
+    }
+  }
+  return false;
+}
+
+// A job that a worker says it runs is its own from now on, unless it is told to stop it.
+void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
+  for (const HeldJob& held : held_) {
+    JobEntry* entry = job(held.key);
+    if (entry == nullptr || cancelled(actions, from, held_from_, held.key)) continue;
+    if (entry->durable || entry->pending != 0) {
+      broke("S4: " + entry->plan->facts.id + " is recorded and goes on at its holder");
+      continue;
+    }
+    if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed && sessions_.contains(entry->holder) &&
+        !cancelled(actions, from, entry->holder, held.key)) {
+      broke("S6: " + entry->plan->facts.id + " held by " + text(entry->holder) + " is kept by " + text(held_from_) + " too");
+    }
+    entry->holder = held_from_;
+    entry->holder_attempt = held.attempt;
+    entry->confirmed = true;
+    entry->reusable = 0;
+    entry->last_attempt = std::max(entry->last_attempt, held.attempt);
+  }
+  held_.clear();
+}
+
+void Books::assigned(const dispatcher::Assign& assign) {
+  told(assign.session, assign.ack, assign.received);
+  JobEntry* entry = job(assign.order.key);
+  const auto found = sessions_.find(assign.session);
+  if (entry == nullptr || found == sessions_.end()) return broke("a job that is not in the file, or to a session that is over");
+  const std::string what = entry->plan->facts.id + " attempt " + std::to_string(assign.order.attempt) + " to " + text(assign.session);
+  const OpenSession& session = found->second;
+  if (!session.ready || !session.accepting || !session.writable || session.fenced) broke("given to a session that takes no work: " + what);
+  if (entry->durable || entry->pending != 0) broke("S4: given after it was recorded: " + what);
+  if (entry->holder.value != 0) broke("S6: " + what + " while " + text(entry->holder) + " holds it");
+  if (assign.order.spec != entry->plan->facts.spec || assign.order.work != entry->plan->work) broke("another job's work: " + what);
+  const bool again = assign.order.attempt == entry->reusable && entry->reusable != 0;
+  if (assign.order.attempt <= entry->last_attempt && !again) {
+    broke("S5: " + what + " after attempt " + std::to_string(entry->last_attempt));
+  }
+  const auto& needed = entry->plan->requirement;
+  if (needed.slots > session.slots) broke("S6: wider than the worker: " + what);
+  entry->last_attempt = std::max(entry->last_attempt, assign.order.attempt);
+  entry->reusable = 0;
+  entry->holder = assign.session;
+  entry->holder_attempt = assign.order.attempt;
+  entry->confirmed = true;
+  given_.insert({session.worker, assign.order.key, assign.order.attempt});
+}
+
+void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  OpenSession& session = found->second;
+  if (received > session.received || ack > received) broke("a receipt or ack of what has not come, to " + text(id));
+  if (ack < session.acked) broke("an ack that goes back, to " + text(id));
+  session.acked = std::max(session.acked, ack);
+  while (!session.results.empty() && session.results.begin()->first <= ack) {
+    for (const Sent& sent : session.results.begin()->second) {
+      const JobEntry* entry = job(sent.key);
+      if (entry == nullptr || entry->plan->facts.spec != sent.spec || entry->durable) continue;
+      const bool its_own = entry->pending != 0 && entry->pending_attempt == sent.attempt;
+      if (sent.status == Status::kOk || its_own) broke("S2: acked before it is durable: " + entry->plan->facts.id);
+    }
+    session.results.erase(session.results.begin());
+  }
+}
+
+void Books::recorded_now(const dispatcher::Record& record) {
+  pending_.push_back(record);
+  JobEntry* entry = job(record.facts.key);
+  if (record.outcome.status == Status::kInvalid) return;
+  if (entry == nullptr) return broke("S5: a record of no job of the file: " + record.facts.id);
+  const std::string& id = entry->plan->facts.id;
+  if (entry->durable || entry->pending != 0) broke("S1: recorded a second time: " + id);
+  if (record.facts.id != id || record.facts.line != entry->plan->facts.line) broke("a record that names another job: " + id + " as " + record.facts.id);
+  if (record.facts.spec != entry->plan->facts.spec) broke("S5: recorded with another spec: " + id);
+  entry->pending = pending_.size();
+  entry->pending_attempt = record.attempt;
+  entry->holder = {};
+  if (record.outcome.status == Status::kQuarantined) {
+    if (entry->deaths < setup_.crash_limit && entry->losses < 3 * setup_.crash_limit) broke("S8: quarantined for nothing: " + id);
+    return;
+  }
+  const std::pair<std::uint32_t, Status> told{record.attempt, record.outcome.status};
+  if (std::find(entry->outcomes.begin(), entry->outcomes.end(), told) == entry->outcomes.end()) {
+    broke("recorded what never ran: " + id + " attempt " + std::to_string(record.attempt) + " " + workpool::name_of(record.outcome.status));
+  }
+}
+
+void Books::admitted(const dispatcher::Admit& admit) {
+  OpenSession& session = sessions_[admit.welcome.session];
+  session.worker = hello_.worker;
+  session.engine = hello_.engine;
+  session.slots = hello_.slots;
+  // The same engine goes on with what it runs; nothing of it may be given out before it has said what that is.
+  const auto before = live_.find(hello_.worker);
+  if (before != live_.end() && before->second.second == hello_.engine) {
+    for (auto& [key, entry] : jobs_) {
+      if (entry.holder != before->second.first) continue;
+      entry.holder = admit.welcome.session;
+      entry.confirmed = false;
+    }
+  }
+  live_[hello_.worker] = {admit.welcome.session, hello_.engine};
+}
+
+void Books::closed(SessionId id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  // Closed because its worker has come back: what is held goes to the new session, see admitted().
+  const bool replaced = hello_.worker.value != 0 && found->second.worker == hello_.worker && found->second.engine == hello_.engine;
+  if (!replaced) {
+    for (auto& [key, entry] : jobs_) {
+      if (entry.holder != id) continue;
+      entry.holder = {};
+      ++entry.losses;
+    }
+    if (live_[found->second.worker].first == id) live_.erase(found->second.worker);
+  }
+  sessions_.erase(found);
+}
+
+// ---- the workers ----
+
+void Books::worker_opened(WorkerId id, SessionId session, RunId run, Duration worker_timeout) {
+  WorkerEntry& worker = workers_[id];
+  worker.session = session;
+  worker.run = run;
+  worker.worker_timeout = worker_timeout;
+  worker.sent.clear();
+  worker.orphaned = false;
+}
+
+void Books::worker_closed(WorkerId id) { workers_[id].session = {}; }
+
+void Books::sink_sent(WorkerId id, const Header& header, Time local) { workers_[id].sent[header.seq] = local; }
+
+void Books::lane_taken(WorkerId id, const Header& header, const LaneMessage& message) {
+  WorkerEntry& worker = workers_[id];
+  if (worker.session.value == 0 || header.session != worker.session || header.run != worker.run) return;
+  std::uint64_t received = 0;
+  if (const auto* jobs = std::get_if<Jobs>(&message)) received = jobs->received;
+  if (const auto* beat = std::get_if<LaneBeat>(&message)) received = beat->received;
+  const auto sent = worker.sent.find(received);
+  if (sent == worker.sent.end()) return;
+  worker.lease = sent->second + worker.worker_timeout / 2;
+  worker.has_lease = true;
+}
+
+void Books::started(WorkerId id, const Key& key, std::uint32_t attempt, Time local) {
+  const WorkerEntry& worker = workers_[id];
+  JobEntry* entry = job(key);
+  if (entry == nullptr) return broke("a job that is not in the file was started");
+  const std::string& name = entry->plan->facts.id;
+  ++entry->executions;
+  ++executions_;
+  if (!given_.contains({id, key, attempt})) broke("S11: started at a worker that it was not given to: " + name);
+  if (!worker.has_lease || local > worker.lease) broke("S12: started beyond the lease: " + name);
+  if (worker.stopped) broke("S12: started by a worker that drains: " + name);
+  if (worker.orphaned) broke("S12: started by an orphaned worker: " + name);
+  std::uint64_t most = allowed_waste_;
+  for (const auto& plan : setup_.jobs) most += 1 + plan.facts.retries;
+  if (executions_ > most) broke("more executions (" + std::to_string(executions_) + ") than faults explain (" + std::to_string(most) + ")");
+}
+
+void Books::ended(const Key& key, std::uint32_t attempt, Status status) {
+  if (JobEntry* entry = job(key)) entry->outcomes.emplace_back(attempt, status);
+}
+
+void Books::engine_died(const std::vector<Key>& ran) {
+  for (const Key& key : ran) {
+    if (JobEntry* entry = job(key)) ++entry->deaths;
+  }
+}
+
+// ---- the end ----
+
+bool Books::everything_recorded() const {
+  return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+    return entry.second.durable || entry.second.plan->invalid || !entry.second.plan->satisfiable;
+  });
+}
+
+void Books::check_finish(int exit_code, bool stopped_by_signal) {
+  const bool calm = !setup_.any_fault() && std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; });
+  bool all = true;
+  bool ok = true;
+  for (const auto& [key, entry] : jobs_) {
+    all = all && (entry.durable || entry.plan->invalid);
+    ok = ok && entry.durable && entry.durable_status == Status::kOk;
+    if (calm && !entry.plan->invalid && entry.durable) {
+      const std::uint32_t wanted = entry.plan->fails > 0 || entry.plan->hangs ? 1 + std::min(entry.plan->fails, entry.plan->facts.retries) : 1;
+      const bool varies = entry.plan->hangs || entry.plan->by_signal || entry.plan->facts.timeout.count() > 0;
+      if (!varies && entry.executions != wanted) {
+        broke("without any fault " + entry.plan->facts.id + " ran " + std::to_string(entry.executions) + " times, not " + std::to_string(wanted));
+      }
+    }
+  }
+  const int wanted = all ? (ok ? 0 : 1) : stopped_by_signal ? -1 : 1;
+  if (wanted >= 0 ? exit_code != wanted : exit_code != 130 && exit_code != 143) {
+    broke("S18: exit code " + std::to_string(exit_code) + ", " + (all ? ok ? "all ok" : "some not ok" : "some left"));
+  }
+  if (!stopped_by_signal && !everything_recorded()) broke("L1: ended with jobs left");
+  if (setup_.only_own_faults() && lost_reports_ > 0 && std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
+    broke("S9: the dispatcher's own slowness cost a worker its lease");
+  }
+}
+
+}  // namespace workpool::simulation

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Independent books of a simulated run, and the invariants of workpool over them (docs/simulation.md). They are kept
+// from what goes in and out of the two cores and from what really ran, never from what the cores believe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "dispatcher/core/facts.h"
+#include "tests/simulation/setup.h"
+#include "worker/core/facts.h"
+
+namespace workpool::simulation {
+
+class Books {
+ public:
+  explicit Books(const Setup& setup);
+
+  // The first invariant that broke; empty while all hold.
+  const std::string& broken() const { return broken_; }
+  void broke(const std::string& what);
+
+  // ---- the dispatcher ----
+  void dispatcher_started();
+  void before_step(const dispatcher::Event& event);
+  void after_step(const dispatcher::Actions& actions, std::size_t from);
+  // The first `count` records of this start are durable.
+  void durable(std::uint64_t count);
+  // Of the records of this start the first `kept` are in the file; the rest is lost.
+  void dispatcher_crashed(std::uint64_t kept);
+  std::optional<Status> past(const Key& key) const;   // of a durable record
+  std::uint64_t records() const { return pending_.size(); }
+  const dispatcher::Record& pending(std::uint64_t number) const { return pending_[number - 1]; }
+
+  // ---- the workers ----
+  void worker_opened(WorkerId worker, SessionId session, RunId run, Duration worker_timeout);
+  void worker_closed(WorkerId worker);
+  void sink_sent(WorkerId worker, const Header& header, Time local);
+  void lane_taken(WorkerId worker, const Header& header, const LaneMessage& message);
+  void worker_stopped(WorkerId worker) { workers_[worker].stopped = true; }
+  void worker_orphaned(WorkerId worker) { workers_[worker].orphaned = true; }
+  // A thread or spawner begins it now.
+  void started(WorkerId worker, const Key& key, std::uint32_t attempt, Time local);
+  void ended(const Key& key, std::uint32_t attempt, Status status);
+  void engine_died(const std::vector<Key>& ran);
+
+  // ---- the end ----
+  void allow_waste(std::uint64_t executions) { allowed_waste_ += executions; }
+  void check_finish(int exit_code, bool stopped_by_signal);
+  bool everything_recorded() const;
+  std::uint64_t executions() const { return executions_; }
+  std::uint64_t jobs_lost_reported() const { return lost_reports_; }
+  const JobPlan* plan(const Key& key) const;
+  std::uint32_t executions_of(const Key& key) const;
+
+ private:
+  struct Sent {
+    Key key;
+    Spec spec;
+    std::uint32_t attempt = 0;
+    Status status = Status::kOk;
+  };
+  struct OpenSession {
+    WorkerId worker;
+    std::uint32_t engine = 0;
+    std::uint32_t slots = 0;
+    bool ready = false;
+    bool accepting = false;
+    bool writable = false;
+    bool fenced = false;
+    std::uint64_t received = 0;
+    std::uint64_t acked = 0;
+    std::map<std::uint64_t, std::vector<Sent>> results;
+  };
+  struct JobEntry {
+    const JobPlan* plan = nullptr;
+    // In this start of the dispatcher.
+    SessionId holder;
+    std::uint32_t holder_attempt = 0;
+    bool confirmed = true;
+    std::uint32_t last_attempt = 0;
+    std::uint32_t reusable = 0;                 // came back unstarted
+    std::uint64_t pending = 0;                  // number of its record
+    std::uint32_t pending_attempt = 0;
+    // For good.
+    bool durable = false;
+    Status durable_status = Status::kOk;
+    std::uint32_t executions = 0;
+    std::uint32_t deaths = 0;                   // of engines in which it ran
+    std::uint32_t losses = 0;                   // of sessions that had it
+    std::vector<std::pair<std::uint32_t, Status>> outcomes;
+  };
+  struct WorkerEntry {
+    SessionId session;
+    RunId run;
+    Duration worker_timeout{0};
+    std::unordered_map<std::uint64_t, Time> sent;
+    Time lease;
+    bool has_lease = false;
+    bool stopped = false;
+    bool orphaned = false;
+  };
+
+  void sink_received(const dispatcher::SinkReceived& event);
+  void result_received(SessionId session, const JobResult& result);
+  void returned_received(SessionId session, const ReturnedJob& returned);
+  void assigned(const dispatcher::Assign& assign);
+  void told(SessionId session, std::uint64_t ack, std::uint64_t received);
+  void recorded_now(const dispatcher::Record& record);
+  void admitted(const dispatcher::Admit& admit);
+  void closed(SessionId session);
+  void settle_held(const dispatcher::Actions& actions, std::size_t from);
+  bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session, const Key& key) const;
+  JobEntry* job(const Key& key);
+
+  const Setup& setup_;
+  std::string broken_;
+  std::map<Key, JobEntry> jobs_;
+  std::map<SessionId, OpenSession> sessions_;
+  std::map<WorkerId, WorkerEntry> workers_;
+  std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;   // session and engine of each worker
+  std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
+  std::vector<dispatcher::Record> pending_;
+  std::uint64_t durable_ = 0;
+  Hello hello_;                                 // of the event that is under way
+  SessionId held_from_;
+  std::vector<HeldJob> held_;
+  std::uint64_t executions_ = 0;
+  std::uint64_t allowed_waste_ = 0;
+  std::uint64_t lost_reports_ = 0;
+};
+
+}  // namespace workpool::simulation

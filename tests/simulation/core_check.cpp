@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/core_check.h"
+
+#include <map>
+
+namespace workpool::simulation {
+namespace {
+
+std::string text(SessionId session) { return hex64(session.value).substr(0, 6); }
+std::string text(const Key& key) { return hex64(key.high).substr(0, 6); }
+std::string text(const Header& header) { return text(header.session) + "/" + std::to_string(header.seq); }
+
+struct MessageText {
+  std::string operator()(const Died& m) const {
+    std::string all = "DIED";
+    for (const Death& death : m.deaths) {
+      all += " " + std::to_string(death.engine) + "(";
+      for (const Key& key : death.ran) all += text(key) + " ";
+      all += ")";
+    }
+    return all;
+  }
+  std::string operator()(const Held& m) const {
+    std::string all = "HELD";
+    for (const HeldJob& job : m.jobs) all += " " + text(job.key) + "." + std::to_string(job.attempt);
+    return all;
+  }
+  std::string operator()(const Results& m) const {
+    std::string all = "RESULTS";
+    for (const JobResult& result : m.results) {
+      all += " " + text(result.key) + "." + std::to_string(result.attempt) + "=" + workpool::name_of(result.outcome.status);
+    }
+    return all;
+  }
+  std::string operator()(const Returned& m) const {
+    std::string all = "RETURNED";
+    for (const ReturnedJob& job : m.jobs) {
+      all += " " + text(job.key) + "." + std::to_string(job.attempt) + "(" + std::to_string(static_cast<int>(job.reason)) + ")";
+    }
+    return all;
+  }
+  std::string operator()(const Ready& m) const { return m.accepting ? "READY" : "READY not accepting"; }
+  std::string operator()(const Beat&) const { return "BEAT"; }
+  std::string operator()(const Goodbye&) const { return "GOODBYE"; }
+  std::string operator()(const Jobs& m) const {
+    std::string all = "JOBS ack " + std::to_string(m.ack) + " received " + std::to_string(m.received);
+    for (const JobOrder& order : m.jobs) all += " " + text(order.key) + "." + std::to_string(order.attempt);
+    return all;
+  }
+  std::string refs(const std::vector<JobRef>& jobs) const {
+    std::string all;
+    for (const JobRef& ref : jobs) all += " " + text(ref.key) + "." + std::to_string(ref.attempt) + (ref.handle.value == 0 ? "(held)" : "");
+    return all;
+  }
+  std::string operator()(const Cancel& m) const { return "CANCEL" + refs(m.jobs); }
+  std::string operator()(const Recall& m) const { return "RECALL" + refs(m.jobs); }
+  std::string operator()(const LaneBeat& m) const {
+    return "BEAT ack " + std::to_string(m.ack) + " received " + std::to_string(m.received);
+  }
+  std::string operator()(const Stop&) const { return "STOP"; }
+  std::string operator()(const End&) const { return "END"; }
+};
+
+struct DispatcherText : MessageText {
+  using MessageText::operator();
+  std::string operator()(const dispatcher::HelloReceived& e) const {
+    return "HELLO " + e.hello.name + " engine " + std::to_string(e.hello.engine) + " try " + std::to_string(e.hello.attempt);
+  }
+  std::string operator()(const dispatcher::LaneBound& e) const { return "lane bound " + text(e.session); }
+  std::string operator()(const dispatcher::SinkReceived& e) const { return "<- " + text(e.header) + " " + std::visit(MessageText{}, e.message); }
+  std::string operator()(const dispatcher::PartReceived& e) const { return "<- part " + text(e.session); }
+  std::string operator()(const dispatcher::LaneWritable& e) const { return "lane writable " + text(e.session); }
+  std::string operator()(const dispatcher::LaneGone& e) const { return "lane gone " + text(e.session); }
+  std::string operator()(const dispatcher::JobsLoaded& e) const { return "loaded " + std::to_string(e.jobs.size()); }
+  std::string operator()(const dispatcher::AlreadyDone&) const { return "already done"; }
+  std::string operator()(const dispatcher::InputEnded&) const { return "input ended"; }
+  std::string operator()(const dispatcher::JobsFileChanged&) const { return "jobs file changed"; }
+  std::string operator()(const dispatcher::InvalidLine&) const { return "invalid line"; }
+  std::string operator()(const dispatcher::WriterChanged& e) const {
+    return "durable " + std::to_string(e.durable) + (e.blocked ? " blocked" : "");
+  }
+  std::string operator()(const dispatcher::StopRequested&) const { return "stop requested"; }
+  std::string operator()(const dispatcher::Drained&) const { return ""; }
+  std::string operator()(const dispatcher::Record& a) const {
+    return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " + std::to_string(a.attempt);
+  }
+  std::string operator()(const dispatcher::Load& a) const { return "  load " + std::to_string(a.jobs.size()); }
+  std::string operator()(const dispatcher::Admit& a) const { return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session); }
+  std::string operator()(const dispatcher::Refuse& a) const { return "  REFUSED " + a.refused.reason; }
+  std::string operator()(const dispatcher::Assign& a) const {
+    return "  give " + a.order.id + " " + text(a.order.key) + "." + std::to_string(a.order.attempt) + " to " + text(a.session);
+  }
+  std::string operator()(const dispatcher::SendLane& a) const { return "  -> " + text(a.session) + " " + std::visit(MessageText{}, a.message); }
+  std::string operator()(const dispatcher::CloseSession& a) const { return "  close " + text(a.session); }
+  std::string operator()(const dispatcher::Report& a) const {
+    if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&a)) return "  left: " + left->name + " " + left->why;
+    if (const auto* note = std::get_if<dispatcher::Note>(&a)) return "  note: " + note->text;
+    if (const auto* job = std::get_if<dispatcher::JobUnsatisfiable>(&a)) return std::string("  unsatisfiable ") + std::to_string(job->jobs) + (job->given_up ? " given up" : "");
+    return "";
+  }
+  std::string operator()(const dispatcher::RunOver& a) const { return "  RUN OVER " + std::to_string(a.exit_code); }
+  std::string operator()(const dispatcher::Finish& a) const { return "  FINISH " + std::to_string(a.exit_code); }
+};
+
+struct WorkerText : MessageText {
+  using MessageText::operator();
+  std::string operator()(const worker::Started&) const { return "started"; }
+  std::string operator()(const worker::Welcomed& e) const { return "WELCOME " + text(e.welcome.session); }
+  std::string operator()(const worker::RefusedBy& e) const { return "REFUSED " + e.refused.reason; }
+  std::string operator()(const worker::RegistrationFailed& e) const { return "registration failed: " + e.reason; }
+  std::string operator()(const worker::LaneReceived& e) const { return text(e.header) + " " + std::visit(MessageText{}, e.message); }
+  std::string operator()(const worker::LanePart&) const { return "part"; }
+  std::string operator()(const worker::SinkGone& e) const { return "sink gone " + text(e.session); }
+  std::string operator()(const worker::RunEnded& e) const {
+    return "run ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " slot lost" : "");
+  }
+  std::string operator()(const worker::SlotRegained&) const { return "slot regained"; }
+  std::string operator()(const worker::DeathsKnown&) const { return "deaths known"; }
+  std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
+  std::string operator()(const worker::StopNow&) const { return "stop now"; }
+  std::string operator()(const worker::Drained&) const { return "drained"; }
+  std::string operator()(const worker::Register& a) const { return "HELLO " + std::to_string(a.hello.attempt); }
+  std::string operator()(const worker::OpenSession& a) const { return "open " + text(a.welcome.session); }
+  std::string operator()(const worker::CloseSession&) const { return "close"; }
+  std::string operator()(const worker::SendSink& a) const { return text(a.header) + " " + std::visit(MessageText{}, a.message); }
+  std::string operator()(const worker::StartRun& a) const { return "start " + text(a.order.key); }
+  std::string operator()(const worker::KillRun&) const { return "kill"; }
+  std::string operator()(const worker::UnstartRun&) const { return "unstart"; }
+  std::string operator()(const worker::SetLease&) const { return ""; }
+  std::string operator()(const worker::ForgetDeaths&) const { return "forget deaths"; }
+  std::string operator()(const worker::Say& a) const { return "says " + a.text; }
+  std::string operator()(const worker::Exit& a) const { return "exit " + std::to_string(a.code); }
+};
+
+}  // namespace
+
+std::string describe(const dispatcher::Event& event) { return std::visit(DispatcherText{}, event); }
+std::string describe(const dispatcher::Action& action) { return std::visit(DispatcherText{}, action); }
+std::string describe(const worker::Event& event) { return std::visit(WorkerText{}, event); }
+std::string describe(const worker::Action& action) { return std::visit(WorkerText{}, action); }
+
+std::string describe_open(const dispatcher::Ledger& ledger) {
+  static const char* const kStates[] = {"loading", "waiting", "loaded", "backoff", "assigned"};
+  std::string all;
+  for (std::uint32_t slot = 0; slot < ledger.jobs.slots(); ++slot) {
+    if (!ledger.jobs.used(slot)) continue;
+    const dispatcher::ActiveJob& job = ledger.jobs.at(slot);
+    all += "job " + job.facts.id + " number " + std::to_string(job.facts.number) + " " + kStates[job.state.index()] + (job.loading ? " load out" : "") +
+           (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " + std::to_string(job.named) + " lost " +
+           std::to_string(job.lost) + " slots " + std::to_string(job.facts.slots);
+    if (const auto* assigned = std::get_if<dispatcher::Assigned>(&job.state)) {
+      all += " to " + text(assigned->session) + " attempt " + std::to_string(assigned->attempt) + (assigned->confirmed ? "" : " unconfirmed") + (assigned->recalled ? " recalled" : "") + (assigned->cancelled ? " cancelled" : "");
+    }
+    all += "\n";
+  }
+  for (const auto& [id, session] : ledger.workers.sessions()) {
+    all += "session " + text(id) + " " + session.name + " phase " + std::to_string(session.phase.index()) + " held " + std::to_string(session.held_jobs) + " of " + std::to_string(session.slots) +
+           (session.accepting ? " accepting" : "") + (session.lane_writable ? " writable" : "") + (session.emptying ? " emptying" : "") + (session.exclusive ? " exclusive" : "") + "\n";
+  }
+  return all + "open " + std::to_string(ledger.jobs.open()) + "\n";
+}
+
+std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough) {
+  std::uint64_t held = 0;
+  for (const auto& [id, session] : ledger.workers.sessions()) {
+    held += session.held_jobs;
+    std::uint32_t jobs = 0;
+    std::uint32_t slots = 0;
+    for (std::uint32_t slot = session.first_held; slot != dispatcher::ActiveJob::kNone; slot = ledger.jobs.at(slot).next) {
+      const auto* assigned = std::get_if<dispatcher::Assigned>(&ledger.jobs.at(slot).state);
+      if (assigned == nullptr || assigned->session != id) return "a session's list has a job that it does not hold";
+      ++jobs;
+      slots += ledger.jobs.at(slot).facts.slots;
+    }
+    if (jobs != session.held_jobs || slots != session.held_slots) return "a session's counts differ from its list";
+    if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots) return "S6: a session holds more than any credit";
+  }
+  if (held != ledger.jobs.assigned()) return "as many assigned as the sessions hold: no";
+  if (!thorough) return {};
+  std::uint64_t assigned = 0;
+  std::uint64_t delayed = 0;
+  for (std::uint32_t slot = 0; slot < ledger.jobs.slots(); ++slot) {
+    if (!ledger.jobs.used(slot)) continue;
+    const dispatcher::ActiveJob& job = ledger.jobs.at(slot);
+    assigned += std::holds_alternative<dispatcher::Assigned>(job.state) ? 1 : 0;
+    delayed += std::holds_alternative<dispatcher::Backoff>(job.state) ? 1 : 0;
+  }
+  if (assigned != ledger.jobs.assigned()) return "the count of assigned jobs is wrong";
+  if (delayed != ledger.jobs.delayed()) return "the count of delayed jobs is wrong";
+  std::uint64_t open = 0;
+  for (std::uint32_t number = 0; number < ledger.jobs.requirement_count(); ++number) open += ledger.jobs.open(number);
+  if (open != ledger.jobs.open()) return "open jobs by requirement are not all open jobs";
+  return {};
+}
+
+}  // namespace workpool::simulation

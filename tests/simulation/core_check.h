@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The scheduler's own books must agree with themselves; and events and actions as a line of text each, for traces.
+#pragma once
+
+#include <string>
+
+#include "dispatcher/core/ledger.h"
+#include "dispatcher/core/facts.h"
+#include "worker/core/facts.h"
+
+namespace workpool::simulation {
+
+// What is wrong, or nothing. `thorough`: every job too, not only the sessions.
+std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough);
+
+// The open jobs and the sessions, for a trace's end.
+std::string describe_open(const dispatcher::Ledger& ledger);
+
+std::string describe(const dispatcher::Event& event);
+std::string describe(const dispatcher::Action& action);
+std::string describe(const worker::Event& event);
+std::string describe(const worker::Action& action);
+
+}  // namespace workpool::simulation

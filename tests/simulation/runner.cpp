@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// What a worker's threads and spawners do, with the pool's one thread a slot: begin in order, ask the lease right
+// before, end in all the ways in which jobs end.
+#include <algorithm>
+#include <utility>
+
+#include "tests/simulation/worker_node.h"
+#include "tests/simulation/world.h"
+
+namespace workpool::simulation {
+namespace {
+
+Outcome outcome_of(Status status, ErrorKind kind) {
+  Outcome outcome;
+  outcome.status = status;
+  outcome.kind = kind;
+  if (status != Status::kOk) outcome.message = "as planned";
+  return outcome;
+}
+
+}  // namespace
+
+void WorkerNode::take_run(worker::StartRun& start) {
+  Run& run = runs_[start.token];
+  run.order = std::move(start.order);
+  run.handler = run.order.work.starts_with(R"({"type":)");
+  Lane& lane = run.handler ? handlers_ : commands_;
+  lane.waiting.push_back(start.token);
+  begin_next(lane);
+}
+
+// The pool has a thread a slot, and the spawners run no more commands than there are slots.
+void WorkerNode::begin_next(Lane& lane) {
+  while (lane.running < plan_.slots && !lane.waiting.empty()) {
+    const std::uint64_t token = lane.waiting.front();
+    lane.waiting.pop_front();
+    if (!runs_.contains(token)) continue;
+    ++lane.running;
+    later(microseconds(world_.random.between(std::int64_t{5}, std::int64_t{400})), true, [this, token] { begin(token); });
+  }
+}
+
+void WorkerNode::begin(std::uint64_t token) {
+  const auto found = runs_.find(token);
+  if (found == runs_.end() || found->second.begun) return;
+  Run& run = found->second;
+  if (run.killed || run.unstart || local() >= lease_) return finish(token, worker::EndOfRun::kNotStarted);
+  if (no_resources_ && !run.handler) {
+    no_resources_ = false;
+    return finish(token, worker::EndOfRun::kNoResources);
+  }
+  run.begun = true;
+  run.began = local();
+  world_.books.started(id_, run.order.key, run.order.attempt, local());
+  world_.trace([&] { return plan_.name + " begins " + world_.books.plan(run.order.key)->facts.id; });
+  plan_end(token);
+}
+
+void WorkerNode::plan_end(std::uint64_t token) {
+  const Run& run = runs_.at(token);
+  const JobPlan& job = *world_.books.plan(run.order.key);
+  const std::uint32_t execution = world_.books.executions_of(run.order.key);
+  const auto at = [&](Duration after, std::function<void()> what) {
+    later(after, false, [this, token, turn = run.turn, what = std::move(what)] {
+      const auto now = runs_.find(token);
+      if (now != runs_.end() && now->second.turn == turn) what();
+    });
+  };
+  if (job.poison) return at(job.run, [this] { kill_engine("poison"); });
+  const Duration timeout = run.order.timeout;
+  if (timeout.count() > 0 && (job.hangs || job.run >= timeout)) {
+    const bool lost = run.handler && (job.stubborn || world_.random.one_in(2));
+    at(timeout, [this, token, lost, stubborn = job.stubborn] {
+      finish(token, worker::EndOfRun::kOutcome, outcome_of(Status::kTimeout, ErrorKind::kTimeout), lost);
+      const bool for_ever = stubborn && world_.random.one_in(2);
+      if (lost && !for_ever) {
+        later(world_.random.spread(milliseconds(1), seconds(10)), false, [this, token] { free_thread(token); });
+      }
+    });
+    return;
+  }
+  if (job.by_signal && execution == 1) {
+    return at(job.run, [this, token] { finish(token, worker::EndOfRun::kDoubtful, outcome_of(Status::kFailed, ErrorKind::kSignal)); });
+  }
+  const bool fails = execution <= job.fails;
+  at(job.run, [this, token, fails] {
+    finish(token, worker::EndOfRun::kOutcome, fails ? outcome_of(Status::kFailed, ErrorKind::kExit) : outcome_of(Status::kOk, ErrorKind::kNone));
+  });
+}
+
+void WorkerNode::finish(std::uint64_t token, worker::EndOfRun how, Outcome outcome, bool slot_lost) {
+  const auto found = runs_.find(token);
+  if (found == runs_.end() || found->second.reported) return;
+  Run& run = found->second;
+  const Duration ran = run.begun ? local() - run.began : Duration{0};
+  if (how == worker::EndOfRun::kOutcome || how == worker::EndOfRun::kDoubtful) {
+    world_.books.ended(run.order.key, run.order.attempt, outcome.status);
+  }
+  deliver(worker::RunEnded{token, how, std::move(outcome), ran, slot_lost});
+  if (slot_lost) {
+    run.reported = true;
+    return;
+  }
+  Lane& lane = run.handler ? handlers_ : commands_;
+  runs_.erase(found);
+  --lane.running;
+  begin_next(lane);
+}
+
+// The thread of a handler that had been given up has come back.
+void WorkerNode::free_thread(std::uint64_t token) {
+  if (runs_.erase(token) == 0) return;
+  --handlers_.running;
+  deliver(worker::RunEnded{token, worker::EndOfRun::kStopped, {}, Duration{0}, false});
+  begin_next(handlers_);
+}
+
+void WorkerNode::kill_run(std::uint64_t token, bool now) {
+  const auto found = runs_.find(token);
+  if (found == runs_.end() || found->second.reported) return;
+  Run& run = found->second;
+  run.killed = true;
+  if (!run.begun) return;
+  ++run.turn;
+  const Duration takes = now || run.handler || world_.random.one_in(2) ? world_.random.between(microseconds(100), milliseconds(5))
+                                                                      : world_.random.between(milliseconds(5), seconds(5));
+  later(takes, false, [this, token, turn = run.turn] {
+    const auto then = runs_.find(token);
+    if (then != runs_.end() && then->second.turn == turn) finish(token, worker::EndOfRun::kStopped);
+  });
+}
+
+void WorkerNode::unstart(std::uint64_t token) {
+  const auto found = runs_.find(token);
+  if (found != runs_.end() && !found->second.begun) found->second.unstart = true;
+}
+
+}  // namespace workpool::simulation

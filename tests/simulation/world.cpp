@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/world.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "tests/simulation/core_check.h"
+
+namespace workpool::simulation {
+namespace {
+
+constexpr Duration kLiveness = seconds(15 * 60);     // after the last fault everything must be done
+constexpr Duration kLastResultToExit = seconds(2);
+constexpr Duration kRetryInterval = milliseconds(100);
+
+}  // namespace
+
+World::World(std::uint64_t seed, std::size_t trace_lines)
+    : random(seed ^ 0x5eed5eed5eed5eed), setup(make_setup(seed)), books(setup), dispatcher(*this), trace_lines_(trace_lines) {
+  for (std::size_t i = 0; i < setup.workers.size(); ++i) workers.emplace_back(*this, i);
+}
+
+void World::trace(const std::function<std::string()>& text) {
+  if (trace_lines_ == 0) return;
+  std::string line = text();
+  if (line.empty()) return;
+  trace_.push_back(std::to_string(timeline.now().time_since_epoch().count()) + " " + line);
+  if (trace_.size() > trace_lines_) trace_.pop_front();
+}
+
+std::uint64_t World::all_slots() const {
+  std::uint64_t slots = 0;
+  for (const WorkerPlan& worker : setup.workers) slots += worker.slots;
+  return slots;
+}
+
+Verdict World::run() {
+  const bool late = random.one_in(4);
+  timeline.after(late ? random.between(Duration{0}, seconds(5)) : Duration{0}, [this] { dispatcher.start(); });
+  for (WorkerNode& worker : workers) {
+    timeline.after(worker.plan().starts, [&worker] { worker.start(); });
+  }
+  if (setup.any_fault()) plan_fault();
+  const Time limit = Time{setup.healed + kLiveness};
+  while (books.broken().empty() && !over_) {
+    if (!timeline.step()) books.broke("nothing happens any more");
+    if (timeline.now() > limit) books.broke("L1: not done in time");
+  }
+  if (books.broken().empty()) check_end();
+  if (trace_lines_ > 0 && dispatcher.scheduler() != nullptr) trace_.push_back(describe_open(dispatcher.scheduler()->ledger()));
+  return {setup.seed, books.broken(), timeline.steps(), books.executions(), timeline.now(), {trace_.begin(), trace_.end()}};
+}
+
+// The dispatcher has left; the workers follow it.
+void World::check_end() {
+  const Time limit = finished_at_ + seconds(40);
+  const auto all_gone = [this] {
+    return std::all_of(workers.begin(), workers.end(), [](const WorkerNode& worker) { return !worker.alive(); });
+  };
+  while (!all_gone() && timeline.now() < limit && books.broken().empty()) {
+    if (!timeline.step()) break;
+  }
+}
+
+void World::finished(int exit_code) {
+  trace([&] { return "dispatcher finished with " + std::to_string(exit_code); });
+  const bool signalled = dispatcher.signalled();
+  books.check_finish(exit_code, signalled);
+  // Every worker that was in a session when the last result had come has left by now, or is about to.
+  const bool calm = healed() && dispatcher.last_record_at() > Time{setup.healed + 3 * setup.worker_timeout};
+  const Duration took = timeline.now() - dispatcher.last_record_at();
+  if (calm && books.everything_recorded() && !signalled && took < seconds(20) && took > 2 * kLastResultToExit) {
+    books.broke("the run took " + std::to_string(took.count()) + " us to end after its last result");
+  }
+  for (const WorkerNode& worker : workers) {
+    if (calm && worker.in_session()) books.broke("L4: " + worker.plan().name + " was not told that the run is over");
+    if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} && *worker.exit_code() != 0) {
+      books.broke(worker.plan().name + " exited with " + std::to_string(*worker.exit_code()));
+    }
+  }
+  dispatcher.stop();
+  if (!signalled || books.everything_recorded()) {
+    over_ = true;
+    finished_at_ = timeline.now();
+    return;
+  }
+  // Stopped with jobs left: the same command goes on.
+  timeline.after(random.spread(milliseconds(10), seconds(5)), [this] {
+    dispatcher.start();
+    for (WorkerNode& worker : workers) worker.come_back(random.between(Duration{0}, seconds(1)));
+  });
+}
+
+// ---- registration ----
+
+void World::send_hello(std::size_t number, std::uint64_t incarnation, const Hello& hello) {
+  WorkerNode& worker = workers[number];
+  const std::string peer = std::to_string(number) + ":" + std::to_string(incarnation) + ":" + std::to_string(hello.attempt);
+  timeline.after(worker.stalled_up() ? kRetryInterval : 3 * worker.delay(), [this, number, incarnation, hello, peer, &worker] {
+    if (worker.stalled_up()) return send_hello(number, incarnation, hello);
+    if (dispatcher.up()) return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}});
+    worker.answered(incarnation, hello.attempt, worker::RegistrationFailed{hello.attempt, "connection refused"});
+  });
+}
+
+void World::answer(const std::string& peer, const RegistrationReply& reply) {
+  const std::size_t number = std::stoul(peer);
+  const std::size_t first = peer.find(':');
+  const std::uint64_t incarnation = std::stoull(peer.substr(first + 1));
+  const auto attempt = static_cast<std::uint32_t>(std::stoul(peer.substr(peer.rfind(':') + 1)));
+  WorkerNode& worker = workers[number];
+  timeline.after(worker.stalled_down() ? kRetryInterval : worker.delay(), [this, peer, reply, incarnation, attempt, &worker] {
+    if (worker.stalled_down()) return answer(peer, reply);
+    if (const auto* welcome = std::get_if<Welcome>(&reply)) worker.answered(incarnation, attempt, worker::Welcomed{attempt, *welcome});
+    if (const auto* refused = std::get_if<Refused>(&reply)) worker.answered(incarnation, attempt, worker::RefusedBy{attempt, *refused});
+  });
+}
+
+// ---- faults ----
+
+void World::plan_fault() {
+  timeline.after(random.between(setup.between_faults / 4, setup.between_faults * 2), [this] {
+    if (healed() || over_) return;
+    strike();
+    plan_fault();
+  });
+}
+
+void World::strike() {
+  std::uint64_t sum = 0;
+  for (const std::uint32_t weight : setup.weights) sum += weight;
+  std::uint64_t drawn = random.below(sum);
+  std::size_t chosen = 0;
+  while (drawn >= setup.weights[chosen]) drawn -= setup.weights[chosen++];
+  const auto fault = static_cast<Fault>(chosen);
+  trace([&] { return std::string("FAULT ") + name_of(fault); });
+  switch (fault) {
+    case Fault::kPauseDispatcher:
+    case Fault::kCrash:
+    case Fault::kSlowDisk:
+    case Fault::kNoSpace:
+    case Fault::kSignal:
+    case Fault::kForge: return strike_dispatcher(fault);
+    default: return strike_worker(fault, workers[random.below(workers.size())]);
+  }
+}
+
+void World::strike_worker(Fault fault, WorkerNode& worker) {
+  const auto a_while = [this] { return random.spread(milliseconds(50), 3 * setup.worker_timeout); };
+  // What was running there may have to run again, and what is taken back from another worker for it.
+  books.allow_waste(2 * worker.plan().slots);
+  switch (fault) {
+    case Fault::kCut: return worker.cut(true, true);
+    case Fault::kCutLane: return worker.cut(true, false);
+    case Fault::kCutSink: return worker.cut(false, true);
+    case Fault::kStallUp: return worker.stall(true, false, a_while());
+    case Fault::kStallDown: return worker.stall(false, true, a_while());
+    case Fault::kStallBoth: return worker.stall(true, true, a_while());
+    case Fault::kEngineKill: return worker.kill_engine("killed");
+    case Fault::kWorkerKill: return worker.kill_worker();
+    case Fault::kPauseWorker: return worker.pause(a_while());
+    case Fault::kDrain: return worker.ask_to_stop();
+    case Fault::kLateLane:
+      worker.lane_is_late();
+      return worker.cut(true, true);
+    case Fault::kNoResources: return worker.no_resources();
+    default: return;
+  }
+}
+
+void World::strike_dispatcher(Fault fault) {
+  switch (fault) {
+    case Fault::kPauseDispatcher:
+      if (!setup.only_own_faults()) books.allow_waste(2 * all_slots());
+      return dispatcher.pause(random.spread(milliseconds(50), 4 * setup.worker_timeout));
+    case Fault::kCrash:
+      books.allow_waste(3 * all_slots());
+      return dispatcher.crash_within(random.below(60));
+    case Fault::kSlowDisk: return dispatcher.slow_disk(random.spread(milliseconds(1), seconds(10)));
+    case Fault::kNoSpace: return dispatcher.no_space(random.spread(milliseconds(50), seconds(10)));
+    case Fault::kSignal: {
+      books.allow_waste(2 * all_slots());
+      const auto kind = static_cast<dispatcher::StopKind>(random.below(3));
+      return dispatcher.deliver(dispatcher::StopRequested{kind});
+    }
+    case Fault::kForge: return forge();
+    default: return;
+  }
+}
+
+// A result that nobody may believe: of another run, of another spec, or of a job that does not exist.
+void World::forge() {
+  if (setup.jobs.empty() || !dispatcher.up()) return;
+  const JobPlan& plan = setup.jobs[random.below(setup.jobs.size())];
+  JobResult result;
+  result.key = plan.facts.key;
+  result.spec = plan.facts.spec;
+  result.attempt = static_cast<std::uint32_t>(1 + random.below(3));
+  Header header{dispatcher.run(), SessionId{random.id()}, 1 + random.below(5)};
+  switch (random.below(4)) {
+    case 0: header.run.value ^= 1; break;
+    case 1: result.spec.high ^= 1; break;
+    case 2: result.key.high ^= 1; break;
+    default:
+      // A failure of a session that is not known ends nothing.
+      result.outcome.status = Status::kFailed;
+      result.outcome.kind = ErrorKind::kExit;
+      break;
+  }
+  dispatcher.deliver(dispatcher::SinkReceived{header, Results{{result}}});
+}
+
+}  // namespace workpool::simulation
