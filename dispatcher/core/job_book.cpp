@@ -47,6 +47,27 @@ void JobBook::ask(std::uint32_t slot, Load& load) {
   load.jobs.push_back(job.facts.number);
 }
 
+void JobBook::start_loading(std::uint32_t slot, Load& load) {
+  ActiveJob& job = table_.at(slot);
+  Class& group = class_of(job);
+  const std::int32_t priority = job.facts.priority;
+  group.loading_priority = group.loading == 0 ? priority : std::max(group.loading_priority, priority);
+  ++group.loading;
+  job.state = Loading{};
+  ask(slot, load);
+}
+
+std::optional<std::int32_t> JobBook::unread_priority(std::uint32_t requirement) {
+  Class& group = classes_[requirement];
+  if (!group.ready.empty()) return std::nullopt;
+  std::optional<std::int32_t> best;
+  if (group.loading > 0) best = group.loading_priority;
+  const auto consider = [&](std::int32_t priority) { best = best ? std::max(*best, priority) : priority; };
+  if (const auto fresh = index_.front(requirement)) consider(index_.entry(*fresh).priority);
+  if (const auto again = group.waiting.front_rank(table_)) consider(again->priority);
+  return best;
+}
+
 std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Load& load) {
   if (const auto slot = table_.find(key)) {
     if (table_.at(*slot).facts.spec != spec) return std::nullopt;
@@ -58,9 +79,7 @@ std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Loa
   std::optional<std::uint32_t> slot;
   if (!index_.taken(*number)) {
     slot = take_from_backlog(*number);
-    table_.at(*slot).state = Loading{};
-    ++class_of(table_.at(*slot)).loading;
-    ask(*slot, load);
+    start_loading(*slot, load);
   } else {
     // Its line may be on its way; until it is here only its number is known.
     for (const Asked& asked : asked_) {
@@ -89,19 +108,15 @@ void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
     } else {
       return;
     }
-    table_.at(slot).state = Loading{};
-    ++group.loading;
     ++under_way;
-    ask(slot, load);
+    start_loading(slot, load);
   }
 }
 
 void JobBook::fetch_alone(Load& load) {
   while (!alone_waiting_.empty() && load.jobs.size() < kLoadMost) {
     const std::uint32_t slot = alone_waiting_.pop(table_);
-    table_.at(slot).state = Loading{};
-    ++class_of(table_.at(slot)).loading;
-    ask(slot, load);
+    start_loading(slot, load);
   }
 }
 

@@ -58,6 +58,9 @@ class JobBook {
   std::optional<QueueRank> front_rank(std::uint32_t requirement);
   std::optional<std::uint32_t> front_alone();
   std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
+  // The priority of the best job of a requirement whose jobs are all still to be read; nothing where one is ready, and
+  // where none is left.
+  std::optional<std::int32_t> unread_priority(std::uint32_t requirement);
 
   // It is recorded: the slot is free again.
   void finish(std::uint32_t slot);
@@ -89,6 +92,7 @@ class JobBook {
     ReadyQueue ready;
     ReadyQueue waiting;  // requeued, their line to be read again
     std::size_t loading = 0;
+    std::int32_t loading_priority = 0;  // the highest since it was 0 last
     std::uint64_t active = 0;  // open and in the table
     std::optional<Duration> mean;
   };
@@ -101,6 +105,7 @@ class JobBook {
   void know_requirements();
   std::uint32_t take_from_backlog(JobNumber number);
   void ask(std::uint32_t slot, Load& load);
+  void start_loading(std::uint32_t slot, Load& load);
   void leave_state(std::uint32_t slot);
   void make_ready(std::uint32_t slot, std::string&& work);
   void queue_up(std::uint32_t slot);

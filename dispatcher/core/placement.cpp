@@ -96,8 +96,13 @@ void Placement::place_ready(Step& step) {
   };
   const auto later = [](const Head& a, const Head& b) { return b.rank.before(a.rank); };
   std::vector<Head> heads;
+  awaited_.clear();
   for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
-    if (const auto rank = ledger_.jobs.front_rank(number)) heads.push_back({*rank, number});
+    if (const auto rank = ledger_.jobs.front_rank(number)) {
+      heads.push_back({*rank, number});
+    } else if (const auto priority = ledger_.jobs.unread_priority(number)) {
+      awaited_.push_back({number, *priority, true});
+    }
   }
   std::make_heap(heads.begin(), heads.end(), later);
   while (!heads.empty() && !open_.empty()) {
@@ -108,23 +113,41 @@ void Placement::place_ready(Step& step) {
     bool placed = true;
     std::optional<QueueRank> rank = ledger_.jobs.front_rank(requirement);
     while (rank && placed && (heads.empty() || !heads.front().rank.before(*rank))) {
-      placed = place_one(requirement, step);
+      placed = place_one(requirement, rank->priority, step);
       rank = ledger_.jobs.front_rank(requirement);
     }
     if (rank && placed) {
       heads.push_back({*rank, requirement});
       std::push_heap(heads.begin(), heads.end(), later);
+    } else if (rank) {
+      awaited_.push_back({requirement, rank->priority, false});
+    } else if (const auto priority = ledger_.jobs.unread_priority(requirement)) {
+      awaited_.push_back({requirement, *priority, true});
     }
   }
 }
 
-bool Placement::place_one(std::uint32_t requirement, Step& step) {
+// Whether a job of this priority would go before a better one that the session could run: ahead of need always, into
+// free slots only where the better one is to take them as soon as its line is read (a wide one that does not fit
+// leaves them to others).
+bool Placement::must_wait(Session& session, std::int32_t priority, bool has_free_slots) const {
+  return std::any_of(awaited_.begin(), awaited_.end(), [&](const Awaited& better) {
+    if (better.priority <= priority) return false;
+    const Requirement& needed = ledger_.jobs.requirement(better.requirement);
+    if (!ledger_.workers.fits(session, better.requirement, needed)) return false;
+    return !has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots);
+  });
+}
+
+bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step& step) {
   const Requirement& needed = ledger_.jobs.requirement(requirement);
   Session* ahead = nullptr;
   for (std::size_t i = 0; i < open_.size(); ++i) {
     Session& session = *open_[(turn_ + i) % open_.size()];
     if (!ledger_.workers.fits(session, requirement, needed)) continue;
-    if (session.held_slots + needed.slots <= session.slots) {
+    const bool has_free_slots = session.held_slots + needed.slots <= session.slots;
+    if (must_wait(session, priority, has_free_slots)) continue;
+    if (has_free_slots) {
       turn_ = (turn_ + i + 1) % open_.size();
       ledger_.give(session, *ledger_.jobs.front(requirement), step);
       return true;
@@ -140,9 +163,10 @@ bool Placement::place_one(std::uint32_t requirement, Step& step) {
   // A run of them in one go: neighbours travel in one message.
   constexpr int kRun = 16;
   for (int i = 0; i < kRun; ++i) {
-    const auto slot = ledger_.jobs.front(requirement);
-    if (!slot || (i > 0 && ahead->held_slots + needed.slots > window(*ahead, requirement))) break;
-    ledger_.give(*ahead, *slot, step);
+    const auto rank = ledger_.jobs.front_rank(requirement);
+    if (!rank || rank->priority != priority) break;
+    if (i > 0 && ahead->held_slots + needed.slots > window(*ahead, requirement)) break;
+    ledger_.give(*ahead, *ledger_.jobs.front(requirement), step);
   }
   return true;
 }

@@ -2,7 +2,7 @@
 // Which ready job goes to which worker (architecture.md §4). Jobs by priority, then order of submission, over
 // all requirements; a requirement that no free worker meets never holds up another. Free slots are filled
 // first, over the workers in turn; then workers get jobs ahead of need, as many as the credit of the
-// requirement allows.
+// requirement allows, but none ahead of a better job that the same worker could run.
 #pragma once
 
 #include <cstddef>
@@ -29,11 +29,20 @@ class Placement {
   void fetch(Step& step);
   void place_alone(Step& step);
   void place_ready(Step& step);
-  bool place_one(std::uint32_t requirement, Step& step);
+  bool place_one(std::uint32_t requirement, std::int32_t priority, Step& step);
+  bool must_wait(Session& session, std::int32_t priority, bool has_free_slots) const;
   void rebalance(Step& step);
+
+  // A requirement whose best job comes before those that are placed now, but not yet.
+  struct Awaited {
+    std::uint32_t requirement = 0;
+    std::int32_t priority = 0;
+    bool unread = false;  // its line is to be read; else no session has credit for it
+  };
 
   Ledger& ledger_;
   Sessions& sessions_;
+  std::vector<Awaited> awaited_;  // of this pass
   std::vector<Session*> open_;  // that may get work; made anew for each pass
   std::uint32_t open_slots_ = 0;
   std::size_t turn_ = 0;  // whose turn it is, over passes
