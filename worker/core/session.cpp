@@ -162,7 +162,8 @@ void Session::judge_orphan() {
   if (!orphaned_) {
     orphaned_ = true;
     out_->emplace_back(Say{true, "orphaned",
-                           "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
+                           "no dispatcher for " + format_duration(*limit) + " (" +
+                               (last_reason_.empty() ? "no answer yet" : last_reason_) + ")" +
                                (slots_.running() > 0 ? ": killing what runs" : "")});
     kill_all(false, false);
   }
