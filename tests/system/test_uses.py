@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout 300
+"""The classic uses, on a few dozen real inputs each, with the very examples that people start from."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from cli_testing import DISPATCHER, SOURCE, CliTest, clean_environment, free_port, parse_results, wait_until  # noqa: E402
+
+EXAMPLES = SOURCE / "examples"
+BACKGROUNDS = Path("/usr/share/backgrounds/mate")
+
+
+class Use(CliTest):
+    def example(self, name, *arguments):
+        """The jobs file that a generating example prints."""
+        made = self.call([str(EXAMPLES / name), *map(str, arguments)])
+        self.assertEqual(made.code, 0, str(made))
+        return made.raw_out
+
+    def run_file(self, name, text, code=0, *flags):
+        self.write(name, text)
+        checked = self.dispatcher("check", name)
+        self.assertEqual(checked.code, 0, str(checked))
+        finished = self.dispatcher("run", name, *flags, limit=200)
+        self.assertEqual(finished.code, code, str(finished))
+        finished.results_path = self.folder / (name.rsplit(".", 1)[0] + ".results.jsonl")
+        verified = self.dispatcher("verify", name, finished.results_path)
+        self.assertEqual(verified.code, 0, str(verified))
+        return finished
+
+    def tree(self):
+        """A few dozen real files, and names that have hurt others."""
+        root = self.folder / "tree"
+        shutil.copytree("/usr/share/common-licenses", root / "licenses")
+        for number, name in enumerate(["two words", "it's", 'a "quoted" one', "dollar $HOME `x`", "back\\slash", "new\nline",
+                                       "tab\there", "\u00e9\u4e2d\U0001f600", "-n", "#hash", " lead", "trail ", "*", "%p"]):
+            (root / "odd").mkdir(exist_ok=True)
+            (root / "odd" / name).write_text(f"{number}\n")
+        return root
+
+
+class Checksums(Use):
+    def expected(self, root):
+        return {os.path.join(folder, name): hashlib.sha256(Path(folder, name).read_bytes()).hexdigest()
+                for folder, _, names in os.walk(root) for name in names if not os.path.islink(os.path.join(folder, name))}
+
+    def test_of_a_tree(self):
+        root = self.tree()
+        finished = self.run_file("sums.jsonl", self.example("checksums-of-a-tree", root))
+        expected = self.expected(root)
+        self.assertGreaterEqual(len(expected), 24)
+        got = {}
+        for line, result in zip((self.folder / "sums.jsonl").read_text().splitlines(),
+                                sorted(finished.results, key=lambda r: r["line"])):
+            # sha256sum marks a line whose name it escaped with a backslash.
+            got[json.loads(line)["cmd"][-1]] = result["stdout"].lstrip("\\").split()[0]
+        self.assertEqual(got, expected)
+
+    def test_a_second_run_does_nothing_and_a_new_file_is_one_job(self):
+        root = self.tree()
+        self.run_file("sums.jsonl", self.example("checksums-of-a-tree", root))
+        (root / "licenses" / "new one").write_text("new\n")
+        total = len(self.expected(root))
+        finished = self.run_file("sums.jsonl", self.example("checksums-of-a-tree", root))
+        self.assertIn(f"({total - 1} done before)", finished.err)
+
+    def test_checksums_txt(self):
+        self.write("checksums.txt", (EXAMPLES / "checksums.txt").read_bytes())
+        finished = self.dispatcher("run", "checksums.txt")
+        self.assertEqual(finished.code, 0, str(finished))
+
+    def test_find_into_a_pipe(self):
+        root = self.tree()
+        for path in (root / "odd").iterdir():  # a shell line cannot hold these names unquoted
+            path.unlink()
+        command = (f"find '{root}' -type f -printf \"sha256sum '%p'\\n\" | "
+                   f'"{DISPATCHER}" run - --format lines -o sums.results.jsonl')
+        finished = self.call(["bash", "-c", command])
+        self.assertEqual(finished.code, 0, str(finished))
+        lines = [result["stdout"].split() for result in parse_results((self.folder / "sums.results.jsonl").read_bytes())]
+        self.assertEqual({name: digest for digest, name in lines}, self.expected(root))
+        finished = self.call(["bash", "-c", command])
+        self.assertEqual(finished.code, 0, str(finished))
+        self.assertIn(f"{len(lines)} done before", finished.err)
+
+
+@unittest.skipUnless(shutil.which("vipsthumbnail") and BACKGROUNDS.is_dir(), "libvips-tools or mate-backgrounds is missing")
+class Thumbnails(Use):
+    def test_of_a_folder_of_photographs(self):
+        found = [path for path in BACKGROUNDS.rglob("*") if path.suffix in (".jpg", ".png") and not path.is_symlink()]
+        self.assertGreaterEqual(len(found), 20)
+        self.assert_thumbnails(BACKGROUNDS, found)
+
+    def test_names_as_cameras_and_people_make_them(self):
+        photos = self.folder / "my photos"
+        (photos / "a trip").mkdir(parents=True)
+        small = min((path for path in BACKGROUNDS.rglob("*.jpg")), key=lambda path: path.stat().st_size)
+        names = ["two words.JPG", "it's.jpeg", "a trip/same.jpg", "same.jpg", "100%s.jpg", "copy [1].jpg", "\u00e9.jpg"]
+        for name in names:
+            shutil.copy(small, photos / name)
+        self.assert_thumbnails(photos, names)
+
+    def assert_thumbnails(self, photos, found):
+        thumbs = self.folder / "thumbs"
+        self.run_file("thumbs.jsonl", self.example("thumbnails", photos, thumbs, 160))
+        made = [path for path in thumbs.rglob("*") if path.is_file()]
+        self.assertEqual(len(made), len(found))
+        for path in made:
+            sides = [int(subprocess.run(["vipsheader", "-f", field, str(path)], capture_output=True, check=True).stdout)
+                     for field in ("width", "height")]
+            self.assertEqual(max(sides), 160)
+
+
+@unittest.skipUnless(shutil.which("nginx") or Path("/usr/sbin/nginx").exists(), "nginx-light is missing")
+class Fetching(Use):
+    def start_nginx(self, root):
+        port = free_port()
+        (self.folder / "nginx").mkdir()
+        self.folder.chmod(0o755)
+        self.write("nginx.conf", f"""
+daemon off; master_process off; error_log stderr; pid {self.folder}/nginx/pid;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path nginx/1; proxy_temp_path nginx/2; fastcgi_temp_path nginx/3; uwsgi_temp_path nginx/4;
+  scgi_temp_path nginx/5;
+  server {{
+    listen 127.0.0.1:{port};
+    root {root};
+    location = /moved {{ return 302 /page-00.html; }}
+    location = /broken {{ return 500; }}
+  }}
+}}
+""")
+        server = self.start("/usr/sbin/nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"))
+        wait_until("nginx", lambda: self.call(["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{port}/"]).code == 0
+                   or server.process.poll() is not None)
+        self.assertIsNone(server.process.poll(), server.err)
+        return f"http://127.0.0.1:{port}"
+
+    def test_a_list_of_urls(self):
+        root = self.folder / "www"
+        root.mkdir()
+        pages = {f"page-{n:02}.html": os.urandom(1000 * n) for n in range(30)}
+        for name, content in pages.items():
+            (root / name).write_bytes(content)
+        base = self.start_nginx(root)
+        urls = [f"{base}/{name}" for name in pages] + [f"{base}/moved", f"{base}/missing", f"{base}/broken",
+                                                       f"{base}/page-01.html?a=1&b='2'", f"{base}/page-01.html"]
+        self.write("urls.txt", "# a comment\n\n" + "\r\n".join(urls) + "\n")
+        folder = self.folder / "fetched pages"
+        finished = self.run_file("fetch.jsonl", self.example("fetch-urls", "urls.txt", folder), 1, "--local", "4")
+        bad = {result["line"]: result for result in finished.results if result["status"] != "ok"}
+        self.assertEqual(sorted(bad), [32, 33])
+        self.assertIn("404", bad[32]["stderr"])
+        self.assertIn("500", bad[33]["stderr"])
+        self.assertEqual(bad[32]["attempt"], 3)
+        got = {path.read_bytes() for path in folder.iterdir()}
+        self.assertTrue(set(pages.values()) <= got)
+        self.assertEqual(len(list(folder.iterdir())), 32)
+        # Mended, only those two are fetched.
+        (root / "missing").write_bytes(b"found")
+        finished = self.dispatcher("run", "fetch.jsonl", "--retry-failed", "--retries", "0")
+        self.assertEqual(finished.code, 1, str(finished))
+        self.assertIn("(32 done before)", finished.err)
+        self.assertIn(b"found", {path.read_bytes() for path in folder.iterdir()})
+
+
+class Examples(Use):
+    def test_hello_and_sleep(self):
+        finished = self.run_file("hello.jsonl", (EXAMPLES / "hello.jsonl").read_bytes())
+        self.assertIn("12 ok of 12 jobs", finished.err)
+        made = self.example("make-sleep-jobs", 200, "0.2")
+        self.assertEqual(made, (EXAMPLES / "sleep-200.jsonl").read_bytes())
+        self.run_file("sleep.jsonl", made.replace(b'"0.2"', b'"0.01"'), 0, "--local", "20")
+
+    def test_each_says_how_it_is_used(self):
+        for path in sorted(EXAMPLES.iterdir()):
+            if os.access(path, os.X_OK):
+                finished = self.call([str(path)])
+                self.assertEqual(finished.code, 2, path.name)
+                self.assertIn("usage:", finished.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
