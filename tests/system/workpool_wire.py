@@ -32,22 +32,27 @@ class Sockets:
 
     def __enter__(self):
         self.context = zmq.Context()
+        self.sockets = []
         return self
+
+    def make(self, kind, linger=0):
+        """Lives as long as the context, whoever forgets it."""
+        made = self.context.socket(kind)
+        self.sockets.append(made)
+        made.linger = linger
+        made.rcvtimeo = made.sndtimeo = 20_000
+        return made
 
     def __exit__(self, *error):
         self.context.destroy(linger=0)
 
     def dial(self, kind, address):
-        socket_made = self.context.socket(kind)
-        socket_made.linger = 0
-        socket_made.rcvtimeo = socket_made.sndtimeo = 20_000
+        socket_made = self.make(kind)
         socket_made.connect(address)
         return socket_made
 
     def listen(self, kind, address):
-        socket_made = self.context.socket(kind)
-        socket_made.linger = 1000
-        socket_made.rcvtimeo = socket_made.sndtimeo = 20_000
+        socket_made = self.make(kind, 1000)
         socket_made.bind(address)
         return socket_made
 
