@@ -95,6 +95,7 @@ class Session {
   void start_jobs();
   void give_back(std::vector<ReturnedJob>&& jobs);
   void return_queued();
+  void unstart_handed_over();
   void kill_all(bool now, bool foreign);
   void settle_doubts(bool stopped);
   void judge_silence();

@@ -170,11 +170,15 @@ void Session::return_queued() {
   std::vector<ReturnedJob> back;
   for (const JobOrder& order : slots_.take_queued())
     back.push_back(returned(order, ReturnReason::kUnstarted));
-  // What has been handed over but not begun comes back too.
-  for (const Running& running : slots_.places()) {
-    if (running.token != 0 && !running.killed) out_->emplace_back(UnstartRun{running.token});
-  }
+  unstart_handed_over();
   give_back(std::move(back));
+}
+
+// What has been handed over but not begun comes back too.
+void Session::unstart_handed_over() {
+  for (const Running& running : slots_.places()) {
+    if (running.token != 0 && !running.killed && !running.reported) out_->emplace_back(UnstartRun{running.token});
+  }
 }
 
 void Session::kill_all(bool now, bool foreign) {
@@ -235,7 +239,8 @@ void Session::run_ended(RunEnded&& event) {
   // RETURNED is never repeated in a later session: there the dispatcher requeues what HELD does not name.
   if (!running->foreign) give_back(std::move(back));
   if (event.slot_lost) {
-    running->reported = true;
+    slots_.lose(event.token);
+    unstart_handed_over();  // some may wait in the pool behind this very thread
   } else {
     slots_.ended(event.token,
                  event.how == EndOfRun::kOutcome ? std::max(event.ran, Duration{1}) : Duration{0});

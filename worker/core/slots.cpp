@@ -29,6 +29,8 @@ Slots::Slots(std::uint32_t count) : count_(count) {}
 void Slots::queue(JobOrder&& order, Time now) { queue_.push_back({std::move(order), now}); }
 
 std::uint32_t Slots::ahead(bool handler) const {
+  // What waits behind a thread that does not come back would wait for ever.
+  if (lost_ > 0) return 0;
   // Only among their own kind, one slot each: the pool and the spawners keep their bounds apart.
   if (used_ != running_ || commands_ != (handler ? 0 : running_)) return 0;
   if (!handler) return command_mean_.count() > 0 && command_mean_ < kShortCommand ? count_ : 0;
@@ -82,12 +84,20 @@ void Slots::ended(std::uint64_t token, Duration ran) {
   used_ -= running->order.slots;
   commands_ -= running->handler ? 0 : 1;
   --running_;
+  if (running->reported) lost_ -= running->order.slots;
   if (ran.count() > 0) {
     Duration& mean = running->handler ? handler_mean_ : command_mean_;
     mean = mean.count() == 0 ? ran : std::max(Duration{1}, mean + (ran - mean) / 8);
   }
   *running = Running{};
   free_places_.push_back(static_cast<std::uint32_t>(token));
+}
+
+void Slots::lose(std::uint64_t token) {
+  Running* running = find(token);
+  CHECK(running != nullptr && !running->reported);
+  running->reported = true;
+  lost_ += running->order.slots;
 }
 
 std::vector<JobOrder> Slots::take_queued() {
@@ -114,13 +124,8 @@ std::size_t Slots::working() const {
 }
 
 bool Slots::stuck() const {
-  std::uint32_t lost = 0;
-  for (const Running& running : places_) {
-    if (running.token == 0) continue;
-    if (!running.reported) return false;
-    lost += running.order.slots;
-  }
-  return lost >= count_ || (lost > 0 && !queue_.empty() && lost + queue_.front().order.slots > count_);
+  if (lost_ == 0 || working() > 0) return false;
+  return lost_ >= count_ || (!queue_.empty() && lost_ + queue_.front().order.slots > count_);
 }
 
 }  // namespace workpool::worker

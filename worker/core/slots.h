@@ -40,6 +40,10 @@ class Slots {
   // 0.
   void ended(std::uint64_t token, Duration ran);
 
+  // Its result is out, its thread has not come back: its slots stay in use.
+  void lose(std::uint64_t token);
+  bool any_lost() const { return lost_ > 0; }
+
   // Takes all, or the named one, of what has not been handed over out of the queue.
   std::vector<JobOrder> take_queued();
   std::optional<JobOrder> take_queued(const JobRef& ref);
@@ -66,6 +70,7 @@ class Slots {
   std::uint32_t used_ = 0;      // slots of everything handed over; over count_ only by handlers ahead
   std::uint32_t commands_ = 0;  // jobs handed over that are no handlers
   std::uint32_t running_ = 0;
+  std::uint32_t lost_ = 0;      // slots of handlers that have been reported and have not returned
   Duration handler_mean_{0};  // 0 = not known
   Duration command_mean_{0};
   std::deque<Queued> queue_;
