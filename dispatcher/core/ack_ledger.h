@@ -3,6 +3,7 @@
 // all of 1..n are done, so a message waits for the record of its results and for every message before it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 
@@ -12,9 +13,9 @@ class AckLedger {
  public:
   static constexpr std::uint64_t kUnknown = ~0ull;
 
-  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable; 0 = at once; kUnknown
-  // = its record is not numbered yet, settle() will say.
-  void received(std::uint64_t seq, std::uint64_t record);
+  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable (0 = at once) and each of its
+  // `unnumbered` results, whose record has no number yet, has had its settle().
+  void received(std::uint64_t seq, std::uint64_t record, std::size_t unnumbered = 0);
   void settle(std::uint64_t seq, std::uint64_t record);
   // Records 1..`durable` are durable.
   void advance(std::uint64_t durable);
@@ -26,6 +27,7 @@ class AckLedger {
   struct Open {
     std::uint64_t seq = 0;
     std::uint64_t record = 0;
+    std::size_t unnumbered = 0;
   };
   std::deque<Open> open_;  // empty exactly when ack_ == received_
   std::uint64_t ack_ = 0;

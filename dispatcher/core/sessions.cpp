@@ -65,6 +65,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
   Worker& worker = ledger_.workers.enrol(hello);
   Session& fresh = ledger_.workers.open(worker, event.fresh, step.now);
+  fresh.acks.advance(durable_);  // the writer may have nothing more to say
   if (old) {
     Session* session = ledger_.workers.find(*old);
     CHECK(session != nullptr);
@@ -88,8 +89,8 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   Session* session = ledger_.workers.find(event.session);
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
-    ledger_.lose(*session, false, step);
-    ledger_.workers.close(event.session);
+    // Told to come later, it goes on with what it runs: that is given to others only if it does not come back.
+    fence(*session, false, step);
     return;
   }
   session->phase = Arriving{};
@@ -134,12 +135,16 @@ void Sessions::part(SessionId id, Step& step) {
   if (Session* session = ledger_.workers.find(id)) session->last_heard = step.now;
 }
 
-std::uint64_t Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
-                                        Results&& results, Step& step) {
-  std::uint64_t needed = 0;
+Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
+                                           Step& step) {
+  Needed needed;
   for (JobResult& result : results.results) {
-    // kUnknown is the highest value, so a message waits for the last of its records to be numbered.
-    needed = std::max(needed, ledger_.take_result(session, from, seq, std::move(result), step));
+    const std::uint64_t record = ledger_.take_result(session, from, seq, std::move(result), step);
+    if (record == AckLedger::kUnknown) {
+      ++needed.unnumbered;
+    } else {
+      needed.record = std::max(needed.record, record);
+    }
   }
   return needed;
 }
@@ -170,20 +175,20 @@ void Sessions::sink(SinkReceived&& event, Step& step) {
 }
 
 void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step) {
-  std::uint64_t record = 0;
+  Needed needed;
   const SessionId id = session.id;
   struct Visitor {
     Sessions& self;
     Session& session;
     std::uint64_t seq;
-    std::uint64_t& record;
+    Needed& needed;
     Step& step;
     void operator()(Died& died) { self.blame_.died(self.ledger_.workers.worker_of(session), died, step); }
     void operator()(Held& held) {
       for (const HeldJob& job : held.jobs) self.ledger_.adopt(session, job, step);
     }
     void operator()(Results& results) {
-      record = self.receive_results(&session, session.id, seq, std::move(results), step);
+      needed = self.receive_results(&session, session.id, seq, std::move(results), step);
     }
     void operator()(Returned& returned) {
       for (const ReturnedJob& job : returned.jobs) self.ledger_.take_returned(session, job, step);
@@ -192,8 +197,8 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     void operator()(Beat& beat) { self.beat(session, beat, step); }
     void operator()(Goodbye&) {}
   };
-  std::visit(Visitor{*this, session, seq, record, step}, message);
-  session.acks.received(seq, record);
+  std::visit(Visitor{*this, session, seq, needed, step}, message);
+  session.acks.received(seq, needed.record, needed.unnumbered);
   if (std::holds_alternative<Goodbye>(message)) goodbye(*ledger_.workers.find(id), step);
 }
 
@@ -229,6 +234,7 @@ void Sessions::goodbye(Session& session, Step& step) {
 // ---- silence, beats, acks ----
 
 void Sessions::durable(std::uint64_t durable) {
+  durable_ = durable;
   for (auto& [id, session] : ledger_.workers.sessions()) session.acks.advance(durable);
 }
 

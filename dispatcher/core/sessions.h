@@ -45,10 +45,15 @@ class Sessions {
   bool stopping() const { return stopping_; }
 
  private:
+  // What a message waits for: its highest record, and how many of its results have no record's number yet.
+  struct Needed {
+    std::uint64_t record = 0;
+    std::size_t unnumbered = 0;
+  };
+
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
-  std::uint64_t receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
-                                Step& step);
+  Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
   void goodbye(Session& session, Step& step);
@@ -62,6 +67,7 @@ class Sessions {
   const SchedulerOptions& options_;
   Ledger& ledger_;
   Blame& blame_;
+  std::uint64_t durable_ = 0;
   bool stopping_ = false;
   bool goodbye_missed_ = false;
 };
