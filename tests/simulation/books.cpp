@@ -76,6 +76,9 @@ void Books::before_step(const dispatcher::Event& event) {
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.writable = true;
   }
+  if (const auto* e = std::get_if<dispatcher::LaneBound>(&event)) {
+    if (const auto found = sessions_.find(e->session); found != sessions_.end() && !e->bound) found->second.fenced = true;
+  }
   if (const auto* e = std::get_if<dispatcher::LaneGone>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.fenced = true;
   }

@@ -192,7 +192,6 @@ bool DispatcherNode::carry_out() {
   for (dispatcher::Action& action : actions) {
     if (!std::holds_alternative<dispatcher::Record>(action)) continue;
     ++issued_;
-    last_record_at_ = world_.timeline.now();
     write();
     if (crashes()) return false;
   }
@@ -386,6 +385,7 @@ void DispatcherNode::sync() {
   later(world_.random.between(sync_time_ / 2, sync_time_), [this, up_to = written_] {
     syncing_ = false;
     durable_ = up_to;
+    last_record_at_ = world_.timeline.now();
     world_.books.durable(durable_);
     tell_writer();
     sync();

@@ -120,7 +120,7 @@ void WorkerNode::kill_run(std::uint64_t token, bool now) {
   if (found == runs_.end() || found->second.reported) return;
   Run& run = found->second;
   run.killed = true;
-  if (!run.begun) return;
+  if (!run.begun) return take_out(token);
   ++run.turn;
   const Duration takes = now || run.handler || world_.random.one_in(2) ? world_.random.between(microseconds(100), milliseconds(5))
                                                                       : world_.random.between(milliseconds(5), seconds(5));
@@ -132,7 +132,18 @@ void WorkerNode::kill_run(std::uint64_t token, bool now) {
 
 void WorkerNode::unstart(std::uint64_t token) {
   const auto found = runs_.find(token);
-  if (found != runs_.end() && !found->second.begun) found->second.unstart = true;
+  if (found == runs_.end() || found->second.begun) return;
+  found->second.unstart = true;
+  take_out(token);
+}
+
+// What waits for a thread ends at once: the thread may never come. What a thread is about to begin ends there.
+void WorkerNode::take_out(std::uint64_t token) {
+  Run& run = runs_.at(token);
+  Lane& lane = run.handler ? handlers_ : commands_;
+  if (std::erase(lane.waiting, token) == 0) return;
+  ++lane.running;  // finish() counts it off again
+  finish(token, worker::EndOfRun::kNotStarted);
 }
 
 }  // namespace workpool::simulation

@@ -49,6 +49,7 @@ void draw_faults(Setup& setup, Random& random) {
   };
   if (mode == 1) {
     allow(Fault::kPauseDispatcher);
+    for (WorkerPlan& worker : setup.workers) worker.orphan_grace = seconds(600);
     if (random.one_in(2)) allow(Fault::kSlowDisk);
     if (random.one_in(2)) allow(Fault::kNoSpace);
     return;

@@ -114,6 +114,7 @@ class WorkerNode {
   void plan_end(std::uint64_t token);
   void kill_run(std::uint64_t token, bool now);
   void unstart(std::uint64_t token);
+  void take_out(std::uint64_t token);
 
   World& world_;
   std::size_t number_;
