@@ -241,6 +241,7 @@ ThreadPool::~ThreadPool() {
   if (state.watch.joinable()) to_join.push_back(std::move(state.watch));
   lock.unlock();
   for (std::thread& thread : to_join) thread.join();
+  lock.lock();  // for ThreadSanitizer, which does not see the joins inside libstdc++
 }
 
 void ThreadPool::start(std::vector<RunOrder>&& orders) {
