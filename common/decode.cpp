@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/codec.h"
+#include "common/text.h"
 #include "common/wire_reader.h"
 #include "common/wire_types.h"
 
@@ -14,6 +15,12 @@ using namespace wire;  // the type numbers
 
 constexpr std::size_t kTextMost = 8 * 1024;
 constexpr std::size_t kItemMost = 3 << 20;
+// Far beyond any that is measured or asked for, and small enough that sums and products of a few never
+// overflow.
+constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
+constexpr std::uint64_t kSlotsMost = 1 << 20;
+// The dispatcher counts on from the attempt that a HELD names: it must not be near its type's end.
+constexpr std::uint64_t kAttemptMost = 1 << 30;
 
 Hash128 read_hash(WireReader& from) {
   const std::string_view bytes = from.bytes(16);
@@ -31,7 +38,7 @@ Hash128 read_hash(WireReader& from) {
 
 Duration read_duration(WireReader& from) {
   const std::uint64_t count = from.number();
-  if (count > static_cast<std::uint64_t>(Duration::max().count() / 4)) from.fail();
+  if (count > kDurationMost) from.fail();
   return Duration{static_cast<Duration::rep>(from.ok() ? count : 0)};
 }
 
@@ -41,7 +48,16 @@ std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
   return from.ok() ? static_cast<std::uint32_t>(value) : 0;
 }
 
-// An item's array may be longer than known (`most`), never shorter than needed (`least`).
+std::uint32_t read_attempt(WireReader& from) { return read_u32(from, kAttemptMost); }
+
+// A width of 0 would let a worker start everything at once, and a huge one wrap its count of slots in use.
+std::uint32_t read_slots(WireReader& from) {
+  const std::uint32_t slots = read_u32(from, kSlotsMost);
+  if (slots == 0) from.fail();
+  return slots;
+}
+
+// An item's array may be longer than is known, never shorter than needed (`least`).
 std::uint32_t read_fields(WireReader& from, std::uint32_t least) {
   const std::uint32_t fields = from.array();
   if (fields < least) from.fail();
@@ -75,7 +91,7 @@ void read_identity(WireReader& from, Item& item) {
   item.handle.value = from.number();
   item.key = Key{read_hash(from)};
   item.spec = Spec{read_hash(from)};
-  item.attempt = read_u32(from);
+  item.attempt = read_attempt(from);
 }
 
 std::optional<std::int32_t> read_optional(WireReader& from) {
@@ -85,8 +101,14 @@ std::optional<std::int32_t> read_optional(WireReader& from) {
   return static_cast<std::int32_t>(value);
 }
 
+// The value goes into a result line as it came: a line break in it would break the file.
+bool fits_a_line(std::string_view value) {
+  return is_utf8(value) && std::none_of(value.begin(), value.end(),
+                                        [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
 bool consistent(const Outcome& outcome) {
-  return (outcome.status == Status::kOk) == (outcome.kind == ErrorKind::kNone);
+  return (outcome.status == Status::kOk) == (outcome.kind == ErrorKind::kNone) && fits_a_line(outcome.value);
 }
 
 JobResult read_result(WireReader& from) {
@@ -96,22 +118,18 @@ JobResult read_result(WireReader& from) {
   read_identity(from, result);
   result.waited = read_duration(from);
   result.ran = read_duration(from);
-  if (fields >= 8) {
-    outcome.status = static_cast<Status>(read_u32(from, 2));  // a worker reports ok, failed and timeout
-    outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
-  }
-  if (fields >= 9) outcome.value = from.bytes(kItemMost);
-  if (fields >= 10) outcome.message = from.bytes(kTextMost);
-  if (fields >= 16) {
-    outcome.command = from.boolean();
-    outcome.exit = read_optional(from);
-    outcome.signal = read_optional(from);
-    outcome.standard_output = from.bytes(kItemMost);
-    outcome.standard_error = from.bytes(kItemMost);
-    outcome.truncated = from.number();
-  }
-  const std::uint32_t known = fields >= 16 ? 16 : fields >= 10 ? 10 : fields >= 9 ? 9 : fields >= 8 ? 8 : 6;
-  skip_rest(from, fields, known);
+  // What is left away at the end has its default, wherever the writer chose to stop.
+  if (fields > 6) outcome.status = static_cast<Status>(read_u32(from, 2));  // ok, failed, timeout
+  if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
+  if (fields > 8) outcome.value = from.bytes(kItemMost);
+  if (fields > 9) outcome.message = from.bytes(kTextMost);
+  if (fields > 10) outcome.command = from.boolean();
+  if (fields > 11) outcome.exit = read_optional(from);
+  if (fields > 12) outcome.signal = read_optional(from);
+  if (fields > 13) outcome.standard_output = from.bytes(kItemMost);
+  if (fields > 14) outcome.standard_error = from.bytes(kItemMost);
+  if (fields > 15) outcome.truncated = from.number();
+  skip_rest(from, fields, 16);
   if (!consistent(outcome)) from.fail();
   return result;
 }
@@ -127,10 +145,10 @@ JobOrder read_order(WireReader& from) {
   }
   order.key = Key{read_hash(from)};
   order.spec = Spec{read_hash(from)};
-  order.attempt = read_u32(from);
+  order.attempt = read_attempt(from);
   order.work = from.bytes(kItemMost);
   order.timeout = read_duration(from);
-  order.slots = read_u32(from);
+  order.slots = read_slots(from);
   skip_rest(from, fields, 8);
   return order;
 }
@@ -140,7 +158,7 @@ JobRef read_ref(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 3);
   ref.handle.value = from.number();
   ref.key = Key{read_hash(from)};
-  ref.attempt = read_u32(from);
+  ref.attempt = read_attempt(from);
   skip_rest(from, fields, 3);
   return ref;
 }
@@ -159,7 +177,7 @@ HeldJob read_held(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 4);
   job.key = Key{read_hash(from)};
   job.spec = Spec{read_hash(from)};
-  job.attempt = read_u32(from);
+  job.attempt = read_attempt(from);
   job.elapsed = read_duration(from);
   skip_rest(from, fields, 4);
   return job;
@@ -210,10 +228,9 @@ Hello read_hello(WireReader& from, std::uint32_t fields) {
   hello.engine = read_u32(from);
   hello.attempt = read_u32(from);
   hello.name = from.bytes(256);
-  hello.slots = read_u32(from, 1 << 20);
+  hello.slots = read_u32(from, kSlotsMost);
   hello.handlers = read_texts(from);
   hello.labels = read_texts(from);
-  skip_rest(from, fields, 9);
   return hello;
 }
 
@@ -230,8 +247,31 @@ Welcome read_welcome(WireReader& from, std::uint32_t fields) {
   welcome.worker_timeout = read_duration(from);
   welcome.result_window = from.number();
   welcome.capture_bytes = from.number();
-  skip_rest(from, fields, 9);
+  // Nothing can be dialled at port 0, and a D of 0 would make every session a silent one at once.
+  const bool usable = welcome.lane_port != 0 && welcome.sink_port != 0 && welcome.worker_timeout.count() > 0;
+  if (!usable || welcome.session.value == 0) from.fail();
   return welcome;
+}
+
+}  // namespace
+
+namespace {
+
+// Whether a registration message that has been read up to here is whole: of our own protocol to its last
+// byte; of another one only as far as it was read, whatever follows.
+bool whole(WireReader& from, std::uint32_t protocol, std::uint32_t fields, std::uint32_t known) {
+  if (protocol != kProtocol) return from.ok();
+  skip_rest(from, fields, known);
+  return fields >= known && from.finished();
+}
+
+Refused read_refused(WireReader& from) {
+  Refused refused;
+  refused.protocol = read_u32(from);
+  const std::uint32_t code = read_u32(from, 255);
+  refused.reason = from.bytes(kTextMost);
+  refused.code = code == 0 || code == 1 || code == 76 ? static_cast<Refusal>(code) : Refusal::kOther;
+  return refused;
 }
 
 }  // namespace
@@ -242,14 +282,13 @@ std::optional<RegistrationRequest> decode_request(std::string_view frame) {
   const Opened opened = open_frame(from);
   if (!from.ok() || opened.fields < 1) return std::nullopt;
   if (opened.type == kStatusRequest) {
-    StatusRequest request{read_u32(from)};
-    if (!from.ok()) return std::nullopt;
+    const StatusRequest request{read_u32(from)};
+    if (!whole(from, request.protocol, opened.fields, 1)) return std::nullopt;
     return request;
   }
   if (opened.type != kHello) return std::nullopt;
   Hello hello = read_hello(from, opened.fields);
-  const bool whole = hello.protocol != kProtocol ? from.ok() : opened.fields >= 9 && from.finished();
-  if (!whole) return std::nullopt;
+  if (!whole(from, hello.protocol, opened.fields, 9)) return std::nullopt;
   return hello;
 }
 
@@ -259,23 +298,19 @@ std::optional<RegistrationReply> decode_reply(std::string_view frame) {
   if (!from.ok() || opened.fields < 1) return std::nullopt;
   if (opened.type == kWelcome) {
     Welcome welcome = read_welcome(from, opened.fields);
-    if (!from.ok() || (welcome.protocol == kProtocol && !from.finished())) return std::nullopt;
+    if (!whole(from, welcome.protocol, opened.fields, 9)) return std::nullopt;
     return welcome;
   }
   if (opened.type == kRefused && opened.fields >= 3) {
-    Refused refused;
-    refused.protocol = read_u32(from);
-    const std::uint32_t code = read_u32(from, 255);
-    refused.reason = from.bytes(kTextMost);
-    if (!from.ok()) return std::nullopt;
-    refused.code = code == 0 || code == 1 || code == 76 ? static_cast<Refusal>(code) : Refusal::kOther;
+    Refused refused = read_refused(from);
+    if (!whole(from, refused.protocol, opened.fields, 3)) return std::nullopt;
     return refused;
   }
   if (opened.type == kStatusReply && opened.fields >= 2) {
     StatusReply reply;
     reply.protocol = read_u32(from);
     reply.json = from.bytes(kMessageBytesMost);
-    if (!from.ok()) return std::nullopt;
+    if (!whole(from, reply.protocol, opened.fields, 2)) return std::nullopt;
     return reply;
   }
   return std::nullopt;
@@ -394,12 +429,7 @@ std::optional<LaneFrame> decode_lane(std::string_view frame) {
 }
 
 bool PartAssembler::add(const Part& part) {
-  if (part.index == 0) {
-    bytes_.clear();
-    seq_ = part.header.seq;
-    next_ = 0;
-    complete_ = false;
-  }
+  if (next_ == 0) seq_ = part.header.seq;
   if (complete_ || part.index != next_ || part.header.seq != seq_) return false;
   if (bytes_.size() + part.bytes.size() > kMessageBytesMost) return false;
   bytes_ += part.bytes;
