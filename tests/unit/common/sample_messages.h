@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// One message of every type with every field different, by name. golden_frames.py holds the same values in
+// python: change both, or none.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/messages.h"
+
+namespace workpool::sample {
+
+inline constexpr Header kHeader{{0x1112131415161718}, {0x2122232425262728}, 300};
+inline constexpr Key kKey{{0x0001020304050607, 0x08090a0b0c0d0e0f}};
+inline constexpr Spec kSpec{{0xf0f1f2f3f4f5f6f7, 0xf8f9fafbfcfdfeff}};
+inline constexpr Handle kHandle{0x0000000500000007};
+
+template <class Message>
+using Named = std::vector<std::pair<std::string, Message>>;
+
+inline Named<RegistrationRequest> requests() {
+  Hello hello;
+  hello.version = "0.1.0";
+  hello.worker = {0x3132333435363738};
+  hello.engine = 2;
+  hello.attempt = 200;
+  hello.name = "w-\xc3\xa9";
+  hello.slots = 70000;
+  hello.handlers = {"echo", "sleep"};
+  hello.labels = {"gpu"};
+  return {{"HELLO", hello}, {"STATUS", StatusRequest{}}};
+}
+
+inline Named<RegistrationReply> replies() {
+  Welcome welcome;
+  welcome.run = {0x4142434445464748};
+  welcome.session = {0x5152535455565758};
+  welcome.name = "w-2";
+  welcome.lane_port = 50000;
+  welcome.sink_port = 255;
+  welcome.worker_timeout = seconds(10);
+  welcome.result_window = 8 << 20;
+  welcome.capture_bytes = 65536;
+  return {{"WELCOME", welcome},
+          {"REFUSED", Refused{kProtocol, Refusal::kWrongProtocol, "no"}},
+          {"STATUS_REPLY", StatusReply{kProtocol, R"({"jobs":1})"}}};
+}
+
+inline Outcome command_outcome() {
+  Outcome outcome;
+  outcome.status = Status::kFailed;
+  outcome.kind = ErrorKind::kExit;
+  outcome.message = "exit status 3";
+  outcome.command = true;
+  outcome.exit = 3;
+  outcome.standard_output = std::string("out\0\xff", 5);
+  outcome.standard_error = std::string(300, 'e');
+  outcome.truncated = 99;
+  return outcome;
+}
+
+inline Named<SinkMessage> sink() {
+  Outcome value;
+  value.value = R"({"a":[1]})";
+  Outcome killed = command_outcome();
+  killed.kind = ErrorKind::kSignal;
+  killed.exit.reset();
+  killed.signal = -9;
+  Outcome late;
+  late.status = Status::kTimeout;
+  late.kind = ErrorKind::kTimeout;
+  const auto result = [](const Outcome& outcome) {
+    return JobResult{kHandle, kKey, kSpec, 3, microseconds(1), microseconds(70000), outcome};
+  };
+  return {{"DIED", Died{{{1, "signal 11 (SIGSEGV)", {kKey, Key{}}}, {2, "", {}}}}},
+          {"HELD", Held{{{kKey, kSpec, 4, seconds(5000)}}}},
+          {"HELD_EMPTY", Held{}},
+          {"RESULTS",
+           Results{{result({}), result(late), result(value), result(command_outcome()), result(killed)}}},
+          {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
+          {"READY", Ready{false}},
+          {"BEAT", Beat{123456789, microseconds(40), {kKey}}},
+          {"GOODBYE", Goodbye{}}};
+}
+
+inline Named<LaneMessage> lane() {
+  JobOrder given;
+  given.handle = kHandle;
+  given.id = "job-1";
+  given.key = kKey;
+  given.spec = kSpec;
+  given.attempt = 2;
+  given.work = R"({"cmd":["true"]})";
+  given.timeout = milliseconds(1500);
+  given.slots = 3;
+  JobOrder numbered = given;
+  numbered.id.clear();
+  numbered.repeat = 129;
+  numbered.timeout = Duration{0};
+  return {{"JOBS", Jobs{17, 18, {given, numbered}}},
+          {"CANCEL", Cancel{{{kHandle, kKey, 2}, {Handle{}, kKey, 1}}}},
+          {"RECALL", Recall{{{kHandle, kKey, 2}}}},
+          {"LANE_BEAT", LaneBeat{~0ull, 1, 2}},
+          {"STOP", Stop{}},
+          {"END", End{}}};
+}
+
+}  // namespace workpool::sample
