@@ -100,6 +100,13 @@ class Spawns(CliTest):
         self.assertIn("/no", message)
         self.assertIn("No such file or directory", message)
 
+    def test_a_file_on_the_way_is_named_for_what_it_is(self):
+        self.write("plain", "")
+        message = self.spawn_message(["plain/program"])
+        self.assertIn("directory plain: Not a directory", message)
+        message = self.spawn_message(["./gone/program"])
+        self.assertIn("directory ./gone: No such file or directory", message)
+
     def test_missing_interpreter_is_named(self):
         script = self.write("script", "#!/no/such/interpreter -x\n")
         script.chmod(0o755)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string_view>
 
@@ -75,7 +76,11 @@ std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
     if (searched)
       return cannot + ": not found in PATH (" + shown(attempt.search_path) + "): " + reason(ENOENT);
     const std::string directory = missing_directory(attempt, file);
-    if (!directory.empty()) return cannot + ": directory " + shown(directory) + ": " + reason(ENOENT);
+    if (!directory.empty()) {
+      struct stat info {};
+      const bool is_there = ::stat(as_seen(attempt, directory).c_str(), &info) == 0;
+      return cannot + ": directory " + shown(directory) + ": " + reason(is_there ? ENOTDIR : errno);
+    }
   }
   std::string text = cannot;
   if (searched) text += ": " + shown(file);
