@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "worker/io/command.h"
 
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+
+#include "common/check.h"
 
 namespace workpool::worker {
 namespace {
@@ -23,30 +26,57 @@ std::string signal_text(int number) {
 
 }  // namespace
 
+Command::~Command() {
+  for (const Channel channel : {kProcess, kInput, kOutput, kErrors}) close(channel);
+}
+
+void Command::watch(int epoll, std::uint64_t tag) {
+  epoll_ = epoll;
+  for (const Channel channel : {kProcess, kInput, kOutput, kErrors}) {
+    if (!channels_[channel].is_open()) continue;
+    epoll_event event{};
+    event.events = channel == kInput ? EPOLLOUT : EPOLLIN;
+    event.data.u64 = tag + channel;
+    // Fails only without memory (or at max_user_watches): the job's end would never be seen.
+    CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, channels_[channel].get(), &event) == 0);
+  }
+}
+
+// A close alone would leave the event behind for as long as a child that another thread spawns has its copy
+// of all our descriptors: until it executes its program, which on a busy machine the loop would spend
+// spinning.
+void Command::close(Channel channel) {
+  Descriptor& descriptor = channels_[channel];
+  if (descriptor.is_open() && epoll_ >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.get(), nullptr);
+  descriptor.close();
+}
+
 void Command::feed() {
-  while (channels_.standard_input.is_open()) {
-    const ssize_t written = fed_ == input_.size() ? 0
-                                                  : ::write(channels_.standard_input.get(),
-                                                            input_.data() + fed_, input_.size() - fed_);
+  while (channels_[kInput].is_open()) {
+    ssize_t written = 0;
+    if (fed_ < input_.size()) {
+      written = ::write(channels_[kInput].get(), input_.data() + fed_, input_.size() - fed_);
+    }
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EAGAIN) return;
     if (written > 0) fed_ += static_cast<std::size_t>(written);
     // Anything else is EPIPE: a command may end, or close its stdin, without reading all of it.
     if (written < 0 || fed_ == input_.size()) {
-      channels_.standard_input.close();
+      close(kInput);
       input_ = {};
       fed_ = 0;
     }
   }
 }
 
-void Command::drain(Descriptor& pipe, CaptureBuffer& into, std::string& buffer) {
+void Command::drain(Channel channel, CaptureBuffer& into, std::string& buffer) {
+  const Descriptor& pipe = channels_[channel];
   for (int reads = 0; pipe.is_open() && reads < kReadsMax; ++reads) {
     const ssize_t size = ::read(pipe.get(), buffer.data(), buffer.size());
     if (size > 0) {
       into.append({buffer.data(), static_cast<std::size_t>(size)});
     } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
-      pipe.close();
+      close(channel);
     } else if (errno == EAGAIN) {
       return;
     }
@@ -56,7 +86,7 @@ void Command::drain(Descriptor& pipe, CaptureBuffer& into, std::string& buffer) 
 bool Command::reap() {
   siginfo_t info{};
   if (exited_) return true;
-  if (::waitid(P_PIDFD, static_cast<id_t>(channels_.pidfd.get()), &info, WEXITED | WNOHANG) != 0) {
+  if (::waitid(P_PIDFD, static_cast<id_t>(channels_[kProcess].get()), &info, WEXITED | WNOHANG) != 0) {
     // Cannot happen: nobody else waits for it. Said as a kill rather than waited for for ever.
     if (errno != ECHILD) return false;
     info.si_code = CLD_KILLED;
@@ -67,7 +97,7 @@ bool Command::reap() {
   exited_ = true;
   by_signal_ = info.si_code != CLD_EXITED;
   status_ = info.si_status;
-  channels_.pidfd.close();
+  close(kProcess);
   return true;
 }
 

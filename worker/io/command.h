@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,13 +20,10 @@ namespace workpool::worker {
 
 class Command {
  public:
-  // Our ends of the pipes, non-blocking; `standard_input` is closed where there is nothing to feed.
-  struct Channels {
-    Descriptor pidfd;
-    Descriptor standard_input;
-    Descriptor standard_output;
-    Descriptor standard_error;
-  };
+  enum Channel : std::size_t { kProcess, kInput, kOutput, kErrors };
+  static constexpr std::size_t kChannels = 4;
+  // The pidfd and our ends of the pipes, non-blocking; the input is closed where there is nothing to feed.
+  using Channels = std::array<Descriptor, kChannels>;
 
   Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
           std::uint64_t capture_bytes)
@@ -35,23 +33,27 @@ class Command {
         input_(std::move(input)),
         output_(capture_bytes),
         error_output_(capture_bytes) {}
+  ~Command();
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  // From now on `epoll`, which outlives this, has an event tagged `tag` + Channel while there is something to
+  // do.
+  void watch(int epoll, std::uint64_t tag);
 
   // Writes what the pipe takes; closes it at the end of the input or when nobody reads any more.
   void feed();
-  // Read until nothing is there at the moment or the writers are gone, which closes our end, or a fair share
+  // Reads until nothing is there at the moment or the writers are gone, which closes our end, or a fair share
   // is read. `buffer` is scratch space.
-  void drain_output(std::string& buffer) { drain(channels_.standard_output, output_, buffer); }
-  void drain_errors(std::string& buffer) { drain(channels_.standard_error, error_output_, buffer); }
-  bool has_open_pipes() const {
-    return channels_.standard_output.is_open() || channels_.standard_error.is_open();
-  }
+  void drain_output(std::string& buffer) { drain(kOutput, output_, buffer); }
+  void drain_errors(std::string& buffer) { drain(kErrors, error_output_, buffer); }
+  bool has_open_pipes() const { return channels_[kOutput].is_open() || channels_[kErrors].is_open(); }
 
   // Takes the status of the job's own process if it has ended; true when it has.
   bool reap();
   bool has_exited() const { return exited_; }
 
   JobProcesses processes() const { return {pid_, !exited_, attempt_key_}; }
-  const Channels& channels() const { return channels_; }
 
   // The signal that ended it; 0 where none did.
   int ended_by_signal() const { return by_signal_ ? status_ : 0; }
@@ -59,10 +61,12 @@ class Command {
   Outcome take_outcome();
 
  private:
-  static void drain(Descriptor& pipe, CaptureBuffer& into, std::string& buffer);
+  void drain(Channel channel, CaptureBuffer& into, std::string& buffer);
+  void close(Channel channel);
 
   pid_t pid_;
   Channels channels_;
+  int epoll_ = -1;
   std::string attempt_key_;
   std::string input_;
   std::size_t fed_ = 0;

@@ -30,11 +30,9 @@ constexpr Duration kSweepEvery = seconds(1);
 constexpr Duration kSweepSoon = milliseconds(20);
 
 // An event's tag: the number of the run, and which of its channels.
-enum Channel : std::uint64_t { kProcess = 0, kInput = 1, kOutput = 2, kErrors = 3 };
 constexpr std::uint64_t kWakeUp = ~std::uint64_t{0};
-constexpr std::uint64_t tag_of(std::uint32_t number, Channel channel) {
-  return std::uint64_t{number} << 2 | channel;
-}
+constexpr std::uint64_t tag_of(std::uint32_t number) { return std::uint64_t{number} << 2; }
+static_assert(Command::kChannels == 4);
 
 void block_signals() {
   sigset_t all;
@@ -146,22 +144,22 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
   const auto found = runs_.find(number);
   if (found == runs_.end()) return;  // it ended by another event of this round
   Run& run = found->second;
-  switch (static_cast<Channel>(tag & 3)) {
-    case kProcess:
+  switch (static_cast<Command::Channel>(tag & 3)) {
+    case Command::kProcess:
       break;
-    case kInput:
+    case Command::kInput:
       run.command->feed();
       return;
-    case kOutput:
+    case Command::kOutput:
       run.command->drain_output(buffer_);
       break;
-    case kErrors:
+    case Command::kErrors:
       run.command->drain_errors(buffer_);
       break;
   }
   // Output says nothing of the end but for the last of it, which the ending waits for.
   const bool was_last = run.command->has_exited() && !run.command->has_open_pipes();
-  if ((tag & 3) != kProcess && !was_last) return;
+  if ((tag & 3) != Command::kProcess && !was_last) return;
   if (settle(run, now)) finish(number);
 }
 
@@ -195,7 +193,8 @@ void Spawner::begin(RunOrder&& order) {
       next_wake_ = std::min(next_wake_, run.wake);
     }
     if (next_sweep_ == kNever) next_sweep_ = now + kSweepEvery;
-    watch(number);
+    run.command->feed();  // most inputs fit the pipe at once
+    run.command->watch(epoll_.get(), tag_of(number));
     return;
   }
   services_.options.page->ended(place);
@@ -203,24 +202,6 @@ void Spawner::begin(RunOrder&& order) {
     push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_now() - now, false});
   } else {
     push({order.token, EndKind::kNoResources, {}, Duration(0), false});
-  }
-}
-
-void Spawner::watch(std::uint32_t number) {
-  Run& run = runs_.at(number);
-  run.command->feed();  // most inputs fit the pipe at once
-  const Command::Channels& channels = run.command->channels();
-  const std::pair<int, Channel> watched[] = {{channels.pidfd.get(), kProcess},
-                                             {channels.standard_input.get(), kInput},
-                                             {channels.standard_output.get(), kOutput},
-                                             {channels.standard_error.get(), kErrors}};
-  for (const auto& [fd, channel] : watched) {
-    if (fd < 0) continue;
-    epoll_event event{};
-    event.events = channel == kInput ? EPOLLOUT : EPOLLIN;
-    event.data.u64 = tag_of(number, channel);
-    // Fails only without memory (or at max_user_watches): the job's end would never be seen.
-    CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
   }
 }
 

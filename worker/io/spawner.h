@@ -65,7 +65,6 @@ class Spawner {
   void handle_event(std::uint64_t tag, Time now);
   void start_pending();
   void begin(RunOrder&& order);
-  void watch(std::uint32_t number);
   void begin_kill(std::uint64_t token, bool kill_at_once, Time now);
   void end_early(Run& run, Reason reason, Time kill_at, Time now);
   void fire_timers(Time now);
