@@ -28,7 +28,10 @@ Duration jitter(WorkerId worker, std::uint32_t attempt) {
 
 }  // namespace
 
-Session::Session(const SessionOptions& options) : options_(options), slots_(options.slots) {}
+Session::Session(const SessionOptions& options)
+    : options_(options),
+      slots_(options.slots),
+      had_dispatcher_(options.engine > 1) {}  // the engine before had one: the grace is the worker's, not an engine's
 
 void Session::step(Event&& event, Time now, Actions& actions) {
   now_ = now;
@@ -205,6 +208,8 @@ void Session::send(SinkMessage&& message) {
 
 void Session::stop_asked() {
   ++stops_;
+  // On its way to being replaced: now by nobody.
+  if (auto* leaving = std::get_if<Leaving>(&state_)) leaving->code = leaving->code == kExitRestart ? 0 : leaving->code;
   if (stops_ == 1) {
     kill_at_ = now_ + options_.grace;
     leave_by_ = now_ + options_.grace + kKillTime;
@@ -295,6 +300,7 @@ void Session::drained() {
   }
   judge_stop();
   judge_lost_slots();
+  if (std::holds_alternative<Left>(state_)) return;  // nothing more to say
   judge_orphan();
   complain();
 }

@@ -115,7 +115,7 @@ class Session {
   KeptResults kept_;
   std::vector<Death> deaths_;
   RunId run_;  // of what is held here
-  bool had_dispatcher_ = false;
+  bool had_dispatcher_;
   std::uint32_t attempts_ = 0;  // HELLOs sent
   Time alone_since_;            // without a dispatcher's sign of life
   Time complained_;

@@ -30,9 +30,10 @@ void Session::send_pages() {
 }
 
 void Session::send_held() {
+  // What is being killed is no more to be counted on; the same job may run here again already.
   Held held;
   for (const Running& running : slots_.places()) {
-    if (running.token == 0 || running.reported || running.foreign) continue;
+    if (running.token == 0 || running.reported || running.foreign || running.killed) continue;
     held.jobs.push_back(
         {running.order.key, running.order.spec, running.order.attempt, now_ - running.started});
     if (held.jobs.size() == kHeldPage) {
