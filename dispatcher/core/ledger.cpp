@@ -137,10 +137,10 @@ void Ledger::cancel_unknown(const Session& session, const HeldJob& held, Step& s
 
 // ---- up ----
 
-bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t attempt) const {
+bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const {
   const auto* assigned = std::get_if<Assigned>(&job.state);
   return session != nullptr && assigned != nullptr && assigned->session == session->id &&
-         assigned->attempt == attempt;
+         assigned->attempt == attempt && assigned->handle == handle;
 }
 
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
@@ -160,7 +160,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
     return records;
   }
   ActiveJob& job = jobs.at(*slot);
-  const bool holder = holds(session, job, result.attempt);
+  const bool holder = holds(session, job, result.attempt, result.handle);
   if (result.outcome.status != Status::kOk && !holder) {
     ++counts.duplicates;
     return 0;  // a late failure of an attempt that was given up
@@ -191,7 +191,7 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
 bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step) {
   ActiveJob& job = jobs.at(slot);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
-  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt)) return false;
+  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt, result.handle)) return false;
   ++job.failures;
   ++counts.retried;
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
@@ -206,7 +206,7 @@ std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::
                              Session* session, Step& step) {
   if (result.outcome.status != Status::kOk && retry(slot, result, session, step)) return 0;
   if (result.outcome.status == Status::kOk) jobs.note_run_time(jobs.at(slot).facts.requirement, result.ran);
-  if (!holds(session, jobs.at(slot), result.attempt)) cancel_twin(slot, step);
+  if (!holds(session, jobs.at(slot), result.attempt, result.handle)) cancel_twin(slot, step);
   if (session != nullptr) ++workers.worker_of(*session).done;
   return record(slot, std::move(result), worker, step);
 }
@@ -245,7 +245,7 @@ void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   if (!slot) slot = jobs.find_active(returned.key);
   if (!slot) return;
   ActiveJob& job = jobs.at(*slot);
-  if (job.facts.key != returned.key || !holds(&session, job, returned.attempt)) return;
+  if (job.facts.key != returned.key || !holds(&session, job, returned.attempt, returned.handle)) return;
   job.reuse_attempt = returned.reason != ReturnReason::kStopped;
   unlink(*slot);
   jobs.requeue(*slot, step.now, Duration{0});
@@ -259,8 +259,10 @@ void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   }
   ActiveJob& job = jobs.at(*slot);
   const Time since = step.now - held.elapsed;
+  job.attempt = std::max(job.attempt, held.attempt);
   if (auto* assigned = std::get_if<Assigned>(&job.state)) {
     if (assigned->session == session.id) {
+      if (assigned->confirmed && assigned->attempt != held.attempt) return cancel_unknown(session, held, step);
       assigned->confirmed = true;
       assigned->handle = Handle{};
       assigned->attempt = held.attempt;
@@ -275,7 +277,6 @@ void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
     cancel_twin(*slot, step);
     unlink(*slot);
   }
-  job.attempt = std::max(job.attempt, held.attempt);
   job.reuse_attempt = false;
   jobs.assign(*slot, {.session = session.id, .since = since, .handle = Handle{}, .attempt = held.attempt});
   link(session, *slot);
