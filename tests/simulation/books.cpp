@@ -106,8 +106,8 @@ void Books::sink_received(const dispatcher::SinkReceived& event) {
     session.ready = true;
   } else if (const auto* results = std::get_if<Results>(&event.message)) {
     for (const JobResult& result : results->results) {
-      session.results[event.header.seq].push_back({result.key, result.spec, result.attempt, result.outcome.status});
-      result_received(event.header.session, result);
+      const bool counts = result_received(event.header.session, result);
+      session.results[event.header.seq].push_back({result.key, result.spec, result.attempt, result.outcome.status, counts});
     }
   } else if (const auto* returned = std::get_if<Returned>(&event.message)) {
     for (const ReturnedJob& entry : returned->jobs) returned_received(event.header.session, entry);
@@ -118,11 +118,13 @@ void Books::sink_received(const dispatcher::SinkReceived& event) {
 }
 
 // A failure of the attempt that the ledger names ends that lease, whether it is retried or recorded.
-void Books::result_received(SessionId session, const JobResult& result) {
+bool Books::result_received(SessionId session, const JobResult& result) {
   JobEntry* entry = job(result.key);
-  if (entry != nullptr && entry->holder == session && entry->holder_attempt == result.attempt && entry->plan->facts.spec == result.spec) {
-    entry->holder = {};
-  }
+  if (entry == nullptr || entry->holder != session || entry->holder_attempt != result.attempt || entry->plan->facts.spec != result.spec) return false;
+  // Given in this session, it is answered by its handle; gone on with from an earlier one, by 0.
+  if (entry->given != (result.handle.value != 0)) return false;
+  entry->holder = {};
+  return true;
 }
 
 void Books::returned_received(SessionId session, const ReturnedJob& returned) {
@@ -181,6 +183,7 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
       broke("S6: " + entry->plan->facts.id + " held by " + text(entry->holder) + " is kept by " + text(held_from_) + " too");
     }
     entry->holder = held_from_;
+    entry->given = false;
     entry->holder_attempt = held.attempt;
     entry->confirmed = true;
     entry->reusable = 0;
@@ -209,6 +212,7 @@ void Books::assigned(const dispatcher::Assign& assign) {
   entry->last_attempt = std::max(entry->last_attempt, assign.order.attempt);
   entry->reusable = 0;
   entry->holder = assign.session;
+  entry->given = true;
   entry->holder_attempt = assign.order.attempt;
   entry->confirmed = true;
   given_.insert({session.worker, assign.order.key, assign.order.attempt});
@@ -225,7 +229,7 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
     for (const Sent& sent : session.results.begin()->second) {
       const JobEntry* entry = job(sent.key);
       if (entry == nullptr || entry->plan->facts.spec != sent.spec || entry->durable) continue;
-      const bool its_own = entry->pending != 0 && entry->pending_attempt == sent.attempt;
+      const bool its_own = sent.counts && entry->pending != 0 && entry->pending_attempt == sent.attempt;
       if (sent.status == Status::kOk || its_own) broke("S2: acked before it is durable: " + entry->plan->facts.id);
     }
     session.results.erase(session.results.begin());
@@ -265,6 +269,7 @@ void Books::admitted(const dispatcher::Admit& admit) {
     for (auto& [key, entry] : jobs_) {
       if (entry.holder != before->second.first) continue;
       entry.holder = admit.welcome.session;
+      entry.given = false;
       entry.confirmed = false;
     }
   }

@@ -65,6 +65,7 @@ class Books {
     Spec spec;
     std::uint32_t attempt = 0;
     Status status = Status::kOk;
+    bool counts = true;                         // a failure of an attempt that was given up needs no record
   };
   struct OpenSession {
     WorkerId worker;
@@ -84,6 +85,7 @@ class Books {
     SessionId holder;
     std::uint32_t holder_attempt = 0;
     bool confirmed = true;
+    bool given = false;                         // in the holder's session, not taken over into it
     std::uint32_t last_attempt = 0;
     std::uint32_t reusable = 0;                 // came back unstarted
     std::uint64_t pending = 0;                  // number of its record
@@ -108,7 +110,7 @@ class Books {
   };
 
   void sink_received(const dispatcher::SinkReceived& event);
-  void result_received(SessionId session, const JobResult& result);
+  bool result_received(SessionId session, const JobResult& result);
   void returned_received(SessionId session, const ReturnedJob& returned);
   void assigned(const dispatcher::Assign& assign);
   void told(SessionId session, std::uint64_t ack, std::uint64_t received);

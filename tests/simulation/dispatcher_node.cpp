@@ -76,6 +76,8 @@ void DispatcherNode::start() {
   sync_time_ = milliseconds(2);
   crash_in_.reset();
   deliver(done);
+  // Whoever left with the start before is started again too.
+  for (WorkerNode& worker : world_.workers) worker.come_back(world_.random.between(Duration{0}, seconds(1)));
   if (setup.streaming) feed_stream();
 }
 

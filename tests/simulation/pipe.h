@@ -19,7 +19,7 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
 
   // `transfer`: how long it occupies the line before the next one.
   void push(Duration delay, Duration transfer, std::function<void()> arrive) {
-    if (broken_) return;
+    if (broken_ || std::exchange(lose_next_, false)) return;
     free_at_ = std::max(free_at_, timeline_.now()) + transfer;
     queue_.push_back({free_at_ + delay, std::move(arrive)});
     pump();
@@ -33,6 +33,8 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
     broken_ = true;
     if (queue_.size() > kept) queue_.resize(kept);
   }
+  // One message vanishes, as a socket drops what is too large for it or what its peer had not read.
+  void lose_next() { lose_next_ = true; }
   std::size_t size() const { return queue_.size(); }
   bool broken() const { return broken_; }
 
@@ -63,6 +65,7 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
   bool stalled_ = false;
   bool broken_ = false;
   bool pumping_ = false;
+  bool lose_next_ = false;
 };
 
 }  // namespace workpool::simulation

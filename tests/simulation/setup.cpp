@@ -49,7 +49,6 @@ void draw_faults(Setup& setup, Random& random) {
   };
   if (mode == 1) {
     allow(Fault::kPauseDispatcher);
-    for (WorkerPlan& worker : setup.workers) worker.orphan_grace = seconds(600);
     if (random.one_in(2)) allow(Fault::kSlowDisk);
     if (random.one_in(2)) allow(Fault::kNoSpace);
     return;
@@ -101,7 +100,7 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
 const char* name_of(Fault fault) {
   static const std::array<const char*, kFaults> kNames = {
       "cut", "cut lane", "cut sink", "stall up", "stall down", "stall both", "engine kill", "worker kill", "pause worker", "pause dispatcher",
-      "crash", "slow disk", "no space", "drain", "late lane", "forge", "signal", "no resources"};
+      "crash", "slow disk", "no space", "drain", "late lane", "forge", "signal", "no resources", "lose down", "lose up"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -151,6 +150,10 @@ Setup make_setup(std::uint64_t seed) {
   for (const WorkerPlan& worker : setup.workers) widest = std::max(widest, worker.slots);
   setup.workers[0].slots = widest;
   draw_faults(setup, random);
+  if (setup.only_own_faults()) {
+    // A worker that gives up is no worker that was lost.
+    for (WorkerPlan& worker : setup.workers) worker.orphan_grace = seconds(600);
+  }
   draw_jobs(setup, random, widest);
   return setup;
 }

@@ -87,10 +87,7 @@ void World::finished(int exit_code) {
     return;
   }
   // Stopped with jobs left: the same command goes on.
-  timeline.after(random.spread(milliseconds(10), seconds(5)), [this] {
-    dispatcher.start();
-    for (WorkerNode& worker : workers) worker.come_back(random.between(Duration{0}, seconds(1)));
-  });
+  timeline.after(random.spread(milliseconds(10), seconds(5)), [this] { dispatcher.start(); });
 }
 
 // ---- registration ----
@@ -166,6 +163,10 @@ void World::strike_worker(Fault fault, WorkerNode& worker) {
       worker.lane_is_late();
       return worker.cut(true, true);
     case Fault::kNoResources: return worker.no_resources();
+    case Fault::kLoseDown:
+    case Fault::kLoseUp:
+      if (worker.link()) (fault == Fault::kLoseUp ? worker.link()->up : worker.link()->down)->lose_next();
+      return;
     default: return;
   }
 }
