@@ -82,9 +82,9 @@ class Kills(System):
 
 class Stalls(System):
     def test_stopped_beyond_the_timeout(self):
-        names = [f"s{i}" for i in range(60)]
+        names = [f"s{i}" for i in range(100)]
         self.jobs(*[self.witness_job(name, 0.3) for name in names])
-        dispatcher = self.dispatcher(*FAST)
+        dispatcher = self.dispatcher("--worker-timeout", "4s")
         stalled = self.worker("--name", "stalled", "--slots", "2")
         self.wait_witness("start", 2)
         self.worker("--name", "other", "--slots", "2")
@@ -93,13 +93,16 @@ class Stalls(System):
         os.kill(engine, signal.SIGSTOP)
         stopped_at = time.monotonic()
         self.wait_status("the stalled worker to be lost", lambda s: len(s["workers"]) == 1)
-        figure(f"lost {time.monotonic() - stopped_at:.1f} s after SIGSTOP, D is 2 s")
-        self.assertLess(time.monotonic() - stopped_at, 2 * SLACK)
-        self.assertGreaterEqual(time.monotonic() - stopped_at, 1.0)
+        lost_after = time.monotonic() - stopped_at
         os.kill(engine, signal.SIGCONT)
+        woken_at = time.monotonic()
         dispatcher.says("worker stalled is back")
+        back_after = time.monotonic() - woken_at
+        figure(f"lost {lost_after:.1f} s after SIGSTOP, D is 4 s; back {back_after:.2f} s after SIGCONT")
+        self.assertLess(lost_after, 4 * SLACK)
+        self.assertGreaterEqual(lost_after, 2)
         # END waited in its lane; without it the beats that wait there would keep it from registering for D more.
-        self.assertNotIn("no sign of life", stalled.err())
+        self.assertLess(back_after, 3.5)
         self.assert_ends(dispatcher, 0)
         self.assert_ends(stalled, 0)
         self.assert_results({name: "ok" for name in names})
