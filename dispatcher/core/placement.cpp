@@ -127,9 +127,9 @@ void Placement::place_ready(Step& step) {
   }
 }
 
-// Whether a job of this priority would go before a better one that the session could run: ahead of need always, into
-// free slots only where the better one is to take them as soon as its line is read (a wide one that does not fit
-// leaves them to others).
+// Whether a job of this priority would go before a better one that the session could run: ahead of need
+// always, into free slots only where the better one is to take them as soon as its line is read (a wide one
+// that does not fit leaves them to others).
 bool Placement::must_wait(Session& session, std::int32_t priority, bool has_free_slots) const {
   return std::any_of(awaited_.begin(), awaited_.end(), [&](const Awaited& better) {
     if (better.priority <= priority) return false;

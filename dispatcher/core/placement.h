@@ -43,7 +43,7 @@ class Placement {
   Ledger& ledger_;
   Sessions& sessions_;
   std::vector<Awaited> awaited_;  // of this pass
-  std::vector<Session*> open_;  // that may get work; made anew for each pass
+  std::vector<Session*> open_;    // that may get work; made anew for each pass
   std::uint32_t open_slots_ = 0;
   std::size_t turn_ = 0;  // whose turn it is, over passes
 };

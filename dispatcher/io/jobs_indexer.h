@@ -40,8 +40,8 @@ struct IndexOptions {
 IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
                             const IndexOptions& options = {});
 
-// Of a report that is not ok: "jobs.jsonl:3:14: message" a line, and behind the last one how many more there are; or
-// why the file could not be read to its end. No newline at the end.
+// Of a report that is not ok: "jobs.jsonl:3:14: message" a line, and behind the last one how many more there
+// are; or why the file could not be read to its end. No newline at the end.
 std::string format_errors(const std::string& shown_path, const IndexReport& report);
 
 }  // namespace workpool::dispatcher

@@ -52,7 +52,8 @@ std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {
   if (folder == nullptr || *folder == '\0') folder = "/tmp";
   std::string path = std::string(folder) + "/workpool-XXXXXX";
   const int fd = ::mkostemp(path.data(), O_CLOEXEC);
-  if (fd < 0) return JobsProblem{pipe.path_ + ": no file for a copy of it in " + folder + ": " + reason(errno)};
+  if (fd < 0)
+    return JobsProblem{pipe.path_ + ": no file for a copy of it in " + folder + ": " + reason(errno)};
   ::unlink(path.c_str());
   JobsInput copy(fd, true, true, pipe.path_);
   std::string buffer(kForwardBytes, '\0');
@@ -66,7 +67,8 @@ std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {
     for (ssize_t done = 0; done < got;) {
       const ssize_t written = ::write(fd, buffer.data() + done, static_cast<std::size_t>(got - done));
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return JobsProblem{pipe.path_ + ": no room for a copy of it in " + folder + ": " + reason(errno)};
+      if (written < 0)
+        return JobsProblem{pipe.path_ + ": no room for a copy of it in " + folder + ": " + reason(errno)};
       done += written;
     }
   }
