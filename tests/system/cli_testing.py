@@ -225,8 +225,11 @@ class Terminal:
 
     def __init__(self, columns=80, rows=24):
         self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.shown = b""
+        self.resize(columns, rows)
+
+    def resize(self, columns, rows=24):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read_until(self, condition, limit=LIMIT):
         """Reads on until `condition` holds, or all have closed their side of it where it is None."""

@@ -199,6 +199,14 @@ class AtATerminal(CliTest):
         shown = terminal.read_until(None).decode()
         self.assertEqual(run.process.wait(LIMIT), 0, shown)
 
+    def test_in_the_background_of_a_terminal_it_is_not_stopped(self):
+        self.write("jobs.jsonl", jsonl({"cmd": ["cat"]}, {"cmd": "sleep 0.5"}))
+        script = 'set -m; "$1" run jobs.jsonl & wait %1; echo code $?'
+        run, terminal = self.start_in_terminal("bash", "-c", script, "bash", DISPATCHER)
+        shown = terminal.read_until(None).decode()
+        self.assertEqual(run.process.wait(LIMIT), 0, shown)
+        self.assertIn("code 0", shown)
+
     def test_a_window_that_is_closed_is_a_hangup(self):
         self.write("jobs.jsonl", jsonl({"cmd": "touch began; sleep 0.5; touch ended"}, {"cmd": "touch never"}))
         run, terminal = self.start_in_terminal(DISPATCHER, "run", "jobs.jsonl", "--local", "1")

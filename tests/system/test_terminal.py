@@ -224,6 +224,22 @@ class OnATerminal(CliTest):
             # A line that is as wide as the terminal would already wrap on some.
             self.assertLess(max(len(line) for line in live), columns)
 
+    def test_a_window_that_is_made_narrower_in_mid_run(self):
+        self.write("jobs.jsonl", jsonl({"cmd": "while [ ! -e go ]; do sleep 0.02; done"}))
+        run, terminal = self.on_terminal("--local", "1")
+        terminal.read_until(lambda shown: shown.count(b"running 1") > 2)
+        terminal.resize(30)
+        before = len(terminal.shown)
+        redrawn = ("\r" + ESCAPE + "[K").encode()
+        terminal.read_until(lambda shown: shown[before:].count(redrawn) > 5)
+        (self.folder / "go").touch()
+        shown = terminal.read_until(None)
+        self.assertEqual(run.process.wait(LIMIT), 0, shown)
+        # The first two may have been on their way when the size changed.
+        live = [part.decode() for part in shown[before:].split(redrawn)[3:6]]
+        self.assertEqual(len(live), 3)
+        self.assertLess(max(map(len, live)), 30, live)
+
     def test_colour_unless_no_color(self):
         self.write("jobs.jsonl", jsonl({"cmd": "exit 3"}))
         self.assertIn(ESCAPE + "[31m", self.shown("--overwrite", code=1))
