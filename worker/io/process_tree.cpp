@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <system_error>
 #include <thread>
 
 #include "worker/io/child_environment.h"
@@ -103,6 +104,10 @@ std::string attempt_key_in_environment(pid_t pid) {
 ProcessTree::ProcessTree() {
   const std::string own = path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children";
   children_of_main_ = Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!children_of_main_.is_open()) {
+    throw std::system_error(errno, std::generic_category(),
+                            own + " (commands need a mounted /proc and a kernel with CONFIG_PROC_CHILDREN)");
+  }
 }
 
 bool ProcessTree::has_adopted() const {

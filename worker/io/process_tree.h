@@ -31,6 +31,7 @@ struct JobProcesses {
 // with these.
 class ProcessTree {
  public:
+  // Throws std::system_error where /proc does not list children: what escaped could not be found then.
   ProcessTree();
 
   // Whether there is any adopted process, dead ones included.

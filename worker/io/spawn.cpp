@@ -15,7 +15,8 @@
 
 // glibc's clone by its other name: ThreadSanitizer puts a clone of its own before the first one, which takes
 // the child for the copy of a process and changes its books in the parent's memory.
-extern "C" int __clone(int (*function)(void*), void* stack, int flags, void* argument, ...);
+extern "C" int clone_of_libc(int (*function)(void*), void* stack, int flags, void* argument,
+                             ...) __asm__("__clone");
 
 namespace workpool::worker {
 namespace {
@@ -147,8 +148,8 @@ Spawned Launcher::spawn(const SpawnRequest& request) {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int pidfd = -1;
-  const int pid = ::__clone(child_main, static_cast<char*>(stack_) + kStackBytes,
-                            CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &shared, &pidfd);
+  const int pid = clone_of_libc(child_main, static_cast<char*>(stack_) + kStackBytes,
+                                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &shared, &pidfd);
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 

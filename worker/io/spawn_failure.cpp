@@ -40,7 +40,7 @@ std::string as_seen(const SpawnAttempt& attempt, const std::string& path) {
 // The first directory on the way to `path` that is missing or is none; empty where all are there.
 std::string missing_directory(const SpawnAttempt& attempt, const std::string& path) {
   for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-    const std::string directory = path.substr(0, slash);
+    std::string directory = path.substr(0, slash);
     struct stat info {};
     if (::stat(as_seen(attempt, directory).c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return directory;
   }

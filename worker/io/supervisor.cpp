@@ -24,7 +24,7 @@
 #include "worker/io/process_tree.h"
 
 // Of gcov, where the build is instrumented: _exit() would lose what the engine ran.
-extern "C" void __gcov_dump() __attribute__((weak));
+extern "C" void gcov_dump() __asm__("__gcov_dump") __attribute__((weak));
 
 namespace workpool::worker {
 namespace {
@@ -69,7 +69,7 @@ void follow_supervisor(int control_fd, SharedPage& page) {
     std::thread(follow_supervisor, own_fd, std::ref(*birth.page)).detach();
     const int code = engine_main(birth);
     std::fflush(nullptr);
-    if (__gcov_dump != nullptr) __gcov_dump();
+    if (gcov_dump != nullptr) gcov_dump();
     birth.page->announce_exit(code);
     ::_exit(code);  // not exit(): threads of handlers that never returned may still run
   } catch (const std::exception& error) {
