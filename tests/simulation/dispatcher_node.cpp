@@ -318,7 +318,11 @@ void DispatcherNode::send(SessionId session, LaneMessage&& message) {
 
 void DispatcherNode::put_on_wire(Lane& lane, const Header& header, const LaneMessage& message) {
   if (lane.receivers.empty()) return;
-  const std::shared_ptr<Link> link = lane.receivers[lane.turn++ % lane.receivers.size()];
+  std::shared_ptr<Link> link = lane.receivers[lane.turn++ % lane.receivers.size()];
+  if (lane.crossed_frames > 0) {
+    --lane.crossed_frames;
+    link = lane.crossed;
+  }
   WorkerNode& worker = world_.workers[link->worker];
   const std::size_t parts = parts_of(message);
   for (std::size_t part = 1; part < parts; ++part) {
@@ -329,6 +333,24 @@ void DispatcherNode::put_on_wire(Lane& lane, const Header& header, const LaneMes
   link->down->push(worker.delay(), parts > 1 ? worker.plan().a_part : microseconds(5), [link, &worker, header, message] {
     if (link->open) worker.deliver(worker::LaneReceived{header, message});
   });
+}
+
+// A worker sits on another one's lane, as happens where a port is used again, and takes its next messages; the worst
+// case is the one in which the numbers fit.
+void DispatcherNode::cross_lanes() {
+  std::vector<Lane*> open;
+  for (auto& [session, lane] : lanes_) {
+    if (lane.was_writable && !lane.gone && !lane.receivers.empty()) open.push_back(&lane);
+  }
+  if (open.size() < 2) return;
+  Lane* from = open[world_.random.below(open.size())];
+  Lane* to = open[world_.random.below(open.size())];
+  for (Lane* lane : open) {
+    if (lane != from && lane->next_seq == from->next_seq) to = lane;
+  }
+  if (to == from) return;
+  from->crossed = to->receivers.front();
+  from->crossed_frames = static_cast<std::uint32_t>(world_.random.between(1, 4));
 }
 
 void DispatcherNode::close_lane(SessionId session, bool say_end) {

@@ -47,6 +47,7 @@ class DispatcherNode {
   void crash_within(std::uint64_t actions) { crash_in_ = actions; }
   void slow_disk(Duration how_long) { sync_time_ = how_long; }
   void no_space(Duration how_long);
+  void cross_lanes();
 
  private:
   struct Lane {
@@ -56,7 +57,8 @@ class DispatcherNode {
     std::size_t turn = 0;
     bool was_writable = false;
     bool gone = false;
-    std::uint64_t close_number = 0;
+    std::shared_ptr<Link> crossed;     // who gets the next frames instead
+    std::uint32_t crossed_frames = 0;
   };
 
   void later(Duration delay, std::function<void()> what);   // in this life only

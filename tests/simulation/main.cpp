@@ -47,6 +47,7 @@ int run_seeds(std::uint64_t first, std::uint64_t last, bool all) {
     if (verdict.broken.empty()) continue;
     ++failed;
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), verdict.broken.c_str());
+    std::fflush(stdout);
     if (!all) return 1;
   }
   const double took = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;

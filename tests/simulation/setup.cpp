@@ -100,7 +100,7 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
 const char* name_of(Fault fault) {
   static const std::array<const char*, kFaults> kNames = {
       "cut", "cut lane", "cut sink", "stall up", "stall down", "stall both", "engine kill", "worker kill", "pause worker", "pause dispatcher",
-      "crash", "slow disk", "no space", "drain", "late lane", "forge", "signal", "no resources", "lose down", "lose up"};
+      "crash", "slow disk", "no space", "drain", "late lane", "forge", "signal", "no resources", "lose down", "lose up", "cross lane"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 

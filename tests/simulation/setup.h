@@ -44,9 +44,9 @@ struct WorkerPlan {
 
 enum class Fault : std::uint8_t {
   kCut, kCutLane, kCutSink, kStallUp, kStallDown, kStallBoth, kEngineKill, kWorkerKill, kPauseWorker, kPauseDispatcher,
-  kCrash, kSlowDisk, kNoSpace, kDrain, kLateLane, kForge, kSignal, kNoResources, kLoseDown, kLoseUp,
+  kCrash, kSlowDisk, kNoSpace, kDrain, kLateLane, kForge, kSignal, kNoResources, kLoseDown, kLoseUp, kCrossLane,
 };
-inline constexpr std::size_t kFaults = 20;
+inline constexpr std::size_t kFaults = 21;
 const char* name_of(Fault fault);
 
 struct Setup {

@@ -139,6 +139,7 @@ void World::strike() {
     case Fault::kSlowDisk:
     case Fault::kNoSpace:
     case Fault::kSignal:
+    case Fault::kCrossLane:
     case Fault::kForge: return strike_dispatcher(fault);
     default: return strike_worker(fault, workers[random.below(workers.size())]);
   }
@@ -187,6 +188,9 @@ void World::strike_dispatcher(Fault fault) {
       return dispatcher.deliver(dispatcher::StopRequested{kind});
     }
     case Fault::kForge: return forge();
+    case Fault::kCrossLane:
+      books.allow_waste(4 * all_slots());
+      return dispatcher.cross_lanes();
     default: return;
   }
 }
