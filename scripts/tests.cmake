@@ -93,7 +93,20 @@ if(WORKPOOL_TESTS)
       add_test(NAME ${check} COMMAND ${PROJECT_SOURCE_DIR}/scripts/${check})
       set_tests_properties(${check} PROPERTIES LABELS style TIMEOUT 60)
     endforeach()
+    # The test of the simulator: it has to find what is planted.
+    add_test(NAME planted_bugs COMMAND ${PROJECT_SOURCE_DIR}/scripts/planted-bugs)
+    set_tests_properties(planted_bugs PROPERTIES LABELS planted TIMEOUT 1800)
   endif()
+endif()
+
+# The fuzz targets behind the entry points of clang's own fuzzer; `scripts/fuzz TARGET` builds and runs them.
+if(WORKPOOL_FUZZER)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  add_executable(fuzzer ${sources})
+  target_include_directories(fuzzer PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_options(fuzzer PRIVATE -fsanitize=fuzzer)
+  workpool_link(fuzzer PRIVATE workpool_dispatcher_core workpool_worker_core workpool_common)
 endif()
 
 # Each tests/bench/NAME.cpp is a program bench_NAME of its own; `scripts/build release bench` builds them. Where
