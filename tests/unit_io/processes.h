@@ -3,18 +3,19 @@
 // keeps.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "worker/io/clock.h"
+#include "worker/io/descriptor.h"
 
 namespace workpool::worker {
 
@@ -30,9 +31,16 @@ bool wait_for(Condition&& condition, Duration limit = kPatience) {
   return condition();
 }
 
+// Empty where it cannot be read, as the files of a process that ends meanwhile.
 inline std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char part[4096];
+  for (ssize_t size = 1; size > 0;) {
+    size = ::read(file.get(), part, sizeof part);
+    if (size > 0) text.append(part, static_cast<std::size_t>(size));
+  }
+  return text;
 }
 
 // Exists and is no zombie.

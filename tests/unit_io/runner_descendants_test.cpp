@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Nothing of a job outlives its ending: daemons, sessions of their own, timeouts, cancels.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "tests/unit_io/runner_fixture.h"
 
@@ -41,8 +42,8 @@ TEST_F(RunnerDescendantsTest, AnEscapedDaemonIsKilledBeforeTheResult) {
 }
 
 TEST_F(RunnerDescendantsTest, OneJobsDaemonIsNotKilledWithAnother) {
+  ASSERT_EQ(::mkfifo(folder_.path("go").c_str(), 0600), 0);
   const auto token = start(shell(escape("daemon") + until_there("daemon") + "read x <" + folder_.path("go")));
-  ASSERT_EQ(::system(("mkfifo " + folder_.path("go")).c_str()), 0);
   const pid_t daemon = folder_.wait_for_pid("daemon");
   for (int i = 0; i < 5; ++i) run(argv({"true"}));
   run(shell("setsid sleep 1000 >/dev/null 2>&1 & exit 0"));
