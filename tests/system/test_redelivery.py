@@ -108,6 +108,35 @@ class Kills(System):
                 self.assertEqual({name for name, count in self.witnessed("start").items() if count > 1} - {"long"}, set())
 
 
+class Survivors(System):
+    def test_nothing_survives_an_engine_or_a_supervisor(self):
+        hide = "trap '' TERM HUP INT; "
+        self.jobs({"cmd": f"{hide}touch {self.folder}/1; sleep 600", "id": "plain"},
+                  {"cmd": f"{hide}setsid sh -c 'touch {self.folder}/2; sleep 601' & sleep 602", "id": "session"},
+                  {"cmd": f"(setsid sh -c '(touch {self.folder}/3; sleep 603) & sleep 604' &); sleep 605", "id": "daemon"})
+        for victim in ("supervisor", "engine"):
+            with self.subTest(victim):
+                for i in "123":
+                    (self.folder / i).unlink(missing_ok=True)
+                dispatcher = self.dispatcher(*FAST)
+                worker = self.worker("--slots", "3")
+                wait_until("the jobs", lambda: all((self.folder / i).exists() for i in "123"))
+                dispatcher.send(signal.SIGKILL)          # nobody gives the jobs out again
+                dispatcher.wait()
+                jobs = self.marked(but=[worker.pid, *children_of(worker.pid)])
+                self.assertGreaterEqual(len(jobs), 6)
+                os.kill(worker.pid if victim == "supervisor" else worker.engine(), signal.SIGKILL)
+                killed = time.monotonic()
+                wait_until(lambda: f"the end of {jobs}", lambda: not any(is_alive(pid) for pid in jobs))
+                took = time.monotonic() - killed
+                figure(f"{len(jobs)} processes of jobs were gone {took:.2f} s after kill -9 of the {victim}; 1 s is promised")
+                self.assertLess(took, 1 * SLACK)
+                if victim == "engine":
+                    worker.send(signal.SIGTERM)
+                worker.wait()
+                self.port += 1
+
+
 class Stalls(System):
     def test_stopped_beyond_the_timeout(self):
         names = [f"s{i}" for i in range(100)]

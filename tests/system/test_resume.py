@@ -214,14 +214,15 @@ class Edits(System):
 
 class InUse(System):
     def test_results_are_locked(self):
-        self.jobs({"cmd": f"touch {self.folder}/running; sleep 600", "id": "long"})
-        first = self.dispatcher("--local", "1", listen=False)
-        wait_until("the job", lambda: (self.folder / "running").exists())
-        second = self.run_to_end("--local", "1")
-        self.assertEqual(second.poll(), 75, second.err())
-        self.assertIn(str(self.results_path), second.err())
-        self.assertEqual(self.run_to_end("--local", "1", "--overwrite").poll(), 75)
+        self.jobs(self.witness_job("a"))
+        first = self.dispatcher()            # no local worker, which would hold a lock of its own
+        self.wait_status("it to be up", lambda s: True)
+        for flags in ([], ["--overwrite"]):
+            second = self.run_to_end("--local", "1", *flags)
+            self.assertEqual(second.poll(), 75, second.err())
+            self.assertIn(str(self.results_path), second.err())
         self.assertIsNone(first.poll())
+        self.assertEqual(self.witnessed("start"), {})
 
     def lock_of_the_local_worker(self):
         """Takes byte 1 of RESULTS as a local worker would hold it; None where one has it."""
