@@ -19,8 +19,6 @@ constexpr std::size_t kItemMost = 3 << 20;
 // overflow.
 constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
 constexpr std::uint64_t kSlotsMost = 1 << 20;
-// The dispatcher counts on from the attempt that a HELD names: it must not be near its type's end.
-constexpr std::uint64_t kAttemptMost = 1 << 30;
 
 Hash128 read_hash(WireReader& from) {
   const std::string_view bytes = from.bytes(16);
@@ -48,7 +46,12 @@ std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
   return from.ok() ? static_cast<std::uint32_t>(value) : 0;
 }
 
-std::uint32_t read_attempt(WireReader& from) { return read_u32(from, kAttemptMost); }
+// Of a job that is given or held: 0 is never given, and must not be given again.
+std::uint32_t read_given_attempt(WireReader& from) {
+  const std::uint32_t attempt = read_u32(from);
+  if (attempt == 0) from.fail();
+  return attempt;
+}
 
 // A width of 0 would let a worker start everything at once, and a huge one wrap its count of slots in use.
 std::uint32_t read_slots(WireReader& from) {
@@ -91,7 +94,7 @@ void read_identity(WireReader& from, Item& item) {
   item.handle.value = from.number();
   item.key = Key{read_hash(from)};
   item.spec = Spec{read_hash(from)};
-  item.attempt = read_attempt(from);
+  item.attempt = read_u32(from);
 }
 
 std::optional<std::int32_t> read_optional(WireReader& from) {
@@ -145,7 +148,7 @@ JobOrder read_order(WireReader& from) {
   }
   order.key = Key{read_hash(from)};
   order.spec = Spec{read_hash(from)};
-  order.attempt = read_attempt(from);
+  order.attempt = read_given_attempt(from);
   order.work = from.bytes(kItemMost);
   order.timeout = read_duration(from);
   order.slots = read_slots(from);
@@ -158,7 +161,7 @@ JobRef read_ref(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 3);
   ref.handle.value = from.number();
   ref.key = Key{read_hash(from)};
-  ref.attempt = read_attempt(from);
+  ref.attempt = read_u32(from);
   skip_rest(from, fields, 3);
   return ref;
 }
@@ -177,7 +180,7 @@ HeldJob read_held(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 4);
   job.key = Key{read_hash(from)};
   job.spec = Spec{read_hash(from)};
-  job.attempt = read_attempt(from);
+  job.attempt = read_given_attempt(from);
   job.elapsed = read_duration(from);
   skip_rest(from, fields, 4);
   return job;

@@ -86,7 +86,8 @@ std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Loa
       if (asked.number == *number) slot = table_.find(asked.handle);
     }
   }
-  if (!slot) return std::nullopt;
+  // One that has a key has another: the index knows the first half only, which a worker may have made up.
+  if (!slot || table_.keyed(*slot)) return std::nullopt;
   table_.at(*slot).facts.spec = spec;
   table_.set_key(*slot, key);
   return slot;

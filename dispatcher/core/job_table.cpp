@@ -21,7 +21,8 @@ std::uint32_t JobTable::add() {
 
 void JobTable::set_key(std::uint32_t slot, const Key& key) {
   Place& place = places_[slot];
-  CHECK(place.used && !place.keyed);
+  CHECK(place.used);
+  if (place.keyed) by_key_.erase(place.job.facts.key);
   place.job.facts.key = key;
   place.keyed = true;
   by_key_.insert(key, slot);

@@ -78,8 +78,9 @@ struct ActiveJob {
 class JobTable {
  public:
   std::uint32_t add();
-  // Makes the job findable by its key, once that is known. REQUIRES: no other slot has it.
+  // Makes the job findable by this key, and by no other any more. REQUIRES: no slot has it.
   void set_key(std::uint32_t slot, const Key& key);
+  bool keyed(std::uint32_t slot) const { return places_[slot].keyed; }
   void remove(std::uint32_t slot);
   ActiveJob& at(std::uint32_t slot) { return places_[slot].job; }
   const ActiveJob& at(std::uint32_t slot) const { return places_[slot].job; }

@@ -182,7 +182,12 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   EarlyResult early = std::move(*jobs.at(*slot).early);
   jobs.at(*slot).early.reset();
   Session* session = early.acks.empty() ? nullptr : workers.find(early.acks.front().first);
-  const std::uint64_t record = settle(*slot, std::move(early.result), early.worker, session, step);
+  // Until the line was here only the first halves of its key and spec were known: it may not have been its result.
+  const JobFacts& facts = jobs.at(*slot).facts;
+  const bool of_it = early.result.key == facts.key && early.result.spec == facts.spec;
+  if (!of_it) ++counts.foreign;
+  const std::uint64_t record =
+      of_it ? settle(*slot, std::move(early.result), early.worker, session, step) : 0;
   for (const auto& [id, seq] : early.acks) {
     if (Session* waiting = workers.find(id)) waiting->acks.settle(seq, record);
   }
@@ -252,7 +257,9 @@ void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
 }
 
 void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
-  const auto slot = jobs.find(held.key, held.spec, step.load);
+  // Attempts are counted on from the one named here, so it must not be near its type's end.
+  constexpr std::uint32_t kAttemptMost = 1 << 30;
+  const auto slot = held.attempt <= kAttemptMost ? jobs.find(held.key, held.spec, step.load) : std::nullopt;
   if (!slot) {
     cancel_unknown(session, held, step);
     return;

@@ -266,9 +266,11 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
   std::vector<std::pair<SessionId, std::string>> lost;
   for (auto& [id, session] : ledger_.workers.sessions()) {
     if (pause.count() > 0) {
-      session.last_heard += pause;
-      if (auto* fenced = std::get_if<Fenced>(&session.phase)) fenced->since += pause;
-      if (auto* live = std::get_if<Live>(&session.phase)) live->since += pause;
+      // What came since the pause was not delayed by it: nothing was heard in the future.
+      const auto shift = [&](Time& time) { time = std::min(time + pause, step.now); };
+      shift(session.last_heard);
+      if (auto* fenced = std::get_if<Fenced>(&session.phase)) shift(fenced->since);
+      if (auto* live = std::get_if<Live>(&session.phase)) shift(live->since);
     }
     if (whole && step.now >= end_of(session)) {
       lost.emplace_back(id, in<Fenced>(session) ? "connection lost"

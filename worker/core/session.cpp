@@ -90,7 +90,7 @@ void Session::welcomed(const Welcomed& event) {
     // What is held belongs to another run: nothing of it goes up.
     kill_all(false, true);
     kept_.clear();
-    doubts_.clear();
+    settle_doubts(true);  // they have ended: their slots are free again
     if (run_.value != 0) {
       if (!deaths_.empty()) out_->emplace_back(ForgetDeaths{deaths_.back().engine});
       deaths_.clear();
@@ -276,7 +276,7 @@ void Session::on_stop() {
   kill_all(true, true);
   slots_.take_queued();
   kept_.clear();
-  doubts_.clear();
+  settle_doubts(true);  // they have ended: their slots are free again
   if (!options_.keep || stops_ > 0) {
     leave(0);
     return;

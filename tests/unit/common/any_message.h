@@ -26,7 +26,7 @@ inline std::uint64_t up_to(std::uint64_t most) {
   return most == ~0ull ? drawn : drawn % (most + 1);
 }
 inline std::uint32_t u32() { return static_cast<std::uint32_t>(number()); }
-inline std::uint32_t attempt() { return static_cast<std::uint32_t>(up_to(1 << 30)); }
+inline std::uint32_t given_attempt() { return 1 + static_cast<std::uint32_t>(up_to(0xfffffffe)); }
 inline Duration duration() { return Duration{static_cast<std::int64_t>(up_to(3'000'000'000'000'000))}; }
 inline Key key() { return Key{{number(), number()}}; }
 inline Spec spec() { return Spec{{number(), number()}}; }
@@ -107,12 +107,12 @@ inline Refused refused() {
   return {u32(), code, bytes(kErrorMessageBytesMost)};
 }
 
-inline JobResult result() { return {handle(), key(), spec(), attempt(), duration(), duration(), outcome()}; }
-inline JobRef ref() { return {handle(), key(), attempt()}; }
-inline HeldJob held() { return {key(), spec(), attempt(), duration()}; }
+inline JobResult result() { return {handle(), key(), spec(), u32(), duration(), duration(), outcome()}; }
+inline JobRef ref() { return {handle(), key(), u32()}; }
+inline HeldJob held() { return {key(), spec(), given_attempt(), duration()}; }
 inline Death death() { return {u32(), bytes(256), list(key)}; }
 inline ReturnedJob returned() {
-  return {handle(), key(), spec(), attempt(), static_cast<ReturnReason>(*rc::gen::inRange(0, 3))};
+  return {handle(), key(), spec(), u32(), static_cast<ReturnReason>(*rc::gen::inRange(0, 3))};
 }
 inline JobOrder order() {
   JobOrder o;
@@ -121,7 +121,7 @@ inline JobOrder order() {
   if (o.repeat == 0) o.id = bytes(256);
   o.key = key();
   o.spec = spec();
-  o.attempt = attempt();
+  o.attempt = given_attempt();
   o.work = bytes(100'000);
   o.timeout = duration();
   o.slots = static_cast<std::uint32_t>(1 + up_to((1 << 20) - 1));
