@@ -13,8 +13,8 @@ class AckLedger {
  public:
   static constexpr std::uint64_t kUnknown = ~0ull;
 
-  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable (0 = at once) and each of its
-  // `unnumbered` results, whose record has no number yet, has had its settle().
+  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable (0 = at once) and each
+  // of its `unnumbered` results, whose record has no number yet, has had its settle().
   void received(std::uint64_t seq, std::uint64_t record, std::size_t unnumbered = 0);
   void settle(std::uint64_t seq, std::uint64_t record);
   // Records 1..`durable` are durable.

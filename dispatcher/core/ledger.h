@@ -76,8 +76,9 @@ class Ledger {
   void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
 
  private:
-  // Whether the session holds this very attempt: by the handle it was given with, or 0 where it was taken over from an
-  // earlier session. After a restart attempts count anew, so a result from before must not pass for one of now.
+  // Whether the session holds this very attempt: by the handle it was given with, or 0 where it was taken
+  // over from an earlier session. After a restart attempts count anew, so a result from before must not pass
+  // for one of now.
   bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const;
   std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);

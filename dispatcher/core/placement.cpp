@@ -69,12 +69,15 @@ void Placement::place_alone(Step& step) {
     if (!ledger_.workers.fits(session, job.facts.requirement,
                               ledger_.jobs.requirement(job.facts.requirement)))
       continue;
-    // The one that is being emptied already; else another than last time; else the one with the least to wait
-    // for.
+    // Another than last time; one that is idle; one that is being emptied already; the one with the least to
+    // wait for.
     const auto rank = [&](const Session& s) {
-      return std::tuple(!s.emptying, s.name == job.last_worker, s.held_jobs);
+      return std::tuple(s.name == job.last_worker, s.held_jobs > 0, !s.emptying, s.held_jobs);
     };
     if (chosen == nullptr || rank(session) < rank(*chosen)) chosen = &session;
+  }
+  for (auto& [id, session] : ledger_.workers.sessions()) {
+    if (&session != chosen) session.emptying = false;  // it takes work again, from the next pass on
   }
   if (chosen == nullptr) return;
   if (chosen->held_jobs > 0) {
