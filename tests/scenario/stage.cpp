@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+#include "tests/scenario/stage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/units.h"
+
+namespace workpool::scenario {
+namespace {
+
+constexpr Duration kTick = milliseconds(250);  // both loops come by so often
+constexpr int kRoundsMost = 10'000;            // more is two cores that keep each other busy
+
+}  // namespace
+
+Stage::Machine& Stage::machine(const std::string& name) {
+  CHECK(machines_.contains(name));
+  return machines_.at(name);
+}
+const Stage::Machine& Stage::machine(const std::string& name) const {
+  CHECK(machines_.contains(name));
+  return machines_.at(name);
+}
+
+void Stage::say(const std::string& line) { transcript.push_back(line); }
+
+// ---- the dispatcher ----
+
+void Stage::start_dispatcher() {
+  options.run = RunId{1};
+  index_ = std::make_unique<dispatcher::JobIndex>();
+  std::uint64_t line = 0;
+  std::vector<std::pair<JobNumber, Status>> past;
+  for (const JobSetup& job : jobs) {
+    const Key key = key_of_id(job.name);
+    names_[key] = job.name;
+    const std::uint32_t requirement = index_->requirement_number(job.requirement);
+    index_->add({key.high, spec_of_work("{\"type\":\"" + job.name + "\"}").high, 0, ++line, 0, requirement,
+                 job.priority});
+    if (durable_.contains(job.name)) past.emplace_back(line - 1, durable_.at(job.name));
+  }
+  index_->seal();
+  dispatcher::AlreadyDone done;
+  for (const auto& [number, status] : past) {
+    index_->set_past(number, status == Status::kOk ? dispatcher::JobIndex::Past::kOk
+                                                   : dispatcher::JobIndex::Past::kFailed);
+    ++(status == Status::kOk ? done.ok : done.failed);
+  }
+  index_->open_queues(false);
+  scheduler_ = std::make_unique<dispatcher::Scheduler>(options, *index_, now_);
+  inbox_.clear();
+  inbox_.emplace_back(done);
+  records_.clear();
+  loads_.clear();
+  told_durable_ = 0;
+  finished_.reset();
+  for (auto& [name, worker] : machines_) worker.links.clear();
+}
+
+void Stage::crash_dispatcher() {
+  scheduler_.reset();
+  records_.clear();
+  for (const std::string& name : order_) {
+    Machine& worker = machine(name);
+    if (worker.open.value != 0) worker.inbox.emplace_back(worker::SinkGone{worker.open});
+    worker.links.clear();
+  }
+}
+
+void Stage::signal(dispatcher::StopKind kind) { inbox_.emplace_back(dispatcher::StopRequested{kind}); }
+
+void Stage::hold_disk(bool held) {
+  disk_held_ = held;
+  sync();
+}
+
+void Stage::hold_loads(bool held) { loads_held_ = held; }
+
+void Stage::sync() {
+  if (disk_held_ || scheduler_ == nullptr || told_durable_ == records_.size()) return;
+  for (; told_durable_ < records_.size(); ++told_durable_) {
+    const auto& [job, status] = records_[told_durable_];
+    CHECK(!durable_.contains(job));  // S1
+    durable_[job] = status;
+  }
+  inbox_.emplace_back(dispatcher::WriterChanged{told_durable_, false, false, 0});
+}
+
+bool Stage::step_dispatcher(bool idle) {
+  if (scheduler_ == nullptr || paused_ || finished_) return false;
+  if (!loads_held_ && !loads_.empty()) {
+    dispatcher::JobsLoaded loaded;
+    for (const JobNumber number : std::exchange(loads_, {})) {
+      const JobSetup& job = jobs[number];
+      LoadedJob line;
+      line.work = "{\"type\":\"" + job.name + "\"}";
+      line.facts.number = number;
+      line.facts.line = number + 1;
+      line.facts.id = job.name;
+      line.facts.key = key_of_id(job.name);
+      line.facts.spec = spec_of_work(line.work);
+      line.facts.requirement = index_->requirement_number(job.requirement);
+      line.facts.priority = job.priority;
+      line.facts.timeout = job.timeout;
+      line.facts.retries = job.retries;
+      line.facts.slots = job.requirement.slots;
+      loaded.jobs.push_back(std::move(line));
+    }
+    inbox_.emplace_back(std::move(loaded));
+  }
+  if (inbox_.empty() && !idle) return false;
+  dispatcher::Actions actions;
+  for (dispatcher::Event& event : std::exchange(inbox_, {}))
+    scheduler_->step(std::move(event), now_, actions);
+  scheduler_->step(dispatcher::Drained{}, now_, actions);
+  for (dispatcher::Action& action : actions) {
+    if (const auto* record = std::get_if<dispatcher::Record>(&action)) {
+      records_.emplace_back(record->facts.id, record->outcome.status);
+      say("dispatcher records " + record->facts.id + " " + name_of(record->outcome.status) + ", attempt " +
+          std::to_string(record->attempt) +
+          (record->outcome.status == Status::kQuarantined ? ": " + record->outcome.message : ""));
+    }
+  }
+  sync();
+  for (dispatcher::Action& action : actions) carry_out(action);
+  flush_jobs();
+  return true;
+}
+
+void Stage::carry_out(dispatcher::Action& action) {
+  struct Visitor {
+    Stage& self;
+    void operator()(dispatcher::Record&) {}
+    void operator()(dispatcher::Load& a) {
+      self.loads_.insert(self.loads_.end(), a.jobs.begin(), a.jobs.end());
+    }
+    void operator()(dispatcher::Admit& a) {
+      self.say("dispatcher -> " + a.peer + ": WELCOME as " + a.welcome.name + ", " +
+               self.session_name(a.welcome.session));
+      Machine& worker = self.machine(a.peer);
+      worker.links[a.welcome.session].session = a.welcome.session;
+      self.inbox_.emplace_back(dispatcher::LaneBound{a.welcome.session, true});
+      worker.inbox.emplace_back(worker::Welcomed{worker.hello_attempt, a.welcome});
+    }
+    void operator()(dispatcher::Refuse& a) {
+      self.say("dispatcher -> " + a.peer + ": REFUSED, " + a.refused.reason);
+      Machine& worker = self.machine(a.peer);
+      worker.inbox.emplace_back(worker::RefusedBy{worker.hello_attempt, a.refused});
+    }
+    void operator()(dispatcher::Assign& a) {
+      if (a.session != self.jobs_session_) self.flush_jobs();
+      self.jobs_session_ = a.session;
+      self.jobs_.ack = a.ack;
+      self.jobs_.received = a.received;
+      self.jobs_.jobs.push_back(std::move(a.order));
+    }
+    void operator()(dispatcher::SendLane& a) {
+      self.flush_jobs();
+      self.send_lane(a.session, std::move(a.message));
+    }
+    void operator()(dispatcher::CloseSession& a) {
+      self.flush_jobs();
+      self.say("dispatcher closes " + self.session_name(a.session));
+      if (!a.say_end) self.close_lane(a.session);
+    }
+    void operator()(dispatcher::Report& report) {
+      if (const auto* retried = std::get_if<dispatcher::JobRetried>(&report)) {
+        self.say("dispatcher will give " + retried->id + " again in " +
+                 std::to_string(retried->delay / milliseconds(1)) + " ms");
+      }
+      if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
+        self.say("dispatcher: " + left->name + " left, " + left->why);
+      if (const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(&report)) {
+        self.say("dispatcher: " + std::to_string(unmet->jobs) + " unsatisfiable" +
+                 (unmet->given_up ? ", given up" : ""));
+      }
+    }
+    void operator()(dispatcher::RunOver& a) {
+      self.say("dispatcher: the run is over, code " + std::to_string(a.exit_code));
+    }
+    void operator()(dispatcher::Finish& a) {
+      self.say("dispatcher leaves with " + std::to_string(a.exit_code));
+      self.finished_ = a.exit_code;
+    }
+  };
+  std::visit(Visitor{*this}, action);
+}
+
+std::pair<Stage::Machine*, Stage::Link*> Stage::link_of(SessionId session) {
+  for (auto& [name, worker] : machines_) {
+    if (const auto found = worker.links.find(session); found != worker.links.end())
+      return {&worker, &found->second};
+  }
+  return {nullptr, nullptr};
+}
+
+void Stage::flush_jobs() {
+  if (!jobs_.jobs.empty()) send_lane(jobs_session_, std::exchange(jobs_, {}));
+}
+
+void Stage::send_lane(SessionId session, LaneMessage&& message) {
+  const auto [worker, link] = link_of(session);
+  if (link == nullptr) return;
+  if (!std::holds_alternative<LaneBeat>(message))
+    say("dispatcher -> " + session_name(session) + ": " + described(message));
+  const Header header{options.run, session, link->next_lane++};
+  if (!link->lane_cut) link->lane.emplace_back(header, std::move(message));
+}
+
+void Stage::close_lane(SessionId session) {
+  const auto [worker, link] = link_of(session);
+  if (link == nullptr) return;
+  link->lane_cut = true;
+  link->lane.clear();
+}
+
+// ---- time ----
+
+void Stage::settle() {
+  for (int round = 0; round < kRoundsMost; ++round) {
+    bool moved = step_dispatcher(false);
+    for (const std::string& name : order_) {
+      Machine& worker = machine(name);
+      moved = deliver(name, worker) || moved;
+      moved = begin_runs(name, worker) || moved;
+      moved = step_worker(name, worker, false) || moved;
+    }
+    if (!moved) return;
+  }
+  say("the two keep each other busy for ever");
+}
+
+void Stage::advance(Duration how_long) {
+  const Time end = now_ + how_long;
+  settle();
+  while (now_ < end) {
+    Time next = std::min(end, now_ + kTick);
+    const auto take = [&](const std::optional<Time>& due) {
+      if (due && *due > now_) next = std::min(next, *due);
+    };
+    if (scheduler_ != nullptr && !paused_ && !finished_) take(scheduler_->next_deadline());
+    for (auto& [name, worker] : machines_) {
+      if (worker.session && !worker.paused) take(worker.session->next_deadline());
+    }
+    now_ = next;
+    step_dispatcher(true);
+    for (const std::string& name : order_) step_worker(name, machine(name), true);
+    settle();
+  }
+}
+
+// ---- what is so ----
+
+std::string Stage::recorded(const std::string& job) const {
+  if (const auto found = durable_.find(job); found != durable_.end()) return name_of(found->second);
+  for (const auto& [name, status] : records_) {
+    if (name == job) return name_of(status);
+  }
+  return {};
+}
+
+bool Stage::runs(const std::string& name, const std::string& job) const {
+  const Machine& worker = machine(name);
+  return std::any_of(worker.runs.begin(), worker.runs.end(), [&](const auto& run) {
+    return run.second.begun && job_name(run.second.order.key) == job;
+  });
+}
+
+std::string Stage::state_of(const std::string& name) const {
+  const Machine& worker = machine(name);
+  if (worker.exited) return "gone " + std::to_string(*worker.exited);
+  if (!worker.session) return "dead";
+  return worker.session->active() ? "in session" : "registering";
+}
+
+std::string Stage::check() const {
+  if (scheduler_ == nullptr) return {};
+  std::uint64_t held = 0;
+  for (const auto& [id, session] : scheduler_->ledger().workers.sessions()) held += session.held_jobs;
+  return held == scheduler_->ledger().jobs.assigned() ? "" : "the sessions hold other jobs than are assigned";
+}
+
+std::string Stage::job_name(const Key& key) const {
+  const auto found = names_.find(key);
+  return found == names_.end() ? "?" : found->second;
+}
+
+std::string Stage::session_name(SessionId session) const { return "s" + std::to_string(session.value); }
+
+}  // namespace workpool::scenario
