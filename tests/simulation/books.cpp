@@ -74,10 +74,12 @@ void Books::before_step(const dispatcher::Event& event) {
   if (const auto* e = std::get_if<dispatcher::SinkReceived>(&event)) sink_received(*e);
   if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = e->hello;
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
-    if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.writable = true;
+    if (const auto found = sessions_.find(e->session); found != sessions_.end())
+      found->second.writable = true;
   }
   if (const auto* e = std::get_if<dispatcher::LaneBound>(&event)) {
-    if (const auto found = sessions_.find(e->session); found != sessions_.end() && !e->bound) found->second.fenced = true;
+    if (const auto found = sessions_.find(e->session); found != sessions_.end() && !e->bound)
+      found->second.fenced = true;
   }
   if (const auto* e = std::get_if<dispatcher::LaneGone>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end()) found->second.fenced = true;
@@ -107,7 +109,8 @@ void Books::sink_received(const dispatcher::SinkReceived& event) {
   } else if (const auto* results = std::get_if<Results>(&event.message)) {
     for (const JobResult& result : results->results) {
       const bool counts = result_received(event.header.session, result);
-      session.results[event.header.seq].push_back({result.key, result.spec, result.attempt, result.outcome.status, counts});
+      session.results[event.header.seq].push_back(
+          {result.key, result.spec, result.attempt, result.outcome.status, counts});
     }
   } else if (const auto* returned = std::get_if<Returned>(&event.message)) {
     for (const ReturnedJob& entry : returned->jobs) returned_received(event.header.session, entry);
@@ -120,7 +123,9 @@ void Books::sink_received(const dispatcher::SinkReceived& event) {
 // A failure of the attempt that the ledger names ends that lease, whether it is retried or recorded.
 bool Books::result_received(SessionId session, const JobResult& result) {
   JobEntry* entry = job(result.key);
-  if (entry == nullptr || entry->holder != session || entry->holder_attempt != result.attempt || entry->plan->facts.spec != result.spec) return false;
+  if (entry == nullptr || entry->holder != session || entry->holder_attempt != result.attempt ||
+      entry->plan->facts.spec != result.spec)
+    return false;
   // Given in this session, it is answered by its handle; gone on with from an earlier one, by 0.
   if (entry->given != (result.handle.value != 0)) return false;
   entry->holder = {};
@@ -147,7 +152,8 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
     if (const auto* a = std::get_if<dispatcher::SendLane>(&action)) {
       if (const auto* beat = std::get_if<LaneBeat>(&a->message)) told(a->session, beat->ack, beat->received);
       if (std::holds_alternative<End>(a->message)) {
-        if (const auto found = sessions_.find(a->session); found != sessions_.end()) found->second.fenced = true;
+        if (const auto found = sessions_.find(a->session); found != sessions_.end())
+          found->second.fenced = true;
       }
     }
     if (const auto* a = std::get_if<dispatcher::Report>(&action)) {
@@ -157,10 +163,12 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
   }
 }
 
-bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session, const Key& key) const {
+bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
+                      const Key& key) const {
   for (std::size_t i = from; i < actions.size(); ++i) {
     const auto* send = std::get_if<dispatcher::SendLane>(&actions[i]);
-    const auto* cancel = send == nullptr || send->session != session ? nullptr : std::get_if<Cancel>(&send->message);
+    const auto* cancel =
+        send == nullptr || send->session != session ? nullptr : std::get_if<Cancel>(&send->message);
     if (cancel == nullptr) continue;
     for (const JobRef& ref : cancel->jobs) {
       if (ref.key == key) return true;
@@ -178,9 +186,10 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
       broke("S4: " + entry->plan->facts.id + " is recorded and goes on at its holder");
       continue;
     }
-    if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed && sessions_.contains(entry->holder) &&
-        !cancelled(actions, from, entry->holder, held.key)) {
-      broke("S6: " + entry->plan->facts.id + " held by " + text(entry->holder) + " is kept by " + text(held_from_) + " too");
+    if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed &&
+        sessions_.contains(entry->holder) && !cancelled(actions, from, entry->holder, held.key)) {
+      broke("S6: " + entry->plan->facts.id + " held by " + text(entry->holder) + " is kept by " +
+            text(held_from_) + " too");
     }
     entry->holder = held_from_;
     entry->given = false;
@@ -196,13 +205,17 @@ void Books::assigned(const dispatcher::Assign& assign) {
   told(assign.session, assign.ack, assign.received);
   JobEntry* entry = job(assign.order.key);
   const auto found = sessions_.find(assign.session);
-  if (entry == nullptr || found == sessions_.end()) return broke("a job that is not in the file, or to a session that is over");
-  const std::string what = entry->plan->facts.id + " attempt " + std::to_string(assign.order.attempt) + " to " + text(assign.session);
+  if (entry == nullptr || found == sessions_.end())
+    return broke("a job that is not in the file, or to a session that is over");
+  const std::string what = entry->plan->facts.id + " attempt " + std::to_string(assign.order.attempt) +
+                           " to " + text(assign.session);
   const OpenSession& session = found->second;
-  if (!session.ready || !session.accepting || !session.writable || session.fenced) broke("given to a session that takes no work: " + what);
+  if (!session.ready || !session.accepting || !session.writable || session.fenced)
+    broke("given to a session that takes no work: " + what);
   if (entry->durable || entry->pending != 0) broke("S4: given after it was recorded: " + what);
   if (entry->holder.value != 0) broke("S6: " + what + " while " + text(entry->holder) + " holds it");
-  if (assign.order.spec != entry->plan->facts.spec || assign.order.work != entry->plan->work) broke("another job's work: " + what);
+  if (assign.order.spec != entry->plan->facts.spec || assign.order.work != entry->plan->work)
+    broke("another job's work: " + what);
   const bool again = assign.order.attempt == entry->reusable && entry->reusable != 0;
   if (assign.order.attempt <= entry->last_attempt && !again) {
     broke("S5: " + what + " after attempt " + std::to_string(entry->last_attempt));
@@ -222,7 +235,8 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   OpenSession& session = found->second;
-  if (received > session.received || ack > received) broke("a receipt or ack of what has not come, to " + text(id));
+  if (received > session.received || ack > received)
+    broke("a receipt or ack of what has not come, to " + text(id));
   if (ack < session.acked) broke("an ack that goes back, to " + text(id));
   session.acked = std::max(session.acked, ack);
   while (!session.results.empty() && session.results.begin()->first <= ack) {
@@ -230,7 +244,8 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
       const JobEntry* entry = job(sent.key);
       if (entry == nullptr || entry->plan->facts.spec != sent.spec || entry->durable) continue;
       const bool its_own = sent.counts && entry->pending != 0 && entry->pending_attempt == sent.attempt;
-      if (sent.status == Status::kOk || its_own) broke("S2: acked before it is durable: " + entry->plan->facts.id);
+      if (sent.status == Status::kOk || its_own)
+        broke("S2: acked before it is durable: " + entry->plan->facts.id);
     }
     session.results.erase(session.results.begin());
   }
@@ -243,18 +258,21 @@ void Books::recorded_now(const dispatcher::Record& record) {
   if (entry == nullptr) return broke("S5: a record of no job of the file: " + record.facts.id);
   const std::string& id = entry->plan->facts.id;
   if (entry->durable || entry->pending != 0) broke("S1: recorded a second time: " + id);
-  if (record.facts.id != id || record.facts.line != entry->plan->facts.line) broke("a record that names another job: " + id + " as " + record.facts.id);
+  if (record.facts.id != id || record.facts.line != entry->plan->facts.line)
+    broke("a record that names another job: " + id + " as " + record.facts.id);
   if (record.facts.spec != entry->plan->facts.spec) broke("S5: recorded with another spec: " + id);
   entry->pending = pending_.size();
   entry->pending_attempt = record.attempt;
   entry->holder = {};
   if (record.outcome.status == Status::kQuarantined) {
-    if (entry->deaths < setup_.crash_limit && entry->losses < 3 * setup_.crash_limit) broke("S8: quarantined for nothing: " + id);
+    if (entry->deaths < setup_.crash_limit && entry->losses < 3 * setup_.crash_limit)
+      broke("S8: quarantined for nothing: " + id);
     return;
   }
   const std::pair<std::uint32_t, Status> told{record.attempt, record.outcome.status};
   if (std::find(entry->outcomes.begin(), entry->outcomes.end(), told) == entry->outcomes.end()) {
-    broke("recorded what never ran: " + id + " attempt " + std::to_string(record.attempt) + " " + workpool::name_of(record.outcome.status));
+    broke("recorded what never ran: " + id + " attempt " + std::to_string(record.attempt) + " " +
+          workpool::name_of(record.outcome.status));
   }
 }
 
@@ -263,7 +281,8 @@ void Books::admitted(const dispatcher::Admit& admit) {
   session.worker = hello_.worker;
   session.engine = hello_.engine;
   session.slots = hello_.slots;
-  // The same engine goes on with what it runs; nothing of it may be given out before it has said what that is.
+  // The same engine goes on with what it runs; nothing of it may be given out before it has said what that
+  // is.
   const auto before = live_.find(hello_.worker);
   if (before != live_.end() && before->second.second == hello_.engine) {
     for (auto& [key, entry] : jobs_) {
@@ -280,7 +299,8 @@ void Books::closed(SessionId id) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   // Closed because its worker has come back: what is held goes to the new session, see admitted().
-  const bool replaced = hello_.worker.value != 0 && found->second.worker == hello_.worker && found->second.engine == hello_.engine;
+  const bool replaced = hello_.worker.value != 0 && found->second.worker == hello_.worker &&
+                        found->second.engine == hello_.engine;
   if (!replaced) {
     for (auto& [key, entry] : jobs_) {
       if (entry.holder != id) continue;
@@ -305,7 +325,9 @@ void Books::worker_opened(WorkerId id, SessionId session, RunId run, Duration wo
 
 void Books::worker_closed(WorkerId id) { workers_[id].session = {}; }
 
-void Books::sink_sent(WorkerId id, const Header& header, Time local) { workers_[id].sent[header.seq] = local; }
+void Books::sink_sent(WorkerId id, const Header& header, Time local) {
+  workers_[id].sent[header.seq] = local;
+}
 
 void Books::lane_taken(WorkerId id, const Header& header, const LaneMessage& message) {
   WorkerEntry& worker = workers_[id];
@@ -326,13 +348,16 @@ void Books::started(WorkerId id, const Key& key, std::uint32_t attempt, Time loc
   const std::string& name = entry->plan->facts.id;
   ++entry->executions;
   ++executions_;
-  if (!given_.contains({id, key, attempt})) broke("S11: started at a worker that it was not given to: " + name);
+  if (!given_.contains({id, key, attempt}))
+    broke("S11: started at a worker that it was not given to: " + name);
   if (!worker.has_lease || local > worker.lease) broke("S12: started beyond the lease: " + name);
   if (worker.stopped) broke("S12: started by a worker that drains: " + name);
   if (worker.orphaned) broke("S12: started by an orphaned worker: " + name);
   std::uint64_t most = allowed_waste_;
   for (const auto& plan : setup_.jobs) most += 1 + plan.facts.retries;
-  if (executions_ > most) broke("more executions (" + std::to_string(executions_) + ") than faults explain (" + std::to_string(most) + ")");
+  if (executions_ > most)
+    broke("more executions (" + std::to_string(executions_) + ") than faults explain (" +
+          std::to_string(most) + ")");
 }
 
 void Books::ended(const Key& key, std::uint32_t attempt, Status status) {
@@ -354,26 +379,32 @@ bool Books::everything_recorded() const {
 }
 
 void Books::check_finish(int exit_code, bool stopped_by_signal) {
-  const bool calm = !setup_.any_fault() && std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; });
+  const bool calm = !setup_.any_fault() && std::none_of(setup_.jobs.begin(), setup_.jobs.end(),
+                                                        [](const JobPlan& plan) { return plan.poison; });
   bool all = true;
   bool ok = true;
   for (const auto& [key, entry] : jobs_) {
     all = all && (entry.durable || entry.plan->invalid);
     ok = ok && entry.durable && entry.durable_status == Status::kOk;
     if (calm && !entry.plan->invalid && entry.durable) {
-      const std::uint32_t wanted = entry.plan->fails > 0 || entry.plan->hangs ? 1 + std::min(entry.plan->fails, entry.plan->facts.retries) : 1;
+      const std::uint32_t wanted = entry.plan->fails > 0 || entry.plan->hangs
+                                       ? 1 + std::min(entry.plan->fails, entry.plan->facts.retries)
+                                       : 1;
       const bool varies = entry.plan->hangs || entry.plan->by_signal || entry.plan->facts.timeout.count() > 0;
       if (!varies && entry.executions != wanted) {
-        broke("without any fault " + entry.plan->facts.id + " ran " + std::to_string(entry.executions) + " times, not " + std::to_string(wanted));
+        broke("without any fault " + entry.plan->facts.id + " ran " + std::to_string(entry.executions) +
+              " times, not " + std::to_string(wanted));
       }
     }
   }
   const int wanted = all ? (ok ? 0 : 1) : stopped_by_signal ? -1 : 1;
   if (wanted >= 0 ? exit_code != wanted : exit_code != 130 && exit_code != 143) {
-    broke("S18: exit code " + std::to_string(exit_code) + ", " + (all ? ok ? "all ok" : "some not ok" : "some left"));
+    broke("S18: exit code " + std::to_string(exit_code) + ", " +
+          (all ? ok ? "all ok" : "some not ok" : "some left"));
   }
   if (!stopped_by_signal && !everything_recorded()) broke("L1: ended with jobs left");
-  if (setup_.only_own_faults() && lost_reports_ > 0 && std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
+  if (setup_.only_own_faults() && lost_reports_ > 0 &&
+      std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
     broke("S9: the dispatcher's own slowness cost a worker its lease");
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Independent books of a simulated run, and the invariants of workpool over them (docs/simulation.md). They are kept
-// from what goes in and out of the two cores and from what really ran, never from what the cores believe.
+// Independent books of a simulated run, and the invariants of workpool over them (docs/simulation.md). They
+// are kept from what goes in and out of the two cores and from what really ran, never from what the cores
+// believe.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ class Books {
   void durable(std::uint64_t count);
   // Of the records of this start the first `kept` are in the file; the rest is lost.
   void dispatcher_crashed(std::uint64_t kept);
-  std::optional<Status> past(const Key& key) const;   // of a durable record
+  std::optional<Status> past(const Key& key) const;  // of a durable record
   std::uint64_t records() const { return pending_.size(); }
   const dispatcher::Record& pending(std::uint64_t number) const { return pending_[number - 1]; }
 
@@ -65,7 +66,7 @@ class Books {
     Spec spec;
     std::uint32_t attempt = 0;
     Status status = Status::kOk;
-    bool counts = true;                         // a failure of an attempt that was given up needs no record
+    bool counts = true;  // a failure of an attempt that was given up needs no record
   };
   struct OpenSession {
     WorkerId worker;
@@ -85,17 +86,17 @@ class Books {
     SessionId holder;
     std::uint32_t holder_attempt = 0;
     bool confirmed = true;
-    bool given = false;                         // in the holder's session, not taken over into it
+    bool given = false;  // in the holder's session, not taken over into it
     std::uint32_t last_attempt = 0;
-    std::uint32_t reusable = 0;                 // came back unstarted
-    std::uint64_t pending = 0;                  // number of its record
+    std::uint32_t reusable = 0;  // came back unstarted
+    std::uint64_t pending = 0;   // number of its record
     std::uint32_t pending_attempt = 0;
     // For good.
     bool durable = false;
     Status durable_status = Status::kOk;
     std::uint32_t executions = 0;
-    std::uint32_t deaths = 0;                   // of engines in which it ran
-    std::uint32_t losses = 0;                   // of sessions that had it
+    std::uint32_t deaths = 0;  // of engines in which it ran
+    std::uint32_t losses = 0;  // of sessions that had it
     std::vector<std::pair<std::uint32_t, Status>> outcomes;
   };
   struct WorkerEntry {
@@ -118,7 +119,8 @@ class Books {
   void admitted(const dispatcher::Admit& admit);
   void closed(SessionId session);
   void settle_held(const dispatcher::Actions& actions, std::size_t from);
-  bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session, const Key& key) const;
+  bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
+                 const Key& key) const;
   JobEntry* job(const Key& key);
 
   const Setup& setup_;
@@ -126,11 +128,11 @@ class Books {
   std::map<Key, JobEntry> jobs_;
   std::map<SessionId, OpenSession> sessions_;
   std::map<WorkerId, WorkerEntry> workers_;
-  std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;   // session and engine of each worker
+  std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;  // session and engine of each worker
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
   std::vector<dispatcher::Record> pending_;
   std::uint64_t durable_ = 0;
-  Hello hello_;                                 // of the event that is under way
+  Hello hello_;  // of the event that is under way
   SessionId held_from_;
   std::vector<HeldJob> held_;
   std::uint64_t executions_ = 0;

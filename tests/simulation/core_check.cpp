@@ -28,14 +28,16 @@ struct MessageText {
   std::string operator()(const Results& m) const {
     std::string all = "RESULTS";
     for (const JobResult& result : m.results) {
-      all += " " + text(result.key) + "." + std::to_string(result.attempt) + "=" + workpool::name_of(result.outcome.status);
+      all += " " + text(result.key) + "." + std::to_string(result.attempt) + "=" +
+             workpool::name_of(result.outcome.status);
     }
     return all;
   }
   std::string operator()(const Returned& m) const {
     std::string all = "RETURNED";
     for (const ReturnedJob& job : m.jobs) {
-      all += " " + text(job.key) + "." + std::to_string(job.attempt) + "(" + std::to_string(static_cast<int>(job.reason)) + ")";
+      all += " " + text(job.key) + "." + std::to_string(job.attempt) + "(" +
+             std::to_string(static_cast<int>(job.reason)) + ")";
     }
     return all;
   }
@@ -49,7 +51,9 @@ struct MessageText {
   }
   std::string refs(const std::vector<JobRef>& jobs) const {
     std::string all;
-    for (const JobRef& ref : jobs) all += " " + text(ref.key) + "." + std::to_string(ref.attempt) + (ref.handle.value == 0 ? "(held)" : "");
+    for (const JobRef& ref : jobs)
+      all +=
+          " " + text(ref.key) + "." + std::to_string(ref.attempt) + (ref.handle.value == 0 ? "(held)" : "");
     return all;
   }
   std::string operator()(const Cancel& m) const { return "CANCEL" + refs(m.jobs); }
@@ -63,15 +67,27 @@ struct MessageText {
 
 struct DispatcherText : MessageText {
   using MessageText::operator();
+  // What has no words of its own.
+  template <class Other>
+  std::string operator()(const Other&) const {
+    return "something else";
+  }
   std::string operator()(const dispatcher::HelloReceived& e) const {
-    return "HELLO " + e.hello.name + " engine " + std::to_string(e.hello.engine) + " try " + std::to_string(e.hello.attempt);
+    return "HELLO " + e.hello.name + " engine " + std::to_string(e.hello.engine) + " try " +
+           std::to_string(e.hello.attempt);
   }
   std::string operator()(const dispatcher::LaneBound& e) const { return "lane bound " + text(e.session); }
-  std::string operator()(const dispatcher::SinkReceived& e) const { return "<- " + text(e.header) + " " + std::visit(MessageText{}, e.message); }
+  std::string operator()(const dispatcher::SinkReceived& e) const {
+    return "<- " + text(e.header) + " " + std::visit(MessageText{}, e.message);
+  }
   std::string operator()(const dispatcher::PartReceived& e) const { return "<- part " + text(e.session); }
-  std::string operator()(const dispatcher::LaneWritable& e) const { return "lane writable " + text(e.session); }
+  std::string operator()(const dispatcher::LaneWritable& e) const {
+    return "lane writable " + text(e.session);
+  }
   std::string operator()(const dispatcher::LaneGone& e) const { return "lane gone " + text(e.session); }
-  std::string operator()(const dispatcher::JobsLoaded& e) const { return "loaded " + std::to_string(e.jobs.size()); }
+  std::string operator()(const dispatcher::JobsLoaded& e) const {
+    return "loaded " + std::to_string(e.jobs.size());
+  }
   std::string operator()(const dispatcher::AlreadyDone&) const { return "already done"; }
   std::string operator()(const dispatcher::InputEnded&) const { return "input ended"; }
   std::string operator()(const dispatcher::JobsFileChanged&) const { return "jobs file changed"; }
@@ -82,33 +98,56 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::StopRequested&) const { return "stop requested"; }
   std::string operator()(const dispatcher::Drained&) const { return ""; }
   std::string operator()(const dispatcher::Record& a) const {
-    return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " + std::to_string(a.attempt);
+    return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " +
+           std::to_string(a.attempt);
   }
-  std::string operator()(const dispatcher::Load& a) const { return "  load " + std::to_string(a.jobs.size()); }
-  std::string operator()(const dispatcher::Admit& a) const { return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session); }
+  std::string operator()(const dispatcher::Load& a) const {
+    return "  load " + std::to_string(a.jobs.size());
+  }
+  std::string operator()(const dispatcher::Admit& a) const {
+    return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session);
+  }
   std::string operator()(const dispatcher::Refuse& a) const { return "  REFUSED " + a.refused.reason; }
   std::string operator()(const dispatcher::Assign& a) const {
-    return "  give " + a.order.id + " " + text(a.order.key) + "." + std::to_string(a.order.attempt) + " to " + text(a.session);
+    return "  give " + a.order.id + " " + text(a.order.key) + "." + std::to_string(a.order.attempt) + " to " +
+           text(a.session);
   }
-  std::string operator()(const dispatcher::SendLane& a) const { return "  -> " + text(a.session) + " " + std::visit(MessageText{}, a.message); }
+  std::string operator()(const dispatcher::SendLane& a) const {
+    return "  -> " + text(a.session) + " " + std::visit(MessageText{}, a.message);
+  }
   std::string operator()(const dispatcher::CloseSession& a) const { return "  close " + text(a.session); }
   std::string operator()(const dispatcher::Report& a) const {
-    if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&a)) return "  left: " + left->name + " " + left->why;
+    if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&a))
+      return "  left: " + left->name + " " + left->why;
     if (const auto* note = std::get_if<dispatcher::Note>(&a)) return "  note: " + note->text;
-    if (const auto* job = std::get_if<dispatcher::JobUnsatisfiable>(&a)) return std::string("  unsatisfiable ") + std::to_string(job->jobs) + (job->given_up ? " given up" : "");
+    if (const auto* job = std::get_if<dispatcher::JobUnsatisfiable>(&a))
+      return std::string("  unsatisfiable ") + std::to_string(job->jobs) + (job->given_up ? " given up" : "");
     return "";
   }
-  std::string operator()(const dispatcher::RunOver& a) const { return "  RUN OVER " + std::to_string(a.exit_code); }
-  std::string operator()(const dispatcher::Finish& a) const { return "  FINISH " + std::to_string(a.exit_code); }
+  std::string operator()(const dispatcher::RunOver& a) const {
+    return "  RUN OVER " + std::to_string(a.exit_code);
+  }
+  std::string operator()(const dispatcher::Finish& a) const {
+    return "  FINISH " + std::to_string(a.exit_code);
+  }
 };
 
 struct WorkerText : MessageText {
   using MessageText::operator();
+  // What has no words of its own.
+  template <class Other>
+  std::string operator()(const Other&) const {
+    return "something else";
+  }
   std::string operator()(const worker::Started&) const { return "started"; }
   std::string operator()(const worker::Welcomed& e) const { return "WELCOME " + text(e.welcome.session); }
   std::string operator()(const worker::RefusedBy& e) const { return "REFUSED " + e.refused.reason; }
-  std::string operator()(const worker::RegistrationFailed& e) const { return "registration failed: " + e.reason; }
-  std::string operator()(const worker::LaneReceived& e) const { return text(e.header) + " " + std::visit(MessageText{}, e.message); }
+  std::string operator()(const worker::RegistrationFailed& e) const {
+    return "registration failed: " + e.reason;
+  }
+  std::string operator()(const worker::LaneReceived& e) const {
+    return text(e.header) + " " + std::visit(MessageText{}, e.message);
+  }
   std::string operator()(const worker::LanePart&) const { return "part"; }
   std::string operator()(const worker::SinkGone& e) const { return "sink gone " + text(e.session); }
   std::string operator()(const worker::RunEnded& e) const {
@@ -119,10 +158,14 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
   std::string operator()(const worker::StopNow&) const { return "stop now"; }
   std::string operator()(const worker::Drained&) const { return "drained"; }
-  std::string operator()(const worker::Register& a) const { return "HELLO " + std::to_string(a.hello.attempt); }
+  std::string operator()(const worker::Register& a) const {
+    return "HELLO " + std::to_string(a.hello.attempt);
+  }
   std::string operator()(const worker::OpenSession& a) const { return "open " + text(a.welcome.session); }
   std::string operator()(const worker::CloseSession&) const { return "close"; }
-  std::string operator()(const worker::SendSink& a) const { return text(a.header) + " " + std::visit(MessageText{}, a.message); }
+  std::string operator()(const worker::SendSink& a) const {
+    return text(a.header) + " " + std::visit(MessageText{}, a.message);
+  }
   std::string operator()(const worker::StartRun& a) const { return "start " + text(a.order.key); }
   std::string operator()(const worker::KillRun&) const { return "kill"; }
   std::string operator()(const worker::UnstartRun&) const { return "unstart"; }
@@ -145,17 +188,23 @@ std::string describe_open(const dispatcher::Ledger& ledger) {
   for (std::uint32_t slot = 0; slot < ledger.jobs.slots(); ++slot) {
     if (!ledger.jobs.used(slot)) continue;
     const dispatcher::ActiveJob& job = ledger.jobs.at(slot);
-    all += "job " + job.facts.id + " number " + std::to_string(job.facts.number) + " " + kStates[job.state.index()] + (job.loading ? " load out" : "") +
-           (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " + std::to_string(job.named) + " lost " +
-           std::to_string(job.lost) + " slots " + std::to_string(job.facts.slots);
+    all += "job " + job.facts.id + " number " + std::to_string(job.facts.number) + " " +
+           kStates[job.state.index()] + (job.loading ? " load out" : "") +
+           (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " +
+           std::to_string(job.named) + " lost " + std::to_string(job.lost) + " slots " +
+           std::to_string(job.facts.slots);
     if (const auto* assigned = std::get_if<dispatcher::Assigned>(&job.state)) {
-      all += " to " + text(assigned->session) + " attempt " + std::to_string(assigned->attempt) + (assigned->confirmed ? "" : " unconfirmed") + (assigned->recalled ? " recalled" : "") + (assigned->cancelled ? " cancelled" : "");
+      all += " to " + text(assigned->session) + " attempt " + std::to_string(assigned->attempt) +
+             (assigned->confirmed ? "" : " unconfirmed") + (assigned->recalled ? " recalled" : "") +
+             (assigned->cancelled ? " cancelled" : "");
     }
     all += "\n";
   }
   for (const auto& [id, session] : ledger.workers.sessions()) {
-    all += "session " + text(id) + " " + session.name + " phase " + std::to_string(session.phase.index()) + " held " + std::to_string(session.held_jobs) + " of " + std::to_string(session.slots) +
-           (session.accepting ? " accepting" : "") + (session.lane_writable ? " writable" : "") + (session.emptying ? " emptying" : "") + (session.exclusive ? " exclusive" : "") + "\n";
+    all += "session " + text(id) + " " + session.name + " phase " + std::to_string(session.phase.index()) +
+           " held " + std::to_string(session.held_jobs) + " of " + std::to_string(session.slots) +
+           (session.accepting ? " accepting" : "") + (session.lane_writable ? " writable" : "") +
+           (session.emptying ? " emptying" : "") + (session.exclusive ? " exclusive" : "") + "\n";
   }
   return all + "open " + std::to_string(ledger.jobs.open()) + "\n";
 }
@@ -166,14 +215,18 @@ std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough) {
     held += session.held_jobs;
     std::uint32_t jobs = 0;
     std::uint32_t slots = 0;
-    for (std::uint32_t slot = session.first_held; slot != dispatcher::ActiveJob::kNone; slot = ledger.jobs.at(slot).next) {
+    for (std::uint32_t slot = session.first_held; slot != dispatcher::ActiveJob::kNone;
+         slot = ledger.jobs.at(slot).next) {
       const auto* assigned = std::get_if<dispatcher::Assigned>(&ledger.jobs.at(slot).state);
-      if (assigned == nullptr || assigned->session != id) return "a session's list has a job that it does not hold";
+      if (assigned == nullptr || assigned->session != id)
+        return "a session's list has a job that it does not hold";
       ++jobs;
       slots += ledger.jobs.at(slot).facts.slots;
     }
-    if (jobs != session.held_jobs || slots != session.held_slots) return "a session's counts differ from its list";
-    if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots) return "S6: a session holds more than any credit";
+    if (jobs != session.held_jobs || slots != session.held_slots)
+      return "a session's counts differ from its list";
+    if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots)
+      return "S6: a session holds more than any credit";
   }
   if (held != ledger.jobs.assigned()) return "as many assigned as the sessions hold: no";
   if (!thorough) return {};
@@ -188,7 +241,8 @@ std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough) {
   if (assigned != ledger.jobs.assigned()) return "the count of assigned jobs is wrong";
   if (delayed != ledger.jobs.delayed()) return "the count of delayed jobs is wrong";
   std::uint64_t open = 0;
-  for (std::uint32_t number = 0; number < ledger.jobs.requirement_count(); ++number) open += ledger.jobs.open(number);
+  for (std::uint32_t number = 0; number < ledger.jobs.requirement_count(); ++number)
+    open += ledger.jobs.open(number);
   if (open != ledger.jobs.open()) return "open jobs by requirement are not all open jobs";
   return {};
 }

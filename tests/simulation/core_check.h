@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The scheduler's own books must agree with themselves; and events and actions as a line of text each, for traces.
+// The scheduler's own books must agree with themselves; and events and actions as a line of text each, for
+// traces.
 #pragma once
 
 #include <string>
 
-#include "dispatcher/core/ledger.h"
 #include "dispatcher/core/facts.h"
+#include "dispatcher/core/ledger.h"
 #include "worker/core/facts.h"
 
 namespace workpool::simulation {

@@ -47,14 +47,19 @@ void DispatcherNode::start() {
   for (const JobPlan& plan : setup.jobs) {
     const std::uint32_t requirement = index_->requirement_number(plan.requirement);
     if (setup.streaming) continue;
-    index_->add({plan.facts.key.high, plan.facts.spec.high, 0, plan.facts.line, 0, requirement, plan.facts.priority});
+    index_->add(
+        {plan.facts.key.high, plan.facts.spec.high, 0, plan.facts.line, 0, requirement, plan.facts.priority});
   }
   index_->seal();
   for (const JobPlan& plan : setup.jobs) {
     const auto past = world_.books.past(plan.facts.key);
     if (!past) continue;
-    index_->set_past(plan.facts.number, *past == Status::kOk ? dispatcher::JobIndex::Past::kOk : dispatcher::JobIndex::Past::kFailed);
-    ++(*past == Status::kOk ? done.ok : *past == Status::kTimeout ? done.timeout : *past == Status::kQuarantined ? done.quarantined : done.failed);
+    index_->set_past(plan.facts.number, *past == Status::kOk ? dispatcher::JobIndex::Past::kOk
+                                                             : dispatcher::JobIndex::Past::kFailed);
+    ++(*past == Status::kOk            ? done.ok
+       : *past == Status::kTimeout     ? done.timeout
+       : *past == Status::kQuarantined ? done.quarantined
+                                       : done.failed);
   }
   index_->open_queues(false);
   dispatcher::SchedulerOptions options;
@@ -278,7 +283,8 @@ bool DispatcherNode::attach_lane(const std::shared_ptr<Link>& link, bool reuse) 
     const auto lane_now = lanes_.find(session);
     if (lane_now == lanes_.end() || lane_now->second.was_writable || lane_now->second.gone) return;
     lane_now->second.was_writable = true;
-    for (auto& [header, message] : std::exchange(lane_now->second.waiting, {})) put_on_wire(lane_now->second, header, message);
+    for (auto& [header, message] : std::exchange(lane_now->second.waiting, {}))
+      put_on_wire(lane_now->second, header, message);
     deliver(dispatcher::LaneWritable{session});
   });
   return true;
@@ -330,13 +336,14 @@ void DispatcherNode::put_on_wire(Lane& lane, const Header& header, const LaneMes
       if (link->open) worker.deliver(worker::LanePart{session});
     });
   }
-  link->down->push(worker.delay(), parts > 1 ? worker.plan().a_part : microseconds(5), [link, &worker, header, message] {
-    if (link->open) worker.deliver(worker::LaneReceived{header, message});
-  });
+  link->down->push(worker.delay(), parts > 1 ? worker.plan().a_part : microseconds(5),
+                   [link, &worker, header, message] {
+                     if (link->open) worker.deliver(worker::LaneReceived{header, message});
+                   });
 }
 
-// A worker sits on another one's lane, as happens where a port is used again, and takes its next messages; the worst
-// case is the one in which the numbers fit.
+// A worker sits on another one's lane, as happens where a port is used again, and takes its next messages;
+// the worst case is the one in which the numbers fit.
 void DispatcherNode::cross_lanes() {
   std::vector<Lane*> open;
   for (auto& [session, lane] : lanes_) {
@@ -380,7 +387,8 @@ void DispatcherNode::load(const dispatcher::Load& load) {
 void DispatcherNode::answer_loads() {
   if (answering_ || loads_.empty()) return;
   answering_ = true;
-  const Duration delay = world_.random.one_in(20) ? world_.random.spread(milliseconds(1), seconds(2)) : microseconds(200);
+  const Duration delay =
+      world_.random.one_in(20) ? world_.random.spread(milliseconds(1), seconds(2)) : microseconds(200);
   later(delay, [this] {
     answering_ = false;
     dispatcher::JobsLoaded loaded;

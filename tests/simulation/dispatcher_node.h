@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The simulated dispatcher machine: the real Scheduler on a real JobIndex, around it models of the lanes, of the disk
-// (written, then durable, full at times) and of the reader that answers Loads in order. A crash throws away everything
-// but what the disk has; the next start replays that.
+// The simulated dispatcher machine: the real Scheduler on a real JobIndex, around it models of the lanes, of
+// the disk (written, then durable, full at times) and of the reader that answers Loads in order. A crash
+// throws away everything but what the disk has; the next start replays that.
 #pragma once
 
 #include <deque>
@@ -31,7 +31,7 @@ class DispatcherNode {
   RunId run() const { return run_; }
   Time local() const;
   bool run_over() const { return run_over_; }
-  bool signalled() const { return signalled_; }   // in this life
+  bool signalled() const { return signalled_; }  // in this life
   Time last_record_at() const { return last_record_at_; }
 
   void deliver(dispatcher::Event&& event);
@@ -57,11 +57,11 @@ class DispatcherNode {
     std::size_t turn = 0;
     bool was_writable = false;
     bool gone = false;
-    std::shared_ptr<Link> crossed;     // who gets the next frames instead
+    std::shared_ptr<Link> crossed;  // who gets the next frames instead
     std::uint32_t crossed_frames = 0;
   };
 
-  void later(Duration delay, std::function<void()> what);   // in this life only
+  void later(Duration delay, std::function<void()> what);  // in this life only
   void wake_loop(Duration delay);
   void loop();
   void tick();
@@ -106,7 +106,7 @@ class DispatcherNode {
   std::deque<JobNumber> loads_;
   bool answering_ = false;
 
-  std::uint64_t issued_ = 0;         // records of this start
+  std::uint64_t issued_ = 0;  // records of this start
   std::uint64_t written_ = 0;
   std::uint64_t durable_ = 0;
   bool syncing_ = false;

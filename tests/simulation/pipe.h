@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One direction of one connection: first in, first out, with a delay that varies, a bandwidth, and stalls in which
-// everything waits. When the connection breaks, what is on its way is lost from some point on.
+// One direction of one connection: first in, first out, with a delay that varies, a bandwidth, and stalls in
+// which everything waits. When the connection breaks, what is on its way is lost from some point on.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The simulator's only source of chance: xoshiro256** (Blackman, Vigna 2018) seeded by splitmix64. The same seed gives
-// the same numbers on every machine, which the standard library's distributions do not promise.
+// The simulator's only source of chance: xoshiro256** (Blackman, Vigna 2018) seeded by splitmix64. The same
+// seed gives the same numbers on every machine, which the standard library's distributions do not promise.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a worker's threads and spawners do, with the pool's one thread a slot: begin in order, ask the lease right
-// before, end in all the ways in which jobs end.
+// What a worker's threads and spawners do, with the pool's one thread a slot: begin in order, ask the lease
+// right before, end in all the ways in which jobs end.
 #include <algorithm>
 #include <utility>
 
@@ -36,7 +36,8 @@ void WorkerNode::begin_next(Lane& lane) {
     lane.waiting.pop_front();
     if (!runs_.contains(token)) continue;
     ++lane.running;
-    later(microseconds(world_.random.between(std::int64_t{5}, std::int64_t{400})), true, [this, token] { begin(token); });
+    later(microseconds(world_.random.between(std::int64_t{5}, std::int64_t{400})), true,
+          [this, token] { begin(token); });
   }
 }
 
@@ -74,17 +75,21 @@ void WorkerNode::plan_end(std::uint64_t token) {
       finish(token, worker::EndOfRun::kOutcome, outcome_of(Status::kTimeout, ErrorKind::kTimeout), lost);
       const bool for_ever = stubborn && world_.random.one_in(2);
       if (lost && !for_ever) {
-        later(world_.random.spread(milliseconds(1), seconds(10)), false, [this, token] { free_thread(token); });
+        later(world_.random.spread(milliseconds(1), seconds(10)), false,
+              [this, token] { free_thread(token); });
       }
     });
     return;
   }
   if (job.by_signal && execution == 1) {
-    return at(job.run, [this, token] { finish(token, worker::EndOfRun::kDoubtful, outcome_of(Status::kFailed, ErrorKind::kSignal)); });
+    return at(job.run, [this, token] {
+      finish(token, worker::EndOfRun::kDoubtful, outcome_of(Status::kFailed, ErrorKind::kSignal));
+    });
   }
   const bool fails = execution <= job.fails;
   at(job.run, [this, token, fails] {
-    finish(token, worker::EndOfRun::kOutcome, fails ? outcome_of(Status::kFailed, ErrorKind::kExit) : outcome_of(Status::kOk, ErrorKind::kNone));
+    finish(token, worker::EndOfRun::kOutcome,
+           fails ? outcome_of(Status::kFailed, ErrorKind::kExit) : outcome_of(Status::kOk, ErrorKind::kNone));
   });
 }
 
@@ -122,8 +127,9 @@ void WorkerNode::kill_run(std::uint64_t token, bool now) {
   run.killed = true;
   if (!run.begun) return take_out(token);
   ++run.turn;
-  const Duration takes = now || run.handler || world_.random.one_in(2) ? world_.random.between(microseconds(100), milliseconds(5))
-                                                                      : world_.random.between(milliseconds(5), seconds(5));
+  const Duration takes = now || run.handler || world_.random.one_in(2)
+                             ? world_.random.between(microseconds(100), milliseconds(5))
+                             : world_.random.between(milliseconds(5), seconds(5));
   later(takes, false, [this, token, turn = run.turn] {
     const auto then = runs_.find(token);
     if (then != runs_.end() && then->second.turn == turn) finish(token, worker::EndOfRun::kStopped);
@@ -137,7 +143,8 @@ void WorkerNode::unstart(std::uint64_t token) {
   take_out(token);
 }
 
-// What waits for a thread ends at once: the thread may never come. What a thread is about to begin ends there.
+// What waits for a thread ends at once: the thread may never come. What a thread is about to begin ends
+// there.
 void WorkerNode::take_out(std::uint64_t token) {
   Run& run = runs_.at(token);
   Lane& lane = run.handler ? handlers_ : commands_;

@@ -11,7 +11,8 @@ void draw_requirement(JobPlan& job, Random& random, std::uint32_t most_slots, bo
   if (kind < 4) job.requirement.type = "quick";
   if (kind == 4) job.requirement.type = "rare";
   if (kind == 5) job.requirement.labels = {"big"};
-  if (kind == 6 || kind == 7) job.requirement.slots = static_cast<std::uint32_t>(random.between(1, most_slots));
+  if (kind == 6 || kind == 7)
+    job.requirement.slots = static_cast<std::uint32_t>(random.between(1, most_slots));
   if (impossible) {
     job.satisfiable = false;
     job.requirement = {};
@@ -41,7 +42,7 @@ void draw_behaviour(JobPlan& job, Random& random, bool poison) {
 // Of a few kinds at the most, so that seeds differ in kind rather than in degree.
 void draw_faults(Setup& setup, Random& random) {
   const std::uint64_t mode = random.below(10);
-  if (mode == 0) return;                        // a quiet day
+  if (mode == 0) return;  // a quiet day
   setup.healed = random.between(seconds(5), seconds(60));
   setup.between_faults = random.spread(milliseconds(300), seconds(8));
   const auto allow = [&](Fault fault) {
@@ -55,13 +56,15 @@ void draw_faults(Setup& setup, Random& random) {
   }
   const std::uint64_t kinds = static_cast<std::uint64_t>(random.between(1, 5));
   for (std::uint64_t i = 0; i < kinds; ++i) allow(static_cast<Fault>(random.below(kFaults)));
-  if (setup.streaming) setup.weights[static_cast<std::size_t>(Fault::kCrash)] = 0;   // there is no second start of a pipe
+  if (setup.streaming)
+    setup.weights[static_cast<std::size_t>(Fault::kCrash)] = 0;  // there is no second start of a pipe
   if (setup.streaming) setup.weights[static_cast<std::size_t>(Fault::kSignal)] = 0;
   setup.lanes_reused = random.one_in(2);
 }
 
 void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
-  const std::uint64_t count = random.one_in(6) ? random.below(4) : random.between(4, random.one_in(4) ? 200 : 40);
+  const std::uint64_t count =
+      random.one_in(6) ? random.below(4) : random.between(4, random.one_in(4) ? 200 : 40);
   const bool impossible = random.one_in(8);
   const bool poison = random.one_in(6);
   const bool large = random.one_in(10);
@@ -73,9 +76,12 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
     facts.number = number;
     facts.line = number + 1;
     facts.id = "job" + std::to_string(number);
-    const std::string end = std::to_string(number) + (large && random.one_in(5) ? std::string(random.between(60'000, 900'000), 'x') : "");
-    job.work = job.requirement.type.empty() ? R"({"cmd":[")" + end + R"("]})"
-                                            : R"({"type":")" + job.requirement.type + R"(","args":")" + end + R"("})";
+    const std::string end =
+        std::to_string(number) +
+        (large && random.one_in(5) ? std::string(random.between(60'000, 900'000), 'x') : "");
+    job.work = job.requirement.type.empty()
+                   ? R"({"cmd":[")" + end + R"("]})"
+                   : R"({"type":")" + job.requirement.type + R"(","args":")" + end + R"("})";
     facts.key = key_of_id(facts.id);
     facts.spec = spec_of_work(job.work);
     facts.priority = random.one_in(3) ? static_cast<std::int32_t>(random.between(-2, 2)) : 0;
@@ -86,8 +92,9 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
     setup.jobs.push_back(std::move(job));
   }
   if (setup.streaming) {
-    std::sort(setup.jobs.begin(), setup.jobs.end(),
-              [](const JobPlan& a, const JobPlan& b) { return std::pair(a.appears, a.facts.number) < std::pair(b.appears, b.facts.number); });
+    std::sort(setup.jobs.begin(), setup.jobs.end(), [](const JobPlan& a, const JobPlan& b) {
+      return std::pair(a.appears, a.facts.number) < std::pair(b.appears, b.facts.number);
+    });
     for (std::uint64_t number = 0; number < setup.jobs.size(); ++number) {
       setup.jobs[number].facts.number = number;
       setup.jobs[number].facts.line = number + 1;
@@ -99,8 +106,11 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
 
 const char* name_of(Fault fault) {
   static const std::array<const char*, kFaults> kNames = {
-      "cut", "cut lane", "cut sink", "stall up", "stall down", "stall both", "engine kill", "worker kill", "pause worker", "pause dispatcher",
-      "crash", "slow disk", "no space", "drain", "late lane", "forge", "signal", "no resources", "lose down", "lose up", "cross lane"};
+      "cut",        "cut lane",    "cut sink",     "stall up",     "stall down",
+      "stall both", "engine kill", "worker kill",  "pause worker", "pause dispatcher",
+      "crash",      "slow disk",   "no space",     "drain",        "late lane",
+      "forge",      "signal",      "no resources", "lose down",    "lose up",
+      "cross lane"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -111,21 +121,23 @@ bool Setup::any_fault() const {
 bool Setup::only_own_faults() const {
   for (std::size_t i = 0; i < kFaults; ++i) {
     const auto fault = static_cast<Fault>(i);
-    const bool own = fault == Fault::kPauseDispatcher || fault == Fault::kSlowDisk || fault == Fault::kNoSpace;
+    const bool own =
+        fault == Fault::kPauseDispatcher || fault == Fault::kSlowDisk || fault == Fault::kNoSpace;
     if (weights[i] > 0 && !own) return false;
   }
   return true;
 }
 
 Setup make_setup(std::uint64_t seed) {
-  Random random(seed);
+  Random random{seed};
   Setup setup;
   setup.seed = seed;
   setup.streaming = random.one_in(5);
   setup.listening = random.one_in(2);
   setup.worker_timeout = random.one_in(2) ? seconds(2) : seconds(10);
   const auto clock = [&random] {
-    return Clock{random.between(seconds(0), seconds(40'000'000)), random.between(std::int64_t{-10'000}, std::int64_t{10'000})};
+    return Clock{random.between(seconds(0), seconds(40'000'000)),
+                 random.between(std::int64_t{-10'000}, std::int64_t{10'000})};
   };
   setup.clock = clock();
   const std::uint64_t workers = random.one_in(5) ? 1 : random.between(2, 5);
@@ -140,10 +152,12 @@ Setup make_setup(std::uint64_t seed) {
     worker.clock = clock();
     worker.latency = random.spread(microseconds(50), milliseconds(120));
     worker.jitter = worker.latency / random.between(1, 10);
-    worker.a_part = random.one_in(5) ? random.between(milliseconds(50), milliseconds(500)) : microseconds(500);
+    worker.a_part =
+        random.one_in(5) ? random.between(milliseconds(50), milliseconds(500)) : microseconds(500);
     worker.orphan_grace = random.between(seconds(5), seconds(60));
     worker.grace = random.between(seconds(0), seconds(25));
-    worker.starts = random.one_in(4) ? random.between(Duration{0}, seconds(10)) : random.between(Duration{0}, milliseconds(200));
+    worker.starts = random.one_in(4) ? random.between(Duration{0}, seconds(10))
+                                     : random.between(Duration{0}, milliseconds(200));
     setup.workers.push_back(std::move(worker));
   }
   std::uint32_t widest = 0;

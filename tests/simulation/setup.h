@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a seed stands for: the jobs and what each does when it runs, the workers, and which faults happen how often.
-// Each seed has its own mixture ("swarm"): a few kinds of fault often, the others never.
+// What a seed stands for: the jobs and what each does when it runs, the workers, and which faults happen how
+// often. Each seed has its own mixture ("swarm"): a few kinds of fault often, the others never.
 #pragma once
 
 #include <array>
@@ -18,14 +18,14 @@ struct JobPlan {
   std::string work;
   Requirement requirement;
   Duration run{0};
-  std::uint32_t fails = 0;       // so many executions fail before one is ok
-  bool hangs = false;            // runs until its timeout
-  bool stubborn = false;         // a handler whose thread stays when its timeout is over
-  bool poison = false;           // kills its engine
-  bool by_signal = false;        // a command that a signal ends, the first time
+  std::uint32_t fails = 0;  // so many executions fail before one is ok
+  bool hangs = false;       // runs until its timeout
+  bool stubborn = false;    // a handler whose thread stays when its timeout is over
+  bool poison = false;      // kills its engine
+  bool by_signal = false;   // a command that a signal ends, the first time
   bool satisfiable = true;
-  Duration appears{0};           // of a stream
-  bool invalid = false;          // of a stream: a line that is no job
+  Duration appears{0};   // of a stream
+  bool invalid = false;  // of a stream: a line that is no job
 };
 
 struct WorkerPlan {
@@ -36,15 +36,34 @@ struct WorkerPlan {
   Clock clock;
   Duration latency{0};
   Duration jitter{0};
-  Duration a_part{0};            // how long 64 KiB take on its line
+  Duration a_part{0};  // how long 64 KiB take on its line
   Duration orphan_grace = seconds(60);
   Duration grace = seconds(25);
-  Duration starts{0};            // after the beginning
+  Duration starts{0};  // after the beginning
 };
 
 enum class Fault : std::uint8_t {
-  kCut, kCutLane, kCutSink, kStallUp, kStallDown, kStallBoth, kEngineKill, kWorkerKill, kPauseWorker, kPauseDispatcher,
-  kCrash, kSlowDisk, kNoSpace, kDrain, kLateLane, kForge, kSignal, kNoResources, kLoseDown, kLoseUp, kCrossLane,
+  kCut,
+  kCutLane,
+  kCutSink,
+  kStallUp,
+  kStallDown,
+  kStallBoth,
+  kEngineKill,
+  kWorkerKill,
+  kPauseWorker,
+  kPauseDispatcher,
+  kCrash,
+  kSlowDisk,
+  kNoSpace,
+  kDrain,
+  kLateLane,
+  kForge,
+  kSignal,
+  kNoResources,
+  kLoseDown,
+  kLoseUp,
+  kCrossLane,
 };
 inline constexpr std::size_t kFaults = 21;
 const char* name_of(Fault fault);
@@ -57,13 +76,13 @@ struct Setup {
   Duration grace = seconds(30);
   Duration unsatisfiable_after = seconds(20);
   std::uint32_t crash_limit = 3;
-  Clock clock;                                 // the dispatcher's
+  Clock clock;  // the dispatcher's
   std::vector<JobPlan> jobs;
   std::vector<WorkerPlan> workers;
-  std::array<std::uint32_t, kFaults> weights{};   // 0 = never
+  std::array<std::uint32_t, kFaults> weights{};  // 0 = never
   Duration between_faults{0};
-  Duration healed{0};                          // from then on nothing more goes wrong
-  bool lanes_reused = false;                   // a stale worker may reach another one's lane
+  Duration healed{0};         // from then on nothing more goes wrong
+  bool lanes_reused = false;  // a stale worker may reach another one's lane
 
   bool has(Fault fault) const { return weights[static_cast<std::size_t>(fault)] > 0; }
   bool any_fault() const;

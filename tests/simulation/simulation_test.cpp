@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The seeds that every commit has to pass. A failure names its seed: test_simulation --seed N shows what happened.
+// The seeds that every commit has to pass. A failure names its seed: test_simulation --seed N shows what
+// happened.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 
 namespace workpool::simulation {
 
-void now_running(std::uint64_t seed);   // so that an abort can name it
+void now_running(std::uint64_t seed);  // so that an abort can name it
 
 namespace {
 
@@ -24,7 +25,8 @@ TEST_P(Seeds, KeepEveryInvariant) {
     if (verdict.broken.empty()) continue;
     std::string trace;
     for (const std::string& line : World(seed, 160).run().trace) trace += line + "\n";
-    FAIL() << "seed " << seed << ": " << verdict.broken << "\n" << trace << "replay: test_simulation --seed " << seed;
+    FAIL() << "seed " << seed << ": " << verdict.broken << "\n"
+           << trace << "replay: test_simulation --seed " << seed;
   }
 }
 

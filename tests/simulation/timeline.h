@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Virtual time: what happens when. Things due at the same time happen in the order in which they were asked for.
+// Virtual time: what happens when. Things due at the same time happen in the order in which they were asked
+// for.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +42,9 @@ class Timeline {
     std::uint64_t order = 0;
     std::function<void()> what;
   };
-  static bool later(const Due& a, const Due& b) { return std::pair(a.when, a.order) > std::pair(b.when, b.order); }
+  static bool later(const Due& a, const Due& b) {
+    return std::pair(a.when, a.order) > std::pair(b.when, b.order);
+  }
 
   Time now_;
   std::uint64_t order_ = 0;

@@ -122,7 +122,8 @@ void WorkerNode::gone(int code) {
   alive_ = false;
   exit_code_ = code;
   exited_at_ = world_.timeline.now();
-  if (!world_.over() && !world_.dispatcher.run_over()) come_back(world_.random.spread(milliseconds(10), seconds(5)));
+  if (!world_.over() && !world_.dispatcher.run_over())
+    come_back(world_.random.spread(milliseconds(10), seconds(5)));
 }
 
 void WorkerNode::leave(int code) {
@@ -174,15 +175,18 @@ void WorkerNode::loop() {
   events.emplace_back(worker::Drained{});
   const Time now = local();
   for (worker::Event& event : events) {
-    if (!std::holds_alternative<worker::Drained>(event)) world_.trace([&] { return plan_.name + " <- " + describe(event); });
-    if (const auto* lane = std::get_if<worker::LaneReceived>(&event)) world_.books.lane_taken(id_, lane->header, lane->message);
+    if (!std::holds_alternative<worker::Drained>(event))
+      world_.trace([&] { return plan_.name + " <- " + describe(event); });
+    if (const auto* lane = std::get_if<worker::LaneReceived>(&event))
+      world_.books.lane_taken(id_, lane->header, lane->message);
     if (std::holds_alternative<worker::StopAsked>(event)) world_.books.worker_stopped(id_);
     session_->step(std::move(event), now, actions_);
   }
   worker::Actions actions = std::exchange(actions_, {});
   const std::uint64_t incarnation = incarnation_;
   for (worker::Action& action : actions) {
-    if (!std::holds_alternative<worker::SetLease>(action)) world_.trace([&] { return plan_.name + " -> " + describe(action); });
+    if (!std::holds_alternative<worker::SetLease>(action))
+      world_.trace([&] { return plan_.name + " -> " + describe(action); });
     carry_out(action);
     if (incarnation != incarnation_) return;
   }
@@ -287,7 +291,8 @@ void WorkerNode::send(const Header& header, const SinkMessage& message) {
   }
 }
 
-void WorkerNode::put_on_wire(const std::shared_ptr<Link>& link, const Header& header, const SinkMessage& message) {
+void WorkerNode::put_on_wire(const std::shared_ptr<Link>& link, const Header& header,
+                             const SinkMessage& message) {
   std::size_t bytes = 100;
   if (const auto* results = std::get_if<Results>(&message)) {
     for (const JobResult& result : results->results) bytes += result.outcome.size_bytes();
@@ -300,7 +305,8 @@ void WorkerNode::put_on_wire(const std::shared_ptr<Link>& link, const Header& he
     });
   }
   link->up->push(delay(), parts > 1 ? plan_.a_part : microseconds(5), [this, life, header, message] {
-    if (world_.dispatcher.life() == life) world_.dispatcher.deliver(dispatcher::SinkReceived{header, message});
+    if (world_.dispatcher.life() == life)
+      world_.dispatcher.deliver(dispatcher::SinkReceived{header, message});
   });
 }
 
@@ -353,7 +359,10 @@ void WorkerNode::dispatcher_gone() {
 }
 
 void WorkerNode::stall(bool up, bool down, Duration how_long) {
-  world_.trace([&] { return plan_.name + " stalls" + (up ? " up" : "") + (down ? " down" : "") + " for " + std::to_string(how_long.count()); });
+  world_.trace([&] {
+    return plan_.name + " stalls" + (up ? " up" : "") + (down ? " down" : "") + " for " +
+           std::to_string(how_long.count());
+  });
   stalled_up_ = stalled_up_ || up;
   stalled_down_ = stalled_down_ || down;
   if (link_) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A simulated worker machine: the real worker::Session, around it a model of the supervisor (engines, deaths, restarts),
-// of the runner (threads that begin and end jobs, the lease) and of the engine's two connections.
+// A simulated worker machine: the real worker::Session, around it a model of the supervisor (engines, deaths,
+// restarts), of the runner (threads that begin and end jobs, the lease) and of the engine's two connections.
 #pragma once
 
 #include <deque>
@@ -20,17 +20,18 @@ class World;
 
 // The two connections of a session. Seen from both ends, so it is shared; each end looks whether it is open.
 struct Link {
-  explicit Link(Timeline& timeline) : up(std::make_shared<Pipe>(timeline)), down(std::make_shared<Pipe>(timeline)) {}
+  explicit Link(Timeline& timeline)
+      : up(std::make_shared<Pipe>(timeline)), down(std::make_shared<Pipe>(timeline)) {}
   SessionId session;
   std::size_t worker = 0;
   std::shared_ptr<Pipe> up;
   std::shared_ptr<Pipe> down;
-  bool open = true;                  // at the worker
+  bool open = true;  // at the worker
   bool lane_up = false;
   bool sink_up = false;
   bool sink_broken = false;
   bool lane_broken = false;
-  std::deque<std::pair<Header, SinkMessage>> waiting;   // until the sink is connected
+  std::deque<std::pair<Header, SinkMessage>> waiting;  // until the sink is connected
 };
 
 class WorkerNode {
@@ -38,8 +39,8 @@ class WorkerNode {
   WorkerNode(World& world, std::size_t number);
   WorkerNode(const WorkerNode&) = delete;
 
-  void start();                      // a new supervisor with a new identity
-  void come_back(Duration delay);    // the same, later
+  void start();                    // a new supervisor with a new identity
+  void come_back(Duration delay);  // the same, later
   bool alive() const { return alive_; }
   std::optional<int> exit_code() const { return exit_code_; }
   Time exited_at() const { return exited_at_; }
@@ -59,7 +60,7 @@ class WorkerNode {
   void pause(Duration how_long);
   void ask_to_stop();
   void cut(bool lane, bool sink);
-  void dispatcher_gone();           // its sockets are closed
+  void dispatcher_gone();  // its sockets are closed
   void stall(bool up, bool down, Duration how_long);
   void lane_is_late() { lane_late_ = true; }
   void no_resources() { no_resources_ = true; }
@@ -75,7 +76,7 @@ class WorkerNode {
     bool killed = false;
     bool unstart = false;
     bool reported = false;
-    std::uint64_t turn = 0;          // what was planned before its last change does not happen
+    std::uint64_t turn = 0;  // what was planned before its last change does not happen
     Time began;
   };
 
@@ -121,7 +122,7 @@ class WorkerNode {
   const WorkerPlan& plan_;
   WorkerId id_;
   std::uint32_t engine_ = 0;
-  std::uint64_t incarnation_ = 0;    // of the engine; what was meant for an earlier one is not for this
+  std::uint64_t incarnation_ = 0;  // of the engine; what was meant for an earlier one is not for this
   bool alive_ = false;
   bool coming_ = false;
   bool paused_ = false;
@@ -142,7 +143,7 @@ class WorkerNode {
   worker::Actions actions_;
   std::vector<std::function<void()>> deferred_;
   std::shared_ptr<Link> link_;
-  std::vector<std::shared_ptr<Link>> old_links_;   // closed in a stall, with something under way
+  std::vector<std::shared_ptr<Link>> old_links_;  // closed in a stall, with something under way
   std::vector<Death> deaths_;
   Time lease_;
   std::map<std::uint64_t, Run> runs_;

@@ -10,14 +10,18 @@
 namespace workpool::simulation {
 namespace {
 
-constexpr Duration kLiveness = seconds(15 * 60);     // after the last fault everything must be done
+constexpr Duration kLiveness = seconds(15 * 60);  // after the last fault everything must be done
 constexpr Duration kLastResultToExit = seconds(2);
 constexpr Duration kRetryInterval = milliseconds(100);
 
 }  // namespace
 
 World::World(std::uint64_t seed, std::size_t trace_lines)
-    : random(seed ^ 0x5eed5eed5eed5eed), setup(make_setup(seed)), books(setup), dispatcher(*this), trace_lines_(trace_lines) {
+    : random{seed ^ 0x5eed5eed5eed5eed},
+      setup(make_setup(seed)),
+      books(setup),
+      dispatcher(*this),
+      trace_lines_(trace_lines) {
   for (std::size_t i = 0; i < setup.workers.size(); ++i) workers.emplace_back(*this, i);
 }
 
@@ -37,7 +41,8 @@ std::uint64_t World::all_slots() const {
 
 Verdict World::run() {
   const bool late = random.one_in(4);
-  timeline.after(late ? random.between(Duration{0}, seconds(5)) : Duration{0}, [this] { dispatcher.start(); });
+  timeline.after(late ? random.between(Duration{0}, seconds(5)) : Duration{0},
+                 [this] { dispatcher.start(); });
   for (WorkerNode& worker : workers) {
     timeline.after(worker.plan().starts, [&worker] { worker.start(); });
   }
@@ -48,15 +53,18 @@ Verdict World::run() {
     if (timeline.now() > limit) books.broke("L1: not done in time");
   }
   if (books.broken().empty()) check_end();
-  if (trace_lines_ > 0 && dispatcher.scheduler() != nullptr) trace_.push_back(describe_open(dispatcher.scheduler()->ledger()));
-  return {setup.seed, books.broken(), timeline.steps(), books.executions(), timeline.now(), {trace_.begin(), trace_.end()}};
+  if (trace_lines_ > 0 && dispatcher.scheduler() != nullptr)
+    trace_.push_back(describe_open(dispatcher.scheduler()->ledger()));
+  return {setup.seed,         books.broken(), timeline.steps(),
+          books.executions(), timeline.now(), {trace_.begin(), trace_.end()}};
 }
 
 // The dispatcher has left; the workers follow it.
 void World::check_end() {
   const Time limit = finished_at_ + seconds(40);
   const auto all_gone = [this] {
-    return std::all_of(workers.begin(), workers.end(), [](const WorkerNode& worker) { return !worker.alive(); });
+    return std::all_of(workers.begin(), workers.end(),
+                       [](const WorkerNode& worker) { return !worker.alive(); });
   };
   while (!all_gone() && timeline.now() < limit && books.broken().empty()) {
     if (!timeline.step()) break;
@@ -70,13 +78,16 @@ void World::finished(int exit_code) {
   // Every worker that was in a session when the last result had come has left by now, or is about to.
   const bool calm = healed() && dispatcher.last_record_at() > Time{setup.healed + 3 * setup.worker_timeout};
   const Duration took = timeline.now() - dispatcher.last_record_at();
-  const bool all_satisfiable = std::all_of(setup.jobs.begin(), setup.jobs.end(), [](const JobPlan& plan) { return plan.satisfiable; });
+  const bool all_satisfiable =
+      std::all_of(setup.jobs.begin(), setup.jobs.end(), [](const JobPlan& plan) { return plan.satisfiable; });
   if (calm && all_satisfiable && !setup.streaming && !signalled && took > 2 * kLastResultToExit) {
     books.broke("the run took " + std::to_string(took.count()) + " us to end after its last result");
   }
   for (const WorkerNode& worker : workers) {
-    if (calm && worker.in_session()) books.broke("L4: " + worker.plan().name + " was not told that the run is over");
-    if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} && *worker.exit_code() != 0) {
+    if (calm && worker.in_session())
+      books.broke("L4: " + worker.plan().name + " was not told that the run is over");
+    if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} &&
+        *worker.exit_code() != 0) {
       books.broke(worker.plan().name + " exited with " + std::to_string(*worker.exit_code()));
     }
   }
@@ -94,11 +105,15 @@ void World::finished(int exit_code) {
 
 void World::send_hello(std::size_t number, std::uint64_t incarnation, const Hello& hello) {
   WorkerNode& worker = workers[number];
-  const std::string peer = std::to_string(number) + ":" + std::to_string(incarnation) + ":" + std::to_string(hello.attempt);
-  timeline.after(worker.stalled_up() ? kRetryInterval : 3 * worker.delay(), [this, number, incarnation, hello, peer, &worker] {
+  const std::string peer =
+      std::to_string(number) + ":" + std::to_string(incarnation) + ":" + std::to_string(hello.attempt);
+  timeline.after(worker.stalled_up() ? kRetryInterval : 3 * worker.delay(), [this, number, incarnation, hello,
+                                                                             peer, &worker] {
     if (worker.stalled_up()) return send_hello(number, incarnation, hello);
-    if (dispatcher.up()) return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}});
-    worker.answered(incarnation, hello.attempt, worker::RegistrationFailed{hello.attempt, "connection refused"});
+    if (dispatcher.up())
+      return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}});
+    worker.answered(incarnation, hello.attempt,
+                    worker::RegistrationFailed{hello.attempt, "connection refused"});
   });
 }
 
@@ -108,11 +123,14 @@ void World::answer(const std::string& peer, const RegistrationReply& reply) {
   const std::uint64_t incarnation = std::stoull(peer.substr(first + 1));
   const auto attempt = static_cast<std::uint32_t>(std::stoul(peer.substr(peer.rfind(':') + 1)));
   WorkerNode& worker = workers[number];
-  timeline.after(worker.stalled_down() ? kRetryInterval : worker.delay(), [this, peer, reply, incarnation, attempt, &worker] {
-    if (worker.stalled_down()) return answer(peer, reply);
-    if (const auto* welcome = std::get_if<Welcome>(&reply)) worker.answered(incarnation, attempt, worker::Welcomed{attempt, *welcome});
-    if (const auto* refused = std::get_if<Refused>(&reply)) worker.answered(incarnation, attempt, worker::RefusedBy{attempt, *refused});
-  });
+  timeline.after(worker.stalled_down() ? kRetryInterval : worker.delay(),
+                 [this, peer, reply, incarnation, attempt, &worker] {
+                   if (worker.stalled_down()) return answer(peer, reply);
+                   if (const auto* welcome = std::get_if<Welcome>(&reply))
+                     worker.answered(incarnation, attempt, worker::Welcomed{attempt, *welcome});
+                   if (const auto* refused = std::get_if<Refused>(&reply))
+                     worker.answered(incarnation, attempt, worker::RefusedBy{attempt, *refused});
+                 });
 }
 
 // ---- faults ----
@@ -140,8 +158,10 @@ void World::strike() {
     case Fault::kNoSpace:
     case Fault::kSignal:
     case Fault::kCrossLane:
-    case Fault::kForge: return strike_dispatcher(fault);
-    default: return strike_worker(fault, workers[random.below(workers.size())]);
+    case Fault::kForge:
+      return strike_dispatcher(fault);
+    default:
+      return strike_worker(fault, workers[random.below(workers.size())]);
   }
 }
 
@@ -150,25 +170,37 @@ void World::strike_worker(Fault fault, WorkerNode& worker) {
   // What was running there may have to run again, and what is taken back from another worker for it.
   books.allow_waste(2 * worker.plan().slots);
   switch (fault) {
-    case Fault::kCut: return worker.cut(true, true);
-    case Fault::kCutLane: return worker.cut(true, false);
-    case Fault::kCutSink: return worker.cut(false, true);
-    case Fault::kStallUp: return worker.stall(true, false, a_while());
-    case Fault::kStallDown: return worker.stall(false, true, a_while());
-    case Fault::kStallBoth: return worker.stall(true, true, a_while());
-    case Fault::kEngineKill: return worker.kill_engine("killed");
-    case Fault::kWorkerKill: return worker.kill_worker();
-    case Fault::kPauseWorker: return worker.pause(a_while());
-    case Fault::kDrain: return worker.ask_to_stop();
+    case Fault::kCut:
+      return worker.cut(true, true);
+    case Fault::kCutLane:
+      return worker.cut(true, false);
+    case Fault::kCutSink:
+      return worker.cut(false, true);
+    case Fault::kStallUp:
+      return worker.stall(true, false, a_while());
+    case Fault::kStallDown:
+      return worker.stall(false, true, a_while());
+    case Fault::kStallBoth:
+      return worker.stall(true, true, a_while());
+    case Fault::kEngineKill:
+      return worker.kill_engine("killed");
+    case Fault::kWorkerKill:
+      return worker.kill_worker();
+    case Fault::kPauseWorker:
+      return worker.pause(a_while());
+    case Fault::kDrain:
+      return worker.ask_to_stop();
     case Fault::kLateLane:
       worker.lane_is_late();
       return worker.cut(true, true);
-    case Fault::kNoResources: return worker.no_resources();
+    case Fault::kNoResources:
+      return worker.no_resources();
     case Fault::kLoseDown:
     case Fault::kLoseUp:
       if (worker.link()) (fault == Fault::kLoseUp ? worker.link()->up : worker.link()->down)->lose_next();
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -180,18 +212,22 @@ void World::strike_dispatcher(Fault fault) {
     case Fault::kCrash:
       books.allow_waste(3 * all_slots());
       return dispatcher.crash_within(random.below(60));
-    case Fault::kSlowDisk: return dispatcher.slow_disk(random.spread(milliseconds(1), seconds(10)));
-    case Fault::kNoSpace: return dispatcher.no_space(random.spread(milliseconds(50), seconds(10)));
+    case Fault::kSlowDisk:
+      return dispatcher.slow_disk(random.spread(milliseconds(1), seconds(10)));
+    case Fault::kNoSpace:
+      return dispatcher.no_space(random.spread(milliseconds(50), seconds(10)));
     case Fault::kSignal: {
       books.allow_waste(2 * all_slots());
       const auto kind = static_cast<dispatcher::StopKind>(random.below(3));
       return dispatcher.deliver(dispatcher::StopRequested{kind});
     }
-    case Fault::kForge: return forge();
+    case Fault::kForge:
+      return forge();
     case Fault::kCrossLane:
       books.allow_waste(4 * all_slots());
       return dispatcher.cross_lanes();
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -205,9 +241,15 @@ void World::forge() {
   result.attempt = static_cast<std::uint32_t>(1 + random.below(3));
   Header header{dispatcher.run(), SessionId{random.id()}, 1 + random.below(5)};
   switch (random.below(4)) {
-    case 0: header.run.value ^= 1; break;
-    case 1: result.spec.high ^= 1; break;
-    case 2: result.key.high ^= 1; break;
+    case 0:
+      header.run.value ^= 1;
+      break;
+    case 1:
+      result.spec.high ^= 1;
+      break;
+    case 2:
+      result.key.high ^= 1;
+      break;
     default:
       // A failure of a session that is not known ends nothing.
       result.outcome.status = Status::kFailed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One simulated run: a dispatcher, its disk and several workers on a network, all in virtual time, and the hand that
-// breaks them. The same seed gives the same run to the last event.
+// One simulated run: a dispatcher, its disk and several workers on a network, all in virtual time, and the
+// hand that breaks them. The same seed gives the same run to the last event.
 #pragma once
 
 #include <deque>
@@ -20,11 +20,11 @@ namespace workpool::simulation {
 
 struct Verdict {
   std::uint64_t seed = 0;
-  std::string broken;                // empty where every invariant held
+  std::string broken;  // empty where every invariant held
   std::uint64_t steps = 0;
   std::uint64_t executions = 0;
   Time ended;
-  std::vector<std::string> trace;    // the last events, where they were asked for
+  std::vector<std::string> trace;  // the last events, where they were asked for
 };
 
 class World {
