@@ -42,7 +42,8 @@ void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // The lowest free number is `fd`, as those below are open by now.
-    const int opened = ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+    // For reading, also as stdout: whoever writes results there is told so, rather than losing them.
+    const int opened = ::open("/dev/null", O_RDONLY);
     if (opened > fd) ::close(opened);
   }
 }

@@ -47,11 +47,14 @@ const char* name_of(RunPhase phase) {
 
 bool Ending::complete() const { return input_ended_ && ledger_.jobs.open() == 0; }
 
+int Ending::signal_code() const { return first_signal_ == StopKind::kInterrupt ? 130 : 143; }
+
 int Ending::exit_code() const {
   if (writer_.error != 0) return 74;
+  if (signals_ > 0 && writer_.durable < ledger_.records) return signal_code();
   if (complete()) return ledger_.counts.not_ok() == 0 ? 0 : 1;
   if (changed_) return 65;
-  if (signals_ > 0) return first_signal_ == StopKind::kInterrupt ? 130 : 143;
+  if (signals_ > 0) return signal_code();
   return 1;
 }
 
@@ -77,6 +80,11 @@ void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
   drain(step);
 }
 
+void Ending::input_broken(Step& step) {
+  changed_ = true;
+  drain(step);
+}
+
 void Ending::writer_changed(const WriterChanged& writer, Step& step) {
   const bool failed = writer.error != 0 && writer_.error == 0;
   writer_ = writer;
@@ -99,6 +107,7 @@ void Ending::cancel(Step& step) {
 // ---- step by step ----
 
 void Ending::advance(Step& step) {
+  advanced_at_ = step.now;
   switch (phase_) {
     case RunPhase::kRunning:
       if (complete()) {
@@ -135,7 +144,9 @@ void Ending::flush(Step& step) {
 }
 
 void Ending::advance_flushing(Step& step) {
-  if (writer_.error == 0 && writer_.durable < ledger_.records) return;
+  // A disk without room is waited for, but not against a second signal, or a first one whose grace is over.
+  const bool told_to_leave = signals_ >= 2 || (cancel_at_ && step.now >= *cancel_at_);
+  if (writer_.error == 0 && writer_.durable < ledger_.records && !told_to_leave) return;
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);
@@ -212,8 +223,9 @@ void Ending::give_up_unsatisfiable(Step& step) {
 
 std::optional<Time> Ending::next_deadline() const {
   std::optional<Time> next;
-  const auto take = [&next](Time time) {
-    if (!next || time < *next) next = time;
+  // What was due before the last look has been judged; taken again it would keep the loop awake.
+  const auto take = [&next, this](Time time) {
+    if (time > advanced_at_ && (!next || time < *next)) next = time;
   };
   switch (phase_) {
     case RunPhase::kRunning:
@@ -226,6 +238,7 @@ std::optional<Time> Ending::next_deadline() const {
       take(*cancel_limit_);
       break;
     case RunPhase::kFlushing:
+      if (cancel_at_) take(*cancel_at_);
       break;
     case RunPhase::kStopping:
       take(std::max(stop_said_ + kGoodbyeLimit, options_.listening ? start_ + kGoodbyeLimit : start_));

@@ -29,6 +29,7 @@ class Ending {
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
+  void input_broken(Step& step);
   void writer_changed(const WriterChanged& writer, Step& step);
 
   // After the sockets have been drained.
@@ -52,6 +53,7 @@ class Ending {
   void finish(Step& step);
   bool complete() const;
   int exit_code() const;
+  int signal_code() const;
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
@@ -77,6 +79,7 @@ class Ending {
   std::optional<Time> only_unmet_since_;
   std::string unsatisfiable_text_;
   Time looked_at_;
+  Time advanced_at_;
 };
 
 }  // namespace workpool::dispatcher

@@ -70,6 +70,7 @@ struct AlreadyDone {
   std::uint64_t not_ok() const { return failed + timeout + quarantined; }
 };
 struct InputEnded {};     // of a stream
+struct InputBroken {};  // a stream that can be read no further: as with a changed file, exit 65
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
   std::uint64_t line = 0;
 };
@@ -96,7 +97,7 @@ struct Drained {
 };
 
 using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
-                           JobsLoaded, AlreadyDone, InputEnded, JobsFileChanged, InvalidLine, WriterChanged,
+                           JobsLoaded, AlreadyDone, InputEnded, InputBroken, JobsFileChanged, InvalidLine, WriterChanged,
                            StopRequested, Drained>;
 
 // ---- actions ----

@@ -47,6 +47,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
       self.ledger_.counts.before += e.ok + e.failed + e.timeout + e.quarantined;
     }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
+    void operator()(InputBroken&) { self.ending_.input_broken(step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
     void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }

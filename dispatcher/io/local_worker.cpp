@@ -105,7 +105,7 @@ void LocalWorker::start() {
   const std::string pipe_number = std::to_string(kChildPipe);
   const std::string lock_number = std::to_string(kChildLock);
   std::vector<std::string> words = {program_,       options_.address, "--slots",     slots,
-                                    "--local-parent", pipe_number,      "--log-level", "error"};
+                                    "--local-parent", pipe_number,      "--log-level", "warn"};
   if (lock_high >= 0) words.insert(words.end(), {"--lock", lock_number});
   if (options_.insecure) words.emplace_back("--insecure");
   std::vector<char*> arguments;

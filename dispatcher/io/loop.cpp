@@ -52,7 +52,7 @@ LoopEnd Loop::run() {
     if (events_.empty() && sink_drained_) wait();
     now_ = std::max(now_, boot_time());
     gather();
-    step();
+    step(sink_drained_);
     show();
   }
   return {*exit_code_, reason_};
@@ -63,7 +63,7 @@ Duration Loop::patience() const {
   if (parts_.transport.any_new()) wait = kNewInterval;
   const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
   if (const auto due = parts_.scheduler.next_deadline()) until(*due);
-  if (parts_.local != nullptr && parts_.local->next_start()) until(*parts_.local->next_start());
+  if (parts_.local != nullptr && !run_over_ && parts_.local->next_start()) until(*parts_.local->next_start());
   if (parts_.terminal.next_draw() != Time::max()) until(parts_.terminal.next_draw());
   return std::max(wait, Duration{0});
 }
@@ -145,8 +145,13 @@ void Loop::gather_jobs() {
   if (parts_.stream != nullptr) {
     StreamBatch batch = parts_.stream->take();
     for (StreamItem& item : batch.items) gather_stream_item(std::move(item));
-    if (!batch.read_error.empty()) parts_.terminal.say("reading the jobs ended early: " + batch.read_error);
-    if (batch.ended) events_.emplace_back(InputEnded{});
+    if (!batch.read_error.empty()) {
+      reason_ = "the jobs cannot be read any further: " + batch.read_error;
+      parts_.terminal.say(reason_);
+      events_.emplace_back(InputBroken{});
+    } else if (batch.ended) {
+      events_.emplace_back(InputEnded{});
+    }
   }
 }
 
@@ -172,7 +177,7 @@ void Loop::gather_stream_item(StreamItem&& item) {
   // Its twin may be earlier in this very batch, then what is before it is stepped first. A line without an id is
   // called L7, which a line before may have been called too.
   if (!unstepped_keys_.insert(facts.key.high).second) {
-    step();
+    step(false);
     unstepped_keys_.insert(facts.key.high);
   }
   if (parts_.scheduler.ledger().jobs.open_key(facts.key)) {
@@ -198,13 +203,13 @@ void Loop::tend_local() {
 
 // ---- step ----
 
-void Loop::step() {
+void Loop::step(bool sink_drained) {
   // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
   unstepped_keys_.clear();
   stepping_.swap(events_);
   for (Event& event : stepping_) parts_.scheduler.step(std::move(event), now_, actions_);
   stepping_.clear();
-  parts_.scheduler.step(Drained{}, now_, actions_);
+  parts_.scheduler.step(Drained{sink_drained}, now_, actions_);
   carry_out();
 }
 

@@ -63,7 +63,8 @@ class Loop {
   void gather_writer();
   void tend_local();
 
-  void step();
+  // `sink_drained`: everything received so far is in; only then silence can be judged.
+  void step(bool sink_drained);
   void carry_out();
   void record(Record& record);
   void send(Action& action);

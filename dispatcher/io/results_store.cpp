@@ -117,7 +117,8 @@ ResultsStore::Impl::~Impl() {
 
 void ResultsStore::Impl::open_standard_output() {
   shown = "standard output";
-  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+  const int flags = fcntl(STDOUT_FILENO, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
     throw StoreError{74, "cannot write the results: standard output is closed: name a file with -o"};
   }
   fd = STDOUT_FILENO;

@@ -55,11 +55,26 @@ RunId random_run() {
   return run;
 }
 
-// Signals are read by the loop; blocked before any thread is made, so that every thread blocks them. A HUP that was
-// ignored at the start (nohup) stays ignored.
-int block_signals() {
+bool hangup_counts() {
   struct sigaction before {};
-  const bool hangup = ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
+  return ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
+}
+
+// While JOBS is checked and RESULTS read again nothing runs yet: a stop ends the program at once.
+void stop_at_once(int number) { ::_exit(number == SIGINT ? 130 : 143); }
+
+void let_signals_end_it() {
+  struct sigaction action {};
+  action.sa_handler = stop_at_once;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  if (hangup_counts()) ::sigaction(SIGHUP, &action, nullptr);
+}
+
+// From here on signals are read by the loop; blocked before any thread that stays is made, so that every thread blocks
+// them. A HUP that was ignored at the start (nohup) stays ignored.
+int block_signals() {
+  const bool hangup = hangup_counts();
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -91,7 +106,6 @@ class Run {
         console_(console),
         log_(console, log_level_named(options.log_level).value_or(LogLevel::kInfo)),
         start_(boot_time()),
-        signal_fd_(block_signals()),
         input_(open_jobs(options.jobs, console)),
         format_(format_of(options.jobs, input_.regular(), options.format)) {}
 
@@ -113,7 +127,7 @@ class Run {
   Console& console_;
   Log log_;
   Time start_;
-  int signal_fd_;
+  int signal_fd_ = -1;
   JobsInput input_;
   JobsFormat format_;
   JobIndex index_;
@@ -144,14 +158,10 @@ void Run::open_results() {
   store.jobs_path = options_.jobs == "-" ? "-" : resolved_path(options_.jobs);
   store.overwrite = options_.overwrite;
   store.waiting = [&](const std::string& what) {
-    // Once each, and again every ten seconds; a signal gives up.
+    // Once each, and again every ten seconds.
     if (what != said || boot_time() >= said_at + seconds(10)) console_.line("workpool-dispatcher: " + what);
     if (what != said) said_at = boot_time();
     said = what;
-    signalfd_siginfo info{};
-    if (::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-      throw Ended{info.ssi_signo == SIGINT ? 130 : 143};
-    }
   };
   store_ = std::make_unique<ResultsStore>(store);
   if (store_->regular() && !options_.overwrite) {
@@ -244,7 +254,8 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
 LoopEnd Run::run_jobs() {
   const DescriptorLimit limit;
   zmq::context_t context = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
-  Transport transport(context, where_to_listen());
+  const TransportOptions where = where_to_listen();
+  Transport transport(context, where);
   SchedulerOptions scheduling;
   scheduling.run = run_;
   scheduling.worker_timeout = options_.worker_timeout;
@@ -272,7 +283,8 @@ LoopEnd Run::run_jobs() {
   ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
-    const std::string host = options_.listen && where_to_listen().host != "*" && where_to_listen().host != "0.0.0.0" && where_to_listen().host != "::" ? where_to_listen().host : "127.0.0.1";
+    const bool everywhere = where.host == "*" || where.host == "0.0.0.0" || where.host == "::";
+    const std::string host = everywhere ? "127.0.0.1" : where.host;
     local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure}, limit,
                   [this] { return store_->lock_for_local_worker(); });
   }
@@ -291,8 +303,10 @@ LoopEnd Run::run_jobs() {
 }
 
 int Run::go() {
+  let_signals_end_it();
   check_jobs();
   open_results();
+  signal_fd_ = block_signals();
   make_terminal();
   if (input_.regular() && index_.open() == 0) {
     // Nothing left to run waits for no worker and binds nothing.

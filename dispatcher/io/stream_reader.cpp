@@ -32,13 +32,20 @@ struct StreamReader::Impl {
     while (!stopping) {
       if (full()) {
         hand_over(false);
-        wake_up.wait();
+        if (begin_waiting()) wake_up.wait();
       } else if (!take_buffered_line()) {
         hand_over(false);
         if (!read_more()) break;
       }
     }
     if (!stopping) hand_over(true);
+  }
+
+  // Everything is handed over: whether it is still too much. Looked at again under the lock, since a release in
+  // between saw a thread that did not wait yet.
+  bool begin_waiting() {
+    const std::lock_guard lock(mutex);
+    return waits_for_release = is_full(0, 0);
   }
 
   bool full() {
@@ -151,9 +158,10 @@ struct StreamReader::Impl {
   std::atomic<bool> stopping{false};
   WakeUp wake_up;
   std::mutex mutex;
-  StreamBatch ready;  // guarded by mutex, as are the two below
+  StreamBatch ready;  // guarded by mutex, as are the three below
   std::uint64_t open_items = 0;
   std::uint64_t open_bytes = 0;
+  bool waits_for_release = false;
 
   std::thread thread;
 };
@@ -176,15 +184,18 @@ StreamBatch StreamReader::take() {
 }
 
 void StreamReader::released(std::uint64_t items, std::uint64_t payload_bytes) {
-  bool was_full = false;  // only then the thread waits for this; it has handed over all it had before it does
+  bool waited_for = false;
   {
     const std::lock_guard lock(impl_->mutex);
     CHECK(items <= impl_->open_items && payload_bytes <= impl_->open_bytes);
-    was_full = impl_->is_full(0, 0);
     impl_->open_items -= items;
     impl_->open_bytes -= payload_bytes;
+    if (impl_->waits_for_release && !impl_->is_full(0, 0)) {
+      impl_->waits_for_release = false;
+      waited_for = true;
+    }
   }
-  if (was_full) impl_->wake_up.raise();
+  if (waited_for) impl_->wake_up.raise();
 }
 
 }  // namespace workpool::dispatcher

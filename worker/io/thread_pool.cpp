@@ -132,7 +132,11 @@ Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order, bool is
   ending.outcome = run_work(self, order, started);
   services->options.page->ended(self.place);
   ending.ran = boot_now() - started;
-  if (self.seat.stand_up() != PoolSeat::Verdict::kOwn) {
+  const PoolSeat::Verdict verdict = self.seat.stand_up();
+  if (verdict != PoolSeat::Verdict::kOwn) {
+    if (verdict == PoolSeat::Verdict::kTimedOut) {
+      const std::lock_guard until_it_is_reported(mutex);
+    }
     ending.kind = EndKind::kStopped;
     ending.outcome = {};
   }
@@ -187,9 +191,9 @@ void ThreadPool::State::watch_timeouts() {
       endings.push_back(
           {overdue.token, EndKind::kOutcome, timed_out({}, overdue.timeout), overdue.ran, true});
     }
-    lock.unlock();
+    // Still under the lock: the thread of such a job takes it before its own ending, so that the slot never comes
+    // back before the timeout was reported.
     services->deliver(endings);
-    lock.lock();
   }
 }
 
