@@ -43,7 +43,7 @@ void fill_standard_descriptors() {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // The lowest free number is `fd`, as those below are open by now.
     // For reading, also as stdout: whoever writes results there is told so, rather than losing them.
-    const int opened = ::open("/dev/null", O_RDONLY);
+    const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
     if (opened > fd) ::close(opened);
   }
 }

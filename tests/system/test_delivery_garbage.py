@@ -74,7 +74,8 @@ class Garbage(System):
         self.assert_ends(self.mate, 0)
         self.assert_results({"long": "ok"})
         self.assertEqual(self.by_id()["long"]["attempt"], 1)
-        self.assertNotIn("lost", self.pool.err())
+        # A mutated HELLO may still be one, of a worker that then says no more; the true one is never lost.
+        self.assertNotIn("worker true is lost", self.pool.err())
 
     def test_plain_tcp(self):
         ports = self.start_pool()

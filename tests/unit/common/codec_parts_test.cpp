@@ -60,6 +60,7 @@ TEST(Parts, BeyondItComesInParts) {
 
 TEST(Parts, AnItemOfAMegabyteComesBack) {
   JobOrder order;
+  order.attempt = 1;
   order.work = std::string(1 << 20, 'w');
   const LaneMessage jobs = Jobs{1, 2, {order}};
   std::string encoded;

@@ -104,6 +104,7 @@ TEST(Codec, TheLargestItemsTravel) {
 
   JobOrder order;
   order.id = std::string(256, 'i');
+  order.attempt = 1;
   order.work = std::string(2 << 20, 'w');
   const LaneMessage jobs = Jobs{1, 2, {order}};
   const auto down = decode_lane(encoded(sample::kHeader, jobs));
