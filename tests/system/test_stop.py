@@ -243,9 +243,10 @@ class Gone(System):
         self.jobs({"cmd": f"echo $$ > {self.folder}/pid; sleep 600", "id": "long"})
         dispatcher = self.dispatcher(*FAST)
         worker = self.worker("--slots", "1", "--orphan-grace", "2s")
+        # The job is to be with the one whose grace ends: the others come when it runs there.
+        pid = int(wait_until("the job", lambda: (self.folder / "pid").exists() and (self.folder / "pid").read_text()))
         waiting = self.worker("--slots", "1", "--orphan-grace", "inf", "--name", "patient")
         at_once = self.worker("--slots", "1", "--orphan-grace", "0", "--name", "hasty")
-        pid = int(wait_until("the job", lambda: (self.folder / "pid").exists() and (self.folder / "pid").read_text()))
         self.wait_status("three workers", lambda s: len(s["workers"]) == 3)
         dispatcher.send(signal.SIGKILL)
         killed = time.monotonic()
