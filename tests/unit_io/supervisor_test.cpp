@@ -204,6 +204,7 @@ TEST_F(SupervisorTest, StopsReachTheEngineOneByteEach) {
   ::kill(folder_.wait_for_pid("engine1"), SIGHUP);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::kill(pid_, signal);
   EXPECT_EQ(code(), 0);
+  EXPECT_TRUE(page_.deaths().empty());
 }
 
 TEST_F(SupervisorTest, HangupsAreIgnoredWhereTheyWereAtTheStart) {
