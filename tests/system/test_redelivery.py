@@ -230,7 +230,7 @@ class Drains(System):
         drained = self.worker("--slots", "1", "--name", "drained")
         queued = wait_for_the_long_one(self)
         drained.send(signal.SIGTERM)
-        self.wait_status("the return", lambda s: not s["workers"][0]["accepting"] and s["workers"][0]["held"] == 1)
+        self.wait_status("the return", lambda s: [(w["accepting"], w["held"]) for w in s["workers"]] == [(False, 1)])
         other = self.worker("--slots", "2", "--name", "other")
         self.wait_results(len(names) - 1)
         self.assertIsNone(drained.poll())

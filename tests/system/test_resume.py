@@ -220,7 +220,7 @@ class InUse(System):
         for flags in ([], ["--overwrite"]):
             second = self.run_to_end("--local", "1", *flags)
             self.assertEqual(second.poll(), 75, second.err())
-            self.assertIn(str(self.results_path), second.err())
+            self.assertIn(f"{self.results_path} is in use by another workpool-dispatcher", second.err())
         self.assertIsNone(first.poll())
         self.assertEqual(self.witnessed("start"), {})
 
