@@ -182,7 +182,8 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   EarlyResult early = std::move(*jobs.at(*slot).early);
   jobs.at(*slot).early.reset();
   Session* session = early.acks.empty() ? nullptr : workers.find(early.acks.front().first);
-  // Until the line was here only the first halves of its key and spec were known: it may not have been its result.
+  // Until the line was here only the first halves of its key and spec were known: it may not have been its
+  // result.
   const JobFacts& facts = jobs.at(*slot).facts;
   const bool of_it = early.result.key == facts.key && early.result.spec == facts.spec;
   if (!of_it) ++counts.foreign;
@@ -196,7 +197,8 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
 bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step) {
   ActiveJob& job = jobs.at(slot);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
-  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt, result.handle)) return false;
+  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt, result.handle))
+    return false;
   ++job.failures;
   ++counts.retried;
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
@@ -269,7 +271,8 @@ void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   job.attempt = std::max(job.attempt, held.attempt);
   if (auto* assigned = std::get_if<Assigned>(&job.state)) {
     if (assigned->session == session.id) {
-      if (assigned->confirmed && assigned->attempt != held.attempt) return cancel_unknown(session, held, step);
+      if (assigned->confirmed && assigned->attempt != held.attempt)
+        return cancel_unknown(session, held, step);
       assigned->confirmed = true;
       assigned->handle = Handle{};
       assigned->attempt = held.attempt;

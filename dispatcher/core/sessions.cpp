@@ -89,7 +89,8 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   Session* session = ledger_.workers.find(event.session);
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
-    // Told to come later, it goes on with what it runs: that is given to others only if it does not come back.
+    // Told to come later, it goes on with what it runs: that is given to others only if it does not come
+    // back.
     fence(*session, false, step);
     return;
   }
@@ -135,8 +136,8 @@ void Sessions::part(SessionId id, Step& step) {
   if (Session* session = ledger_.workers.find(id)) session->last_heard = step.now;
 }
 
-Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results,
-                                           Step& step) {
+Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
+                                           Results&& results, Step& step) {
   Needed needed;
   for (JobResult& result : results.results) {
     const std::uint64_t record = ledger_.take_result(session, from, seq, std::move(result), step);

@@ -31,7 +31,8 @@ Duration jitter(WorkerId worker, std::uint32_t attempt) {
 Session::Session(const SessionOptions& options)
     : options_(options),
       slots_(options.slots),
-      had_dispatcher_(options.engine > 1) {}  // the engine before had one: the grace is the worker's, not an engine's
+      had_dispatcher_(options.engine > 1) {
+}  // the engine before had one: the grace is the worker's, not an engine's
 
 void Session::step(Event&& event, Time now, Actions& actions) {
   now_ = now;
@@ -209,7 +210,8 @@ void Session::send(SinkMessage&& message) {
 void Session::stop_asked() {
   ++stops_;
   // On its way to being replaced: now by nobody.
-  if (auto* leaving = std::get_if<Leaving>(&state_)) leaving->code = leaving->code == kExitRestart ? 0 : leaving->code;
+  if (auto* leaving = std::get_if<Leaving>(&state_))
+    leaving->code = leaving->code == kExitRestart ? 0 : leaving->code;
   if (stops_ == 1) {
     kill_at_ = now_ + options_.grace;
     leave_by_ = now_ + options_.grace + kKillTime;

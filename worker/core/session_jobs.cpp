@@ -13,7 +13,7 @@ constexpr std::uint64_t kKeptMost = 64ull << 20;  // bytes of results; over it n
 constexpr Duration kDoubtTime = milliseconds(250);
 constexpr Duration kResourcePause = seconds(1);
 constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
-constexpr std::size_t kHeldPage = 1000;  // entries, about 45 bytes each: under 64 KiB
+constexpr std::size_t kHeldPage = 1000;       // entries, about 45 bytes each: under 64 KiB
 
 }  // namespace
 
@@ -178,7 +178,8 @@ void Session::return_queued() {
 // What has been handed over but not begun comes back too.
 void Session::unstart_handed_over() {
   for (const Running& running : slots_.places()) {
-    if (running.token != 0 && !running.killed && !running.reported) out_->emplace_back(UnstartRun{running.token});
+    if (running.token != 0 && !running.killed && !running.reported)
+      out_->emplace_back(UnstartRun{running.token});
   }
 }
 
@@ -275,8 +276,8 @@ void Session::send_results() {
   }
 }
 
-// Nothing can start for handlers that do not return: the supervisor starts a new engine, no crash counted. What is
-// queued goes back first, and GOODBYE says that nothing was lost with this one.
+// Nothing can start for handlers that do not return: the supervisor starts a new engine, no crash counted.
+// What is queued goes back first, and GOODBYE says that nothing was lost with this one.
 void Session::judge_lost_slots() {
   if (std::holds_alternative<Left>(state_) || std::holds_alternative<Leaving>(state_) || !slots_.stuck()) {
     stuck_since_.reset();
@@ -284,8 +285,8 @@ void Session::judge_lost_slots() {
   }
   if (!stuck_since_) stuck_since_ = now_;
   if (now_ < *stuck_since_ + kReturnTime || !kept_.empty()) return;  // first what is known gets home
-  out_->emplace_back(
-      Say{true, "slots_lost", "handlers that did not return after their timeout hold the slots: starting anew"});
+  out_->emplace_back(Say{true, "slots_lost",
+                         "handlers that did not return after their timeout hold the slots: starting anew"});
   return_queued();
   leave(stops_ > 0 ? 0 : kExitRestart);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The worker's jobs: a queue in the dispatcher's order, and what has been handed to the runner. A job is
 // handed over when as many slots are free as it needs; a wide one at the head waits for them and nothing
-// passes it. Short jobs are handed over ahead of a free slot, of handlers up to a millisecond of work a slot, of
-// commands one a slot, so that no thread of the runner waits for the loop; no more run at a time all the same,
-// since the pool has one thread a slot and the spawners count their commands.
+// passes it. Short jobs are handed over ahead of a free slot, of handlers up to a millisecond of work a slot,
+// of commands one a slot, so that no thread of the runner waits for the loop; no more run at a time all the
+// same, since the pool has one thread a slot and the spawners count their commands.
 #pragma once
 
 #include <cstdint>
@@ -55,8 +55,8 @@ class Slots {
   // Of these, the ones whose result is still to come.
   std::size_t working() const;
   std::size_t queued() const { return queue_.size(); }
-  // Nothing can go on any more: what is in use belongs to handlers that have been reported and do not return, and
-  // that is every slot, or more than the job at the head of the queue can do without.
+  // Nothing can go on any more: what is in use belongs to handlers that have been reported and do not return,
+  // and that is every slot, or more than the job at the head of the queue can do without.
   bool stuck() const;
 
  private:
@@ -70,7 +70,7 @@ class Slots {
   std::uint32_t used_ = 0;      // slots of everything handed over; over count_ only by handlers ahead
   std::uint32_t commands_ = 0;  // jobs handed over that are no handlers
   std::uint32_t running_ = 0;
-  std::uint32_t lost_ = 0;      // slots of handlers that have been reported and have not returned
+  std::uint32_t lost_ = 0;    // slots of handlers that have been reported and have not returned
   Duration handler_mean_{0};  // 0 = not known
   Duration command_mean_{0};
   std::deque<Queued> queue_;
