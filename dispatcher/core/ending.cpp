@@ -9,6 +9,9 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kGoodbyeLimit = seconds(2);  // after STOP
+// After STOP, of a short run: beside some 18 busy processes on 2 cores a worker that came with the last result
+// had its connection accepted and got its HELLO out 0.5 s later, to nobody, and then waited for ever.
+constexpr Duration kLateHello = seconds(1);
 constexpr Duration kComplaintLimit =
     seconds(1);                                // longer where somebody said no goodbye: it may be registering
 constexpr Duration kCancelLimit = seconds(7);  // TERM, 5 s, KILL, and the way back
@@ -154,9 +157,16 @@ void Ending::advance_flushing(Step& step) {
   advance_stopping(step);
 }
 
+// A worker may come while a short run ends, and is to hear that it is complete.
+Time Ending::open_until() const {
+  const Time least = start_ + kGoodbyeLimit;
+  if (!options_.listening || stop_said_ >= least) return stop_said_;
+  return std::max(least, stop_said_ + kLateHello);
+}
+
 void Ending::advance_stopping(Step& step) {
   const bool late = step.now >= stop_said_ + kGoodbyeLimit;
-  const bool open_long_enough = !options_.listening || step.now >= start_ + kGoodbyeLimit;
+  const bool open_long_enough = step.now >= open_until();
   const bool complaints_heard = sessions_.every_goodbye_said() || !options_.listening ||
                                 step.now >= stop_said_ + kGoodbyeLimit + kComplaintLimit;
   if ((sessions_.any_session() && !late) || !open_long_enough) return;
@@ -241,7 +251,7 @@ std::optional<Time> Ending::next_deadline() const {
       if (cancel_at_) take(*cancel_at_);
       break;
     case RunPhase::kStopping:
-      take(std::max(stop_said_ + kGoodbyeLimit, options_.listening ? start_ + kGoodbyeLimit : start_));
+      take(std::max(stop_said_ + kGoodbyeLimit, open_until()));
       take(stop_said_ + kGoodbyeLimit + kComplaintLimit);
       break;
     case RunPhase::kFinished:

@@ -50,6 +50,7 @@ class Ending {
   void flush(Step& step);
   void advance_flushing(Step& step);
   void advance_stopping(Step& step);
+  Time open_until() const;
   void finish(Step& step);
   bool complete() const;
   int exit_code() const;
