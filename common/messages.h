@@ -69,6 +69,7 @@ struct Header {
   RunId run;
   SessionId session;
   std::uint64_t seq = 0;             // per direction and session, from 1, beats included
+  bool operator==(const Header&) const = default;
 };
 
 // ---- sink (PULL <- PUSH) ----

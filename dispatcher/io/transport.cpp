@@ -83,7 +83,8 @@ bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
       continue;
     }
     if (const auto* part = std::get_if<Part>(&decoded->content)) {
-      const SessionId session = decoded->header.session;
+      const Header header = decoded->header;
+      const SessionId session = header.session;
       // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the memory.
       if (!lanes_.contains(session) || parts_.size() >= kAssemblersMost) continue;
       events.emplace_back(PartReceived{session});
@@ -96,7 +97,9 @@ bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
       if (!whole) continue;
       parts_.erase(session);
       decoded = decode_sink(*whole);
-      if (!decoded || std::holds_alternative<Part>(decoded->content)) {
+      // What is inside must not speak for another session, or out of turn.
+      const bool its_own = decoded && decoded->header == header;
+      if (!its_own || std::holds_alternative<Part>(decoded->content)) {
         ++refused_frames_;
         continue;
       }

@@ -178,7 +178,8 @@ void Engine::carry_out(Action& action) {
     Engine& self;
     void operator()(Register& a) { self.registrar_.register_with(a.hello); }
     void operator()(OpenSession& a) {
-      self.transport_.open(self.host_, a.welcome, self.now_);
+      if (!self.transport_.open(self.host_, a.welcome, self.now_))
+        self.events_.emplace_back(SinkGone{a.welcome.session});
       self.tend_at_ = self.now_;
     }
     void operator()(CloseSession&) { self.transport_.close(); }

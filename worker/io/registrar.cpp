@@ -86,15 +86,20 @@ std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(cons
   const std::string where = endpoint(host, dispatcher.port);
   try {
     zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
+    // Without it the socket is writable before the connection is there and after it has gone.
+    socket.set(zmq::sockopt::immediate, 1);
     socket.connect(where);
     std::string frame;
     encode(RegistrationRequest{hello}, frame);
-    if (!send_frame(socket, frame)) return Unanswered{where + ": the socket takes nothing"};
     const Time end = boot_time() + kAnswerLimit;
-    bool was_writable = false;
+    bool said = false;
     while (!stop && boot_time() < end) {
-      zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
+      zmq::pollitem_t item{socket.handle(), 0, static_cast<short>(said ? ZMQ_POLLIN : ZMQ_POLLOUT), 0};
       zmq::poll(&item, 1, std::chrono::milliseconds(kSlice / milliseconds(1)));
+      if (!said) {
+        said = send_frame(socket, frame);
+        continue;
+      }
       zmq::message_t reply;
       if (receive_frame(socket, reply) == Receipt::kFrame) {
         const auto decoded = decode_reply(reply.to_string_view());
@@ -109,9 +114,7 @@ std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(cons
         }
         if (const auto* refused = std::get_if<Refused>(&*decoded)) return *refused;
       }
-      const bool now_writable = writable(socket);
-      if (was_writable && !now_writable) return Unanswered{where + ": the connection was closed without an answer"};
-      was_writable = was_writable || now_writable;
+      if (!writable(socket)) return Unanswered{where + ": the connection was closed without an answer"};
     }
     return Unanswered{where + ": accepted the connection, but gave no answer within 5 s (is it a dispatcher?)"};
   } catch (const zmq::error_t& error) {

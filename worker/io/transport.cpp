@@ -10,7 +10,7 @@ constexpr Duration kConnectLimit = seconds(5);
 
 }  // namespace
 
-void Transport::open(const std::string& host, const Welcome& welcome, Time now) {
+bool Transport::open(const std::string& host, const Welcome& welcome, Time now) try {
   Link link;
   link.session = welcome.session;
   link.run = welcome.run;
@@ -20,6 +20,9 @@ void Transport::open(const std::string& host, const Welcome& welcome, Time now) 
   link.sink.connect(endpoint(host, welcome.sink_port));
   link.opened = now;
   link_ = std::move(link);
+  return true;
+} catch (const zmq::error_t&) {
+  return false;
 }
 
 void Transport::close() { link_.reset(); }
@@ -35,12 +38,14 @@ void Transport::receive(std::size_t most, std::vector<Event>& events) {
     auto decoded = receipt == Receipt::kFrame ? decode_lane(frame.to_string_view()) : std::nullopt;
     if (decoded) {
       if (const auto* part = std::get_if<Part>(&decoded->content)) {
-        events.emplace_back(LanePart{decoded->header.session});
+        const Header header = decoded->header;
+        events.emplace_back(LanePart{header.session});
         if (!link_->parts.add(*part)) {
           decoded.reset();
         } else if (const auto whole = link_->parts.take()) {
           decoded = decode_lane(*whole);
-          if (decoded && std::holds_alternative<Part>(decoded->content)) decoded.reset();
+          const bool its_own = decoded && decoded->header == header;
+          if (!its_own || std::holds_alternative<Part>(decoded->content)) decoded.reset();
         } else {
           continue;
         }

@@ -21,8 +21,9 @@ class Transport {
  public:
   explicit Transport(zmq::context_t& context) : context_(context) {}
 
-  // `host`: the literal address that the registration answered from.
-  void open(const std::string& host, const Welcome& welcome, Time now);
+  // `host`: the literal address that the registration answered from. False, and nothing is open, where it cannot be
+  // dialled: no descriptor is left, or what WELCOME says is no address.
+  bool open(const std::string& host, const Welcome& welcome, Time now);
   void close();
   bool is_open() const { return link_.has_value(); }
 
