@@ -91,6 +91,7 @@ std::vector<std::string> sink_seeds() {
 std::vector<std::string> lane_seeds() {
   JobOrder order;
   order.id = "id";
+  order.attempt = 1;
   order.work = R"({"cmd":["true"]})";
   JobOrder numbered = order;
   numbered.id.clear();

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "common/io/names.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "common/io/clock.h"
+
+namespace workpool {
+namespace {
+
+constexpr Duration kLimit = seconds(10);
+const std::atomic<bool> kGoOn{false};
+
+// A listening socket on a port of its own; `backlog` 0 fills after one or two connections that nobody
+// accepts.
+class Listener {
+ public:
+  explicit Listener(int family = AF_INET, int backlog = 16) {
+    fd_ = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage address{};
+    address.ss_family = static_cast<sa_family_t>(family);
+    if (family == AF_INET) reinterpret_cast<sockaddr_in&>(address).sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (family == AF_INET6) reinterpret_cast<sockaddr_in6&>(address).sin6_addr = in6addr_loopback;
+    socklen_t size = sizeof address;
+    ok_ = ::bind(fd_, reinterpret_cast<sockaddr*>(&address),
+                 family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)) == 0 &&
+          ::listen(fd_, backlog) == 0 &&
+          ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    port_ = ntohs(family == AF_INET ? reinterpret_cast<sockaddr_in&>(address).sin_port
+                                    : reinterpret_cast<sockaddr_in6&>(address).sin6_port);
+  }
+  ~Listener() { ::close(fd_); }
+  bool ok() const { return ok_; }
+  std::uint16_t port() const { return port_; }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+  bool ok_ = false;
+  std::uint16_t port_ = 0;
+};
+
+TEST(Names, LiteralsResolveToThemselves) {
+  EXPECT_EQ(resolve("127.0.0.1", 5555).hosts, std::vector<std::string>{"127.0.0.1"});
+  EXPECT_EQ(resolve("::1", 5555).hosts, std::vector<std::string>{"::1"});
+  EXPECT_EQ(resolve("127.0.0.1", 5555).problem, "");
+}
+
+TEST(Names, LocalhostIsThisHostEachAddressOnce) {
+  auto hosts = resolve("localhost", 5555).hosts;
+  EXPECT_NE(std::find(hosts.begin(), hosts.end(), "127.0.0.1"), hosts.end());
+  std::sort(hosts.begin(), hosts.end());
+  EXPECT_EQ(std::unique(hosts.begin(), hosts.end()), hosts.end());
+}
+
+TEST(Names, AProblemNamesTheName) {
+  const Resolved resolved = resolve("no-such-host.invalid", 5555);
+  EXPECT_TRUE(resolved.hosts.empty());
+  EXPECT_NE(resolved.problem.find("\"no-such-host.invalid\""), std::string::npos) << resolved.problem;
+}
+
+TEST(Names, AListenerAccepts) {
+  const Listener four;
+  EXPECT_EQ(try_connect("127.0.0.1", four.port(), kLimit, kGoOn), "");
+  const Listener six(AF_INET6);
+  if (!six.ok()) GTEST_SKIP() << "no IPv6 here";
+  EXPECT_EQ(try_connect("::1", six.port(), kLimit, kGoOn), "");
+}
+
+TEST(Names, TheConnectionIsClosedAgain) {
+  const Listener listener;
+  ASSERT_EQ(try_connect("127.0.0.1", listener.port(), kLimit, kGoOn), "");
+  const int peer = ::accept(listener.fd(), nullptr, nullptr);
+  char byte = 0;
+  pollfd wait{peer, POLLIN, 0};
+  ASSERT_EQ(::poll(&wait, 1, 10'000), 1);
+  EXPECT_EQ(::recv(peer, &byte, 1, 0), 0) << "end of file";
+  ::close(peer);
+}
+
+TEST(Names, NobodyListens) {
+  std::uint16_t port = 0;
+  {
+    const Listener gone;
+    port = gone.port();
+  }
+  EXPECT_EQ(try_connect("127.0.0.1", port, kLimit, kGoOn), "Connection refused");
+}
+
+TEST(Names, WhatIsNoLiteralIsSaid) { EXPECT_NE(try_connect("localhost", 1, kLimit, kGoOn), ""); }
+
+// A listener whose backlog is full drops SYNs: no answer at all.
+class SilentListener : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 8; ++i) {
+      const int peer = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_port = htons(listener.port());
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      static_cast<void>(!::connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof address));
+      peers.push_back(peer);
+    }
+    const std::string answer = try_connect("127.0.0.1", listener.port(), milliseconds(300), kGoOn);
+    if (answer.empty()) GTEST_SKIP() << "this kernel accepts beyond the backlog";
+  }
+  void TearDown() override {
+    for (const int peer : peers) ::close(peer);
+  }
+
+  Listener listener{AF_INET, 0};
+  std::vector<int> peers;
+};
+
+TEST_F(SilentListener, IsGivenUpAfterTheLimit) {
+  const Time start = boot_time();
+  EXPECT_EQ(try_connect("127.0.0.1", listener.port(), seconds(1), kGoOn), "no answer within 1 s");
+  EXPECT_GE(boot_time() - start, seconds(1));
+  EXPECT_LT(boot_time() - start, seconds(8));
+}
+
+TEST_F(SilentListener, IsGivenUpAtAStop) {
+  std::atomic<bool> stop{false};
+  std::thread stopper([&stop] {
+    ::poll(nullptr, 0, 100);
+    stop = true;
+  });
+  const Time start = boot_time();
+  EXPECT_NE(try_connect("127.0.0.1", listener.port(), seconds(30), stop), "");
+  EXPECT_LT(boot_time() - start, seconds(5));
+  stopper.join();
+}
+
+}  // namespace
+}  // namespace workpool
