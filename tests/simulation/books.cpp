@@ -135,6 +135,7 @@ bool Books::result_received(SessionId session, const JobResult& result) {
 void Books::returned_received(SessionId session, const ReturnedJob& returned) {
   JobEntry* entry = job(returned.key);
   if (entry == nullptr || entry->holder != session || entry->holder_attempt != returned.attempt) return;
+  if (entry->given != (returned.handle.value != 0)) return;
   entry->holder = {};
   if (returned.reason != ReturnReason::kStopped) entry->reusable = returned.attempt;
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/job_book.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace workpool::dispatcher {
+namespace {
+
+Assigned given(std::uint64_t session, Time since, Handle handle = {}) {
+  return {.session = SessionId{session}, .since = since, .handle = handle, .attempt = 1};
+}
+
+// Ten jobs of one requirement, and two wide ones.
+class JobBookTest : public testing::Test {
+ protected:
+  JobBookTest() {
+    plain = index.requirement_number({});
+    wide = index.requirement_number({"", {}, 4});
+    for (JobNumber number = 0; number < 12; ++number) {
+      const JobFacts facts = facts_of(number);
+      index.add({facts.key.high, facts.spec.high, 0, number + 1, 0, facts.requirement, 0});
+    }
+    index.seal();
+    index.open_queues(false);
+    book.emplace(index, false, 3);
+  }
+
+  JobFacts facts_of(JobNumber number) const {
+    JobFacts facts;
+    facts.number = number;
+    facts.line = number + 1;
+    facts.id = std::to_string(number);
+    facts.key = key_of_id(facts.id);
+    facts.spec = spec_of_work("work " + facts.id);
+    facts.requirement = number < 10 ? plain : wide;
+    facts.slots = number < 10 ? 1 : 4;
+    return facts;
+  }
+  void answer() {
+    for (const JobNumber number : load.jobs)
+      book->loaded({facts_of(number), "work " + std::to_string(number)}, now);
+    load.jobs.clear();
+  }
+  std::uint32_t assign_front() {
+    const std::uint32_t slot = *book->front(plain);
+    book->assign(slot, given(1, now, book->handle(slot)));
+    return slot;
+  }
+  // Each job is open until it is recorded, whatever happens to it in between.
+  void expect_open(std::uint64_t open) {
+    EXPECT_EQ(book->open(), open);
+    EXPECT_EQ(book->open(plain) + book->open(wide), open);
+  }
+
+  JobIndex index;
+  std::uint32_t plain = 0;
+  std::uint32_t wide = 0;
+  std::optional<JobBook> book;
+  Load load;
+  Time now{seconds(5)};
+};
+
+TEST_F(JobBookTest, FetchesWhatIsWantedAndCountsWhatIsUnderWay) {
+  book->fetch(plain, 4, load);
+  EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0, 1, 2, 3}));
+  load.jobs.clear();
+  book->fetch(plain, 4, load);
+  EXPECT_TRUE(load.jobs.empty());
+  expect_open(12);
+}
+
+TEST_F(JobBookTest, KeepsTheCountsOverAJobsLife) {
+  book->fetch(plain, 2, load);
+  answer();
+  EXPECT_EQ(book->ready(plain), 2u);
+  const std::uint32_t slot = assign_front();
+  EXPECT_EQ(book->assigned(), 1u);
+  book->requeue(slot, now, seconds(1));
+  EXPECT_EQ(book->assigned(), 0u);
+  EXPECT_EQ(book->delayed(), 1u);
+  EXPECT_EQ(book->next_wake(), now + seconds(1));
+  now += seconds(1);
+  book->wake_due(now);
+  EXPECT_EQ(book->delayed(), 0u);
+  expect_open(12);
+  // Its payload went with it: it is read again, before what was never read.
+  book->fetch(plain, 3, load);
+  EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0, 2}));
+  answer();
+  EXPECT_EQ(assign_front(), slot);
+  book->finish(slot);
+  expect_open(11);
+  EXPECT_EQ(book->assigned(), 0u);
+}
+
+TEST_F(JobBookTest, IsFoundByKeyBeforeItsLineIsRead) {
+  const JobFacts facts = facts_of(7);
+  const auto slot = book->find(facts.key, facts.spec, load);
+  ASSERT_TRUE(slot);
+  EXPECT_EQ(load.jobs, (std::vector<JobNumber>{7}));
+  EXPECT_EQ(book->find(facts.key, facts.spec, load), slot);
+  EXPECT_EQ(load.jobs.size(), 1u);
+  EXPECT_FALSE(book->at(*slot).known);
+  answer();
+  EXPECT_TRUE(book->at(*slot).known);
+  EXPECT_EQ(book->front(plain), slot);
+}
+
+TEST_F(JobBookTest, IsNotFoundWithAnotherSpecOrOnceRecorded) {
+  const JobFacts facts = facts_of(7);
+  EXPECT_FALSE(book->find(facts.key, facts_of(6).spec, load));
+  const auto slot = book->find(facts.key, facts.spec, load);
+  answer();
+  book->finish(*slot);
+  EXPECT_FALSE(book->find(facts.key, facts.spec, load));
+  expect_open(11);
+}
+
+TEST_F(JobBookTest, IgnoresALineOfAJobRecordedMeanwhile) {
+  book->fetch(plain, 1, load);
+  const auto slot = book->find(facts_of(0).key, facts_of(0).spec, load);
+  ASSERT_TRUE(slot);
+  book->finish(*slot);
+  EXPECT_FALSE(book->loaded({facts_of(0), "work 0"}, now));
+  EXPECT_EQ(book->ready(plain), 0u);
+  expect_open(11);
+}
+
+TEST_F(JobBookTest, TakesAHeldJobWhileItsLineIsRead) {
+  book->fetch(plain, 1, load);
+  const auto slot = book->find(facts_of(0).key, facts_of(0).spec, load);
+  book->assign(*slot, given(1, now));
+  answer();  // the line comes: it stays where it is
+  EXPECT_EQ(book->assigned(), 1u);
+  EXPECT_EQ(book->ready(plain), 0u);
+  book->requeue(*slot, now, Duration{0});
+  book->fetch(plain, 1, load);
+  EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0}));
+}
+
+TEST_F(JobBookTest, ReadsTheLinesOfJobsThatRunAlone) {
+  book->fetch(plain, 1, load);
+  answer();
+  const std::uint32_t slot = assign_front();
+  book->reclassify(slot, [](ActiveJob& job) { job.named = 3; });
+  book->requeue(slot, now, Duration{0});
+  EXPECT_FALSE(book->front_alone());
+  book->fetch_alone(load);
+  EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0}));
+  answer();
+  EXPECT_EQ(book->front_alone(), slot);
+  EXPECT_FALSE(book->front(plain));
+  expect_open(12);
+}
+
+TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
+  book->fetch(plain, 2, load);
+  answer();
+  const std::uint32_t slot = *book->front(plain);
+  book->reclassify(slot, [](ActiveJob& job) { job.lost = 6; });
+  EXPECT_EQ(book->front_alone(), slot);
+  EXPECT_EQ(book->ready(plain), 1u);
+  EXPECT_EQ(book->assign(slot, given(1, Time{})), "work 0");
+}
+
+TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
+  JobIndex index;
+  index.seal();
+  index.open_queues(false);
+  JobBook book(index, true, 3);
+  JobFacts facts;
+  facts.id = "L1";
+  facts.key = key_of_id(facts.id);
+  facts.requirement = index.requirement_number({});
+  const auto slot = book.loaded({facts, "work"}, Time{});
+  ASSERT_TRUE(slot);
+  EXPECT_EQ(book.assign(*slot, given(1, Time{})), "work");
+  book.requeue(*slot, Time{}, Duration{0});
+  EXPECT_EQ(book.assign(*slot, given(2, Time{})), "work");
+  EXPECT_TRUE(book.open_key(facts.key));
+  book.finish(*slot);
+  EXPECT_FALSE(book.open_key(facts.key));
+  EXPECT_EQ(book.open(), 0u);
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "worker/core/kept_results.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace workpool::worker {
+namespace {
+
+constexpr std::uint64_t kNoBound = 1ull << 40;
+
+JobResult result(const std::string& id, std::size_t bytes = 0) {
+  JobResult made;
+  made.handle = Handle{1};
+  made.key = key_of_id(id);
+  made.outcome.value.assign(bytes, 'x');
+  return made;
+}
+
+TEST(KeptResults, SendsEachOnceASession) {
+  KeptResults kept;
+  kept.add(result("a"));
+  kept.add(result("b"));
+  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 2u);
+  EXPECT_TRUE(kept.take_unsent(kNoBound, 2).results.empty());
+  EXPECT_TRUE(kept.all_sent());
+  EXPECT_FALSE(kept.empty());
+  kept.acked(1);
+  EXPECT_TRUE(kept.empty());
+  EXPECT_EQ(kept.bytes(), 0u);
+}
+
+TEST(KeptResults, SendsAgainByKeyInALaterSession) {
+  KeptResults kept;
+  kept.add(result("a"));
+  kept.take_unsent(kNoBound, 5);
+  kept.session_over();
+  kept.acked(5);  // of a session that is over
+  const Results again = kept.take_unsent(kNoBound, 2);
+  ASSERT_EQ(again.results.size(), 1u);
+  EXPECT_EQ(again.results[0].handle.value, 0u);
+  EXPECT_EQ(again.results[0].key, key_of_id("a"));
+}
+
+TEST(KeptResults, KeepsWithinTheWindowButAlwaysSendsOne) {
+  KeptResults kept;
+  for (const char* id : {"a", "b", "c"}) kept.add(result(id, 1000));
+  EXPECT_EQ(kept.take_unsent(0, 1).results.size(), 1u);  // larger than the window, and still on its way
+  EXPECT_TRUE(kept.take_unsent(0, 2).results.empty());
+  kept.acked(1);
+  EXPECT_EQ(kept.take_unsent(0, 2).results.size(), 1u);
+  kept.acked(2);
+  EXPECT_EQ(kept.take_unsent(2000, 3).results.size(), 1u);
+}
+
+TEST(KeptResults, FillsAMessageUpToItsBounds) {
+  KeptResults kept;
+  for (int i = 0; i < 100; ++i) kept.add(result(std::to_string(i)));
+  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 64u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 2).results.size(), 36u);
+  for (int i = 0; i < 3; ++i) kept.add(result("large" + std::to_string(i), 40'000));
+  EXPECT_EQ(kept.take_unsent(kNoBound, 3).results.size(), 1u);
+}
+
+TEST(KeptResults, AcksInTheOrderOfTheMessages) {
+  KeptResults kept;
+  kept.add(result("a"));
+  kept.take_unsent(kNoBound, 3);
+  kept.add(result("b"));
+  kept.take_unsent(kNoBound, 4);
+  kept.add(result("c"));
+  kept.acked(3);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 5).results.size(), 1u);
+  kept.acked(5);
+  EXPECT_TRUE(kept.empty());
+}
+
+}  // namespace
+}  // namespace workpool::worker
