@@ -28,8 +28,9 @@ function(workpool_gtest folder)
                          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
                          PROPERTIES LABELS ${folder} TIMEOUT ${arg_TIMEOUT})
   else()
-    add_test(NAME ${folder} COMMAND ${name} --gtest_brief=1 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(${folder} PROPERTIES LABELS ${folder} TIMEOUT 1800)
+    # Not brief: where it hangs, the last test named is the one.
+    add_test(NAME ${folder} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${folder} PROPERTIES LABELS ${folder} TIMEOUT 600)
   endif()
 endfunction()
 

@@ -190,7 +190,7 @@ void DispatcherNode::loop() {
 bool DispatcherNode::carry_out() {
   dispatcher::Actions actions = std::exchange(actions_, {});
   const auto crashes = [this] {
-    if (!crash_in_) return false;
+    if (!crash_in_ || world_.healed()) return false;
     if ((*crash_in_)-- > 0) return false;
     crash_in_.reset();
     crash(world_.random.spread(milliseconds(10), seconds(15)));

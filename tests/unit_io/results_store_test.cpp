@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -15,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/unit_io/forked.h"
 #include "tests/unit_io/results_fixture.h"
 
 namespace workpool::dispatcher {
@@ -357,17 +357,15 @@ TEST_F(Store, WhatCannotBeWrittenIsNamedWithWhatToDo) {
 
 TEST_F(Store, AFolderOfAnotherUserIsNamedWithBoth) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
-  const pid_t child = fork();
-  if (child == 0) {
-    if (seteuid(12'345) != 0) _exit(9);
+  WORKPOOL_SKIP_WHERE_FORK_MAY_HANG();
+  const int code = code_of_child([&] {
+    if (seteuid(12'345) != 0) return 9;
     const StoreError error = open_error(folder_.results());
     const bool named = error.message.find("user 12345, it belongs to user 0") != std::string::npos &&
                        error.message.find("WORKPOOL_UID=$(id -u)") != std::string::npos;
-    _exit(error.exit_code == 74 && named ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return error.exit_code == 74 && named ? 0 : 1;
+  });
+  EXPECT_EQ(code, 0);
 }
 
 TEST_F(Store, AStateThatCannotBeUsedIsNamed) {

@@ -9,7 +9,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -22,6 +21,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/unit_io/forked.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -236,10 +237,9 @@ TEST(ResultsWriter, LeavesAFullDiskInTime) {
 }
 
 TEST(ResultsWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
+  WORKPOOL_SKIP_WHERE_FORK_MAY_HANG();
   Folder folder;
-  // In a process of its own: the limit is the process's.
-  const pid_t child = fork();
-  if (child == 0) {
+  const int code = code_of_child([&] {
     const rlimit limit{10'000, 10'000};
     setrlimit(RLIMIT_FSIZE, &limit);
     WriterState state;
@@ -250,11 +250,9 @@ TEST(ResultsWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
       durable = writer.finish(kGenerous);
       state = writer.state();
     }
-    _exit(!durable && state.error == EFBIG && state.durable == 0 ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "SIGXFSZ must not end it, EFBIG must";
+    return !durable && state.error == EFBIG && state.durable == 0 ? 0 : 1;
+  });
+  EXPECT_EQ(code, 0) << "SIGXFSZ must not end it, EFBIG must";
   const std::string content = folder.content();
   EXPECT_GT(whole_lines(content), 10U);
   EXPECT_LE(content.size(), 10'000U);

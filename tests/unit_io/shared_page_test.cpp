@@ -2,10 +2,11 @@
 #include "worker/io/shared_page.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <thread>
+
+#include "tests/unit_io/forked.h"
 
 namespace workpool::worker {
 namespace {
@@ -53,16 +54,16 @@ TEST(SharedPage, KeepsTheLast64Deaths) {
 }
 
 TEST(SharedPage, IsSharedWithChildren) {
+  WORKPOOL_SKIP_WHERE_FORK_MAY_HANG();
   SharedPage page(2);
   EXPECT_NE(page.worker().value, 0U);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const int code = code_of_child([&] {
     page.started(key(5));
     page.announce_exit(69);
     page.close();
-    ::_exit(0);
-  }
-  ::waitpid(child, nullptr, 0);
+    return 0;
+  });
+  ASSERT_EQ(code, 0);
   EXPECT_TRUE(page.is_closed());
   EXPECT_EQ(page.take_announced_exit(), 69);
   EXPECT_FALSE(page.is_closed());

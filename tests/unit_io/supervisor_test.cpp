@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "tests/unit_io/forked.h"
 #include "tests/unit_io/runner_fixture.h"
 
 namespace workpool::worker {
@@ -38,6 +39,8 @@ class SupervisorTest : public ::testing::Test {
     close_parent();
     ::close(parent_[0]);
   }
+
+  void SetUp() override { WORKPOOL_SKIP_WHERE_FORK_MAY_HANG(); }
 
   void supervise_with(EngineMain engine_main) {
     std::fflush(nullptr);
@@ -95,7 +98,11 @@ class SupervisorTest : public ::testing::Test {
   // Promised within a second, asserted with fourfold slack.
   static void expect_gone(const std::vector<pid_t>& pids) {
     const Time begin = boot_now();
-    for (const pid_t pid : pids) EXPECT_TRUE(wait_for([&] { return !is_alive(pid); }, seconds(4))) << pid;
+    for (const pid_t pid : pids) {
+      const bool is_gone = wait_for([&] { return !is_alive(pid); }, seconds(4));
+      EXPECT_TRUE(is_gone) << pid;
+      if (!is_gone) ::kill(pid, SIGKILL);
+    }
     std::printf("gone after %.1f ms\n", static_cast<double>((boot_now() - begin).count()) / 1000);
   }
 

@@ -246,6 +246,9 @@ TEST(Codec, AResultMayEndAfterAnyField) {
     EXPECT_EQ(outcome.standard_output.empty(), fields <= 13) << fields;
     EXPECT_EQ(outcome.standard_error.empty(), fields <= 14) << fields;
   }
+  result.elements.resize(6);
+  result.elements.push_back(MsgpackNode::raw(std::string(1, '\0')));
+  EXPECT_TRUE(decode_sink(written(tree))) << "ok, and of no kind";
 }
 
 TEST(Codec, RegistrationOfAnotherProtocolIsReadUpToItsNumber) {

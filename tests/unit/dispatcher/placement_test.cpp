@@ -12,7 +12,8 @@ namespace {
 JobIndex index_of(std::uint64_t jobs) {
   JobIndex index;
   index.requirement_number({});
-  for (std::uint64_t number = 0; number < jobs; ++number) index.add({number, number, 0, number + 1, 0, 0, 0});
+  for (std::uint64_t number = 0; number < jobs; ++number)
+    index.add({number * 0x9e3779b97f4a7c15, number, 0, number + 1, 0, 0, 0});
   index.seal();
   index.open_queues(false);
   return index;
