@@ -28,7 +28,8 @@ struct Spec : Hash128 {
   auto operator<=>(const Spec&) const = default;
 };
 
-// One results file's life. Made with the file, kept over restarts of the dispatcher. Written as 16 hex digits.
+// One results file's life. Made with the file, kept over restarts of the dispatcher. Written as 16 hex
+// digits.
 struct RunId {
   std::uint64_t value = 0;
   auto operator<=>(const RunId&) const = default;
@@ -53,7 +54,8 @@ struct Handle {
   auto operator<=>(const Handle&) const = default;
 };
 
-// The place of a job in its jobs file, from 0 in order of submission. Not a line number: blank lines do not count.
+// The place of a job in its jobs file, from 0 in order of submission. Not a line number: blank lines do not
+// count.
 using JobNumber = std::uint64_t;
 
 // Digest of `size` bytes at `data` in canonical order.
@@ -69,8 +71,8 @@ Spec spec_of_work(const std::string& work);
 // that spec on (`repeat` counts from 1).
 std::string default_id(const Spec& spec, std::uint64_t repeat);
 
-std::string hex(const Hash128& hash);      // 32 lower-case digits
-std::string hex64(std::uint64_t value);    // 16 lower-case digits
+std::string hex(const Hash128& hash);    // 32 lower-case digits
+std::string hex64(std::uint64_t value);  // 16 lower-case digits
 
 // The inverse; false where `text` is not exactly that many lower-case hex digits.
 bool parse_hex(const std::string& text, Hash128& hash);

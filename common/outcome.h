@@ -11,26 +11,34 @@ namespace workpool {
 enum class Status : std::uint8_t { kOk = 0, kFailed = 1, kTimeout = 2, kQuarantined = 3, kInvalid = 4 };
 
 enum class ErrorKind : std::uint8_t {
-  kNone = 0, kExit = 1, kSignal = 2, kSpawn = 3, kHandler = 4, kTimeout = 5, kCrash = 6, kInvalid = 7,
+  kNone = 0,
+  kExit = 1,
+  kSignal = 2,
+  kSpawn = 3,
+  kHandler = 4,
+  kTimeout = 5,
+  kCrash = 6,
+  kInvalid = 7,
 };
 
-const char* name_of(Status status);    // "ok", "failed", "timeout", "quarantined", "invalid"
-const char* name_of(ErrorKind kind);   // "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" of kNone
+const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined", "invalid"
+const char* name_of(
+    ErrorKind kind);  // "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" of kNone
 
 // The inverse of name_of(Status); nothing for any other text.
 std::optional<Status> status_named(const std::string& name);
 
 struct Outcome {
   Status status = Status::kOk;
-  ErrorKind kind = ErrorKind::kNone;  // kNone exactly when status is kOk
-  std::string message;                // for people; at most 4 KiB of UTF-8
-  bool command = false;               // of a command: exit or signal, output; of a handler: value
-  std::optional<std::int32_t> exit;   // the exit status of a command that ended by itself
-  std::optional<std::int32_t> signal; // or the signal that ended it
-  std::string standard_output;        // arbitrary bytes, bounded by --capture
+  ErrorKind kind = ErrorKind::kNone;   // kNone exactly when status is kOk
+  std::string message;                 // for people; at most 4 KiB of UTF-8
+  bool command = false;                // of a command: exit or signal, output; of a handler: value
+  std::optional<std::int32_t> exit;    // the exit status of a command that ended by itself
+  std::optional<std::int32_t> signal;  // or the signal that ended it
+  std::string standard_output;         // arbitrary bytes, bounded by --capture
   std::string standard_error;
-  std::uint64_t truncated = 0;        // bytes cut from both together
-  std::string value;                  // of a handler: one JSON text without control bytes; empty = null
+  std::uint64_t truncated = 0;  // bytes cut from both together
+  std::string value;            // of a handler: one JSON text without control bytes; empty = null
 
   // Roughly what it costs to keep and to send, in bytes.
   std::size_t size_bytes() const {

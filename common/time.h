@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Time as the cores see it: microseconds on a clock that never jumps. The loops read CLOCK_BOOTTIME and pass it in;
-// the simulator makes its own. Nothing here reads a clock.
+// Time as the cores see it: microseconds on a clock that never jumps. The loops read CLOCK_BOOTTIME and pass
+// it in; the simulator makes its own. Nothing here reads a clock.
 #pragma once
 
 #include <chrono>

@@ -44,7 +44,7 @@ struct Dispatch {
 int main(int argc, char** argv) {
   fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);   // a limit on the file's size is an error of the write, not our end
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on the file's size is an error of the write, not our end
   Console console;
   try {
     const CommandLine command = parse_command_line(argc, argv, console);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// workpool-worker: serves a dispatcher. Reads the command line, then becomes the supervisor; the engine is its child.
+// workpool-worker: serves a dispatcher. Reads the command line, then becomes the supervisor; the engine is
+// its child.
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -37,7 +38,8 @@ int serve(WorkerOptions options, Console& console) {
   }
   SharedPage page(options.slots);
   const SupervisorOptions supervisor{&page, &log, options.parent_fd, hangup_is_ignored(), options.grace};
-  return supervise(supervisor, [&](const EngineBirth& birth) { return run_engine(options, limit, birth, log); });
+  return supervise(supervisor,
+                   [&](const EngineBirth& birth) { return run_engine(options, limit, birth, log); });
 }
 
 }  // namespace

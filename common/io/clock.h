@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The clock of both programs: CLOCK_BOOTTIME, which goes on while the machine sleeps, as leases and timeouts must.
+// The clock of both programs: CLOCK_BOOTTIME, which goes on while the machine sleeps, as leases and timeouts
+// must.
 #pragma once
 
 #include <ctime>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How other threads hand things to a loop: a vector under a mutex and an eventfd that the loop polls. The only
-// hand-over between threads that the loops know.
+// How other threads hand things to a loop: a vector under a mutex and an eventfd that the loop polls. The
+// only hand-over between threads that the loops know.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -53,7 +53,7 @@ class Mailbox {
       first = items_.empty();
       items_.push_back(std::move(item));
     }
-    if (first) wake_.raise();   // further ones are taken with it
+    if (first) wake_.raise();  // further ones are taken with it
   }
   void post_all(std::vector<Item>&& items) {
     if (items.empty()) return;

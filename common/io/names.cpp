@@ -51,18 +51,21 @@ Resolved resolve(const std::string& host, std::uint16_t port) {
   const AddressList list = look_up(host, port, 0, error);
   for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
     char literal[NI_MAXHOST];
-    if (::getnameinfo(at->ai_addr, at->ai_addrlen, literal, sizeof literal, nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    if (::getnameinfo(at->ai_addr, at->ai_addrlen, literal, sizeof literal, nullptr, 0, NI_NUMERICHOST) != 0)
+      continue;
     if (std::find(resolved.hosts.begin(), resolved.hosts.end(), literal) == resolved.hosts.end()) {
       resolved.hosts.emplace_back(literal);
     }
   }
   if (resolved.hosts.empty()) {
-    resolved.problem = "the name \"" + host + "\" does not resolve: " + (error != 0 ? ::gai_strerror(error) : "no address");
+    resolved.problem =
+        "the name \"" + host + "\" does not resolve: " + (error != 0 ? ::gai_strerror(error) : "no address");
   }
   return resolved;
 }
 
-std::string try_connect(const std::string& literal, std::uint16_t port, Duration limit, const std::atomic<bool>& stop) {
+std::string try_connect(const std::string& literal, std::uint16_t port, Duration limit,
+                        const std::atomic<bool>& stop) {
   int error = 0;
   const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
   if (!list) return ::gai_strerror(error);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ZeroMQ sockets with the options that every socket of ours has (architecture.md §1, "Socket rules"), set before any
-// bind or connect. A socket is used by the thread that made it.
+// ZeroMQ sockets with the options that every socket of ours has (architecture.md §1, "Socket rules"), set
+// before any bind or connect. A socket is used by the thread that made it.
 #pragma once
 
 #include <cstdint>

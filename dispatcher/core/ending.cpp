@@ -9,8 +9,9 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kGoodbyeLimit = seconds(2);  // after STOP
-// After STOP, of a short run: beside 18 busy processes on 2 cores a worker that came with the last result had its
-// connection accepted 0.6 s after STOP, and its HELLO was not there 0.4 s later; unanswered it waits for ever.
+// After STOP, of a short run: beside 18 busy processes on 2 cores a worker that came with the last result had
+// its connection accepted 0.6 s after STOP, and its HELLO was not there 0.4 s later; unanswered it waits for
+// ever.
 constexpr Duration kLateHello = seconds(2);
 constexpr Duration kComplaintLimit =
     seconds(1);                                // longer where somebody said no goodbye: it may be registering

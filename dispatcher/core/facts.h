@@ -70,7 +70,7 @@ struct AlreadyDone {
   std::uint64_t not_ok() const { return failed + timeout + quarantined; }
 };
 struct InputEnded {};     // of a stream
-struct InputBroken {};  // a stream that can be read no further: as with a changed file, exit 65
+struct InputBroken {};    // a stream that can be read no further: as with a changed file, exit 65
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
   std::uint64_t line = 0;
 };
@@ -97,8 +97,8 @@ struct Drained {
 };
 
 using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
-                           JobsLoaded, AlreadyDone, InputEnded, InputBroken, JobsFileChanged, InvalidLine, WriterChanged,
-                           StopRequested, Drained>;
+                           JobsLoaded, AlreadyDone, InputEnded, InputBroken, JobsFileChanged, InvalidLine,
+                           WriterChanged, StopRequested, Drained>;
 
 // ---- actions ----
 

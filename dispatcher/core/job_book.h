@@ -58,8 +58,8 @@ class JobBook {
   std::optional<QueueRank> front_rank(std::uint32_t requirement);
   std::optional<std::uint32_t> front_alone();
   std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
-  // The priority of the best job of a requirement whose jobs are all still to be read; nothing where one is ready, and
-  // where none is left.
+  // The priority of the best job of a requirement whose jobs are all still to be read; nothing where one is
+  // ready, and where none is left.
   std::optional<std::int32_t> unread_priority(std::uint32_t requirement);
 
   // It is recorded: the slot is free again.
@@ -93,7 +93,7 @@ class JobBook {
     ReadyQueue waiting;  // requeued, their line to be read again
     std::size_t loading = 0;
     std::int32_t loading_priority = 0;  // the highest since it was 0 last
-    std::uint64_t active = 0;  // open and in the table
+    std::uint64_t active = 0;           // open and in the table
     std::optional<Duration> mean;
   };
   struct Asked {

@@ -59,8 +59,8 @@ class JobIndex {
   void set_past(JobNumber number, Past past);
   Past past(JobNumber number) const;
 
-  // After the last set_past: the jobs to hand out are those of kNone, and with `retry_failed` those that are not kOk.
-  // Builds the queues; everything else counts as taken.
+  // After the last set_past: the jobs to hand out are those of kNone, and with `retry_failed` those that are
+  // not kOk. Builds the queues; everything else counts as taken.
   void open_queues(bool retry_failed);
 
   // The first job of this requirement that has not been taken; amortised constant time.

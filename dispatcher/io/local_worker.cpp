@@ -41,8 +41,8 @@ std::string beside_ourselves(const std::string& name) {
   return self.substr(0, self.rfind('/') + 1) + name;
 }
 
-// A worker started by us must not listen to variables meant for workers elsewhere: everything it needs is on its
-// command line. Its jobs lose WORKPOOL_* anyway.
+// A worker started by us must not listen to variables meant for workers elsewhere: everything it needs is on
+// its command line. Its jobs lose WORKPOOL_* anyway.
 std::vector<char*> environment() {
   std::vector<char*> kept;
   for (char** at = environ; *at != nullptr; ++at) {
@@ -64,8 +64,12 @@ DescriptorLimit::DescriptorLimit() {
 void DescriptorLimit::give_back() const { ::setrlimit(RLIMIT_NOFILE, &original_); }
 void DescriptorLimit::raise_again() const { ::setrlimit(RLIMIT_NOFILE, &raised_); }
 
-LocalWorker::LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock)
-    : options_(options), limit_(limit), lock_(std::move(lock)), program_(beside_ourselves("workpool-worker")) {
+LocalWorker::LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit,
+                         std::function<int()> lock)
+    : options_(options),
+      limit_(limit),
+      lock_(std::move(lock)),
+      program_(beside_ourselves("workpool-worker")) {
   start();
 }
 
@@ -99,12 +103,13 @@ void LocalWorker::start() {
   sigaddset(&defaults, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   const std::string slots = std::to_string(options_.slots);
   const std::string pipe_number = std::to_string(kChildPipe);
   const std::string lock_number = std::to_string(kChildLock);
-  std::vector<std::string> words = {program_,       options_.address, "--slots",     slots,
+  std::vector<std::string> words = {program_,         options_.address, "--slots",     slots,
                                     "--local-parent", pipe_number,      "--log-level", "warn"};
   if (lock_high >= 0) words.insert(words.end(), {"--lock", lock_number});
   if (options_.insecure) words.emplace_back("--insecure");
@@ -113,7 +118,8 @@ void LocalWorker::start() {
   arguments.push_back(nullptr);
   std::vector<char*> variables = environment();
   limit_.give_back();
-  const int error = ::posix_spawn(&pid_, program_.c_str(), &files, &attributes, arguments.data(), variables.data());
+  const int error =
+      ::posix_spawn(&pid_, program_.c_str(), &files, &attributes, arguments.data(), variables.data());
   limit_.raise_again();
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
@@ -163,7 +169,8 @@ void LocalWorker::shut_down(Duration patience) {
   while (boot_time() < end) {
     pollfd wait{pidfd_, POLLIN, 0};
     const Duration left = end - boot_time();
-    if (pidfd_ >= 0) ::poll(&wait, 1, static_cast<int>(std::max<Duration>(left, Duration{0}) / milliseconds(1)) + 1);
+    if (pidfd_ >= 0)
+      ::poll(&wait, 1, static_cast<int>(std::max<Duration>(left, Duration{0}) / milliseconds(1)) + 1);
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
       closed();
       return;

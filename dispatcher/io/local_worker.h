@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe whose end of
-// file means stop now, and to RESULTS by a lock that it inherits. One that dies is started again, 0.1 to 5 s apart.
-// The loop's thread only.
+// The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe
+// whose end of file means stop now, and to RESULTS by a lock that it inherits. One that dies is started
+// again, 0.1 to 5 s apart. The loop's thread only.
 #pragma once
 
 #include <sys/resource.h>
@@ -16,13 +16,13 @@
 
 namespace workpool::dispatcher {
 
-// The soft limit on open descriptors as the caller had it, and as this process raised it: the local worker and its jobs
-// get the first back.
+// The soft limit on open descriptors as the caller had it, and as this process raised it: the local worker
+// and its jobs get the first back.
 class DescriptorLimit {
  public:
-  DescriptorLimit();                 // raises
+  DescriptorLimit();  // raises
   std::uint64_t raised() const { return raised_.rlim_cur; }
-  void give_back() const;            // for as long as a child is made
+  void give_back() const;  // for as long as a child is made
   void raise_again() const;
 
  private:
@@ -32,7 +32,7 @@ class DescriptorLimit {
 
 struct LocalWorkerOptions {
   std::uint32_t slots = 1;
-  std::string address;               // tcp://127.0.0.1:PORT
+  std::string address;  // tcp://127.0.0.1:PORT
   bool insecure = false;
 };
 
@@ -64,7 +64,7 @@ class LocalWorker {
   std::string program_;
   pid_t pid_ = -1;
   int pidfd_ = -1;
-  int pipe_ = -1;                    // our end
+  int pipe_ = -1;  // our end
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;

@@ -19,10 +19,10 @@ constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kNewInterval = milliseconds(5);
 constexpr std::size_t kFramesATurn = 512;
 constexpr std::size_t kHellosATurn = 256;
-constexpr std::size_t kJobsMost = 64;              // in one JOBS message
+constexpr std::size_t kJobsMost = 64;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;            // of a job beside its work and id
-constexpr Duration kEndPatience = seconds(2);      // for END to get out of a lane that is closed
+constexpr std::size_t kOrderBytes = 96;        // of a job beside its work and id
+constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
   SessionId id;
@@ -39,7 +39,9 @@ std::int64_t unix_milliseconds() {
 }
 
 const char* signal_name(std::uint32_t number) {
-  return number == SIGINT ? "interrupted (SIGINT)" : number == SIGTERM ? "stopped (SIGTERM)" : "stopped (SIGHUP)";
+  return number == SIGINT    ? "interrupted (SIGINT)"
+         : number == SIGTERM ? "stopped (SIGTERM)"
+                             : "stopped (SIGHUP)";
 }
 
 }  // namespace
@@ -111,7 +113,8 @@ void Loop::gather_writer() {
   if (state.no_space && !writer_.no_space) {
     parts_.terminal.say("no space left for the results: nothing new is started until there is room");
   }
-  if (!state.no_space && writer_.no_space && state.error == 0) parts_.terminal.say("there is room for results again: going on");
+  if (!state.no_space && writer_.no_space && state.error == 0)
+    parts_.terminal.say("there is room for results again: going on");
   if (state.error != 0 && writer_.error == 0) {
     reason_ = std::string("cannot write the results: ") + std::strerror(state.error);
   }
@@ -128,7 +131,8 @@ void Loop::gather_registration() {
     events_.emplace_back(std::move(hello));
   }
   for (const StatusAsked& asked : asked_) {
-    const std::string json = parts_.status(parts_.scheduler.snapshot(now_), parts_.scheduler.workers(now_), now_ - start_);
+    const std::string json =
+        parts_.status(parts_.scheduler.snapshot(now_), parts_.scheduler.workers(now_), now_ - start_);
     parts_.transport.reply(asked.peer, StatusReply{kProtocol, json});
   }
 }
@@ -138,7 +142,8 @@ void Loop::gather_jobs() {
     LoadedJobs loaded = parts_.reader->take();
     if (!loaded.jobs.empty()) events_.emplace_back(JobsLoaded{std::move(loaded.jobs)});
     for (const std::uint64_t line : loaded.changed_lines) {
-      if (reason_.empty()) reason_ = "the jobs file was changed under the run (line " + std::to_string(line) + ")";
+      if (reason_.empty())
+        reason_ = "the jobs file was changed under the run (line " + std::to_string(line) + ")";
       events_.emplace_back(JobsFileChanged{line});
     }
   }
@@ -167,15 +172,19 @@ void Loop::gather_stream_item(StreamItem&& item) {
   }
   StreamJob& job = std::get<StreamJob>(item.content);
   JobFacts& facts = job.loaded.facts;
-  if (const auto past = parts_.past->find(facts.key, facts.spec); past && (*past == Status::kOk || !parts_.retry_failed)) {
+  if (const auto past = parts_.past->find(facts.key, facts.spec);
+      past && (*past == Status::kOk || !parts_.retry_failed)) {
     AlreadyDone done;
-    (*past == Status::kOk ? done.ok : *past == Status::kTimeout ? done.timeout : *past == Status::kQuarantined ? done.quarantined : done.failed) = 1;
+    (*past == Status::kOk            ? done.ok
+     : *past == Status::kTimeout     ? done.timeout
+     : *past == Status::kQuarantined ? done.quarantined
+                                     : done.failed) = 1;
     events_.emplace_back(done);
     parts_.stream->released(1, facts.payload_bytes);
     return;
   }
-  // Its twin may be earlier in this very batch, then what is before it is stepped first. A line without an id is
-  // called L7, which a line before may have been called too.
+  // Its twin may be earlier in this very batch, then what is before it is stepped first. A line without an id
+  // is called L7, which a line before may have been called too.
   if (!unstepped_keys_.insert(facts.key.high).second) {
     step(false);
     unstepped_keys_.insert(facts.key.high);
@@ -184,7 +193,8 @@ void Loop::gather_stream_item(StreamItem&& item) {
     InvalidLine invalid;
     invalid.facts.line = item.line;
     invalid.facts.payload_bytes = facts.payload_bytes;
-    invalid.message = "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
+    invalid.message =
+        "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
     invalid.facts.id = line_id;
     events_.emplace_back(std::move(invalid));
     return;
@@ -265,7 +275,8 @@ void Loop::send(Action& action) {
 
 void Loop::assign(Assign& assign) {
   const std::size_t bytes = kOrderBytes + assign.order.work.size() + assign.order.id.size();
-  const bool full = jobs_.jobs.size() >= kJobsMost || (!jobs_.jobs.empty() && jobs_bytes_ + bytes > kJobsBytes);
+  const bool full =
+      jobs_.jobs.size() >= kJobsMost || (!jobs_.jobs.empty() && jobs_bytes_ + bytes > kJobsBytes);
   if (assign.session != jobs_session_ || full) flush_jobs();
   jobs_session_ = assign.session;
   jobs_.ack = assign.ack;
@@ -291,8 +302,11 @@ void Loop::admit(Admit& admit) {
   const auto port = parts_.transport.open_lane(welcome.session, parts_.run, now_);
   events_.emplace_back(LaneBound{welcome.session, port.has_value()});
   if (!port) {
-    parts_.transport.reply(admit.peer, Refused{kProtocol, Refusal::kLater, "no port is free for another worker (see --ports, ulimit -n)"});
-    parts_.log.warn("no_port", {{"worker", welcome.name}, {"reason", "no free port of --ports, or no descriptor, for its lane"}});
+    parts_.transport.reply(
+        admit.peer,
+        Refused{kProtocol, Refusal::kLater, "no port is free for another worker (see --ports, ulimit -n)"});
+    parts_.log.warn("no_port", {{"worker", welcome.name},
+                                {"reason", "no free port of --ports, or no descriptor, for its lane"}});
     return;
   }
   welcome.lane_port = *port;

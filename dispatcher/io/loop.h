@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's one loop: receives, lets the scheduler step, and carries out what it decides: record, then send,
-// then report. Owns nothing that judges. Everything it is given outlives it; its thread only.
+// The dispatcher's one loop: receives, lets the scheduler step, and carries out what it decides: record, then
+// send, then report. Owns nothing that judges. Everything it is given outlives it; its thread only.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,7 @@ struct LoopParts {
 
 struct LoopEnd {
   int exit_code = 0;
-  std::string reason;                // why it ended early, "" where all was done
+  std::string reason;  // why it ended early, "" where all was done
 };
 
 class Loop {
@@ -91,7 +91,7 @@ class Loop {
   std::string reason_;
   std::optional<int> exit_code_;
 
-  SessionId jobs_session_;           // of the JOBS that is being filled
+  SessionId jobs_session_;  // of the JOBS that is being filled
   Jobs jobs_;
   std::size_t jobs_bytes_ = 0;
 };

@@ -45,7 +45,9 @@ JobsInput taken(std::variant<JobsInput, JobsProblem>&& opened, Console& console)
   return std::move(std::get<JobsInput>(opened));
 }
 
-JobsInput open_jobs(const std::string& path, Console& console) { return taken(JobsInput::open(path), console); }
+JobsInput open_jobs(const std::string& path, Console& console) {
+  return taken(JobsInput::open(path), console);
+}
 
 RunId random_run() {
   RunId run;
@@ -71,8 +73,8 @@ void let_signals_end_it() {
   if (hangup_counts()) ::sigaction(SIGHUP, &action, nullptr);
 }
 
-// From here on signals are read by the loop; blocked before any thread that stays is made, so that every thread blocks
-// them. A HUP that was ignored at the start (nohup) stays ignored.
+// From here on signals are read by the loop; blocked before any thread that stays is made, so that every
+// thread blocks them. A HUP that was ignored at the start (nohup) stays ignored.
 int block_signals() {
   const bool hangup = hangup_counts();
   sigset_t set;
@@ -176,15 +178,17 @@ void Run::open_results() {
 
 void Run::say_about_results() {
   if (summary_.torn_bytes > 0) {
-    console_.line("workpool-dispatcher: cut a torn last line of " + std::to_string(summary_.torn_bytes) + " bytes from " +
-                  store_->shown_path() + "; its job runs again");
+    console_.line("workpool-dispatcher: cut a torn last line of " + std::to_string(summary_.torn_bytes) +
+                  " bytes from " + store_->shown_path() + "; its job runs again");
   }
   if (summary_.damaged == 0) return;
   std::string lines;
-  for (const std::uint64_t number : summary_.damaged_lines) lines += (lines.empty() ? "" : ", ") + std::to_string(number);
+  for (const std::uint64_t number : summary_.damaged_lines)
+    lines += (lines.empty() ? "" : ", ") + std::to_string(number);
   if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
-  console_.line("workpool-dispatcher: " + std::to_string(summary_.damaged) + " damaged line(s) in " + store_->shown_path() +
-                " do not count and stay where they are (line " + lines + "); their jobs run again");
+  console_.line("workpool-dispatcher: " + std::to_string(summary_.damaged) + " damaged line(s) in " +
+                store_->shown_path() + " do not count and stay where they are (line " + lines +
+                "); their jobs run again");
 }
 
 void Run::make_terminal() {
@@ -212,7 +216,8 @@ TransportOptions Run::where_to_listen() const {
   where.port = options_.listen->port;
   if (!is_literal(where.host)) {
     const Resolved resolved = resolve(where.host, where.port);
-    if (resolved.hosts.empty()) throw BindError{"cannot listen on " + options_.listen->text() + ": " + resolved.problem};
+    if (resolved.hosts.empty())
+      throw BindError{"cannot listen on " + options_.listen->text() + ": " + resolved.problem};
     where.host = resolved.hosts.front();
     if (const std::string refusal = refusal_to_listen(where.host, options_.insecure); !refusal.empty()) {
       console_.line("workpool-dispatcher: " + refusal);
@@ -239,7 +244,8 @@ void Run::banner(const Transport& transport) {
   terminal_->banner(facts);
 }
 
-std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const {
+std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>& workers,
+                        Duration uptime) const {
   StatusFacts facts;
   facts.version = WORKPOOL_VERSION;
   facts.run = run_;
@@ -253,7 +259,8 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
 
 LoopEnd Run::run_jobs() {
   const DescriptorLimit limit;
-  zmq::context_t context = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
+  zmq::context_t context =
+      make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
   const TransportOptions where = where_to_listen();
   Transport transport(context, where);
   SchedulerOptions scheduling;
@@ -279,23 +286,35 @@ LoopEnd Run::run_jobs() {
   } else {
     stream.emplace(input_.fd(), format_, defaults, raise);
   }
-  const Durability durability = options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
+  const Durability durability =
+      options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
   ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
     const bool everywhere = where.host == "*" || where.host == "0.0.0.0" || where.host == "::";
     const std::string host = everywhere ? "127.0.0.1" : where.host;
-    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure}, limit,
-                  [this] { return store_->lock_for_local_worker(); });
+    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure},
+                  limit, [this] { return store_->lock_for_local_worker(); });
   }
   banner(transport);
-  Loop loop({.scheduler = scheduler, .index = index_, .transport = transport, .writer = writer, .terminal = *terminal_,
-             .log = log_, .wake = wake, .reader = reader ? &*reader : nullptr, .stream = stream ? &*stream : nullptr,
-             .past = &past_, .local = local ? &*local : nullptr, .signal_fd = signal_fd_, .run = run_,
-             .retry_failed = options_.retry_failed, .worker_timeout = options_.worker_timeout, .grace = options_.grace,
-             .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) {
-               return status(snapshot, workers, uptime);
-             }});
+  Loop loop({.scheduler = scheduler,
+             .index = index_,
+             .transport = transport,
+             .writer = writer,
+             .terminal = *terminal_,
+             .log = log_,
+             .wake = wake,
+             .reader = reader ? &*reader : nullptr,
+             .stream = stream ? &*stream : nullptr,
+             .past = &past_,
+             .local = local ? &*local : nullptr,
+             .signal_fd = signal_fd_,
+             .run = run_,
+             .retry_failed = options_.retry_failed,
+             .worker_timeout = options_.worker_timeout,
+             .grace = options_.grace,
+             .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
+                              Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
   if (local) local->shut_down(milliseconds(1500));
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
@@ -331,7 +350,8 @@ JobsFormat format_of(const std::string& path, bool regular, const std::optional<
   if (given) return *given;
   if (!regular) return JobsFormat::kJsonLines;
   const auto ends = [&](std::string_view ending) {
-    return path.size() >= ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
+    return path.size() >= ending.size() &&
+           path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
   };
   return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
 }
@@ -361,7 +381,8 @@ int check(const CheckOptions& options, Console& console) {
       console.line(format_errors(whole.shown_path(), report));
       return 65;
     }
-    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) + (index.size() == 1 ? " job" : " jobs") + ", all good\n";
+    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
+                             (index.size() == 1 ? " job" : " jobs") + ", all good\n";
     return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;
   } catch (const Ended& ended) {
     return ended.exit_code;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `workpool-dispatcher run`: checks JOBS, opens RESULTS, and runs what is left to the end. Everything here is put
-// together once, in the order in which things may fail (interfaces.md, "Programs").
+// `workpool-dispatcher run`: checks JOBS, opens RESULTS, and runs what is left to the end. Everything here is
+// put together once, in the order in which things may fail (interfaces.md, "Programs").
 #pragma once
 
 #include <optional>

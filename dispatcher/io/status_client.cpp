@@ -49,7 +49,8 @@ int ask_status(const StatusOptions& options, Console& console) {
   const Resolved resolved = resolve(options.address.host, options.address.port);
   std::string problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
-    problem = try_connect(host, options.address.port, std::max<Duration>(end - boot_time(), milliseconds(1)), never);
+    problem = try_connect(host, options.address.port, std::max<Duration>(end - boot_time(), milliseconds(1)),
+                          never);
     if (!problem.empty()) continue;
     const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
     if (json.empty()) break;

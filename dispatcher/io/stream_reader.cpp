@@ -41,8 +41,8 @@ struct StreamReader::Impl {
     if (!stopping) hand_over(true);
   }
 
-  // Everything is handed over: whether it is still too much. Looked at again under the lock, since a release in
-  // between saw a thread that did not wait yet.
+  // Everything is handed over: whether it is still too much. Looked at again under the lock, since a release
+  // in between saw a thread that did not wait yet.
   bool begin_waiting() {
     const std::lock_guard lock(mutex);
     return waits_for_release = is_full(0, 0);

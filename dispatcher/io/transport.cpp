@@ -21,7 +21,9 @@ std::uint16_t bound_port(zmq::socket_t& socket) {
 std::string bind_problem(const std::string& where, int error) {
   std::string text = "cannot listen on " + where + ": " + zmq_strerror(error);
   if (error == EADDRINUSE) text += "; another program has the port: choose another one with --listen";
-  if (error == EADDRNOTAVAIL || error == ENODEV) text += "; this machine has no such address: choose one of its own, or tcp://0.0.0.0:PORT for all of them";
+  if (error == EADDRNOTAVAIL || error == ENODEV)
+    text +=
+        "; this machine has no such address: choose one of its own, or tcp://0.0.0.0:PORT for all of them";
   if (error == EACCES) text += "; ports below 1024 are for root: choose a higher one";
   return text;
 }
@@ -36,7 +38,8 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
       next_port_(options.ports_low) {
   // The last REFUSED on it may still be on its way when everything closes.
   registration_.set(zmq::sockopt::linger, 300);
-  const std::string where = options_.port == 0 ? "tcp://" + options_.host + ":*" : endpoint(options_.host, options_.port);
+  const std::string where =
+      options_.port == 0 ? "tcp://" + options_.host + ":*" : endpoint(options_.host, options_.port);
   try {
     registration_.bind(where);
   } catch (const zmq::error_t& error) {
@@ -54,10 +57,12 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
 bool Transport::bind_some(zmq::socket_t& socket, std::uint16_t& port) {
   const std::uint32_t tries = options_.ports_low == 0 ? 1u : 1u + options_.ports_high - options_.ports_low;
   for (std::uint32_t i = 0; i < tries; ++i) {
-    std::string where = options_.host.find(':') != std::string::npos ? "tcp://[" + options_.host + "]:*" : "tcp://" + options_.host + ":*";
+    std::string where = options_.host.find(':') != std::string::npos ? "tcp://[" + options_.host + "]:*"
+                                                                     : "tcp://" + options_.host + ":*";
     if (options_.ports_low != 0) {
       where = endpoint(options_.host, next_port_);
-      next_port_ = next_port_ == options_.ports_high ? options_.ports_low : static_cast<std::uint16_t>(next_port_ + 1);
+      next_port_ =
+          next_port_ == options_.ports_high ? options_.ports_low : static_cast<std::uint16_t>(next_port_ + 1);
     }
     try {
       socket.bind(where);
@@ -85,7 +90,8 @@ bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
     if (const auto* part = std::get_if<Part>(&decoded->content)) {
       const Header header = decoded->header;
       const SessionId session = header.session;
-      // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the memory.
+      // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the
+      // memory.
       if (!lanes_.contains(session) || parts_.size() >= kAssemblersMost) continue;
       events.emplace_back(PartReceived{session});
       PartAssembler& assembler = parts_[session];
@@ -157,7 +163,7 @@ std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, 
     tended_all_ = std::min(tended_all_, now);
     return port;
   } catch (const zmq::error_t&) {
-    return std::nullopt;   // no socket, no descriptor
+    return std::nullopt;  // no socket, no descriptor
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's sockets: registration (ROUTER), sink (PULL) and a lane (PUSH) for each session. Frames to messages
-// and back; long messages as parts. A lane keeps frames until it was once writable; one that is closed stays until its
-// last frame is out and the worker has gone, or its time is over. The loop's thread only.
+// The dispatcher's sockets: registration (ROUTER), sink (PULL) and a lane (PUSH) for each session. Frames to
+// messages and back; long messages as parts. A lane keeps frames until it was once writable; one that is
+// closed stays until its last frame is out and the worker has gone, or its time is over. The loop's thread
+// only.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +23,16 @@
 
 namespace workpool::dispatcher {
 
-// Thrown where registration or sink cannot be bound: one line that names the address and says what to do (exit 71).
+// Thrown where registration or sink cannot be bound: one line that names the address and says what to do
+// (exit 71).
 struct BindError {
   std::string message;
 };
 
 struct TransportOptions {
-  std::string host = "127.0.0.1";    // a literal, or `*`
-  std::uint16_t port = 0;            // of registration; 0 = any
-  std::uint16_t ports_low = 0;       // for sink and lanes; 0 = any
+  std::string host = "127.0.0.1";  // a literal, or `*`
+  std::uint16_t port = 0;          // of registration; 0 = any
+  std::uint16_t ports_low = 0;     // for sink and lanes; 0 = any
   std::uint16_t ports_high = 0;
 };
 
@@ -49,7 +51,8 @@ class Transport {
   // Up to `most` frames of the sink. True where it is drained.
   bool receive_sink(std::size_t most, std::vector<Event>& events);
   // HELLOs (without a fresh session id) and requests for the status.
-  void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos, std::vector<StatusAsked>& asked);
+  void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
+                            std::vector<StatusAsked>& asked);
   void reply(const std::string& peer, const RegistrationReply& reply);
 
   // The port of a new lane; nothing where none is free.
@@ -60,8 +63,8 @@ class Transport {
   // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
   void close_lane(SessionId session, Time now, Duration patience);
 
-  // Asks the lanes how they are: LaneWritable and LaneGone on change. New lanes are asked at every call, all of them
-  // every 250 ms.
+  // Asks the lanes how they are: LaneWritable and LaneGone on change. New lanes are asked at every call, all
+  // of them every 250 ms.
   void tend(Time now, std::vector<Event>& events);
   bool any_new() const { return new_lanes_ > 0; }
   std::uint64_t refused_frames() const { return refused_frames_; }
@@ -87,7 +90,7 @@ class Transport {
   zmq::socket_t sink_;
   std::uint16_t port_ = 0;
   std::uint16_t sink_port_ = 0;
-  std::uint16_t next_port_ = 0;      // of the range: cycled, so that a port just left rests longest
+  std::uint16_t next_port_ = 0;  // of the range: cycled, so that a port just left rests longest
   std::map<SessionId, Lane> lanes_;
   std::size_t new_lanes_ = 0;
   Time tended_all_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The yardstick of the throughput benchmark: a bare PUSH/PULL pipeline without any ledger. A ventilator (this process)
-// pushes messages of 64 jobs x 100 bytes to two worker processes, which push a message of as many 31-byte results for
-// each to a sink (this process again). Prints jobs a second.
+// The yardstick of the throughput benchmark: a bare PUSH/PULL pipeline without any ledger. A ventilator (this
+// process) pushes messages of 64 jobs x 100 bytes to two worker processes, which push a message of as many
+// 31-byte results for each to a sink (this process again). Prints jobs a second.
 //
 //   bench_raw_pipeline [JOBS]
 #include <signal.h>
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     for (auto& ends : pipes) {
       if (::write(ends[1], line.data(), line.size()) < 0) return 1;
     }
-    ::usleep(300'000);   // both workers are connected, so that each gets its half
+    ::usleep(300'000);  // both workers are connected, so that each gets its half
     const auto start = std::chrono::steady_clock::now();
     std::thread push([&] {
       const std::string batch(kJobsAMessage * kJobBytes, 'j');

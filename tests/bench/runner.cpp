@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // How many jobs a second the runner of one worker gets through, without dispatcher and sockets:
 //   bench_runner noop [JOBS]    no-op jobs of the thread pool
-//   bench_runner true [JOBS]    ["true"] jobs of the spawners, two at a time; compare `yes x | head -n JOBS | xargs -P 2 -n 1 true`
+//   bench_runner true [JOBS]    ["true"] jobs of the spawners, two at a time; compare `yes x | head -n JOBS |
+//   xargs -P 2 -n 1 true`
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -55,7 +56,8 @@ class Load {
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     std::printf("%llu jobs, %llu not ok, %.3f s, %.0f jobs/s\n", static_cast<unsigned long long>(jobs_),
-                static_cast<unsigned long long>(failed_), took.count(), static_cast<double>(jobs_) / took.count());
+                static_cast<unsigned long long>(failed_), took.count(),
+                static_cast<double>(jobs_) / took.count());
   }
 
  private:

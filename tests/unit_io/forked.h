@@ -23,7 +23,8 @@ inline constexpr bool kForkMayHang = false;
 #define WORKPOOL_SKIP_WHERE_FORK_MAY_HANG() \
   if (::workpool::kForkMayHang) GTEST_SKIP() << "a forked child may hang under TSan"
 
-// What `child` returned in a process of its own: 0 to 255; -1 where a signal ended it or it took over a minute.
+// What `child` returned in a process of its own: 0 to 255; -1 where a signal ended it or it took over a
+// minute.
 template <typename Child>
 int code_of_child(Child&& child) {
   std::fflush(nullptr);

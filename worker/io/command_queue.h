@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Commands that have been handed over ahead of a free slot, shared by the spawners of a runner: whichever spawner's
-// command ends begins the next one at once, without a way round through the loop (two thread hand-overs, about a
-// tenth of what a short command takes). No more than `slots` commands run at a time.
+// Commands that have been handed over ahead of a free slot, shared by the spawners of a runner: whichever
+// spawner's command ends begins the next one at once, without a way round through the loop (two thread
+// hand-overs, about a tenth of what a short command takes). No more than `slots` commands run at a time.
 #pragma once
 
 #include <cstdint>

@@ -16,9 +16,9 @@
 namespace workpool::worker {
 namespace {
 
-constexpr Duration kConnectLimit = seconds(3);     // an address
+constexpr Duration kConnectLimit = seconds(3);  // an address
 constexpr Duration kAnswerLimit = seconds(5);
-constexpr Duration kSlice = milliseconds(50);      // how fast a stop is noticed
+constexpr Duration kSlice = milliseconds(50);  // how fast a stop is noticed
 
 }  // namespace
 
@@ -37,8 +37,8 @@ struct Registrar::Impl {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Hello> wanted;       // guarded by mutex
-  bool done = false;                 // guarded by mutex: the thread has left
+  std::optional<Hello> wanted;  // guarded by mutex
+  bool done = false;            // guarded by mutex: the thread has left
   std::atomic<bool> stop{false};
 };
 
@@ -82,7 +82,7 @@ RegistrationAnswer Registrar::Impl::attempt(const Hello& hello) {
 }
 
 std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(const std::string& host,
-                                                                           const Hello& hello) {
+                                                                            const Hello& hello) {
   const std::string where = endpoint(host, dispatcher.port);
   try {
     zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
@@ -107,8 +107,8 @@ std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(cons
         if (const auto* welcome = std::get_if<Welcome>(&*decoded)) {
           if (welcome->protocol != kProtocol) {
             return Refused{welcome->protocol, Refusal::kWrongProtocol,
-                           "the dispatcher speaks protocol " + std::to_string(welcome->protocol) + ", this worker " +
-                               std::to_string(kProtocol)};
+                           "the dispatcher speaks protocol " + std::to_string(welcome->protocol) +
+                               ", this worker " + std::to_string(kProtocol)};
           }
           return *welcome;
         }
@@ -116,7 +116,8 @@ std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(cons
       }
       if (!writable(socket)) return Unanswered{where + ": the connection was closed without an answer"};
     }
-    return Unanswered{where + ": accepted the connection, but gave no answer within 5 s (is it a dispatcher?)"};
+    return Unanswered{where +
+                      ": accepted the connection, but gave no answer within 5 s (is it a dispatcher?)"};
   } catch (const zmq::error_t& error) {
     return Unanswered{where + ": " + error.what()};
   }

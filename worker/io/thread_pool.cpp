@@ -191,8 +191,8 @@ void ThreadPool::State::watch_timeouts() {
       endings.push_back(
           {overdue.token, EndKind::kOutcome, timed_out({}, overdue.timeout), overdue.ran, true});
     }
-    // Still under the lock: the thread of such a job takes it before its own ending, so that the slot never comes
-    // back before the timeout was reported.
+    // Still under the lock: the thread of such a job takes it before its own ending, so that the slot never
+    // comes back before the timeout was reported.
     services->deliver(endings);
   }
 }

@@ -66,7 +66,8 @@ bool Transport::send(const Header& header, const SinkMessage& message) {
   if (buffer_.size() <= kPartBytesMost && link_->waiting.empty() && link_->sink_was_writable) {
     return send_frame(link_->sink, buffer_);
   }
-  for (std::string& frame : frames_of(header, std::string(buffer_))) link_->waiting.push_back(std::move(frame));
+  for (std::string& frame : frames_of(header, std::string(buffer_)))
+    link_->waiting.push_back(std::move(frame));
   return !link_->sink_was_writable || send_waiting();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The worker's two sockets of a session: lane (PULL) and sink (PUSH), both dialled, both closed with it. Frames to
-// messages and back; long messages as parts. The loop's thread only.
+// The worker's two sockets of a session: lane (PULL) and sink (PUSH), both dialled, both closed with it.
+// Frames to messages and back; long messages as parts. The loop's thread only.
 #pragma once
 
 #include <deque>
@@ -21,15 +21,16 @@ class Transport {
  public:
   explicit Transport(zmq::context_t& context) : context_(context) {}
 
-  // `host`: the literal address that the registration answered from. False, and nothing is open, where it cannot be
-  // dialled: no descriptor is left, or what WELCOME says is no address.
+  // `host`: the literal address that the registration answered from. False, and nothing is open, where it
+  // cannot be dialled: no descriptor is left, or what WELCOME says is no address.
   bool open(const std::string& host, const Welcome& welcome, Time now);
   void close();
   bool is_open() const { return link_.has_value(); }
 
   // What a poll may wait for; nullptr while nothing is open.
   void* lane_handle();
-  // Appends LaneReceived and LanePart for at most `most` frames. A frame that is none ends the session: SinkGone.
+  // Appends LaneReceived and LanePart for at most `most` frames. A frame that is none ends the session:
+  // SinkGone.
   void receive(std::size_t most, std::vector<Event>& events);
 
   // Before the sink was ever writable the frames wait here. False where the sink takes no more: it is gone.
@@ -55,7 +56,7 @@ class Transport {
 
   zmq::context_t& context_;
   std::optional<Link> link_;
-  std::string buffer_;               // of one encoded message
+  std::string buffer_;  // of one encoded message
 };
 
 }  // namespace workpool::worker
