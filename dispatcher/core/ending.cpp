@@ -99,7 +99,7 @@ void Ending::writer_changed(const WriterChanged& writer, Step& step) {
 void Ending::drain(Step& step) {
   if (phase_ != RunPhase::kRunning) return;
   phase_ = RunPhase::kDraining;
-  for (auto& [id, session] : ledger_.workers.sessions()) ledger_.recall(session, session.held_jobs, step);
+  for (auto& [id, session] : ledger_.workers.sessions()) ledger_.recall(session, step);
 }
 
 void Ending::cancel(Step& step) {

@@ -119,6 +119,7 @@ struct Load {
 struct Admit {
   std::string peer;
   Welcome welcome;  // its ports are the loop's to fill in
+  std::uint32_t slots = 0;
 };
 struct Refuse {
   std::string peer;

@@ -93,6 +93,10 @@ std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Loa
   return slot;
 }
 
+std::uint64_t JobBook::unread(std::uint32_t requirement) const {
+  return streaming_ ? 0 : index_.open(requirement) + classes_[requirement].waiting.size();
+}
+
 void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
   if (streaming_) return;
   Class& group = classes_[requirement];
@@ -115,9 +119,9 @@ void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
 }
 
 void JobBook::fetch_alone(Load& load) {
-  while (!alone_waiting_.empty() && load.jobs.size() < kLoadMost) {
-    const std::uint32_t slot = alone_waiting_.pop(table_);
-    start_loading(slot, load);
+  for (const std::uint32_t requirement : with_alone_) {
+    ReadyQueue& waiting = classes_[requirement].alone_waiting;
+    while (!waiting.empty() && load.jobs.size() < kLoadMost) start_loading(waiting.pop(table_), load);
   }
 }
 
@@ -167,23 +171,25 @@ void JobBook::make_ready(std::uint32_t slot, std::string&& work) {
 
 void JobBook::queue_up(std::uint32_t slot) {
   ActiveJob& job = table_.at(slot);
-  const bool ready = std::holds_alternative<Loaded>(job.state);
-  if (must_run_alone(job)) {
-    (ready ? alone_ : alone_waiting_).push(table_, slot);
-  } else {
-    (ready ? class_of(job).ready : class_of(job).waiting).push(table_, slot);
-  }
+  if (must_run_alone(job)) with_alone_.insert(job.facts.requirement);
+  queue_of(job).push(table_, slot);
+}
+
+// REQUIRES: it is Loaded or Waiting.
+ReadyQueue& JobBook::queue_of(const ActiveJob& job) {
+  Class& group = class_of(job);
+  if (std::holds_alternative<Loaded>(job.state)) return must_run_alone(job) ? group.alone : group.ready;
+  return must_run_alone(job) ? group.alone_waiting : group.waiting;
 }
 
 // Takes the job out of the queue or the count that its state stands for.
 void JobBook::leave_state(std::uint32_t slot) {
   ActiveJob& job = table_.at(slot);
-  const bool alone = must_run_alone(job);
   if (std::holds_alternative<Loaded>(job.state)) {
-    (alone ? alone_ : class_of(job).ready).remove(table_, slot);
+    queue_of(job).remove(table_, slot);
     ready_bytes_ -= job.work.size();
   } else if (std::holds_alternative<Waiting>(job.state)) {
-    (alone ? alone_waiting_ : class_of(job).waiting).remove(table_, slot);
+    queue_of(job).remove(table_, slot);
   } else if (std::holds_alternative<Loading>(job.state)) {
     --class_of(job).loading;
   } else if (const auto* backoff = std::get_if<Backoff>(&job.state)) {
@@ -238,7 +244,22 @@ std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) {
   return classes_[requirement].ready.front_rank(table_);
 }
 
-std::optional<std::uint32_t> JobBook::front_alone() { return alone_.front(table_); }
+std::optional<std::uint32_t> JobBook::front_alone(std::uint32_t requirement) {
+  return classes_[requirement].alone.front(table_);
+}
+
+std::vector<std::uint32_t> JobBook::alone_requirements() {
+  std::vector<std::pair<QueueRank, std::uint32_t>> found;
+  for (auto it = with_alone_.begin(); it != with_alone_.end();) {
+    Class& group = classes_[*it];
+    if (const auto rank = group.alone.front_rank(table_)) found.emplace_back(*rank, *it);
+    it = group.alone.empty() && group.alone_waiting.empty() ? with_alone_.erase(it) : std::next(it);
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first.before(b.first); });
+  std::vector<std::uint32_t> requirements;
+  for (const auto& [rank, requirement] : found) requirements.push_back(requirement);
+  return requirements;
+}
 
 void JobBook::finish(std::uint32_t slot) {
   leave_state(slot);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), a ready queue per
-// requirement, the queue of jobs that must run alone, and the backoffs. Every change of a job's state goes
-// through here, so that the counts are right by construction. Decides nothing about workers.
+// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), per requirement a
+// queue of ready jobs and one of those that must run alone, and the backoffs. Every change of a job's state
+// goes through here, so that the counts are right by construction. Decides nothing about workers.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ class JobBook {
   std::optional<std::uint32_t> find(const Key& key, const Spec& spec, Load& load);
 
   // ---- backlog -> Loaded ----
+  // Jobs of this requirement whose lines are still to be asked for.
+  std::uint64_t unread(std::uint32_t requirement) const;
   // Asks for lines of this requirement until `want` of its jobs are ready or under way.
   void fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
@@ -53,10 +55,12 @@ class JobBook {
   // ---- to a worker ----
   // Takes it out of whatever state it is in. `work` is moved out, but of a stream copied.
   std::string assign(std::uint32_t slot, const Assigned& assigned);
-  // The best ready job of a requirement, and of those that run alone.
+  // The best ready job of a requirement that need not run alone, and of those that must.
   std::optional<std::uint32_t> front(std::uint32_t requirement);
   std::optional<QueueRank> front_rank(std::uint32_t requirement);
-  std::optional<std::uint32_t> front_alone();
+  std::optional<std::uint32_t> front_alone(std::uint32_t requirement);
+  // The requirements with ready jobs that must run alone, the one with the best of them first.
+  std::vector<std::uint32_t> alone_requirements();
   std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
   // The priority of the best job of a requirement whose jobs are all still to be read; nothing where one is
   // ready, and where none is left.
@@ -91,6 +95,8 @@ class JobBook {
   struct Class {
     ReadyQueue ready;
     ReadyQueue waiting;  // requeued, their line to be read again
+    ReadyQueue alone;    // those that must run alone, ready and waiting
+    ReadyQueue alone_waiting;
     std::size_t loading = 0;
     std::int32_t loading_priority = 0;  // the highest since it was 0 last
     std::uint64_t active = 0;           // open and in the table
@@ -109,15 +115,15 @@ class JobBook {
   void leave_state(std::uint32_t slot);
   void make_ready(std::uint32_t slot, std::string&& work);
   void queue_up(std::uint32_t slot);
+  ReadyQueue& queue_of(const ActiveJob& job);
 
   JobIndex& index_;
   bool streaming_;
   std::uint32_t crash_limit_;
   JobTable table_;
   std::vector<Class> classes_;
-  ReadyQueue alone_;  // jobs that must run alone, loaded
-  ReadyQueue alone_waiting_;
-  std::deque<Asked> asked_;  // Loads under way, in order
+  std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone
+  std::deque<Asked> asked_;             // Loads under way, in order
   std::set<std::pair<Time, std::uint32_t>> backoffs_;
   std::size_t assigned_ = 0;
   std::uint64_t ready_bytes_ = 0;

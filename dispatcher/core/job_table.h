@@ -39,8 +39,9 @@ struct Assigned {
   Time since;
   Handle handle;  // as the worker knows it: 0 for a HELD job of an earlier session
   std::uint32_t attempt = 0;
-  Duration queued{0};     // from when the job was last ready to when it was given
-  bool confirmed = true;  // false: inherited by a new session that has not named it yet
+  Duration queued{0};       // from when the job was last ready to when it was given
+  std::uint64_t bytes = 0;  // of the work that was sent
+  bool confirmed = true;    // false: inherited by a new session that has not named it yet
   bool recalled = false;
   bool cancelled = false;
 };

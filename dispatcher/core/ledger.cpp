@@ -61,6 +61,7 @@ void Ledger::link(Session& session, std::uint32_t slot) {
   session.last_held = slot;
   ++session.held_jobs;
   session.held_slots += job.facts.slots;
+  session.held_bytes += std::get<Assigned>(job.state).bytes;
 }
 
 void Ledger::unlink(std::uint32_t slot) {
@@ -74,6 +75,7 @@ void Ledger::unlink(std::uint32_t slot) {
   job.next = job.previous = ActiveJob::kNone;
   --session->held_jobs;
   session->held_slots -= job.facts.slots;
+  session->held_bytes -= assigned->bytes;
   if (session->held_jobs == 0) session->exclusive = false;
 }
 
@@ -84,9 +86,12 @@ void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
   if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
   const Handle handle = jobs.handle(slot);
   const Duration queued = std::max(Duration{0}, step.now - job.ready_since);
-  std::string work = jobs.assign(
-      slot,
-      {.session = session.id, .since = step.now, .handle = handle, .attempt = job.attempt, .queued = queued});
+  std::string work = jobs.assign(slot, {.session = session.id,
+                                        .since = step.now,
+                                        .handle = handle,
+                                        .attempt = job.attempt,
+                                        .queued = queued,
+                                        .bytes = job.work.size()});
   link(session, slot);
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
@@ -98,10 +103,16 @@ void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
                                    session.received_sent});
 }
 
-void Ledger::recall(Session& session, std::size_t most, Step& step) {
+void Ledger::recall(Session& session, Step& step) {
+  std::vector<std::uint32_t> slots;
+  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone; slot = jobs.at(slot).previous)
+    slots.push_back(slot);
+  recall(session, slots, step);
+}
+
+void Ledger::recall(Session& session, const std::vector<std::uint32_t>& slots, Step& step) {
   Recall recall;
-  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone && recall.jobs.size() < most;
-       slot = jobs.at(slot).previous) {
+  for (const std::uint32_t slot : slots) {
     ActiveJob& job = jobs.at(slot);
     auto& assigned = std::get<Assigned>(job.state);
     if (assigned.recalled || !assigned.confirmed || assigned.handle.value == 0) continue;
@@ -309,6 +320,7 @@ void Ledger::inherit(Session& from, Session& to) {
   to.last_held = std::exchange(from.last_held, ActiveJob::kNone);
   to.held_jobs = std::exchange(from.held_jobs, 0);
   to.held_slots = std::exchange(from.held_slots, 0);
+  to.held_bytes = std::exchange(from.held_bytes, 0);
   to.exclusive = std::exchange(from.exclusive, false);
   for (std::uint32_t slot = to.first_held; slot != ActiveJob::kNone; slot = jobs.at(slot).next) {
     auto& assigned = std::get<Assigned>(jobs.at(slot).state);

@@ -48,8 +48,9 @@ class Ledger {
 
   // ---- down ----
   void give(Session& session, std::uint32_t slot, Step& step);
-  // Everything that the session holds and that no recall is out for.
-  void recall(Session& session, std::size_t most, Step& step);
+  // Everything that the session holds, or these of it, but for what a recall is out for.
+  void recall(Session& session, Step& step);
+  void recall(Session& session, const std::vector<std::uint32_t>& slots, Step& step);
   void cancel_held(Session& session, Step& step);
 
   // ---- up ----

@@ -2,6 +2,8 @@
 #include "dispatcher/core/placement.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 namespace workpool::dispatcher {
 namespace {
@@ -9,9 +11,15 @@ namespace {
 constexpr Duration kAheadBase =
     milliseconds(20);  // of work that a worker should have in hand beside two round trips
 constexpr std::uint32_t kWindowMost = 1024;
-constexpr std::size_t kFetchLeast = 64;  // lines read ahead of their dispatch, per requirement
+// Lines read ahead of their dispatch, per requirement; where there are very many of these, fewer of each.
+constexpr std::size_t kFetchLeast = 64;
 constexpr std::size_t kFetchMost = 8192;
+constexpr std::size_t kFetchAll = 65'536;
+// Work that a worker may hold ahead of need, in bytes: what is on its way to one that has stalled fills
+// sockets.
+constexpr std::uint64_t kAheadBytesMost = 8ull << 20;
 constexpr Duration kStuckLeast = milliseconds(100);  // a prefetched job is not called back before
+constexpr Duration kRebalanceInterval = milliseconds(50);
 
 }  // namespace
 
@@ -43,53 +51,57 @@ void Placement::hand_out(Step& step) {
 
 void Placement::fetch(Step& step) {
   ledger_.jobs.fetch_alone(step.load);
-  for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
-    if (ledger_.jobs.open(number) == 0) continue;
+  const std::uint32_t requirements = static_cast<std::uint32_t>(ledger_.jobs.requirement_count());
+  const std::size_t least = std::clamp(kFetchAll / std::max(1u, requirements), std::size_t{2}, kFetchLeast);
+  for (std::uint32_t number = 0; number < requirements; ++number) {
+    if (ledger_.jobs.unread(number) == 0) continue;
     std::size_t credit = 0;
     for (Session* session : open_) {
       if (ledger_.workers.fits(*session, number, ledger_.jobs.requirement(number)))
         credit += window(*session, number);
     }
-    if (credit > 0) ledger_.jobs.fetch(number, std::clamp(2 * credit, kFetchLeast, kFetchMost), step.load);
+    if (credit > 0) ledger_.jobs.fetch(number, std::clamp(2 * credit, least, kFetchMost), step.load);
   }
 }
 
-// A worker is emptied for a job that must run alone: it gets nothing more, gives back what has not started,
-// and gets the job when the rest is done.
+// For a job that must run alone: another worker than last time; one that is idle; one that is being emptied
+// already; the one with the least to wait for. Nothing where none fits.
+Session* Placement::alone_place(const ActiveJob& job, Time now) {
+  const std::uint32_t number = job.facts.requirement;
+  const auto rank = [&](const Session& s) {
+    return std::tuple(s.name == job.last_worker, s.held_jobs > 0, !s.emptying, s.held_jobs);
+  };
+  Session* best = nullptr;
+  for (auto& [id, session] : ledger_.workers.sessions()) {
+    if (!sessions_.takes_work(session, now) || session.exclusive) continue;
+    if (!ledger_.workers.fits(session, number, ledger_.jobs.requirement(number))) continue;
+    if (best == nullptr || rank(session) < rank(*best)) best = &session;
+  }
+  return best;
+}
+
+// Jobs that must run alone go to idle workers. Where there is none for the best of them, one worker is
+// emptied: it gets nothing more, gives back what has not started, and gets the job when the rest is done. One
+// at a time, so that the others go on.
 void Placement::place_alone(Step& step) {
-  const auto slot = ledger_.jobs.front_alone();
-  for (auto& [id, session] : ledger_.workers.sessions()) {
-    if (!slot) session.emptying = false;
-  }
-  if (!slot) return;
-  const ActiveJob& job = ledger_.jobs.at(*slot);
-  Session* chosen = nullptr;
-  for (auto& [id, session] : ledger_.workers.sessions()) {
-    if (!sessions_.takes_work(session, step.now) || session.exclusive) continue;
-    if (!ledger_.workers.fits(session, job.facts.requirement,
-                              ledger_.jobs.requirement(job.facts.requirement)))
-      continue;
-    // Another than last time; one that is idle; one that is being emptied already; the one with the least to
-    // wait for.
-    const auto rank = [&](const Session& s) {
-      return std::tuple(s.name == job.last_worker, s.held_jobs > 0, !s.emptying, s.held_jobs);
-    };
-    if (chosen == nullptr || rank(session) < rank(*chosen)) chosen = &session;
+  Session* emptied = nullptr;
+  for (const std::uint32_t requirement : ledger_.jobs.alone_requirements()) {
+    while (const auto slot = ledger_.jobs.front_alone(requirement)) {
+      Session* place = alone_place(ledger_.jobs.at(*slot), step.now);
+      if (place == nullptr) break;  // of this requirement only: others may fit
+      if (place->held_jobs > 0) {
+        if (emptied == nullptr) emptied = place;
+        break;
+      }
+      ledger_.give(*place, *slot, step);
+      place->exclusive = true;
+    }
   }
   for (auto& [id, session] : ledger_.workers.sessions()) {
-    if (&session != chosen) session.emptying = false;  // it takes work again, from the next pass on
+    const bool was = std::exchange(session.emptying, &session == emptied);
+    if (session.emptying && !was) ledger_.recall(session, step);
   }
-  if (chosen == nullptr) return;
-  if (chosen->held_jobs > 0) {
-    if (!chosen->emptying) ledger_.recall(*chosen, chosen->held_jobs, step);
-    chosen->emptying = true;
-    open_.erase(std::remove(open_.begin(), open_.end(), chosen), open_.end());
-    return;
-  }
-  chosen->emptying = false;
-  open_.erase(std::remove(open_.begin(), open_.end(), chosen), open_.end());
-  ledger_.give(*chosen, *slot, step);
-  chosen->exclusive = true;
+  std::erase_if(open_, [](const Session* session) { return session->emptying || session->exclusive; });
 }
 
 void Placement::place_ready(Step& step) {
@@ -100,11 +112,12 @@ void Placement::place_ready(Step& step) {
   const auto later = [](const Head& a, const Head& b) { return b.rank.before(a.rank); };
   std::vector<Head> heads;
   awaited_.clear();
+  if (open_.empty()) return;
   for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
     if (const auto rank = ledger_.jobs.front_rank(number)) {
       heads.push_back({*rank, number});
     } else if (const auto priority = ledger_.jobs.unread_priority(number)) {
-      awaited_.push_back({number, *priority, true});
+      await({number, *priority, true});
     }
   }
   std::make_heap(heads.begin(), heads.end(), later);
@@ -123,23 +136,39 @@ void Placement::place_ready(Step& step) {
       heads.push_back({*rank, requirement});
       std::push_heap(heads.begin(), heads.end(), later);
     } else if (rank) {
-      awaited_.push_back({requirement, rank->priority, false});
+      await({requirement, rank->priority, false});
     } else if (const auto priority = ledger_.jobs.unread_priority(requirement)) {
-      awaited_.push_back({requirement, *priority, true});
+      await({requirement, *priority, true});
     }
   }
+}
+
+void Placement::await(const Awaited& awaited) {
+  const auto place =
+      std::upper_bound(awaited_.begin(), awaited_.end(), awaited,
+                       [](const Awaited& a, const Awaited& b) { return a.priority > b.priority; });
+  awaited_.insert(place, awaited);
 }
 
 // Whether a job of this priority would go before a better one that the session could run: ahead of need
 // always, into free slots only where the better one is to take them as soon as its line is read (a wide one
 // that does not fit leaves them to others).
 bool Placement::must_wait(Session& session, std::int32_t priority, bool has_free_slots) const {
-  return std::any_of(awaited_.begin(), awaited_.end(), [&](const Awaited& better) {
+  for (const Awaited& better : awaited_) {
     if (better.priority <= priority) return false;
     const Requirement& needed = ledger_.jobs.requirement(better.requirement);
-    if (!ledger_.workers.fits(session, better.requirement, needed)) return false;
-    return !has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots);
-  });
+    if (!ledger_.workers.fits(session, better.requirement, needed)) continue;
+    if (!has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots)) return true;
+  }
+  return false;
+}
+
+// Whether the session may get the best ready job of this requirement ahead of need.
+bool Placement::may_prefetch(const Session& session, std::uint32_t requirement) {
+  const std::uint32_t slots = ledger_.jobs.requirement(requirement).slots;
+  if (session.held_slots + slots > window(session, requirement)) return false;
+  return session.held_bytes + ledger_.jobs.at(*ledger_.jobs.front(requirement)).work.size() <=
+         kAheadBytesMost;
 }
 
 bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step& step) {
@@ -156,7 +185,7 @@ bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step
       return true;
     }
     // Ahead of need: to the one that holds the least for its size.
-    if (session.held_slots + needed.slots > window(session, requirement)) continue;
+    if (!may_prefetch(session, requirement)) continue;
     if (ahead == nullptr ||
         std::uint64_t{session.held_slots} * ahead->slots < std::uint64_t{ahead->held_slots} * session.slots) {
       ahead = &session;
@@ -168,27 +197,49 @@ bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step
   for (int i = 0; i < kRun; ++i) {
     const auto rank = ledger_.jobs.front_rank(requirement);
     if (!rank || rank->priority != priority) break;
-    if (i > 0 && ahead->held_slots + needed.slots > window(*ahead, requirement)) break;
+    if (i > 0 && !may_prefetch(*ahead, requirement)) break;
     ledger_.give(*ahead, *ledger_.jobs.front(requirement), step);
   }
   return true;
 }
 
-// Nothing prefetched is stuck: what has waited behind a long job while somebody has a free slot is called
-// back.
+// Nothing prefetched is stuck: what has waited behind a long job while somebody who fits has a free slot is
+// called back.
 void Placement::rebalance(Step& step) {
-  std::uint32_t free_slots = 0;
-  for (const Session* session : open_) {
-    if (session->held_slots < session->slots) free_slots += session->slots - session->held_slots;
-  }
-  if (free_slots == 0) return;
+  if (step.now < rebalanced_ + kRebalanceInterval) return;
+  std::vector<Free> free;
   for (Session* session : open_) {
-    if (session->held_slots <= session->slots || session->last_held == ActiveJob::kNone) continue;
-    const auto& assigned = std::get<Assigned>(ledger_.jobs.at(session->last_held).state);
-    const Duration limit = std::max(kStuckLeast, 5 * (kAheadBase + 2 * session->round_trip));
-    if (assigned.recalled || step.now - assigned.since < limit) continue;
-    ledger_.recall(*session, std::min(free_slots, session->held_jobs - session->slots), step);
+    if (session->held_slots < session->slots) free.push_back({session, session->slots - session->held_slots});
   }
+  if (free.empty()) return;
+  rebalanced_ = step.now;
+  for (Session* session : open_) {
+    if (session->held_slots > session->slots) recall_stuck(*session, free, step);
+  }
+}
+
+// From the end of what the session holds, since that starts last.
+void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& step) {
+  const Duration limit = std::max(kStuckLeast, 5 * (kAheadBase + 2 * session.round_trip));
+  std::uint32_t unstarted = session.held_slots - session.slots;
+  std::vector<std::uint32_t> stuck;
+  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone;
+       slot = ledger_.jobs.at(slot).previous) {
+    const ActiveJob& job = ledger_.jobs.at(slot);
+    if (job.facts.slots > unstarted) break;
+    unstarted -= job.facts.slots;
+    const auto& assigned = std::get<Assigned>(job.state);
+    if (step.now - assigned.since < limit) continue;
+    const std::uint32_t number = job.facts.requirement;
+    const auto taker = std::find_if(free.begin(), free.end(), [&](const Free& place) {
+      return place.slots >= job.facts.slots &&
+             ledger_.workers.fits(*place.session, number, ledger_.jobs.requirement(number));
+    });
+    if (taker == free.end()) continue;
+    taker->slots -= job.facts.slots;
+    stuck.push_back(slot);
+  }
+  ledger_.recall(session, stuck, step);
 }
 
 }  // namespace workpool::dispatcher

@@ -28,10 +28,17 @@ class Placement {
  private:
   void fetch(Step& step);
   void place_alone(Step& step);
+  Session* alone_place(const ActiveJob& job, Time now);
   void place_ready(Step& step);
   bool place_one(std::uint32_t requirement, std::int32_t priority, Step& step);
   bool must_wait(Session& session, std::int32_t priority, bool has_free_slots) const;
+  bool may_prefetch(const Session& session, std::uint32_t requirement);
+  struct Free {
+    Session* session = nullptr;
+    std::uint32_t slots = 0;
+  };
   void rebalance(Step& step);
+  void recall_stuck(Session& session, std::vector<Free>& free, Step& step);
 
   // A requirement whose best job comes before those that are placed now, but not yet.
   struct Awaited {
@@ -40,12 +47,15 @@ class Placement {
     bool unread = false;  // its line is to be read; else no session has credit for it
   };
 
+  void await(const Awaited& awaited);
+
   Ledger& ledger_;
   Sessions& sessions_;
-  std::vector<Awaited> awaited_;  // of this pass
+  std::vector<Awaited> awaited_;  // of this pass, by priority, the highest first
   std::vector<Session*> open_;    // that may get work; made anew for each pass
   std::uint32_t open_slots_ = 0;
   std::size_t turn_ = 0;  // whose turn it is, over passes
+  Time rebalanced_;
 };
 
 }  // namespace workpool::dispatcher

@@ -82,7 +82,8 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   fresh.result_window = result_window(ledger_.workers.sessions().size());
   step.actions.emplace_back(Admit{event.peer,
                                   {kProtocol, options_.run, fresh.id, worker.name, 0, 0,
-                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes}});
+                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes},
+                                  fresh.slots});
 }
 
 void Sessions::lane_bound(const LaneBound& event, Step& step) {

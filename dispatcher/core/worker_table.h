@@ -60,6 +60,7 @@ struct Session {
   std::uint32_t last_held = ActiveJob::kNone;
   std::uint32_t held_jobs = 0;
   std::uint32_t held_slots = 0;
+  std::uint64_t held_bytes = 0;  // of their work
 
   std::vector<std::int8_t> fits;  // by requirement: -1 unknown, 0 no, 1 yes
 };

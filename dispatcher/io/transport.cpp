@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/transport.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
@@ -12,6 +13,10 @@ namespace {
 
 constexpr Duration kTendInterval = milliseconds(250);
 constexpr std::size_t kAssemblersMost = 4096;
+// A worker that stalls may have a job of the largest size on its way for each slot: its lane must take them
+// all, since one that refuses a frame counts as gone.
+constexpr int kFramesOfAJob = 18;
+constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
 
 std::uint16_t bound_port(zmq::socket_t& socket) {
   const std::string last = socket.get(zmq::sockopt::last_endpoint);
@@ -151,10 +156,13 @@ void Transport::reply(const std::string& peer, const RegistrationReply& reply) {
 
 // ---- lanes ----
 
-std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, Time now) {
+std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, std::uint32_t slots,
+                                                  Time now) {
   try {
     Lane lane;
     lane.socket = make_socket(context_, zmq::socket_type::push);
+    lane.socket.set(zmq::sockopt::sndhwm,
+                    kHighWaterMark + static_cast<int>(std::min(slots, kLaneSlotsMost)) * kFramesOfAJob);
     lane.run = run;
     std::uint16_t port = 0;
     if (!bind_some(lane.socket, port)) return std::nullopt;

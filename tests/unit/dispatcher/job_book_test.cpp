@@ -146,11 +146,11 @@ TEST_F(JobBookTest, ReadsTheLinesOfJobsThatRunAlone) {
   const std::uint32_t slot = assign_front();
   book->reclassify(slot, [](ActiveJob& job) { job.named = 3; });
   book->requeue(slot, now, Duration{0});
-  EXPECT_FALSE(book->front_alone());
+  EXPECT_FALSE(book->front_alone(plain));
   book->fetch_alone(load);
   EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0}));
   answer();
-  EXPECT_EQ(book->front_alone(), slot);
+  EXPECT_EQ(book->front_alone(plain), slot);
   EXPECT_FALSE(book->front(plain));
   expect_open(12);
 }
@@ -160,7 +160,7 @@ TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
   answer();
   const std::uint32_t slot = *book->front(plain);
   book->reclassify(slot, [](ActiveJob& job) { job.lost = 6; });
-  EXPECT_EQ(book->front_alone(), slot);
+  EXPECT_EQ(book->front_alone(plain), slot);
   EXPECT_EQ(book->ready(plain), 1u);
   EXPECT_EQ(book->assign(slot, given(1, Time{})), "work 0");
 }
