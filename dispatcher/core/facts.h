@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -22,8 +23,9 @@ struct SchedulerOptions {
   Duration unsatisfiable_after = seconds(60);
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
-  bool listening = false;  // other workers may come at any time
-  bool streaming = false;  // jobs come from a pipe, not from the index
+  bool listening = false;     // other workers may come at any time
+  bool streaming = false;     // jobs come from a pipe, not from the index
+  bool retry_failed = false;  // of a stream: what RESULTS has as not ok is run again
 };
 
 // ---- events ----
@@ -56,10 +58,15 @@ struct LaneWritable {
 struct LaneGone {
   SessionId session;
 };
-// Answers to Load, in the order of the Loads. A job of a stream comes without having been asked for, its
-// JobFacts::requirement numbered by JobIndex::requirement_number.
+// Answers to Load, in the order of the Loads.
 struct JobsLoaded {
   std::vector<LoadedJob> jobs;
+};
+// The next job of a stream. `past`: what RESULTS held of it at the start.
+struct StreamJobRead {
+  LoadedJob job;  // its JobFacts::requirement is still to be numbered
+  Requirement requirement;
+  std::optional<Status> past;
 };
 // Jobs of this run that an earlier start has finished; they count as done.
 struct AlreadyDone {
@@ -97,8 +104,8 @@ struct Drained {
 };
 
 using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
-                           JobsLoaded, AlreadyDone, InputEnded, InputBroken, JobsFileChanged, InvalidLine,
-                           WriterChanged, StopRequested, Drained>;
+                           JobsLoaded, StreamJobRead, AlreadyDone, InputEnded, InputBroken, JobsFileChanged,
+                           InvalidLine, WriterChanged, StopRequested, Drained>;
 
 // ---- actions ----
 
@@ -110,6 +117,10 @@ struct Record {
   std::string worker;
   Duration queued{0};
   Duration ran{0};
+};
+// A job of a stream that an earlier start has finished: nothing more comes of it.
+struct Skip {
+  std::uint64_t payload_bytes = 0;
 };
 // Read these jobs' lines and answer with JobsLoaded, in this order.
 struct Load {
@@ -201,7 +212,7 @@ struct RunOver {
 };
 
 using Action =
-    std::variant<Record, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
+    std::variant<Record, Skip, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----

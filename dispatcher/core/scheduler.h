@@ -40,6 +40,7 @@ class Scheduler {
 
  private:
   void drained(bool whole, Step& step);
+  void stream_job(StreamJobRead&& read, Step& step);
 
   SchedulerOptions options_;
   JobIndex& index_;

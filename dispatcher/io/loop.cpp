@@ -161,48 +161,17 @@ void Loop::gather_jobs() {
 }
 
 void Loop::gather_stream_item(StreamItem&& item) {
-  const std::string line_id = "L" + std::to_string(item.line);
   if (auto* error = std::get_if<LineError>(&item.content)) {
     InvalidLine invalid;
     invalid.facts.line = item.line;
-    invalid.facts.id = line_id;
+    invalid.facts.id = "L" + std::to_string(item.line);
     invalid.message = "column " + std::to_string(error->column) + ": " + error->message;
     events_.emplace_back(std::move(invalid));
     return;
   }
   StreamJob& job = std::get<StreamJob>(item.content);
-  JobFacts& facts = job.loaded.facts;
-  if (const auto past = parts_.past->find(facts.key, facts.spec);
-      past && (*past == Status::kOk || !parts_.retry_failed)) {
-    AlreadyDone done;
-    (*past == Status::kOk            ? done.ok
-     : *past == Status::kTimeout     ? done.timeout
-     : *past == Status::kQuarantined ? done.quarantined
-                                     : done.failed) = 1;
-    events_.emplace_back(done);
-    parts_.stream->released(1, facts.payload_bytes);
-    return;
-  }
-  // Its twin may be earlier in this very batch, then what is before it is stepped first. A line without an id
-  // is called L7, which a line before may have been called too.
-  if (!unstepped_keys_.insert(facts.key.high).second) {
-    step(false);
-    unstepped_keys_.insert(facts.key.high);
-  }
-  if (parts_.scheduler.ledger().jobs.open_key(facts.key)) {
-    InvalidLine invalid;
-    invalid.facts.line = item.line;
-    invalid.facts.payload_bytes = facts.payload_bytes;
-    invalid.message =
-        "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
-    invalid.facts.id = line_id;
-    events_.emplace_back(std::move(invalid));
-    return;
-  }
-  facts.requirement = parts_.index.requirement_number(job.requirement);
-  std::vector<LoadedJob> one;
-  one.push_back(std::move(job.loaded));
-  events_.emplace_back(JobsLoaded{std::move(one)});
+  const auto past = parts_.past->find(job.loaded.facts.key, job.loaded.facts.spec);
+  events_.emplace_back(StreamJobRead{std::move(job.loaded), std::move(job.requirement), past});
 }
 
 void Loop::tend_local() {
@@ -215,7 +184,6 @@ void Loop::tend_local() {
 
 void Loop::step(bool sink_drained) {
   // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
-  unstepped_keys_.clear();
   stepping_.swap(events_);
   for (Event& event : stepping_) parts_.scheduler.step(std::move(event), now_, actions_);
   stepping_.clear();
@@ -258,6 +226,7 @@ void Loop::send(Action& action) {
     Loop& self;
     void operator()(Record&) {}
     void operator()(Report&) {}
+    void operator()(Skip& a) { self.parts_.stream->released(1, a.payload_bytes); }
     void operator()(Load& a) { self.parts_.reader->load(a.jobs); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }

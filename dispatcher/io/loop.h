@@ -6,7 +6,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "common/io/log.h"
@@ -24,7 +23,6 @@ namespace workpool::dispatcher {
 
 struct LoopParts {
   Scheduler& scheduler;
-  JobIndex& index;
   Transport& transport;
   ResultsWriter& writer;
   Terminal& terminal;
@@ -36,7 +34,6 @@ struct LoopParts {
   LocalWorker* local = nullptr;
   int signal_fd = -1;
   RunId run;
-  bool retry_failed = false;
   Duration worker_timeout = seconds(10);
   Duration grace = seconds(30);
   std::function<std::string(const Snapshot&, const std::vector<WorkerView>&, Duration uptime)> status;
@@ -79,7 +76,6 @@ class Loop {
   Time now_;
   std::vector<Event> events_;
   std::vector<Event> stepping_;
-  std::unordered_set<std::uint64_t> unstepped_keys_;  // prefixes, of the jobs of a stream in events_
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
   std::vector<ResultLine> lines_;

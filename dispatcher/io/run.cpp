@@ -272,6 +272,7 @@ LoopEnd Run::run_jobs() {
   scheduling.capture_bytes = options_.capture_bytes;
   scheduling.listening = options_.listen.has_value();
   scheduling.streaming = !input_.regular();
+  scheduling.retry_failed = options_.retry_failed;
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
   scheduler.step(done_, boot_time(), none);
@@ -298,7 +299,6 @@ LoopEnd Run::run_jobs() {
   }
   banner(transport);
   Loop loop({.scheduler = scheduler,
-             .index = index_,
              .transport = transport,
              .writer = writer,
              .terminal = *terminal_,
@@ -310,7 +310,6 @@ LoopEnd Run::run_jobs() {
              .local = local ? &*local : nullptr,
              .signal_fd = signal_fd_,
              .run = run_,
-             .retry_failed = options_.retry_failed,
              .worker_timeout = options_.worker_timeout,
              .grace = options_.grace,
              .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,

@@ -29,6 +29,7 @@ constexpr std::uint64_t kHonestWorker = 99;
 struct Job {
   dispatcher::JobIndex::Entry entry;
   LoadedJob loaded;
+  Requirement requirement;
   Handle handle;              // as last given
   std::uint32_t attempt = 0;  // the same
   int records = 0;
@@ -52,9 +53,7 @@ class SchedulerWorld {
     index_.open_queues(false);
     scheduler_.emplace(options_, index_, now_);
     if (!streaming_) return;
-    dispatcher::JobsLoaded all;
-    for (const Job& job : jobs_) all.jobs.push_back(job.loaded);
-    step(std::move(all));
+    for (const Job& job : jobs_) step(dispatcher::StreamJobRead{job.loaded, job.requirement, std::nullopt});
     step(dispatcher::InputEnded{});
   }
 
@@ -122,6 +121,7 @@ void SchedulerWorld::add_job(std::size_t i) {
   facts.key = key_of_id(facts.id);
   facts.spec = spec_of_work(job.loaded.work);
   facts.requirement = index_.requirement_number(requirement);
+  job.requirement = requirement;
   facts.priority = static_cast<std::int32_t>(i % 2);
   facts.retries = static_cast<std::uint32_t>(i % 3);
   facts.slots = requirement.slots;

@@ -133,6 +133,7 @@ void Stage::carry_out(dispatcher::Action& action) {
   struct Visitor {
     Stage& self;
     void operator()(dispatcher::Record&) {}
+    void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) {
       self.loads_.insert(self.loads_.end(), a.jobs.begin(), a.jobs.end());
     }

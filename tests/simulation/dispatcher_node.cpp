@@ -90,11 +90,7 @@ void DispatcherNode::feed_stream() {
   for (const JobPlan& plan : world_.setup.jobs) {
     later(plan.appears, [this, &plan] {
       if (plan.invalid) return deliver(dispatcher::InvalidLine{plan.facts, "no job"});
-      LoadedJob job{plan.facts, plan.work};
-      job.facts.requirement = index_->requirement_number(plan.requirement);
-      dispatcher::JobsLoaded loaded;
-      loaded.jobs.push_back(std::move(job));
-      deliver(std::move(loaded));
+      deliver(dispatcher::StreamJobRead{{plan.facts, plan.work}, plan.requirement, std::nullopt});
     });
   }
   later(seconds(10), [this] { deliver(dispatcher::InputEnded{}); });
@@ -216,6 +212,7 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     DispatcherNode& self;
     void operator()(dispatcher::Record&) {}
     void operator()(dispatcher::Report&) {}
+    void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
     void operator()(dispatcher::Admit& a) { self.admit(a); }
     void operator()(dispatcher::Refuse& a) { self.world_.answer(a.peer, a.refused); }
