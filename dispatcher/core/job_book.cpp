@@ -50,21 +50,23 @@ void JobBook::ask(std::uint32_t slot, Load& load) {
 void JobBook::start_loading(std::uint32_t slot, Load& load) {
   ActiveJob& job = table_.at(slot);
   Class& group = class_of(job);
-  const std::int32_t priority = job.facts.priority;
-  group.loading_priority = group.loading == 0 ? priority : std::max(group.loading_priority, priority);
+  const QueueRank rank{job.facts.priority, job.facts.number};
+  if (group.loading == 0 || rank.before(group.loading_best)) group.loading_best = rank;
   ++group.loading;
   job.state = Loading{};
   ask(slot, load);
 }
 
-std::optional<std::int32_t> JobBook::unread_priority(std::uint32_t requirement) {
+std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) {
   Class& group = classes_[requirement];
   if (!group.ready.empty()) return std::nullopt;
-  std::optional<std::int32_t> best;
-  if (group.loading > 0) best = group.loading_priority;
-  const auto consider = [&](std::int32_t priority) { best = best ? std::max(*best, priority) : priority; };
-  if (const auto fresh = index_.front(requirement)) consider(index_.entry(*fresh).priority);
-  if (const auto again = group.waiting.front_rank(table_)) consider(again->priority);
+  std::optional<QueueRank> best;
+  const auto consider = [&best](const QueueRank& rank) {
+    if (!best || rank.before(*best)) best = rank;
+  };
+  if (group.loading > 0) consider(group.loading_best);
+  if (const auto fresh = index_.front(requirement)) consider({index_.entry(*fresh).priority, *fresh});
+  if (const auto again = group.waiting.front_rank(table_)) consider(*again);
   return best;
 }
 

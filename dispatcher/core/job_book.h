@@ -62,9 +62,9 @@ class JobBook {
   // The requirements with ready jobs that must run alone, the one with the best of them first.
   std::vector<std::uint32_t> alone_requirements();
   std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
-  // The priority of the best job of a requirement whose jobs are all still to be read; nothing where one is
-  // ready, and where none is left.
-  std::optional<std::int32_t> unread_priority(std::uint32_t requirement);
+  // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nothing
+  // where one is ready, and where none is left.
+  std::optional<QueueRank> unread_rank(std::uint32_t requirement);
 
   // It is recorded: the slot is free again.
   void finish(std::uint32_t slot);
@@ -98,8 +98,8 @@ class JobBook {
     ReadyQueue alone;    // those that must run alone, ready and waiting
     ReadyQueue alone_waiting;
     std::size_t loading = 0;
-    std::int32_t loading_priority = 0;  // the highest since it was 0 last
-    std::uint64_t active = 0;           // open and in the table
+    QueueRank loading_best;    // since it was 0 last
+    std::uint64_t active = 0;  // open and in the table
     std::optional<Duration> mean;
   };
   struct Asked {

@@ -116,8 +116,8 @@ void Placement::place_ready(Step& step) {
   for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
     if (const auto rank = ledger_.jobs.front_rank(number)) {
       heads.push_back({*rank, number});
-    } else if (const auto priority = ledger_.jobs.unread_priority(number)) {
-      await({number, *priority, true});
+    } else if (const auto unread = ledger_.jobs.unread_rank(number)) {
+      await({number, *unread, true});
     }
   }
   std::make_heap(heads.begin(), heads.end(), later);
@@ -129,16 +129,16 @@ void Placement::place_ready(Step& step) {
     bool placed = true;
     std::optional<QueueRank> rank = ledger_.jobs.front_rank(requirement);
     while (rank && placed && (heads.empty() || !heads.front().rank.before(*rank))) {
-      placed = place_one(requirement, rank->priority, step);
+      placed = place_one(requirement, heads.empty() ? nullptr : &heads.front().rank, step);
       rank = ledger_.jobs.front_rank(requirement);
     }
     if (rank && placed) {
       heads.push_back({*rank, requirement});
       std::push_heap(heads.begin(), heads.end(), later);
     } else if (rank) {
-      await({requirement, rank->priority, false});
-    } else if (const auto priority = ledger_.jobs.unread_priority(requirement)) {
-      await({requirement, *priority, true});
+      await({requirement, *rank, false});
+    } else if (const auto unread = ledger_.jobs.unread_rank(requirement)) {
+      await({requirement, *unread, true});
     }
   }
 }
@@ -146,16 +146,16 @@ void Placement::place_ready(Step& step) {
 void Placement::await(const Awaited& awaited) {
   const auto place =
       std::upper_bound(awaited_.begin(), awaited_.end(), awaited,
-                       [](const Awaited& a, const Awaited& b) { return a.priority > b.priority; });
+                       [](const Awaited& a, const Awaited& b) { return a.rank.before(b.rank); });
   awaited_.insert(place, awaited);
 }
 
-// Whether a job of this priority would go before a better one that the session could run: ahead of need
+// Whether a job of this rank would go before a better one that the session could run: ahead of need
 // always, into free slots only where the better one is to take them as soon as its line is read (a wide one
 // that does not fit leaves them to others).
-bool Placement::must_wait(Session& session, std::int32_t priority, bool has_free_slots) const {
+bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free_slots) const {
   for (const Awaited& better : awaited_) {
-    if (better.priority <= priority) return false;
+    if (!better.rank.before(rank)) return false;
     const Requirement& needed = ledger_.jobs.requirement(better.requirement);
     if (!ledger_.workers.fits(session, better.requirement, needed)) continue;
     if (!has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots)) return true;
@@ -171,14 +171,15 @@ bool Placement::may_prefetch(const Session& session, std::uint32_t requirement) 
          kAheadBytesMost;
 }
 
-bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step& step) {
+bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step& step) {
+  const QueueRank rank = *ledger_.jobs.front_rank(requirement);
   const Requirement& needed = ledger_.jobs.requirement(requirement);
   Session* ahead = nullptr;
   for (std::size_t i = 0; i < open_.size(); ++i) {
     Session& session = *open_[(turn_ + i) % open_.size()];
     if (!ledger_.workers.fits(session, requirement, needed)) continue;
     const bool has_free_slots = session.held_slots + needed.slots <= session.slots;
-    if (must_wait(session, priority, has_free_slots)) continue;
+    if (must_wait(session, rank, has_free_slots)) continue;
     if (has_free_slots) {
       turn_ = (turn_ + i + 1) % open_.size();
       ledger_.give(session, *ledger_.jobs.front(requirement), step);
@@ -195,9 +196,9 @@ bool Placement::place_one(std::uint32_t requirement, std::int32_t priority, Step
   // A run of them in one go: neighbours travel in one message.
   constexpr int kRun = 16;
   for (int i = 0; i < kRun; ++i) {
-    const auto rank = ledger_.jobs.front_rank(requirement);
-    if (!rank || rank->priority != priority) break;
-    if (i > 0 && !may_prefetch(*ahead, requirement)) break;
+    const auto best = ledger_.jobs.front_rank(requirement);
+    if (!best || (next != nullptr && next->before(*best))) break;
+    if (i > 0 && (!may_prefetch(*ahead, requirement) || must_wait(*ahead, *best, false))) break;
     ledger_.give(*ahead, *ledger_.jobs.front(requirement), step);
   }
   return true;

@@ -30,8 +30,10 @@ class Placement {
   void place_alone(Step& step);
   Session* alone_place(const ActiveJob& job, Time now);
   void place_ready(Step& step);
-  bool place_one(std::uint32_t requirement, std::int32_t priority, Step& step);
-  bool must_wait(Session& session, std::int32_t priority, bool has_free_slots) const;
+  // Gives away the best ready job of this requirement, and where it goes ahead of need some more of them that
+  // come before `next`, the best of all others. False where there is nobody for it.
+  bool place_one(std::uint32_t requirement, const QueueRank* next, Step& step);
+  bool must_wait(Session& session, const QueueRank& rank, bool has_free_slots) const;
   bool may_prefetch(const Session& session, std::uint32_t requirement);
   struct Free {
     Session* session = nullptr;
@@ -43,7 +45,7 @@ class Placement {
   // A requirement whose best job comes before those that are placed now, but not yet.
   struct Awaited {
     std::uint32_t requirement = 0;
-    std::int32_t priority = 0;
+    QueueRank rank;
     bool unread = false;  // its line is to be read; else no session has credit for it
   };
 
@@ -51,7 +53,7 @@ class Placement {
 
   Ledger& ledger_;
   Sessions& sessions_;
-  std::vector<Awaited> awaited_;  // of this pass, by priority, the highest first
+  std::vector<Awaited> awaited_;  // of this pass, the best first
   std::vector<Session*> open_;    // that may get work; made anew for each pass
   std::uint32_t open_slots_ = 0;
   std::size_t turn_ = 0;  // whose turn it is, over passes

@@ -27,6 +27,14 @@ class Order(CliTest):
         keys = [f"{n:03}" for n in range(100)]
         self.assertEqual(self.order([self.job(key) for key in keys]), keys)
 
+    def test_order_of_the_file_over_all_requirements(self):
+        jobs = []
+        for n in range(60):
+            jobs.append(self.job(f"{n:02}") if n % 2 else {"type": "echo", "args": n, "id": f"{n:02}"})
+        self.run_jobs(*jobs, flags=("--local", "1"))
+        results = parse_results((self.folder / "jobs.results.jsonl").read_bytes())
+        self.assertEqual([result["id"] for result in results], [job["id"] for job in jobs])
+
     def test_priority_over_the_whole_file(self):
         # The most urgent stand last, behind more jobs than any window holds.
         jobs = [{"type": "noop", "id": f"n{n}", "priority": -1} for n in range(20_000)]
