@@ -18,6 +18,9 @@ constexpr Duration kComplaintLimit =
 constexpr Duration kCancelLimit = seconds(7);  // TERM, 5 s, KILL, and the way back
 constexpr Duration kUnsatisfiableWarning = seconds(10);
 constexpr Duration kLookInterval = milliseconds(250);
+// A result that waits for the line of its job is recorded before a drain ends; the line of a file that has
+// been changed may never come.
+constexpr Duration kEarlyLimit = seconds(5);
 
 std::string described(const Requirement& requirement) {
   std::string text;
@@ -99,6 +102,7 @@ void Ending::writer_changed(const WriterChanged& writer, Step& step) {
 void Ending::drain(Step& step) {
   if (phase_ != RunPhase::kRunning) return;
   phase_ = RunPhase::kDraining;
+  early_limit_ = step.now + kEarlyLimit;
   for (auto& [id, session] : ledger_.workers.sessions()) ledger_.recall(session, step);
 }
 
@@ -123,7 +127,7 @@ void Ending::advance(Step& step) {
     case RunPhase::kDraining:
       if (cancel_at_ && step.now >= *cancel_at_) {
         cancel(step);
-      } else if (ledger_.jobs.assigned() == 0) {
+      } else if (ledger_.jobs.assigned() == 0 && (ledger_.early == 0 || step.now >= early_limit_)) {
         flush(step);
       }
       break;
@@ -244,6 +248,7 @@ std::optional<Time> Ending::next_deadline() const {
       break;
     case RunPhase::kDraining:
       if (cancel_at_) take(*cancel_at_);
+      if (ledger_.early > 0) take(early_limit_);
       break;
     case RunPhase::kCancelling:
       take(*cancel_limit_);

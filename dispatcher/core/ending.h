@@ -67,6 +67,7 @@ class Ending {
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
   std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then
+  Time early_limit_;                  // of a drain
   std::optional<Time> cancel_limit_;  // what has not been cancelled then is left
   Time stop_said_;
   WriterChanged writer_;

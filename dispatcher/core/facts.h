@@ -206,7 +206,8 @@ using Report =
 struct Finish {
   int exit_code = 0;
 };
-// The run is over (nothing more will be recorded): registration answers `complete`; workers are being told.
+// The run is over: registration answers `complete`; workers are being told. Nothing more is given out; a
+// result that still comes is recorded.
 struct RunOver {
   int exit_code = 0;
 };

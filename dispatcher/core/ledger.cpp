@@ -182,6 +182,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
     ++counts.duplicates;
   } else {
     job.early = EarlyResult{std::move(result), worker, {}};
+    ++early;
   }
   job.early->acks.emplace_back(from, seq);
   return AckLedger::kUnknown;
@@ -190,17 +191,17 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
 void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   const auto slot = jobs.loaded(std::move(loaded), step.now);
   if (!slot || !jobs.at(*slot).early) return;
-  EarlyResult early = std::move(*jobs.at(*slot).early);
+  EarlyResult came = std::move(*jobs.at(*slot).early);
   jobs.at(*slot).early.reset();
-  Session* session = early.acks.empty() ? nullptr : workers.find(early.acks.front().first);
+  --early;
+  Session* session = came.acks.empty() ? nullptr : workers.find(came.acks.front().first);
   // Until the line was here only the first halves of its key and spec were known: it may not have been its
   // result.
   const JobFacts& facts = jobs.at(*slot).facts;
-  const bool of_it = early.result.key == facts.key && early.result.spec == facts.spec;
+  const bool of_it = came.result.key == facts.key && came.result.spec == facts.spec;
   if (!of_it) ++counts.foreign;
-  const std::uint64_t record =
-      of_it ? settle(*slot, std::move(early.result), early.worker, session, step) : 0;
-  for (const auto& [id, seq] : early.acks) {
+  const std::uint64_t record = of_it ? settle(*slot, std::move(came.result), came.worker, session, step) : 0;
+  for (const auto& [id, seq] : came.acks) {
     if (Session* waiting = workers.find(id)) waiting->acks.settle(seq, record);
   }
 }

@@ -45,6 +45,7 @@ class Ledger {
   WorkerTable workers;
   Counts counts;
   std::uint64_t records = 0;  // issued so far
+  std::size_t early = 0;      // results that wait for the line of their job to be read
 
   // ---- down ----
   void give(Session& session, std::uint32_t slot, Step& step);

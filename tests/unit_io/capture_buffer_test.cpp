@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "common/text.h"
 
 namespace workpool::worker {
@@ -65,6 +68,24 @@ TEST(CaptureBuffer, CutsBetweenLetters) {
     EXPECT_EQ(kept.text.size() + kept.cut, all.size());
     EXPECT_LE(kept.text.size(), limit);
     EXPECT_GE(kept.text.size() + 6, limit) << "at most 3 bytes a side are given up";
+  }
+}
+
+// Every text of up to five letters of every width, at every limit.
+TEST(CaptureBuffer, KeepsLettersWholeHoweverLittleIsDropped) {
+  const std::vector<std::string> letters = {"a", "\u00e9", "\u20ac", "\U0001f600"};
+  std::vector<std::string> texts = {""};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (i >= 1 + 4 + 16 + 64 + 256) break;
+    for (const std::string& letter : letters) texts.push_back(texts[i] + letter);
+  }
+  for (const std::string& text : texts) {
+    for (std::size_t limit = 2; limit < 12; ++limit) {
+      const Kept kept = keep(text, limit, 3);
+      EXPECT_TRUE(is_utf8(kept.text)) << text << " at " << limit;
+      EXPECT_LE(kept.text.size(), limit);
+      EXPECT_EQ(kept.text.size() + kept.cut, text.size());
+    }
   }
 }
 

@@ -53,7 +53,11 @@ std::string CaptureBuffer::take(std::uint64_t& cut) {
     return std::move(head_);
   }
   const std::size_t head_size = utf8_prefix(head_ + after_head_, head_limit_).size();
-  const std::string_view kept = utf8_suffix(tail, tail_limit_);
+  // Whether the tail begins inside a letter is told by what stands before it: the head's end, where nothing
+  // in between has been dropped.
+  const bool whole = head_.size() + tail.size() == total_;
+  const std::string around = (whole ? head_ : std::string()).append(tail);
+  const std::string_view kept = utf8_suffix(around, tail_limit_);
   cut += total_ - head_size - kept.size();
   head_.resize(head_size);
   head_.append(kept);
