@@ -78,12 +78,12 @@ LocalWorker::~LocalWorker() { shut_down(milliseconds(1500)); }
 void LocalWorker::start() {
   start_at_.reset();
   started_ = boot_time();
+  const int lock = lock_();
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
   const int theirs = ::fcntl(ends[0], F_DUPFD_CLOEXEC, kOutOfTheWay);
   ::close(ends[0]);
   pipe_ = ends[1];
-  const int lock = lock_();
   const int lock_high = lock < 0 ? -1 : ::fcntl(lock, F_DUPFD_CLOEXEC, kOutOfTheWay);
   if (lock >= 0) ::close(lock);
 
@@ -155,7 +155,7 @@ std::string LocalWorker::tend(Time now, bool over) {
   try {
     start();
     return {};
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
     return error.what();

@@ -18,6 +18,10 @@ namespace {
 constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kNewInterval = milliseconds(5);
 constexpr std::size_t kFramesATurn = 512;
+// Where the sink is never empty it is drained all the same every so many turns, or nobody could register and
+// no silence be judged; what may come then is bounded by the result windows.
+constexpr int kUndrainedTurnsMost = 16;
+constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 64;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
@@ -57,7 +61,7 @@ LoopEnd Loop::run() {
     step(sink_drained_);
     show();
   }
-  return {*exit_code_, reason_};
+  return {*exit_code_, reason_, signals_ >= 3};
 }
 
 Duration Loop::patience() const {
@@ -88,7 +92,9 @@ void Loop::gather() {
   gather_signals();
   gather_writer();
   // The sink first: results that came before a HELLO belong to the session that the HELLO ends.
-  sink_drained_ = parts_.transport.receive_sink(kFramesATurn, events_);
+  const bool overdue = undrained_turns_ >= kUndrainedTurnsMost;
+  sink_drained_ = parts_.transport.receive_sink(overdue ? kFramesToDrain : kFramesATurn, events_);
+  undrained_turns_ = sink_drained_ ? 0 : undrained_turns_ + 1;
   if (sink_drained_) gather_registration();
   parts_.transport.tend(now_, events_);
   gather_jobs();

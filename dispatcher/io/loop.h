@@ -41,7 +41,8 @@ struct LoopParts {
 
 struct LoopEnd {
   int exit_code = 0;
-  std::string reason;  // why it ended early, "" where all was done
+  std::string reason;    // why it ended early, "" where all was done
+  bool at_once = false;  // a third signal: nothing is waited for
 };
 
 class Loop {
@@ -83,6 +84,7 @@ class Loop {
   WriterState writer_;
   bool run_over_ = false;
   bool sink_drained_ = true;
+  int undrained_turns_ = 0;
   int signals_ = 0;
   std::string reason_;
   std::optional<int> exit_code_;

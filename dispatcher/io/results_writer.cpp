@@ -28,7 +28,8 @@ constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
 constexpr Duration kStreamWait = milliseconds(50);  // then `blocked` and a stop are looked at again
-constexpr auto kFinishMax = seconds(2);
+constexpr Duration kFinishMax = seconds(2);
+constexpr Duration kFinishHurried = milliseconds(100);
 constexpr auto kLeaveMax = std::chrono::milliseconds(500);
 
 // What a record holds in memory until it is written, roughly.
@@ -284,19 +285,20 @@ void ResultsWriter::Impl::tell() {
 // ------------------------------------------------------------------------------
 
 ResultsWriter::ResultsWriter(int fd, bool regular, Durability durability, std::function<void()> changed)
-    : impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed))) {
+    : finish_limit_(kFinishMax), impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed))) {
   const AllSignalsBlocked blocked;
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }
 
 ResultsWriter::~ResultsWriter() {
-  finish(kFinishMax);
+  finish(finish_limit_);
   bool left = false;
   {
     std::unique_lock<std::mutex> held(impl_->mutex);
     impl_->stop = true;
     impl_->wake.notify_all();
-    left = impl_->progress.wait_for(held, kLeaveMax, [this] { return impl_->left; });
+    left = impl_->progress.wait_for(held, std::min<Duration>(kLeaveMax, finish_limit_),
+                                    [this] { return impl_->left; });
   }
   if (left) {
     impl_->thread.join();
@@ -309,6 +311,8 @@ ResultsWriter::~ResultsWriter() {
   }
   impl_->thread.detach();
 }
+
+void ResultsWriter::give_up() { finish_limit_ = kFinishHurried; }
 
 void ResultsWriter::append(std::vector<ResultLine>&& lines) {
   if (lines.empty()) return;

@@ -34,7 +34,7 @@ class ResultsWriter {
   // final error). `changed` is called from the writer's thread after a change of the state, never after the
   // destructor; it must be quick (wake a loop). The thread blocks all signals.
   ResultsWriter(int fd, bool regular, Durability durability, std::function<void()> changed);
-  ~ResultsWriter();  // as finish(), bounded to 2.5 s where the file is blocked
+  ~ResultsWriter();  // as finish(), bounded to 2.5 s where the file is blocked (0.2 s after give_up)
   ResultsWriter(const ResultsWriter&) = delete;
   ResultsWriter& operator=(const ResultsWriter&) = delete;
 
@@ -47,9 +47,12 @@ class ResultsWriter {
   WriterState state() const;
   // Waits until everything given is durable, an error is final, or `limit` is over. True where it is durable.
   bool finish(Duration limit);
+  // The destructor is to wait for 0.1 s only.
+  void give_up();
 
  private:
   struct Impl;
+  Duration finish_limit_;
   std::shared_ptr<Impl> impl_;  // also the thread's: one that hangs in a dead disk is left behind
 };
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 
 #include "common/exposure.h"
 #include "common/io/clock.h"
@@ -118,6 +119,7 @@ class Run {
   void open_results();
   void say_about_results();
   void make_terminal();
+  int lock_for_local_worker();
   LoopEnd run_jobs();
   TransportOptions where_to_listen() const;
   void banner(const Transport& transport);
@@ -257,6 +259,15 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
   return status_json(facts);
 }
 
+// The worker is started again later where this fails, as where it cannot be started.
+int Run::lock_for_local_worker() {
+  try {
+    return store_->lock_for_local_worker();
+  } catch (const StoreError& error) {
+    throw std::runtime_error(error.message);
+  }
+}
+
 LoopEnd Run::run_jobs() {
   const DescriptorLimit limit;
   zmq::context_t context =
@@ -295,7 +306,7 @@ LoopEnd Run::run_jobs() {
     const bool everywhere = where.host == "*" || where.host == "0.0.0.0" || where.host == "::";
     const std::string host = everywhere ? "127.0.0.1" : where.host;
     local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure},
-                  limit, [this] { return store_->lock_for_local_worker(); });
+                  limit, [this] { return lock_for_local_worker(); });
   }
   banner(transport);
   Loop loop({.scheduler = scheduler,
@@ -315,6 +326,7 @@ LoopEnd Run::run_jobs() {
              .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
                               Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
+  if (end.at_once) writer.give_up();
   if (local) local->shut_down(milliseconds(1500));
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
   return end;

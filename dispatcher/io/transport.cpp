@@ -97,7 +97,8 @@ bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
       const SessionId session = header.session;
       // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the
       // memory.
-      if (!lanes_.contains(session) || parts_.size() >= kAssemblersMost) continue;
+      if (!lanes_.contains(session)) continue;
+      if (parts_.size() >= kAssemblersMost && !parts_.contains(session)) continue;
       events.emplace_back(PartReceived{session});
       PartAssembler& assembler = parts_[session];
       if (!assembler.add(*part)) {
@@ -234,6 +235,7 @@ void Transport::tend(Time now, std::vector<Event>& events) {
     const bool due = all || !lane.was_writable;
     if (due && !lane.gone && !tend_lane(it->first, lane, now, events)) {
       if (!lane.was_writable) --new_lanes_;
+      parts_.erase(it->first);
       it = lanes_.erase(it);
     } else {
       ++it;

@@ -2,13 +2,16 @@
 # ctest: timeout 300
 """Ctrl-C, SIGTERM and SIGHUP to the dispatcher, and its end without a word."""
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
-from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until
+from workpool_testing import DISPATCHER, SLACK, System, children_of, figure, is_alive, wait_until
 
 FAST = ["--worker-timeout", "2s"]
 
@@ -95,6 +98,23 @@ class Signals(System):
         figure(f"left {time.monotonic() - asked:.2f} s after the third Ctrl-C")
         self.assertLess(time.monotonic() - asked, 1 * SLACK)   # a KILL of the jobs would take 5 s
         self.resume()
+
+    def test_three_times_leaves_now_though_nobody_reads_its_results(self):
+        self.jobs(*({"type": "echo", "args": "x" * 100_000, "id": str(n)} for n in range(200)))
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        dispatcher = self.start([DISPATCHER, "run", self.jobs_path, "-o", "-"], stdout=writing)
+        os.close(writing)
+        held = lambda: struct.unpack("i", fcntl.ioctl(reading, termios.FIONREAD, bytes(4)))[0]  # noqa: E731
+        wait_until("a full pipe", lambda: held() >= 65_536)
+        for _ in range(3):
+            asked = time.monotonic()
+            dispatcher.send(signal.SIGINT)
+            time.sleep(0.1)
+        self.assert_ends(dispatcher, 130)
+        took = time.monotonic() - asked
+        figure(f"left {took:.2f} s after the third Ctrl-C, its output blocked")
+        self.assertLess(took, 2)  # promised within half a second
 
     def test_three_at_once(self):
         dispatcher = self.start_long()
