@@ -115,12 +115,15 @@ class Run {
 
  private:
   void check_jobs();
-  void open_results();
+  void read_results();
+  void wait_on(const std::string& what);
+  void begin_results();
   void say_about_results();
   void make_terminal();
+  void listen();
   LoopEnd run_jobs();
   TransportOptions where_to_listen() const;
-  void banner(const Transport& transport);
+  void banner();
   std::uint32_t local_slots() const;
   std::string status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const;
 
@@ -136,6 +139,12 @@ class Run {
   StreamPast past_;
   ReplaySummary summary_;
   std::unique_ptr<ResultsStore> store_;
+  std::string waited_for_;
+  Time waited_said_;
+  std::optional<DescriptorLimit> limit_;
+  std::optional<zmq::context_t> context_;
+  TransportOptions where_;
+  std::optional<Transport> transport_;
   std::unique_ptr<Terminal> terminal_;
   RunId run_;
   AlreadyDone done_;
@@ -152,27 +161,38 @@ void Run::check_jobs() {
   throw Ended{65};
 }
 
-void Run::open_results() {
-  std::string said;
-  Time said_at;
+// Opens, locks and reads RESULTS; what is in it stays.
+void Run::read_results() {
   StoreOptions store;
   store.path = options_.results;
   store.jobs_path = options_.jobs == "-" ? "-" : resolved_path(options_.jobs);
   store.overwrite = options_.overwrite;
-  store.waiting = [&](const std::string& what) {
-    // Once each, and again every ten seconds.
-    if (what != said || boot_time() >= said_at + seconds(10)) console_.line("workpool-dispatcher: " + what);
-    if (what != said) said_at = boot_time();
-    said = what;
-  };
+  store.waiting = [this](const std::string& what) { wait_on(what); };
   store_ = std::make_unique<ResultsStore>(store);
   if (store_->regular() && !options_.overwrite) {
     summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), past_);
     store_->refuse_if_foreign(summary_);
   }
-  run_ = store_->open_run(summary_, random_run());
   index_.open_queues(options_.retry_failed);
   if (input_.regular()) done_ = already_done(index_, options_.retry_failed);
+}
+
+// Says what is waited for, once and again every ten seconds, and ends the wait at a signal.
+void Run::wait_on(const std::string& what) {
+  if (what != waited_for_ || boot_time() >= waited_said_ + seconds(10)) {
+    console_.line("workpool-dispatcher: " + what);
+    waited_for_ = what;
+    waited_said_ = boot_time();
+  }
+  signalfd_siginfo info{};
+  if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    throw Ended{info.ssi_signo == SIGINT ? 130 : 143};
+  }
+}
+
+// Cuts or empties RESULTS as needed and gives it its run.
+void Run::begin_results() {
+  run_ = store_->open_run(summary_, random_run());
   say_about_results();
 }
 
@@ -227,7 +247,7 @@ TransportOptions Run::where_to_listen() const {
   return where;
 }
 
-void Run::banner(const Transport& transport) {
+void Run::banner() {
   BannerFacts facts;
   facts.version = WORKPOOL_VERSION;
   facts.jobs = options_.jobs;
@@ -238,7 +258,7 @@ void Run::banner(const Transport& transport) {
   facts.insecure = options_.insecure;
   if (options_.listen) {
     facts.listen = *options_.listen;
-    facts.listen->port = transport.port();
+    facts.listen->port = transport_->port();
     facts.reachable = reachable_host(facts.listen->host);
   }
   terminal_->banner(facts);
@@ -257,12 +277,15 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
   return status_json(facts);
 }
 
+// Before RESULTS is touched: an address that cannot be had must not cost what --overwrite would throw away.
+void Run::listen() {
+  limit_.emplace();
+  context_ = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit_->raised(), 64, 65535)));
+  where_ = where_to_listen();
+  transport_.emplace(*context_, where_);
+}
+
 LoopEnd Run::run_jobs() {
-  const DescriptorLimit limit;
-  zmq::context_t context =
-      make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
-  const TransportOptions where = where_to_listen();
-  Transport transport(context, where);
   SchedulerOptions scheduling;
   scheduling.run = run_;
   scheduling.worker_timeout = options_.worker_timeout;
@@ -291,15 +314,15 @@ LoopEnd Run::run_jobs() {
   ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
-    const bool everywhere = where.host == "*" || where.host == "0.0.0.0" || where.host == "::";
-    const std::string host = everywhere ? "127.0.0.1" : where.host;
-    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure},
-                  limit, [this] { return store_->lock_for_local_worker(); });
+    const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
+    const std::string host = everywhere ? "127.0.0.1" : where_.host;
+    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure},
+                  *limit_, [this] { return store_->lock_for_local_worker(); });
   }
-  banner(transport);
+  banner();
   Loop loop({.scheduler = scheduler,
              .index = index_,
-             .transport = transport,
+             .transport = *transport_,
              .writer = writer,
              .terminal = *terminal_,
              .log = log_,
@@ -324,11 +347,14 @@ LoopEnd Run::run_jobs() {
 int Run::go() {
   let_signals_end_it();
   check_jobs();
-  open_results();
+  read_results();
   signal_fd_ = block_signals();
+  // Nothing left to run waits for no worker and binds nothing.
+  const bool complete = input_.regular() && index_.open() == 0;
+  if (!complete) listen();
+  begin_results();
   make_terminal();
-  if (input_.regular() && index_.open() == 0) {
-    // Nothing left to run waits for no worker and binds nothing.
+  if (complete) {
     Snapshot snapshot;
     snapshot.total = index_.size();
     snapshot.before = index_.size();
