@@ -100,6 +100,16 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
+bool same_jobs(const JobIndex& a, const JobIndex& b) {
+  if (a.size() != b.size()) return false;
+  for (JobNumber number = 0; number < a.size(); ++number) {
+    const JobIndex::Entry one = a.entry(number);
+    const JobIndex::Entry other = b.entry(number);
+    if (one.key_prefix != other.key_prefix || one.spec_prefix != other.spec_prefix) return false;
+  }
+  return true;
+}
+
 class Run {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
@@ -115,6 +125,7 @@ class Run {
 
  private:
   void check_jobs();
+  bool jobs_changed() const;
   void read_results();
   void wait_on(const std::string& what);
   void begin_results();
@@ -159,6 +170,14 @@ void Run::check_jobs() {
   if (report.ok()) return;
   console_.line(format_errors(input_.shown_path(), report));
   throw Ended{65};
+}
+
+// Whether JOBS holds other jobs by now than those that were checked; where nobody wrote to it, without a
+// look.
+bool Run::jobs_changed() const {
+  if (!input_.regular() || !input_.written_to()) return false;
+  JobIndex now;
+  return !index_jobs_file(input_, format_, now).ok() || !same_jobs(index_, now);
 }
 
 // Opens, locks and reads RESULTS; what is in it stays.
@@ -340,6 +359,9 @@ LoopEnd Run::run_jobs() {
                               Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
   if (local) local->shut_down(milliseconds(1500));
+  if (end.exit_code <= 1 && jobs_changed()) {
+    end = {65, "the jobs file was changed under the run, which ran the jobs that it held at first"};
+  }
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
   return end;
 }
