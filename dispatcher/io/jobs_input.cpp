@@ -31,6 +31,12 @@ std::string reason(int error) { return std::generic_category().message(error); }
 
 }  // namespace
 
+FileMark FileMark::of(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return {};
+  return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   if (path == "-") return JobsInput(STDIN_FILENO, false, false, "stdin");
   const std::string shown = printable(path);
@@ -44,6 +50,7 @@ std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   if (fstat(fd, &status) != 0) return JobsProblem{shown + ": cannot be examined: " + reason(errno)};
   if (S_ISDIR(status.st_mode)) return JobsProblem{shown + ": is a directory; give the path of a jobs file"};
   input.regular_ = S_ISREG(status.st_mode);
+  input.opened_ = FileMark::of(fd);
   return input;
 }
 
@@ -78,7 +85,8 @@ JobsInput::JobsInput(JobsInput&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       owned_(other.owned_),
       regular_(other.regular_),
-      path_(std::move(other.path_)) {}
+      path_(std::move(other.path_)),
+      opened_(other.opened_) {}
 
 JobsInput::~JobsInput() {
   if (owned_ && fd_ >= 0) close(fd_);

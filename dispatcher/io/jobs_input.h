@@ -23,6 +23,15 @@ struct JobsProblem {
   std::string message;
 };
 
+// Differs from an earlier one of the same file when that has been written to in between.
+struct FileMark {
+  std::int64_t size = 0;
+  std::int64_t seconds = 0;  // of the last change
+  std::int64_t nanoseconds = 0;
+  bool operator==(const FileMark&) const = default;
+  static FileMark of(int fd);
+};
+
 // Owns the descriptor; `run`, `check` and `verify` read through this one only, so that all see the same file.
 class JobsInput {
  public:
@@ -39,6 +48,8 @@ class JobsInput {
   int fd() const { return fd_; }
   bool regular() const { return regular_; }                // else a StreamReader's
   const std::string& shown_path() const { return path_; }  // as the user wrote it; "stdin" for "-"
+  // Whether a regular file has been written to since it was opened; its jobs may be the same all the same.
+  bool written_to() const { return FileMark::of(fd_) != opened_; }
 
  private:
   JobsInput(int fd, bool owned, bool regular, std::string path)
@@ -47,6 +58,7 @@ class JobsInput {
   bool owned_;
   bool regular_;
   std::string path_;
+  FileMark opened_;
 };
 
 // What jobs get that state nothing themselves (--timeout, --retries).
@@ -72,6 +84,7 @@ class LineCache {
   // limit only the start, enough for the parser to refuse it. Nothing where the file ends before or cannot be
   // read.
   std::optional<std::string_view> line_at(std::uint64_t offset);
+  void forget() { block_.clear(); }  // the file has changed
 
  private:
   bool read_block(std::uint64_t offset, std::size_t bytes);

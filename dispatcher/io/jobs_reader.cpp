@@ -28,6 +28,8 @@ struct JobsReader::Impl {
         requirements(indexed.requirements()),
         defaults(given),
         wake(std::move(woken)),
+        file(fd),
+        mark(FileMark::of(fd)),
         lines(fd),
         parser(format) {}
 
@@ -41,6 +43,10 @@ struct JobsReader::Impl {
       if (requests.empty()) {
         wake_up.wait();
         continue;
+      }
+      if (const FileMark now = FileMark::of(file); now != mark) {
+        mark = now;
+        lines.forget();
       }
       LoadedJobs batch;
       std::size_t batch_bytes = 0;
@@ -104,6 +110,8 @@ struct JobsReader::Impl {
   const std::vector<Requirement> requirements;
   const JobDefaults defaults;
   const std::function<void()> wake;
+  const int file;
+  FileMark mark;  // when `lines` was last known to hold what is in the file
   LineCache lines;
   JobLineParser parser;
 

@@ -47,6 +47,11 @@ std::string open_failure(const std::string& path, int error) {
       return text + "it is a directory: name a file with -o";
     case ENOENT:
       if (path.empty()) return text + "its name is empty: name a file with -o";
+      if (lstat(path.c_str(), &status) == 0) {
+        return text +
+               "it is a link into a folder that does not exist: create that, or name another file with -o";
+      }
+      if (stat(folder.c_str(), &status) == 0) return text + reason(error) + ": name another file with -o";
       return text + "the folder " + printable(folder) +
              " does not exist: create it, or name another file with -o";
     case ENOTDIR:

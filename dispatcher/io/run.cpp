@@ -101,6 +101,16 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
+bool same_jobs(const JobIndex& a, const JobIndex& b) {
+  if (a.size() != b.size()) return false;
+  for (JobNumber number = 0; number < a.size(); ++number) {
+    const JobIndex::Entry one = a.entry(number);
+    const JobIndex::Entry other = b.entry(number);
+    if (one.key_prefix != other.key_prefix || one.spec_prefix != other.spec_prefix) return false;
+  }
+  return true;
+}
+
 class Run {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
@@ -116,13 +126,17 @@ class Run {
 
  private:
   void check_jobs();
-  void open_results();
+  bool jobs_changed() const;
+  void read_results();
+  void wait_on(const std::string& what);
+  void begin_results();
   void say_about_results();
   void make_terminal();
   int lock_for_local_worker();
+  void listen();
   LoopEnd run_jobs();
   TransportOptions where_to_listen() const;
-  void banner(const Transport& transport);
+  void banner();
   std::uint32_t local_slots() const;
   std::string status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const;
 
@@ -138,6 +152,12 @@ class Run {
   StreamPast past_;
   ReplaySummary summary_;
   std::unique_ptr<ResultsStore> store_;
+  std::string waited_for_;
+  Time waited_said_;
+  std::optional<DescriptorLimit> limit_;
+  std::optional<zmq::context_t> context_;
+  TransportOptions where_;
+  std::optional<Transport> transport_;
   std::unique_ptr<Terminal> terminal_;
   RunId run_;
   AlreadyDone done_;
@@ -154,27 +174,46 @@ void Run::check_jobs() {
   throw Ended{65};
 }
 
-void Run::open_results() {
-  std::string said;
-  Time said_at;
+// Whether JOBS holds other jobs by now than those that were checked; where nobody wrote to it, without a
+// look.
+bool Run::jobs_changed() const {
+  if (!input_.regular() || !input_.written_to()) return false;
+  JobIndex now;
+  return !index_jobs_file(input_, format_, now).ok() || !same_jobs(index_, now);
+}
+
+// Opens, locks and reads RESULTS; what is in it stays.
+void Run::read_results() {
   StoreOptions store;
   store.path = options_.results;
   store.jobs_path = options_.jobs == "-" ? "-" : resolved_path(options_.jobs);
   store.overwrite = options_.overwrite;
-  store.waiting = [&](const std::string& what) {
-    // Once each, and again every ten seconds.
-    if (what != said || boot_time() >= said_at + seconds(10)) console_.line("workpool-dispatcher: " + what);
-    if (what != said) said_at = boot_time();
-    said = what;
-  };
+  store.waiting = [this](const std::string& what) { wait_on(what); };
   store_ = std::make_unique<ResultsStore>(store);
   if (store_->regular() && !options_.overwrite) {
     summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), past_);
     store_->refuse_if_foreign(summary_);
   }
-  run_ = store_->open_run(summary_, random_run());
   index_.open_queues(options_.retry_failed);
   if (input_.regular()) done_ = already_done(index_, options_.retry_failed);
+}
+
+// Says what is waited for, once and again every ten seconds, and ends the wait at a signal.
+void Run::wait_on(const std::string& what) {
+  if (what != waited_for_ || boot_time() >= waited_said_ + seconds(10)) {
+    console_.line("workpool-dispatcher: " + what);
+    waited_for_ = what;
+    waited_said_ = boot_time();
+  }
+  signalfd_siginfo info{};
+  if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    throw Ended{info.ssi_signo == SIGINT ? 130 : 143};
+  }
+}
+
+// Cuts or empties RESULTS as needed and gives it its run.
+void Run::begin_results() {
+  run_ = store_->open_run(summary_, random_run());
   say_about_results();
 }
 
@@ -229,7 +268,7 @@ TransportOptions Run::where_to_listen() const {
   return where;
 }
 
-void Run::banner(const Transport& transport) {
+void Run::banner() {
   BannerFacts facts;
   facts.version = WORKPOOL_VERSION;
   facts.jobs = options_.jobs;
@@ -240,7 +279,7 @@ void Run::banner(const Transport& transport) {
   facts.insecure = options_.insecure;
   if (options_.listen) {
     facts.listen = *options_.listen;
-    facts.listen->port = transport.port();
+    facts.listen->port = transport_->port();
     facts.reachable = reachable_host(facts.listen->host);
   }
   terminal_->banner(facts);
@@ -268,12 +307,15 @@ int Run::lock_for_local_worker() {
   }
 }
 
+// Before RESULTS is touched: an address that cannot be had must not cost what --overwrite would throw away.
+void Run::listen() {
+  limit_.emplace();
+  context_ = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit_->raised(), 64, 65535)));
+  where_ = where_to_listen();
+  transport_.emplace(*context_, where_);
+}
+
 LoopEnd Run::run_jobs() {
-  const DescriptorLimit limit;
-  zmq::context_t context =
-      make_context(static_cast<int>(std::clamp<std::uint64_t>(limit.raised(), 64, 65535)));
-  const TransportOptions where = where_to_listen();
-  Transport transport(context, where);
   SchedulerOptions scheduling;
   scheduling.run = run_;
   scheduling.worker_timeout = options_.worker_timeout;
@@ -303,14 +345,14 @@ LoopEnd Run::run_jobs() {
   ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
-    const bool everywhere = where.host == "*" || where.host == "0.0.0.0" || where.host == "::";
-    const std::string host = everywhere ? "127.0.0.1" : where.host;
-    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport.port()), options_.insecure},
-                  limit, [this] { return lock_for_local_worker(); });
+    const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
+    const std::string host = everywhere ? "127.0.0.1" : where_.host;
+    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure},
+                  *limit_, [this] { return lock_for_local_worker(); });
   }
-  banner(transport);
+  banner();
   Loop loop({.scheduler = scheduler,
-             .transport = transport,
+             .transport = *transport_,
              .writer = writer,
              .terminal = *terminal_,
              .log = log_,
@@ -328,6 +370,9 @@ LoopEnd Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) writer.give_up();
   if (local) local->shut_down(milliseconds(1500));
+  if (end.exit_code <= 1 && jobs_changed()) {
+    end = {65, "the jobs file was changed under the run, which ran the jobs that it held at first"};
+  }
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
   return end;
 }
@@ -335,11 +380,14 @@ LoopEnd Run::run_jobs() {
 int Run::go() {
   let_signals_end_it();
   check_jobs();
-  open_results();
+  read_results();
   signal_fd_ = block_signals();
+  // Nothing left to run waits for no worker and binds nothing.
+  const bool complete = input_.regular() && index_.open() == 0;
+  if (!complete) listen();
+  begin_results();
   make_terminal();
-  if (input_.regular() && index_.open() == 0) {
-    // Nothing left to run waits for no worker and binds nothing.
+  if (complete) {
     Snapshot snapshot;
     snapshot.total = index_.size();
     snapshot.before = index_.size();

@@ -85,7 +85,6 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
   if (job.attempt > 1) text += fmt::format(" (attempt {})", job.attempt);
   if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
   if (!job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
-  if (count_ == kShownOnce) text += "\n(further failures are only counted)";
   return text;
 }
 

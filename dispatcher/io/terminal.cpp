@@ -106,7 +106,11 @@ void Terminal::on(const WorkerLeft& left, Time now) {
 void Terminal::on(const JobEnded& job, Time) {
   busy_slot_seconds_ += static_cast<double>(job.ran.count()) / 1e6 * job.slots;
   if (job.status == Status::kOk) return;
-  if (const auto text = failures_.add(job)) console_.line(red("not ok") + "  " + *text);
+  if (const auto text = failures_.add(job)) {
+    console_.line(red("not ok") + "  " + *text);
+  } else if (failures_.count() == Failures::kShownOnce + 1) {
+    console_.line("(further failures are only counted)");
+  }
 }
 
 void Terminal::on(const JobRetried& job, Time now) {

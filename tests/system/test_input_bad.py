@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cli_testing import DISPATCHER, CliTest, jsonl, parse_results  # noqa: E402
+from cli_testing import DISPATCHER, CliTest, jsonl, parse_results, wait_until  # noqa: E402
 
 GOOD = '{"cmd": ["touch", "ran"]}'
 NO_UTF8 = b'{"cmd": ["a\xffb"]}'
@@ -272,6 +272,9 @@ class BadFiles(CliTest):
         for target in ("nowhere/results.jsonl", "sub", "/proc/results.jsonl"):
             finished = self.dispatcher("run", "jobs.jsonl", "-o", target)
             self.assert_one_line_error(finished, 74, target)
+        self.assertNotIn("/proc does not exist", finished.err)
+        os.symlink("nowhere/results.jsonl", self.folder / "link.jsonl")
+        self.assert_one_line_error(self.dispatcher("run", "jobs.jsonl", "-o", "link.jsonl"), 74, "link.jsonl", "a link")
         self.assertFalse((self.folder / "ran").exists())
 
     def test_results_that_cannot_be_written_to(self):
@@ -305,6 +308,28 @@ class BadFiles(CliTest):
         self.assertEqual(again.code, 0, str(again))
         results = {result["id"]: result for result in parse_results((self.folder / "jobs.results.jsonl").read_bytes())}
         self.assertEqual(len(results), 3001)
+
+    def test_a_small_jobs_file_changed_in_mid_run_is_65_too(self):
+        """All its lines were read before the change; what ran is what the file held at first."""
+        old = jsonl({"cmd": "touch began; while [ ! -e go ]; do sleep 0.02; done", "id": "first", "priority": 1},
+                    {"cmd": ["echo", "old"], "id": "second"})
+        changes = {"another line": (old.replace("old", "new"), 65), "one more line": (old + '{"type":"noop"}\n', 65),
+                   "nothing left": ("", 65), "a bad line": (old + "{\n", 65),
+                   "the same jobs": (old.replace('"cmd": ', '"cmd" :') + "\n", 0)}
+        for name, (text, code) in changes.items():
+            with self.subTest(name):
+                path = self.write("jobs.jsonl", old)
+                run = self.start_run("jobs.jsonl", "--local", "1", "--overwrite")
+                wait_until("the first job", (self.folder / "began").exists)
+                path.write_text(text)  # in place
+                (self.folder / "go").touch()
+                finished = run.finish()
+                self.assertEqual(finished.code, code, str(finished))
+                self.assertEqual("changed" in finished.err, code == 65, str(finished))
+                results = {r["id"]: r for r in parse_results((self.folder / "jobs.results.jsonl").read_bytes())}
+                self.assertEqual(results["second"]["stdout"], "old\n")
+                for mark in ("began", "go"):
+                    (self.folder / mark).unlink()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import fcntl
 import os
 import random
 import signal
+import socket
 import struct
 import time
 import unittest
@@ -175,6 +176,18 @@ class Edits(System):
         self.assertEqual(len(self.results()), 2)
         self.assertEqual(os.stat(self.results_path).st_ino, inode)
         self.assertNotEqual(self.results()[0]["run"], before[0]["run"])
+
+    def test_overwrite_keeps_what_is_there_until_all_is_ready(self):
+        """An address that cannot be had (71), and bad jobs (65), cost no results."""
+        self.jobs({"cmd": "true", "id": "a"})
+        self.run_again()
+        before = self.results_path.read_bytes()
+        with socket.create_server(("127.0.0.1", self.port)):
+            self.run_again("--overwrite", "--listen", self.address, code=71)
+        self.assertEqual(self.results_path.read_bytes(), before)
+        self.jobs({"cmd": "true", "id": "a"}, "{")
+        self.run_again("--overwrite", code=65)
+        self.assertEqual(self.results_path.read_bytes(), before)
 
     def test_results_of_another_jobs_file_are_refused(self):
         self.jobs({"cmd": "true", "id": "mine"})

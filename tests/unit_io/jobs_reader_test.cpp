@@ -373,6 +373,12 @@ TEST_F(JobsOnDisk, AChangedFileIsNoticed) {
   EXPECT_EQ(changed("\n" + first + rest, {0, 1, 2, 3}), (Lines{1, 2, 3, 4})) << "everything moved";
   EXPECT_EQ(changed(first, {0, 1, 2, 3}), (Lines{2, 3, 4})) << "shorter";
   EXPECT_EQ(changed("", {3}), Lines{4});
+
+  write(first + rest);
+  JobsReader reader(jobs.input.fd(), JobsFormat::kJsonLines, jobs.index, {}, bell.ring());
+  EXPECT_EQ(load_all(reader, bell, {0}).changed_lines, Lines{});
+  write(with("\"c\",", "\"cc\","));
+  EXPECT_EQ(load_all(reader, bell, {2}).changed_lines, Lines{3}) << "near a line that was read before";
 }
 
 TEST_F(JobsOnDisk, AReaderWithMuchToDoStopsAtOnce) {
