@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Registers with the dispatcher from a thread of its own: looks the name up, tries its addresses in order by plain TCP
-// (libzmq tries one only, and tells no reason), then says HELLO on a socket of its own and waits for the answer
-// (architecture.md §1, "Registering"). One try at a time; each ends in exactly one answer.
+// Registers with the dispatcher from a thread of its own: looks the name up, tries its addresses in order by
+// plain TCP (libzmq tries one only, and tells no reason), then says HELLO on a socket of its own and waits
+// for the answer (architecture.md §1, "Registering"). One try at a time; each ends in exactly one answer.
 #pragma once
 
 #include <cstdint>
@@ -12,28 +12,30 @@
 #include <zmq.hpp>
 
 #include "common/io/mailbox.h"
+#include "common/io/names.h"
 #include "common/messages.h"
 #include "common/units.h"
 
 namespace workpool::worker {
 
-// Dialling an address that is not of this host takes --insecure: the worker would run anyone's commands (exit 78).
-struct NotAllowed {
-  std::string reason;
-};
 struct Unanswered {
-  std::string reason;                // what failed, of which address
+  std::string reason;        // what failed, of which address
+  bool not_allowed = false;  // there are addresses, and every one of them takes --insecure
 };
 struct RegistrationAnswer {
-  std::uint32_t attempt = 0;         // of the HELLO
-  std::string host;                  // the literal address that answered
-  std::variant<Welcome, Refused, Unanswered, NotAllowed> answer;
+  std::uint32_t attempt = 0;  // of the HELLO
+  std::string host;           // the literal address that answered
+  std::variant<Welcome, Refused, Unanswered> answer;
 };
 
 class Registrar {
  public:
-  // `context` and `answers` outlive the registrar.
-  Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure, Mailbox<RegistrationAnswer>& answers);
+  using Resolver = Resolved (*)(const std::string& host, std::uint16_t port);
+
+  // `context` and `answers` outlive the registrar. An address that is not of this host is passed over without
+  // `insecure`: the worker would run anyone's commands.
+  Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
+            Mailbox<RegistrationAnswer>& answers, Resolver resolver = resolve);
   // Gives a try that is under way up; waits at most 200 ms for the thread, then leaves it behind.
   ~Registrar();
   Registrar(const Registrar&) = delete;
@@ -44,7 +46,7 @@ class Registrar {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;       // also the thread's: a name look-up cannot be broken off
+  std::shared_ptr<Impl> impl_;  // also the thread's: a name look-up cannot be broken off
 };
 
 }  // namespace workpool::worker
