@@ -12,6 +12,9 @@
 
 namespace workpool {
 
+// Of a label, in a job and of a worker.
+inline constexpr std::size_t kLabelBytesMax = 64;
+
 // What a worker must have to run a job. Jobs with the same requirement share a ready queue.
 struct Requirement {
   std::string type;                 // the handler's name; empty for a command, which every worker runs

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kIdBytesMax = 256;
 constexpr std::size_t kTypeBytesMax = 64;
-constexpr std::size_t kLabelBytesMax = 64;
 constexpr std::size_t kLabelsMax = 32;
 constexpr std::size_t kQuadraticMax = 8;  // keys of an object up to which comparing all pairs beats sorting
 constexpr double kTimeoutSecondsMax = 10.0 * 365 * 24 * 3600;

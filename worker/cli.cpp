@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include <CLI/CLI.hpp>
 
+#include "common/codec.h"
 #include "common/exposure.h"
 #include "common/io/cores.h"
 #include "common/io/flag_reader.h"  // needs CLI11 above
+#include "common/job.h"
 #include "common/text.h"
+#include "worker/io/runner.h"
 
 namespace workpool::worker {
 
@@ -23,7 +27,6 @@ constexpr int kUsage = 2;
 constexpr int kUnsafe = 78;
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::size_t kNameBytesMax = 64;
-constexpr std::size_t kLabelBytesMax = 256;
 
 constexpr const char* kEpilogue = R"(Examples:
   workpool-worker tcp://127.0.0.1:5555                         a dispatcher on this machine
@@ -33,8 +36,8 @@ constexpr const char* kEpilogue = R"(Examples:
 SIGTERM and Ctrl-C finish what runs; a second one cancels it.
 
 Exit codes: 0 the run is over, or stopped by a signal; 2 usage; 69 no dispatcher for --orphan-grace;
-76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe
-configuration.
+71 the system lacks what running commands takes (/proc); 76 the dispatcher speaks another protocol
+version; 77 refused for another reason; 78 unsafe configuration.
 )";
 
 std::string short_help() {
@@ -105,14 +108,37 @@ std::string host_name() {
   return std::string(utf8_prefix(name, kNameBytesMax));
 }
 
+// A larger HELLO than a dispatcher reads would never be answered. Measured with the largest numbers that it
+// can ever have.
+std::string wrong_with_hello(const WorkerOptions& options) {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  const Hello hello{kProtocol,
+                    WORKPOOL_VERSION,
+                    {std::numeric_limits<std::uint64_t>::max()},
+                    kMost,
+                    kMost,
+                    options.name,
+                    options.slots,
+                    Runner::handler_types(),
+                    options.labels};
+  std::string frame;
+  encode(RegistrationRequest{hello}, frame);
+  if (frame.size() <= kHelloBytesMost) return "";
+  std::size_t label_bytes = 0;
+  for (const std::string& label : options.labels) label_bytes += label.size();
+  return std::to_string(options.labels.size()) + " labels of " + std::to_string(label_bytes) +
+         " bytes are too many: registering with them would take " + std::to_string(frame.size()) +
+         " bytes, the limit is " + std::to_string(kHelloBytesMost) + "; give fewer or shorter --label";
+}
+
 std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
   return {
       {"slots", 0, "N", "jobs that run at once", "the cores that may be used",
        set_number(slots, 1, kSlotsMax)},
       {"name", 0, "NAME", "how the dispatcher calls this worker, at most 64 bytes", "the host's name",
        set_name(options.name)},
-      {"label", 0, "NAME", "something that jobs may ask for; can be given several times", "",
-       add_label(options.labels), true},
+      {"label", 0, "NAME", "something that jobs may ask for, at most 64 bytes; can be given several times",
+       "", add_label(options.labels), true},
       {"insecure", 0, "",
        "dial a non-loopback address without a key: whoever answers there can run anything here", "",
        set_switch(options.insecure)},
@@ -147,6 +173,10 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   options.slots = slots ? *slots : usable_cores();
   if (options.name.empty()) options.name = host_name();
+  if (const std::string wrong = wrong_with_hello(options); !wrong.empty()) {
+    console.line(std::string(kProgram) + ": " + wrong + " (see --help)");
+    return kUsage;
+  }
   if (is_literal(options.dispatcher.host)) {
     const std::string refusal = refusal_to_dial(options.dispatcher.host, options.insecure);
     if (!refusal.empty()) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <string>
 #include <variant>
 
 #include "common/io/console.h"
@@ -13,6 +14,7 @@
 #include "worker/cli.h"
 #include "worker/io/engine.h"
 #include "worker/io/limits.h"
+#include "worker/io/process_tree.h"
 #include "worker/io/shared_page.h"
 #include "worker/io/supervisor.h"
 
@@ -26,7 +28,14 @@ bool hangup_is_ignored() {
   return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
+// As sysexits.h has it: the operating system lacks something.
+constexpr int kSystemLacks = 71;
+
 int serve(WorkerOptions options, Console& console) {
+  if (const std::string missing = missing_for_process_trees(); !missing.empty()) {
+    console.line("workpool-worker: cannot start (exit 71): " + missing);
+    return kSystemLacks;
+  }
   Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo));
   const DescriptorLimit limit = raise_descriptor_limit();
   const std::uint32_t slots = slots_within(limit, options.slots);

@@ -149,7 +149,10 @@ void SessionWorld::answer() {
     return step(
         worker::RefusedBy{*std::exchange(registering_, std::nullopt), {1, kCodes[input_.pick(4)], "no"}});
   }
-  if (how == 2) return step(worker::RegistrationFailed{*std::exchange(registering_, std::nullopt), "nobody"});
+  if (how == 2) {
+    return step(
+        worker::RegistrationFailed{*std::exchange(registering_, std::nullopt), "nobody", input_.once(16)});
+  }
   const std::uint64_t run = 1 + (input_.once(4) ? 1 : 0);
   welcome(run, input_.once(8) ? kTimeouts[input_.pick(4)] : seconds(10),
           input_.once(4) ? input_.byte() : 1 << 20);

@@ -191,7 +191,31 @@ TEST_F(Registration, TheNameDoesNotResolve) {
 TEST_F(Registration, AnotherHostNeedsLeave) {
   RegistrarEnd registrar(context, "192.0.2.1", 5555, false);
   registrar.ask();
-  EXPECT_TRUE(std::holds_alternative<worker::NotAllowed>(registrar.answer().answer));
+  const auto answer = registrar.answer();
+  ASSERT_TRUE(std::holds_alternative<Unanswered>(answer.answer));
+  EXPECT_TRUE(std::get<Unanswered>(answer.answer).not_allowed);
+  EXPECT_NE(reason(answer).find("--insecure"), std::string::npos) << reason(answer);
+}
+
+// The one address that may be dialled refuses now; the worker waits for it and leaves the other alone.
+TEST_F(Registration, AnAddressThatMayNotBeDialledDoesNotHideOneThatMay) {
+  std::uint16_t port = 0;
+  {
+    OtherServer gone("", true);
+    port = gone.port();
+  }
+  const auto both = [](const std::string&, std::uint16_t) {
+    return Resolved{{"192.0.2.1", "127.0.0.1"}, ""};
+  };
+  RegistrarEnd registrar(context, "both", port, false, both);
+  registrar.ask();
+  const auto answer = registrar.answer();
+  ASSERT_TRUE(std::holds_alternative<Unanswered>(answer.answer));
+  EXPECT_FALSE(std::get<Unanswered>(answer.answer).not_allowed);
+  EXPECT_NE(reason(answer).find("127.0.0.1:" + std::to_string(port) + ": Connection refused"),
+            std::string::npos)
+      << reason(answer);
+  EXPECT_NE(reason(answer).find("192.0.2.1"), std::string::npos) << reason(answer);
 }
 
 // Silent, or talking of something else: libzmq does not tell one from the other, so each has its five

@@ -122,8 +122,9 @@ struct WorkerEnd {
 
 // A registrar and its answers.
 struct RegistrarEnd {
-  RegistrarEnd(zmq::context_t& context, const std::string& host, std::uint16_t port, bool insecure = true)
-      : registrar(context, Address{host, port}, insecure, box) {}
+  RegistrarEnd(zmq::context_t& context, const std::string& host, std::uint16_t port, bool insecure = true,
+               worker::Registrar::Resolver resolver = resolve)
+      : registrar(context, Address{host, port}, insecure, box, resolver) {}
 
   void ask(std::uint32_t attempt = 1) {
     Hello hello;

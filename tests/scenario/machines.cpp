@@ -198,7 +198,10 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
     const std::string& name;
     Machine& worker;
     void operator()(worker::Register& a) { worker.hello = a.hello; }
-    void operator()(worker::OpenSession& a) { worker.open = a.welcome.session; }
+    void operator()(worker::OpenSession& a) {
+      worker.open = a.welcome.session;
+      worker.options.run = a.welcome.run;
+    }
     void operator()(worker::CloseSession&) {
       self.say(name + " ends " + self.session_name(worker.open));
       if (const auto found = worker.links.find(worker.open); found != worker.links.end()) {

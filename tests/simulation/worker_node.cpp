@@ -46,6 +46,7 @@ void WorkerNode::start() {
   exit_code_.reset();
   id_ = WorkerId{world_.random.id()};
   engine_ = 0;
+  last_run_ = {};
   deaths_.clear();
   world_.trace([&] { return plan_.name + "#" + std::to_string(number_) + " starts"; });
   start_engine();
@@ -62,6 +63,7 @@ void WorkerNode::start_engine() {
   worker::SessionOptions options;
   options.worker = id_;
   options.engine = ++engine_;
+  options.run = last_run_;
   options.name = plan_.name;
   options.slots = plan_.slots;
   options.handlers = plan_.handlers;
@@ -182,6 +184,8 @@ void WorkerNode::loop() {
     if (std::holds_alternative<worker::StopAsked>(event)) world_.books.worker_stopped(id_);
     session_->step(std::move(event), now, actions_);
   }
+  if (const auto due = session_->next_deadline(); due && *due <= now)
+    world_.books.broke(plan_.name + " would spin: its next deadline is not after now");
   worker::Actions actions = std::exchange(actions_, {});
   const std::uint64_t incarnation = incarnation_;
   for (worker::Action& action : actions) {
@@ -244,6 +248,7 @@ void WorkerNode::pause(Duration how_long) {
 // ---- connections ----
 
 void WorkerNode::open(const Welcome& welcome) {
+  last_run_ = welcome.run;
   link_ = std::make_shared<Link>(world_.timeline);
   link_->session = welcome.session;
   link_->worker = number_;

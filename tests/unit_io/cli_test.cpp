@@ -352,6 +352,28 @@ TEST_F(CommandLineTest, UsageErrorsOfTheWorker) {
   worker_refused({"tcp://a:1", "--lock", "9999"}, 2, "no open descriptor");
 }
 
+// No dispatcher reads a HELLO of more than 4 KiB: the worker would wait for an answer for ever.
+TEST_F(CommandLineTest, LabelsThatDoNotFitARegistrationAreRefused) {
+  worker_refused({"tcp://a:1", "--label", std::string(65, 'x')}, 2, "at most 64 bytes");
+  std::vector<std::string> arguments = {"tcp://a:1", "--slots", "65535", "--name", std::string(64, 'n')};
+  std::size_t fit = 0;
+  for (std::size_t count = 1; count <= 64; ++count) {
+    std::string label = std::to_string(count);
+    label.resize(64, 'x');
+    arguments.insert(arguments.end(), {"--label", label});
+    const auto parsed = worker_line(arguments);
+    if (const int* code = std::get_if<int>(&parsed)) {
+      EXPECT_EQ(*code, 2);
+      break;
+    }
+    fit = count;
+  }
+  EXPECT_GE(fit, 55U);
+  EXPECT_LT(fit, 64U);
+  worker_refused(arguments, 2, "give fewer or shorter --label");
+  EXPECT_NE(said_.find(std::to_string(fit + 1) + " labels of "), std::string::npos) << said_;
+}
+
 TEST_F(CommandLineTest, HelpFitsTheScreenAndTellsWhatItMust) {
   const std::vector<std::vector<std::string>> commands = {
       {"--help"}, {"run", "--help"}, {"check", "-h"}, {"verify", "--help"}, {"status", "--help"}};

@@ -159,9 +159,17 @@ TEST_F(ThreadPoolTest, AValueIsOneJsonText) {
   handle("broken", [](auto&) { return R"({"a":)"; });
   handle("lines", [](auto&) { return "{\n}"; });
   handle("utf8", [](auto&) { return "\"\xff\""; });
+  handle("number", [](auto&) { return "NaN"; });
+  handle("comma", [](auto&) { return "[1,]"; });
+  handle("key twice", [](auto&) { return R"({"a":1,"a":2})"; });
+  handle("surrogate", [](auto&) { return R"("\ud800")"; });
+  handle("mark", [](auto&) { return "\xef\xbb\xbf{}"; });
+  handle("blank", [](auto&) { return " "; });
+  handle("deep", [](auto&) { return std::string(65, '[') + std::string(65, ']'); });
   handle("large", [](auto&) { return '"' + std::string(1 << 20, 'x') + '"'; });
   handle("limit", [](auto&) { return '"' + std::string((1 << 20) - 2, 'x') + '"'; });
-  for (const char* type : {"text", "two", "broken", "utf8"}) {
+  for (const char* type : {"text", "two", "broken", "utf8", "number", "comma", "key twice", "surrogate",
+                           "mark", "blank", "deep"}) {
     const Outcome outcome = outcome_of(type);
     EXPECT_EQ(outcome.kind, ErrorKind::kHandler) << type;
     EXPECT_NE(outcome.message.find(std::string(type) + ": the value is not one JSON text, byte "),
@@ -238,12 +246,33 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
   pool().kill(2);
   pool().unstart(3);
   pool().unstart(1);  // has begun: goes on
-  go = true;
-  EXPECT_EQ(wait(1).kind, EndKind::kOutcome);
+  // At once: the thread may never come back.
   EXPECT_EQ(wait(2).kind, EndKind::kNotStarted);
   EXPECT_EQ(wait(3).kind, EndKind::kNotStarted);
+  go = true;
+  EXPECT_EQ(wait(1).kind, EndKind::kOutcome);
   EXPECT_EQ(wait(4).kind, EndKind::kOutcome);
   EXPECT_EQ(ran, 1);
+  EXPECT_EQ(box_.count(2), 1U);
+  EXPECT_EQ(box_.count(3), 1U);
+}
+
+// However the threads and the calls meet, each order ends once.
+TEST_F(ThreadPoolTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
+  constexpr std::uint64_t kOrders = 5000;
+  std::vector<RunOrder> orders;
+  for (std::uint64_t i = 0; i < kOrders; ++i) orders.push_back(order(handler("noop")));
+  pool(2).start(std::move(orders));
+  for (std::uint64_t token = kOrders; token > 0; token -= 50) {
+    if (token % 100 == 0) {
+      pool().unstart(token);
+    } else {
+      pool().kill(token);
+    }
+  }
+  for (std::uint64_t token = 1; token <= kOrders; ++token) wait(token);
+  pool_.reset();
+  for (std::uint64_t token = 1; token <= kOrders; ++token) ASSERT_EQ(box_.count(token), 1U) << token;
 }
 
 TEST_F(ThreadPoolTest, OrdersThatComeOneByOneEachHaveAThread) {

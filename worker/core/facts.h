@@ -24,6 +24,7 @@ struct SessionOptions {
   std::vector<std::string> handlers;
   std::vector<std::string> labels;
   std::string version;
+  RunId run;  // of the last WELCOME that an engine of this worker had; 0 = none, this is first contact
   // How long to go on without a dispatcher once there was one; nothing = for ever.
   std::optional<Duration> orphan_grace = seconds(60);
   // The same for first contact; nothing = for ever.
@@ -43,10 +44,11 @@ struct RefusedBy {
   std::uint32_t attempt = 0;
   Refused refused;
 };
-// No address accepted, or no answer came: try again.
+// No address accepted, or no answer came.
 struct RegistrationFailed {
   std::uint32_t attempt = 0;
   std::string reason;
+  bool not_allowed = false;  // the name has addresses, and every one of them takes --insecure
 };
 struct LaneReceived {
   Header header;
@@ -120,8 +122,9 @@ struct SetLease {
 struct ForgetDeaths {  // acked
   std::uint32_t up_to_engine = 0;
 };
+enum class Tone : std::uint8_t { kInfo, kWarning, kError };
 struct Say {  // for people
-  bool warning = false;
+  Tone tone = Tone::kInfo;
   const char* event = "";  // snake_case, one for each kind of thing: repeats are rate-limited by it
   std::string text;
 };

@@ -16,6 +16,9 @@ constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
 constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
 constexpr std::size_t kBeatKeysMost = 1000;
+constexpr Duration kUsualWorkerTimeout = seconds(10);  // until a WELCOME names it
+constexpr int kNotAllowed = 78;
+constexpr int kDispatcherGone = 69;
 
 // The jitter between two registrations is a hash of who and how often, so the core draws no randomness.
 Duration jitter(WorkerId worker, std::uint32_t attempt) {
@@ -29,10 +32,7 @@ Duration jitter(WorkerId worker, std::uint32_t attempt) {
 }  // namespace
 
 Session::Session(const SessionOptions& options)
-    : options_(options),
-      slots_(options.slots),
-      had_dispatcher_(options.engine > 1) {
-}  // the engine before had one: the grace is the worker's, not an engine's
+    : options_(options), slots_(options.slots), run_(options.run), worker_timeout_(kUsualWorkerTimeout) {}
 
 void Session::step(Event&& event, Time now, Actions& actions) {
   now_ = now;
@@ -102,11 +102,11 @@ void Session::welcomed(const Welcomed& event) {
   active.welcome = event.welcome;
   active.opened = active.last_heard = active.last_beat = now_;
   state_ = std::move(active);
-  had_dispatcher_ = true;
+  worker_timeout_ = event.welcome.worker_timeout;
   orphaned_ = false;
-  alone_since_ = complained_ = now_;
+  complained_ = now_;
   out_->emplace_back(OpenSession{event.welcome});
-  out_->emplace_back(Say{false, "joined", "as " + event.welcome.name});
+  out_->emplace_back(Say{Tone::kInfo, "joined", "as " + event.welcome.name});
   send_pages();
 }
 
@@ -116,16 +116,25 @@ void Session::refused(const RefusedBy& event) {
   last_reason_ = "refused: " + event.refused.reason;
   const Refusal code = event.refused.code;
   if (code == Refusal::kLater || (code == Refusal::kComplete && options_.keep)) {
+    count_alone_from(now_);  // it is there: it answers
     state_ = Idle{now_ + jitter(options_.worker, attempts_)};
     return;
   }
-  out_->emplace_back(Say{code != Refusal::kComplete, "refused", event.refused.reason});
+  out_->emplace_back(
+      Say{code == Refusal::kComplete ? Tone::kInfo : Tone::kError, "refused", event.refused.reason});
   exit(static_cast<int>(code));
 }
 
 void Session::registration_failed(const RegistrationFailed& event) {
   const auto* registering = std::get_if<Registering>(&state_);
   if (registering == nullptr || registering->attempt != event.attempt) return;
+  if (event.not_allowed && run_.value == 0) {
+    out_->emplace_back(Say{Tone::kError, "not_allowed", event.reason});
+    exit(kNotAllowed);
+    return;
+  }
+  // A name that once led to a dispatcher may do so again: as any try that fails, while the patience lasts.
+  failed_ = event.attempt;
   last_reason_ = event.reason;
   state_ = Idle{now_ + jitter(options_.worker, attempts_)};
 }
@@ -136,7 +145,7 @@ void Session::end_session(bool at_once) {
   slots_.take_queued();  // the dispatcher gives them to others
   for (Running& running : slots_.places()) running.order.handle = Handle{};
   kept_.session_over();
-  alone_since_ = std::max(alone_since_, active.last_heard);
+  count_alone_from(active.last_heard);
   const bool lived = now_ >= active.opened + active.welcome.worker_timeout;
   last_reason_ = "the session with the dispatcher ended";
   state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, attempts_)};
@@ -145,41 +154,57 @@ void Session::end_session(bool at_once) {
 // ---- silence, heartbeats ----
 
 void Session::judge_silence() {
-  if (auto* idle = std::get_if<Idle>(&state_)) {
-    if (now_ >= idle->retry_at) register_again();
-    return;
-  }
   const auto* active = std::get_if<Active>(&state_);
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
-    out_->emplace_back(Say{true, "dispatcher_silent",
+    out_->emplace_back(Say{Tone::kWarning, "dispatcher_silent",
                            "no sign of life from the dispatcher for " +
                                format_duration(active->welcome.worker_timeout) + ": registering again"});
     end_session(true);
   }
+  const auto* idle = std::get_if<Idle>(&state_);
+  if (idle != nullptr && now_ >= idle->retry_at) register_again();
+}
+
+// ---- without a dispatcher ----
+
+bool Session::is_alone() const {
+  return std::holds_alternative<Idle>(state_) || std::holds_alternative<Registering>(state_);
+}
+
+const std::optional<Duration>& Session::patience() const {
+  return run_.value != 0 ? options_.orphan_grace : options_.first_contact;
+}
+
+// Of the past at most D counts: longer nobody was looking, and the dispatcher may have been as frozen as we
+// were. Nor is it given up before a try that was made since then has failed.
+void Session::count_alone_from(Time since) {
+  alone_since_ = std::max(since, now_ - worker_timeout_);
+  alone_from_ = attempts_ + 1;
+}
+
+// A suspended machine, SIGSTOP: the tries of before prove nothing now.
+void Session::judge_pause() {
+  if (is_alone() && awaited_ && now_ > *awaited_ + worker_timeout_) count_alone_from(alone_since_);
 }
 
 void Session::judge_orphan() {
-  if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
-  const std::optional<Duration>& limit = had_dispatcher_ ? options_.orphan_grace : options_.first_contact;
-  if (!limit || now_ < alone_since_ + *limit) return;
-  if (!had_dispatcher_ && last_reason_.empty()) return;  // a first try is always made, also with a grace of 0
+  const std::optional<Duration>& limit = patience();
+  if (!is_alone() || !limit || now_ < alone_since_ + *limit || failed_ < alone_from_) return;
   if (!orphaned_) {
     orphaned_ = true;
-    out_->emplace_back(Say{true, "orphaned",
-                           "no dispatcher for " + format_duration(*limit) + " (" +
-                               (last_reason_.empty() ? "no answer yet" : last_reason_) + ")" +
+    out_->emplace_back(Say{Tone::kWarning, "orphaned",
+                           "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
                                (slots_.running() > 0 ? ": killing what runs" : "")});
     kill_all(false, false);
   }
   if (options_.keep) return;
-  if (slots_.working() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(69);
+  if (slots_.working() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(kDispatcherGone);
 }
 
 void Session::complain() {
-  if (std::holds_alternative<Active>(state_) || std::holds_alternative<Leaving>(state_)) return;
-  if (now_ < complained_ + kComplaintInterval || last_reason_.empty()) return;
+  if (!is_alone() || now_ < complained_ + kComplaintInterval || last_reason_.empty()) return;
   complained_ = now_;
-  out_->emplace_back(Say{true, "waiting_for_dispatcher", last_reason_});
+  out_->emplace_back(Say{Tone::kWarning, "waiting_for_dispatcher", last_reason_});
 }
 
 void Session::send_beat() {
@@ -263,6 +288,7 @@ void Session::leave(int code) {
     return;
   }
   Leaving leaving{now_ + kGoodbyeLimit, code, std::move(*active), true};
+  if (leave_by_) leaving.limit = std::min(leaving.limit, *leave_by_);
   state_ = std::move(leaving);
   send(Goodbye{});
 }
@@ -274,7 +300,7 @@ void Session::exit(int code) {
 }
 
 void Session::on_stop() {
-  out_->emplace_back(Say{false, "run_over", "the run is over: leaving"});
+  out_->emplace_back(Say{Tone::kInfo, "run_over", "the run is over: leaving"});
   kill_all(true, true);
   slots_.take_queued();
   kept_.clear();
@@ -291,6 +317,7 @@ void Session::on_stop() {
 // ---- after every batch of events ----
 
 void Session::drained() {
+  judge_pause();
   settle_doubts(false);
   judge_silence();
   if (std::holds_alternative<Active>(state_)) {
@@ -302,32 +329,36 @@ void Session::drained() {
   }
   judge_stop();
   judge_lost_slots();
-  if (std::holds_alternative<Left>(state_)) return;  // nothing more to say
   judge_orphan();
   complain();
+  awaited_ = next_deadline();
 }
 
+// Each deadline belongs to a judgement that drained() makes when it has come, so none is ever left in the
+// past: the loop would spin.
 std::optional<Time> Session::next_deadline() const {
   std::optional<Time> next;
   const auto take = [&next](Time time) {
     if (!next || time < *next) next = time;
   };
-  if (const auto* idle = std::get_if<Idle>(&state_)) take(idle->retry_at);
+  if (std::holds_alternative<Left>(state_)) return next;
+  if (const auto* leaving = std::get_if<Leaving>(&state_)) return leaving->limit;
   if (const auto* active = std::get_if<Active>(&state_)) {
     take(active->last_heard + active->welcome.worker_timeout);
     take(active->last_beat + active->welcome.worker_timeout / 10);
     if (paused_until_ > now_) take(paused_until_);
-  } else if (const auto* leaving = std::get_if<Leaving>(&state_)) {
-    take(leaving->limit);
-  } else if (!std::holds_alternative<Left>(state_)) {
-    const std::optional<Duration>& limit = had_dispatcher_ ? options_.orphan_grace : options_.first_contact;
-    if (limit) take(orphaned_ ? alone_since_ + *limit + kKillTime : alone_since_ + *limit);
-    take(complained_ + kComplaintInterval);
+  } else {
+    if (const auto* idle = std::get_if<Idle>(&state_)) take(idle->retry_at);
+    if (!last_reason_.empty()) take(complained_ + kComplaintInterval);
+    if (const auto& limit = patience(); limit && failed_ >= alone_from_) {
+      if (!orphaned_) take(alone_since_ + *limit);
+      if (!options_.keep) take(alone_since_ + *limit + kKillTime);
+    }
   }
   if (kill_at_) take(*kill_at_);
   if (leave_by_) take(*leave_by_);
   for (const Doubt& doubt : doubts_) take(doubt.until);
-  if (stuck_since_ && kept_.empty()) take(std::max(now_, *stuck_since_ + seconds(1)));
+  if (stuck_since_ && kept_.empty()) take(*stuck_since_ + kReturnTime);
   return next;
 }
 

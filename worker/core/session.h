@@ -86,6 +86,9 @@ class Session {
   // Decisions.
   void register_again();
   void end_session(bool at_once);
+  bool is_alone() const;
+  void count_alone_from(Time since);
+  void judge_pause();
   void send(SinkMessage&& message);
   void send_pages();
   void send_held();
@@ -105,6 +108,7 @@ class Session {
   void complain();
   void leave(int code);
   void exit(int code);
+  const std::optional<Duration>& patience() const;
   bool may_accept() const;
   ReturnedJob returned(const JobOrder& order, ReturnReason reason) const;
   void keep_result(Running& running, Outcome&& outcome, Duration ran);
@@ -114,10 +118,13 @@ class Session {
   Slots slots_;
   KeptResults kept_;
   std::vector<Death> deaths_;
-  RunId run_;  // of what is held here
-  bool had_dispatcher_;
-  std::uint32_t attempts_ = 0;  // HELLOs sent
-  Time alone_since_;            // without a dispatcher's sign of life
+  RunId run_;                     // of what is held here; 0 = no dispatcher yet
+  Duration worker_timeout_;       // D of the last WELCOME
+  std::uint32_t attempts_ = 0;    // HELLOs sent
+  Time alone_since_;              // without a dispatcher's sign of life, as far as it counts
+  std::uint32_t alone_from_ = 1;  // the first try that was made since
+  std::uint32_t failed_ = 0;      // the last try that failed
+  std::optional<Time> awaited_;   // when the next Drained was due, as of the last
   Time complained_;
   std::string last_reason_;
   Time paused_until_;  // a spawn failed for want of resources
@@ -125,7 +132,8 @@ class Session {
   std::optional<Time> kill_at_;   // end of the grace of a stop
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
-  std::optional<Time> stuck_since_;  // lost slots let nothing start
+  static constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
+  std::optional<Time> stuck_since_;                    // lost slots let nothing start
 
   struct Doubt {
     std::uint64_t token = 0;

@@ -12,8 +12,7 @@ namespace {
 constexpr std::uint64_t kKeptMost = 64ull << 20;  // bytes of results; over it nothing new is accepted
 constexpr Duration kDoubtTime = milliseconds(250);
 constexpr Duration kResourcePause = seconds(1);
-constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
-constexpr std::size_t kHeldPage = 1000;       // entries, about 45 bytes each: under 64 KiB
+constexpr std::size_t kHeldPage = 1000;  // entries, about 45 bytes each: under 64 KiB
 
 }  // namespace
 
@@ -232,7 +231,7 @@ void Session::run_ended(RunEnded&& event) {
     case EndOfRun::kNoResources:
       back.push_back(returned(running->order, ReturnReason::kNoResources));
       paused_until_ = now_ + kResourcePause;
-      out_->emplace_back(Say{true, "cannot_start",
+      out_->emplace_back(Say{Tone::kWarning, "cannot_start",
                              "cannot start a job: " + event.outcome.message + "; pausing for a second"});
       tell_accepting();
       return_queued();
@@ -285,7 +284,7 @@ void Session::judge_lost_slots() {
   }
   if (!stuck_since_) stuck_since_ = now_;
   if (now_ < *stuck_since_ + kReturnTime || !kept_.empty()) return;  // first what is known gets home
-  out_->emplace_back(Say{true, "slots_lost",
+  out_->emplace_back(Say{Tone::kWarning, "slots_lost",
                          "handlers that did not return after their timeout hold the slots: starting anew"});
   return_queued();
   leave(stops_ > 0 ? 0 : kExitRestart);

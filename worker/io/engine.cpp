@@ -37,6 +37,7 @@ SessionOptions session_options(const WorkerOptions& options, const EngineBirth& 
   session.handlers = Runner::handler_types();
   session.labels = options.labels;
   session.version = WORKPOOL_VERSION;
+  session.run = birth.page->last_run();
   session.orphan_grace = finite(options.orphan_grace.after_contact);
   session.first_contact = finite(options.orphan_grace.first_contact);
   session.grace = options.grace;
@@ -66,6 +67,18 @@ EndOfRun end_of(EndKind kind) {
       return EndOfRun::kDoubtful;
   }
   return EndOfRun::kStopped;
+}
+
+LogLevel level_of(Tone tone) {
+  switch (tone) {
+    case Tone::kInfo:
+      return LogLevel::kInfo;
+    case Tone::kWarning:
+      return LogLevel::kWarn;
+    case Tone::kError:
+      return LogLevel::kError;
+  }
+  return LogLevel::kError;
 }
 
 class Engine {
@@ -150,11 +163,10 @@ void Engine::gather_answer(RegistrationAnswer&& answer) {
     events_.emplace_back(Welcomed{answer.attempt, std::move(*welcome)});
   } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
     events_.emplace_back(RefusedBy{answer.attempt, std::move(*refused)});
-  } else if (auto* unanswered = std::get_if<Unanswered>(&answer.answer)) {
-    events_.emplace_back(RegistrationFailed{answer.attempt, std::move(unanswered->reason)});
   } else {
-    log_.error("not_allowed", {{"reason", std::get<NotAllowed>(answer.answer).reason}});
-    exit_code_ = 78;
+    auto& unanswered = std::get<Unanswered>(answer.answer);
+    events_.emplace_back(
+        RegistrationFailed{answer.attempt, std::move(unanswered.reason), unanswered.not_allowed});
   }
 }
 
@@ -178,6 +190,7 @@ void Engine::carry_out(Action& action) {
     Engine& self;
     void operator()(Register& a) { self.registrar_.register_with(a.hello); }
     void operator()(OpenSession& a) {
+      self.birth_.page->note_run(a.welcome.run);
       if (!self.transport_.open(self.host_, a.welcome, self.now_))
         self.events_.emplace_back(SinkGone{a.welcome.session});
       self.tend_at_ = self.now_;
@@ -196,9 +209,7 @@ void Engine::carry_out(Action& action) {
     void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
-    void operator()(Say& a) {
-      self.log_.write(a.warning ? LogLevel::kWarn : LogLevel::kInfo, a.event, {{"detail", a.text}});
-    }
+    void operator()(Say& a) { self.log_.write(level_of(a.tone), a.event, {{"detail", a.text}}); }
     void operator()(Exit& a) {
       if (!self.exit_code_) self.exit_code_ = a.code;
     }

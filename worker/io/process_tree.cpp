@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <system_error>
 #include <thread>
 
@@ -25,6 +26,9 @@ namespace {
 constexpr std::size_t kEnvironmentBytesMax = 8 << 20;
 
 std::string path_of(pid_t pid, const char* file) { return "/proc/" + std::to_string(pid) + '/' + file; }
+
+// Of the main thread, to which the kernel gives every adopted process.
+std::string own_children() { return path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children"; }
 
 // The whole of a file of /proc from its start; empty where it cannot be read.
 std::string read_from_start(int fd, std::size_t limit) {
@@ -101,13 +105,17 @@ std::string attempt_key_in_environment(pid_t pid) {
 
 }  // namespace
 
+std::string missing_for_process_trees() {
+  const std::string own = own_children();
+  if (Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC)).is_open()) return "";
+  return own + ": " + std::strerror(errno) +
+         "; the processes of a job are found through it, which takes a mounted /proc and a kernel with "
+         "CONFIG_PROC_CHILDREN";
+}
+
 ProcessTree::ProcessTree() {
-  const std::string own = path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children";
-  children_of_main_ = Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!children_of_main_.is_open()) {
-    throw std::system_error(errno, std::generic_category(),
-                            own + " (commands need a mounted /proc and a kernel with CONFIG_PROC_CHILDREN)");
-  }
+  children_of_main_ = Descriptor(::open(own_children().c_str(), O_RDONLY | O_CLOEXEC));
+  if (!children_of_main_.is_open()) throw std::system_error(errno, std::generic_category(), own_children());
 }
 
 bool ProcessTree::has_adopted() const {

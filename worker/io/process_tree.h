@@ -18,6 +18,10 @@
 
 namespace workpool::worker {
 
+// What of the system is missing that everything here needs, in one line; empty where nothing is. Asked once,
+// at the start of the worker: an engine that found it out would die, again and again.
+std::string missing_for_process_trees();
+
 // How the processes of one job are told from others.
 struct JobProcesses {
   pid_t leader = 0;           // the job's own process, also the number of its session

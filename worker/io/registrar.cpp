@@ -10,7 +10,6 @@
 #include "common/codec.h"
 #include "common/exposure.h"
 #include "common/io/clock.h"
-#include "common/io/names.h"
 #include "common/io/sockets.h"
 
 namespace workpool::worker {
@@ -23,17 +22,23 @@ constexpr Duration kSlice = milliseconds(50);  // how fast a stop is noticed
 }  // namespace
 
 struct Registrar::Impl {
-  Impl(zmq::context_t& its_context, Address address, bool may_dial_anyone, Mailbox<RegistrationAnswer>& to)
-      : context(its_context), dispatcher(std::move(address)), insecure(may_dial_anyone), answers(to) {}
+  Impl(zmq::context_t& its_context, Address address, bool may_dial_anyone, Mailbox<RegistrationAnswer>& to,
+       Resolver its_resolver)
+      : context(its_context),
+        dispatcher(std::move(address)),
+        insecure(may_dial_anyone),
+        answers(to),
+        resolver(its_resolver) {}
 
   void run();
   RegistrationAnswer attempt(const Hello& hello);
-  std::variant<Welcome, Refused, Unanswered, NotAllowed> ask(const std::string& host, const Hello& hello);
+  std::variant<Welcome, Refused, Unanswered> ask(const std::string& host, const Hello& hello);
 
   zmq::context_t& context;
   const Address dispatcher;
   const bool insecure;
   Mailbox<RegistrationAnswer>& answers;
+  const Resolver resolver;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -61,14 +66,16 @@ void Registrar::Impl::run() {
 RegistrationAnswer Registrar::Impl::attempt(const Hello& hello) {
   RegistrationAnswer answer;
   answer.attempt = hello.attempt;
-  const Resolved resolved = resolve(dispatcher.host, dispatcher.port);
+  const Resolved resolved = resolver(dispatcher.host, dispatcher.port);
   std::string reasons = resolved.problem;
+  bool may_dial_one = resolved.hosts.empty();
   for (const std::string& host : resolved.hosts) {
     if (stop) break;
     if (const std::string refusal = refusal_to_dial(host, insecure); !refusal.empty()) {
-      answer.answer = NotAllowed{refusal};
-      return answer;
+      reasons += (reasons.empty() ? "" : "; ") + refusal;
+      continue;
     }
+    may_dial_one = true;
     const std::string problem = try_connect(host, dispatcher.port, kConnectLimit, stop);
     if (problem.empty()) {
       answer.host = host;
@@ -77,12 +84,11 @@ RegistrationAnswer Registrar::Impl::attempt(const Hello& hello) {
     }
     reasons += (reasons.empty() ? "" : "; ") + endpoint(host, dispatcher.port) + ": " + problem;
   }
-  answer.answer = Unanswered{reasons};
+  answer.answer = Unanswered{reasons, !may_dial_one};
   return answer;
 }
 
-std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(const std::string& host,
-                                                                            const Hello& hello) {
+std::variant<Welcome, Refused, Unanswered> Registrar::Impl::ask(const std::string& host, const Hello& hello) {
   const std::string where = endpoint(host, dispatcher.port);
   try {
     zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
@@ -124,8 +130,8 @@ std::variant<Welcome, Refused, Unanswered, NotAllowed> Registrar::Impl::ask(cons
 }
 
 Registrar::Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
-                     Mailbox<RegistrationAnswer>& answers)
-    : impl_(std::make_shared<Impl>(context, dispatcher, insecure, answers)) {
+                     Mailbox<RegistrationAnswer>& answers, Resolver resolver)
+    : impl_(std::make_shared<Impl>(context, dispatcher, insecure, answers, resolver)) {
   std::thread([impl = impl_] { impl->run(); }).detach();
 }
 

@@ -12,30 +12,30 @@
 #include <zmq.hpp>
 
 #include "common/io/mailbox.h"
+#include "common/io/names.h"
 #include "common/messages.h"
 #include "common/units.h"
 
 namespace workpool::worker {
 
-// Dialling an address that is not of this host takes --insecure: the worker would run anyone's commands (exit
-// 78).
-struct NotAllowed {
-  std::string reason;
-};
 struct Unanswered {
-  std::string reason;  // what failed, of which address
+  std::string reason;        // what failed, of which address
+  bool not_allowed = false;  // there are addresses, and every one of them takes --insecure
 };
 struct RegistrationAnswer {
   std::uint32_t attempt = 0;  // of the HELLO
   std::string host;           // the literal address that answered
-  std::variant<Welcome, Refused, Unanswered, NotAllowed> answer;
+  std::variant<Welcome, Refused, Unanswered> answer;
 };
 
 class Registrar {
  public:
-  // `context` and `answers` outlive the registrar.
+  using Resolver = Resolved (*)(const std::string& host, std::uint16_t port);
+
+  // `context` and `answers` outlive the registrar. An address that is not of this host is passed over without
+  // `insecure`: the worker would run anyone's commands.
   Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
-            Mailbox<RegistrationAnswer>& answers);
+            Mailbox<RegistrationAnswer>& answers, Resolver resolver = resolve);
   // Gives a try that is under way up; waits at most 200 ms for the thread, then leaves it behind.
   ~Registrar();
   Registrar(const Registrar&) = delete;

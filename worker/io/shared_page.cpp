@@ -54,6 +54,7 @@ struct SharedPage::Layout {
   std::atomic<int> announced_exit;
   std::uint32_t deaths;  // recorded ever; the last kDeathsMax are kept, number n in record n % kDeathsMax
   std::atomic<std::uint32_t> acked;  // highest engine whose death needs nothing more
+  std::atomic<std::uint64_t> run;
 };
 
 SharedPage::SharedPage(std::uint32_t places) {
@@ -148,6 +149,9 @@ void SharedPage::deaths_acked(std::uint32_t up_to_engine) {
   while (acked < up_to_engine && !layout_->acked.compare_exchange_weak(acked, up_to_engine)) {
   }
 }
+
+void SharedPage::note_run(RunId run) { layout_->run = run.value; }
+RunId SharedPage::last_run() const { return {layout_->run}; }
 
 WorkerId SharedPage::worker() const { return {layout_->worker}; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory shared by supervisor and engines of one worker (MAP_SHARED | MAP_ANONYMOUS, made before the first
-// engine): which jobs run now, and the deaths that the dispatcher has not acked yet. Written without locks so
+// engine): which jobs run now, the deaths that the dispatcher has not acked yet, and what
+// the next engine has to know. Written without locks so
 // that it is whole at any instruction the engine may die at.
 #pragma once
 
@@ -44,6 +45,10 @@ class SharedPage {
   // Engine: deaths not yet acked (at most the last 64), and the ack of all up to this engine number.
   std::vector<Death> deaths() const;
   void deaths_acked(std::uint32_t up_to_engine);
+
+  // The run of the last WELCOME, of whichever engine; 0 = there was none yet.
+  void note_run(RunId run);
+  RunId last_run() const;
 
   // Worker id: random, made with the page.
   WorkerId worker() const;

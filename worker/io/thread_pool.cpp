@@ -20,16 +20,26 @@ namespace {
 constexpr std::size_t kEndingsMax = 64;
 constexpr Duration kWaitForHandlers = seconds(1);
 
-// Orders that came together; threads claim them one by one.
+// Orders that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
+// with it the ending: a thread, or unstart().
 struct Batch {
-  explicit Batch(std::vector<RunOrder>&& given) : orders(std::move(given)), taken_out(orders.size()) {}
+  explicit Batch(std::vector<RunOrder>&& given) : orders(std::move(given)), taken(orders.size()) {}
 
   std::size_t unclaimed() const {
     return orders.size() - std::min(orders.size(), next.load(std::memory_order_relaxed));
   }
+  bool take(std::size_t index) { return !taken[index].exchange(true, std::memory_order_relaxed); }
+  // The next order that nobody owns; null when there is none.
+  const RunOrder* claim() {
+    while (true) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= orders.size()) return nullptr;
+      if (take(index)) return &orders[index];
+    }
+  }
 
   std::vector<RunOrder> orders;
-  std::vector<std::atomic<bool>> taken_out;  // by kill(), which came before they began
+  std::vector<std::atomic<bool>> taken;
   std::atomic<std::size_t> next{0};
 };
 
@@ -51,7 +61,7 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   void run(Thread& self);
   std::shared_ptr<Batch> next_batch(Thread& self);
   bool run_next(Thread& self, Batch& batch);
-  Ending run_order(Thread& self, const RunOrder& order, bool is_taken_out);
+  Ending run_order(Thread& self, const RunOrder& order);
   Outcome run_work(Thread& self, const RunOrder& order, Time now);
   void add_threads();
   void watch_timeouts();
@@ -105,25 +115,23 @@ std::shared_ptr<Batch> ThreadPool::State::next_batch(Thread& self) {
 
 // False when the batch is used up.
 bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
-  std::size_t index = 0;
-  const bool got_one = self.seat.sit_down([&](std::uint64_t& token) {
-    index = batch.next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= batch.orders.size()) return false;
-    token = batch.orders[index].token;
-    return true;
+  const RunOrder* order = nullptr;
+  self.seat.sit_down([&](std::uint64_t& token) {
+    order = batch.claim();
+    if (order != nullptr) token = order->token;
+    return order != nullptr;
   });
-  if (!got_one) return false;
-  const bool is_taken_out = batch.taken_out[index].load(std::memory_order_relaxed);
-  self.endings.push_back(run_order(self, batch.orders[index], is_taken_out));
+  if (order == nullptr) return false;
+  self.endings.push_back(run_order(self, *order));
   if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
   return true;
 }
 
-Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order, bool is_taken_out) {
+Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
   Ending ending;
   ending.token = order.token;
   const Time started = boot_now();
-  if (is_taken_out || !services->may_start(started)) {
+  if (!services->may_start(started)) {
     self.seat.stand_up();
     ending.kind = EndKind::kNotStarted;
     return ending;
@@ -275,17 +283,25 @@ void ThreadPool::start(std::vector<RunOrder>&& orders) {
   state_->services->deliver(refused);
 }
 
-void ThreadPool::unstart(std::uint64_t token) {
-  const std::lock_guard lock(state_->mutex);
-  for (const auto& batch : state_->batches) {
-    for (std::size_t i = batch->next; i < batch->orders.size(); ++i) {
-      if (batch->orders[i].token == token) batch->taken_out[i] = true;
+bool ThreadPool::unstart(std::uint64_t token) {
+  const auto take_out = [&] {
+    const std::lock_guard lock(state_->mutex);
+    for (const auto& batch : state_->batches) {
+      for (std::size_t i = batch->next; i < batch->orders.size(); ++i) {
+        if (batch->orders[i].token == token) return batch->take(i);
+      }
     }
-  }
+    return false;
+  };
+  if (!take_out()) return false;
+  std::vector<Ending> endings;
+  endings.push_back({token, EndKind::kNotStarted, {}, Duration(0), false});
+  state_->services->deliver(endings);
+  return true;
 }
 
 void ThreadPool::kill(std::uint64_t token) {
-  unstart(token);
+  if (unstart(token)) return;
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
   for (const auto& thread : state.threads) {

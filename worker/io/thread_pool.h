@@ -31,8 +31,9 @@ class ThreadPool {
   // Sets the stop token of a job that runs (kStopped once its thread is back; a job that has timed out keeps
   // that), or takes it out before it begins (kNotStarted). Unknown tokens are ignored.
   void kill(std::uint64_t token);
-  // Only takes it out before it begins (kNotStarted); one that runs goes on.
-  void unstart(std::uint64_t token);
+  // Only takes it out before it begins: true, and kNotStarted is handed over at once, since every thread may
+  // be held by a handler that never returns. One that runs goes on.
+  bool unstart(std::uint64_t token);
 
  private:
   struct State;
