@@ -161,14 +161,14 @@ TEST_F(ThreadPoolTest, AValueIsOneJsonText) {
   handle("utf8", [](auto&) { return "\"\xff\""; });
   handle("number", [](auto&) { return "NaN"; });
   handle("comma", [](auto&) { return "[1,]"; });
-  handle("key twice", [](auto&) { return R"({"a":1,"a":2})"; });
+  handle("key-twice", [](auto&) { return R"({"a":1,"a":2})"; });
   handle("surrogate", [](auto&) { return R"("\ud800")"; });
   handle("mark", [](auto&) { return "\xef\xbb\xbf{}"; });
   handle("blank", [](auto&) { return " "; });
   handle("deep", [](auto&) { return std::string(65, '[') + std::string(65, ']'); });
   handle("large", [](auto&) { return '"' + std::string(1 << 20, 'x') + '"'; });
   handle("limit", [](auto&) { return '"' + std::string((1 << 20) - 2, 'x') + '"'; });
-  for (const char* type : {"text", "two", "broken", "utf8", "number", "comma", "key twice", "surrogate",
+  for (const char* type : {"text", "two", "broken", "utf8", "number", "comma", "key-twice", "surrogate",
                            "mark", "blank", "deep"}) {
     const Outcome outcome = outcome_of(type);
     EXPECT_EQ(outcome.kind, ErrorKind::kHandler) << type;
