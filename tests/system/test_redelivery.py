@@ -219,6 +219,16 @@ class Poison(System):
     def test_beside_others(self):
         self.poison(3, 3, [f"i{i}" for i in range(40)])
 
+    def test_one_that_stops_its_engine(self):
+        self.jobs({"cmd": "kill -STOP $PPID; sleep 5", "id": "poison"},
+                  *[self.witness_job(f"i{i}", 0.05) for i in range(5)])
+        dispatcher = self.dispatcher("--worker-timeout", "2s", "--crash-limit", "1")
+        for i in range(2):
+            self.worker("--slots", "1", "--name", f"w{i}")
+        self.assert_ends(dispatcher, 1)  # the other one may still be stopped then
+        self.assert_results({"poison": "quarantined", **{f"i{i}": "ok" for i in range(5)}})
+        self.assert_verified()
+
     def test_limit_of_one(self):
         self.poison(1, 1, [f"i{i}" for i in range(5)])
 

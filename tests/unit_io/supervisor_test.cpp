@@ -201,6 +201,36 @@ TEST_F(SupervisorTest, AJobThatKillsItsEngineIsNamed) {
   EXPECT_EQ(page_.deaths()[0].ran, (std::vector<Key>{Key{{0, 77}}}));
 }
 
+TEST_F(SupervisorTest, AnEngineThatStaysStoppedIsReplacedAndItsJobsNamed) {
+  page_.note_worker_timeout(milliseconds(100));
+  supervise_with([&](const EngineBirth& birth) {
+    if (birth.engine == 2) return 0;
+    const auto runner = runner_with(birth.page, "kill -STOP $PPID; sleep 1000");
+    ::pause();
+    return 1;
+  });
+  EXPECT_EQ(code(), 0);
+  ASSERT_EQ(page_.deaths().size(), 1U);
+  EXPECT_EQ(page_.deaths()[0].cause, "stopped by SIGSTOP, then killed");
+  EXPECT_EQ(page_.deaths()[0].ran, (std::vector<Key>{Key{{0, 77}}}));
+}
+
+TEST_F(SupervisorTest, AnEngineThatGoesOnInTimeIsLeftAlone) {
+  page_.note_worker_timeout(milliseconds(300));
+  supervise_with([&](const EngineBirth& birth) {
+    engine_number(birth);
+    return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
+  });
+  const pid_t engine = folder_.wait_for_pid("engine1");
+  ::kill(engine, SIGSTOP);
+  std::this_thread::sleep_for(milliseconds(100));
+  ::kill(engine, SIGCONT);
+  std::this_thread::sleep_for(milliseconds(1200));
+  ::kill(pid_, SIGTERM);
+  EXPECT_EQ(code(), 0);
+  EXPECT_TRUE(page_.deaths().empty());
+}
+
 TEST_F(SupervisorTest, StopsReachTheEngineOneByteEach) {
   supervise_with([&](const EngineBirth& birth) {
     engine_number(birth);

@@ -191,6 +191,7 @@ void Engine::carry_out(Action& action) {
     void operator()(Register& a) { self.registrar_.register_with(a.hello); }
     void operator()(OpenSession& a) {
       self.birth_.page->note_run(a.welcome.run);
+      self.birth_.page->note_worker_timeout(a.welcome.worker_timeout);
       if (!self.transport_.open(self.host_, a.welcome, self.now_))
         self.events_.emplace_back(SinkGone{a.welcome.session});
       self.tend_at_ = self.now_;

@@ -55,6 +55,7 @@ struct SharedPage::Layout {
   std::uint32_t deaths;  // recorded ever; the last kDeathsMax are kept, number n in record n % kDeathsMax
   std::atomic<std::uint32_t> acked;  // highest engine whose death needs nothing more
   std::atomic<std::uint64_t> run;
+  std::atomic<std::int64_t> worker_timeout_us;
 };
 
 SharedPage::SharedPage(std::uint32_t places) {
@@ -69,6 +70,7 @@ SharedPage::SharedPage(std::uint32_t places) {
   layout_->places = places;
   layout_->worker = random_nonzero();
   layout_->announced_exit = kNoExit;
+  note_worker_timeout(seconds(10));
 }
 
 SharedPage::~SharedPage() { ::munmap(layout_, bytes_); }
@@ -102,6 +104,11 @@ std::uint32_t SharedPage::started(const Key& key, std::uint32_t hint) {
 }
 
 void SharedPage::ended(std::uint32_t number) { place(number).state.store(kFree, std::memory_order_release); }
+
+void SharedPage::note_worker_timeout(Duration timeout) {
+  layout_->worker_timeout_us = std::chrono::duration_cast<microseconds>(timeout).count();
+}
+Duration SharedPage::worker_timeout() const { return microseconds(layout_->worker_timeout_us.load()); }
 
 void SharedPage::close() { layout_->closed = true; }
 bool SharedPage::is_closed() const { return layout_->closed; }

@@ -11,6 +11,7 @@
 
 #include "common/ids.h"
 #include "common/messages.h"
+#include "common/time.h"
 
 namespace workpool::worker {
 
@@ -49,6 +50,10 @@ class SharedPage {
   // The run of the last WELCOME, of whichever engine; 0 = there was none yet.
   void note_run(RunId run);
   RunId last_run() const;
+
+  // What the last WELCOME gave as D, of whichever engine; 10 s before.
+  void note_worker_timeout(Duration timeout);
+  Duration worker_timeout() const;
 
   // Worker id: random, made with the page.
   WorkerId worker() const;

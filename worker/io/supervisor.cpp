@@ -37,6 +37,9 @@ constexpr Duration kKillEverything = milliseconds(500);
 // Of the supervisor: longer, since a new engine must not meet the jobs of the old one. What the kernel cannot
 // end in that time (a dead NFS server) is left to later.
 constexpr Duration kKillLeftovers = seconds(5);
+// An engine that is stopped (SIGSTOP) for so many worker timeouts has long lost its jobs to others; only its
+// end tells which of them may have stopped it.
+constexpr int kStoppedTimeouts = 3;
 constexpr int kStopped = 0;
 constexpr int kDispatcherGone = 69;
 
@@ -97,6 +100,7 @@ class Supervisor {
   void tell_engine(char byte);
   void give_up_after(Duration time);
   void kill_engine();
+  void kill_stopped_engine();
   std::optional<int> bury_engine();
   void write_log(LogLevel level, std::string_view event, Fields fields);
 
@@ -111,6 +115,8 @@ class Supervisor {
   std::uint32_t engine_ = 0;  // number of the last one
   pid_t pid_ = 0;             // 0 = none runs
   siginfo_t status_{};        // of the last one, once it has ended
+  Time kill_stopped_at_ = kNever;
+  bool was_stopped_ = false;  // it was killed for that
   Time born_{};
   Duration pause_ = kFirstPause;
   Time give_up_at_ = kNever;
@@ -124,8 +130,9 @@ int Supervisor::run() {
   while (true) {
     if (start_engine()) {
       while (pid_ != 0) {
-        wait_until(give_up_at_);
+        wait_until(std::min(give_up_at_, kill_stopped_at_));
         if (pid_ != 0 && boot_now() >= give_up_at_) kill_engine();
+        if (pid_ != 0 && boot_now() >= kill_stopped_at_) kill_stopped_engine();
       }
       if (const auto code = bury_engine()) return *code;
     }
@@ -170,6 +177,8 @@ bool Supervisor::start_engine() {
   }
   pid_ = pid;
   born_ = boot_now();
+  kill_stopped_at_ = kNever;
+  was_stopped_ = false;
   return true;
 }
 
@@ -213,11 +222,24 @@ void Supervisor::read_parent() {
 void Supervisor::reap() {
   while (true) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (info.si_pid != pid_) continue;
-    status_ = info;
-    pid_ = 0;
+    if (info.si_code == CLD_STOPPED) {
+      kill_stopped_at_ = boot_now() + kStoppedTimeouts * options_.page->worker_timeout();
+    } else if (info.si_code == CLD_CONTINUED) {
+      kill_stopped_at_ = kNever;
+    } else {
+      status_ = info;
+      pid_ = 0;
+    }
   }
+}
+
+void Supervisor::kill_stopped_engine() {
+  write_log(LogLevel::kError, "engine_stopped", {{"engine", engine_}, {"pid", pid_}, {"action", "killed"}});
+  was_stopped_ = true;
+  kill_stopped_at_ = kNever;
+  ::kill(pid_, SIGKILL);
 }
 
 void Supervisor::tell_engine(char byte) {
@@ -253,7 +275,7 @@ std::optional<int> Supervisor::bury_engine() {
     pause_ = kFirstPause;
     write_log(LogLevel::kInfo, "engine_restarts", {{"engine", engine_}});
   } else {
-    const std::string cause = cause_of(status_);
+    const std::string cause = was_stopped_ ? "stopped by SIGSTOP, then killed" : cause_of(status_);
     options_.page->record_death(engine_, cause.c_str());
     pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? kFirstPause
                                                                 : std::min(pause_ * 2, kLongestPause);
