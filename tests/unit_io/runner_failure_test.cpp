@@ -126,6 +126,7 @@ TEST_F(RunnerFailureTest, NoDescriptorsLeftIsNoFaultOfTheJob) {
     const FewDescriptors limit(few);
     const Ending ending = run(argv({"true"}));
     EXPECT_EQ(ending.kind, EndKind::kNoResources) << few;
+    EXPECT_FALSE(ending.outcome.message.empty()) << few;
     EXPECT_EQ(running(), 0U);
   }
   EXPECT_EQ(output_of(argv({"echo", "again"})), "again\n");

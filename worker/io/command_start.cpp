@@ -79,7 +79,7 @@ Started CommandStarter::start(const RunOrder& order) {
   Pipes pipes;
   const bool has_input = work->standard_input.has_value();
   if (!pipes.make(has_input)) {
-    if (is_lack_of_resources(errno)) return NoResources{};
+    if (is_lack_of_resources(errno)) return NoResources{errno};
     return cannot_start("cannot make pipes: " + std::generic_category().message(errno));
   }
 
@@ -103,7 +103,7 @@ Started CommandStarter::start(const RunOrder& order) {
   request.descriptor_limit = descriptor_limit_;
 
   Spawned spawned = launcher_.spawn(request);
-  if (spawned.lacks_resources()) return NoResources{};
+  if (spawned.lacks_resources()) return NoResources{spawned.error};
   if (!spawned.is_running()) return cannot_start(explain(spawned, attempt));
   Command::Channels channels{std::move(spawned.pidfd), std::move(pipes.input.write),
                              std::move(pipes.output.read), std::move(pipes.errors.read)};

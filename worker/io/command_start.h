@@ -14,7 +14,9 @@
 namespace workpool::worker {
 
 // The machine has no room for a process now; nothing runs.
-struct NoResources {};
+struct NoResources {
+  int error = 0;  // errno
+};
 // It cannot be started; the outcome says why.
 struct CannotStart {
   Outcome outcome;

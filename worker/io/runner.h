@@ -33,7 +33,7 @@ enum class EndKind : std::uint8_t {
   kOutcome,      // ran: outcome holds
   kNotStarted,   // the lease had lapsed, or kill() came, before it was started; nothing ran
   kStopped,      // killed by kill(), gone with all its descendants; nothing to report
-  kNoResources,  // EMFILE, ENFILE, EAGAIN, ENOMEM at the spawn; nothing ran
+  kNoResources,  // EMFILE, ENFILE, EAGAIN, ENOMEM at the spawn: outcome.message says which; nothing ran
   kEndedByStop,  // a command that died of HUP, INT, TERM or KILL that its timeout did not send: `outcome`
                  // holds its failure; the engine returns it instead if a stop has arrived or arrives within
                  // 250 ms

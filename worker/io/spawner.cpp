@@ -201,7 +201,9 @@ void Spawner::begin(RunOrder&& order) {
   if (auto* const failure = std::get_if<CannotStart>(&started)) {
     push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_now() - now, false});
   } else {
-    push({order.token, EndKind::kNoResources, {}, Duration(0), false});
+    Outcome none;
+    none.message = std::generic_category().message(std::get<NoResources>(started).error);
+    push({order.token, EndKind::kNoResources, std::move(none), Duration(0), false});
   }
 }
 

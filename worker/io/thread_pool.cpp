@@ -267,11 +267,13 @@ void ThreadPool::start(std::vector<RunOrder>&& orders) {
     state.batches.push_back(batch);
     try {
       state.add_threads();
-    } catch (const std::system_error&) {
+    } catch (const std::system_error& error) {
       if (state.threads.empty()) {  // else fewer threads do
         state.batches.pop_back();
+        Outcome none;
+        none.message = std::string("no thread: ") + error.what();
         for (const RunOrder& order : batch->orders)
-          refused.push_back({order.token, EndKind::kNoResources, {}, {}, false});
+          refused.push_back({order.token, EndKind::kNoResources, none, {}, false});
       }
     }
     if (count == 1) {
