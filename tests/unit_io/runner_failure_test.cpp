@@ -155,8 +155,8 @@ TEST_F(RunnerFailureTest, NothingStartsWithoutALease) {
 }
 
 TEST_F(RunnerFailureTest, AClosedPageStartsAndReportsNothing) {
-  const auto token = start(argv({"sleep", "0.3"}));
-  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  const auto token = start(shell("echo $$ >" + folder_.path("begun") + "; sleep 0.3"));
+  ASSERT_GT(folder_.wait_for_pid("begun"), 0);
   page_.close();
   const auto late = start(shell("touch " + folder_.path("ran")));
   std::this_thread::sleep_for(milliseconds(600));

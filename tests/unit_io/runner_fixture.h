@@ -119,18 +119,13 @@ class RunnerTest : public ::testing::Test {
     EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message << ending.outcome.standard_error;
     return ending.outcome.standard_output;
   }
-  // Keys in the shared page, taken as if the engine had died.
-  std::size_t running() {
-    page_.record_death(++deaths_, "asked");
-    return page_.deaths().back().ran.size();
-  }
+  std::size_t running() const { return page_.running(); }
 
   SharedPage page_;
   RunnerOptions options_;
   EndingBox box_;
   Folder folder_;
   std::uint64_t last_token_ = 0;
-  std::uint32_t deaths_ = 0;
   std::unique_ptr<Runner> runner_;  // last: it goes first
 };
 

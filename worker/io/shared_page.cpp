@@ -105,6 +105,12 @@ std::uint32_t SharedPage::started(const Key& key, std::uint32_t hint) {
 
 void SharedPage::ended(std::uint32_t number) { place(number).state.store(kFree, std::memory_order_release); }
 
+std::size_t SharedPage::running() const {
+  std::size_t count = 0;
+  for (std::uint32_t i = 0; i < layout_->places; ++i) count += place(i).state == kRunning ? 1 : 0;
+  return count;
+}
+
 void SharedPage::note_worker_timeout(Duration timeout) {
   layout_->worker_timeout_us = std::chrono::duration_cast<microseconds>(timeout).count();
 }

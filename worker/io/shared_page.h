@@ -28,6 +28,8 @@ class SharedPage {
   // `hint`: where to look first; a thread that passes its last place finds it again at once.
   std::uint32_t started(const Key& key, std::uint32_t hint = 0);
   void ended(std::uint32_t place);
+  // How many run now.
+  std::size_t running() const;
 
   // Nothing may be started any more and no ending leaves, since everything is being killed. Until the next
   // engine.

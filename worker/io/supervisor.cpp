@@ -276,11 +276,12 @@ std::optional<int> Supervisor::bury_engine() {
     write_log(LogLevel::kInfo, "engine_restarts", {{"engine", engine_}});
   } else {
     const std::string cause = was_stopped_ ? "stopped by SIGSTOP, then killed" : cause_of(status_);
+    const std::size_t ran = options_.page->running();
     options_.page->record_death(engine_, cause.c_str());
     pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? kFirstPause
                                                                 : std::min(pause_ * 2, kLongestPause);
     write_log(LogLevel::kWarn, "engine_died",
-              {{"engine", engine_}, {"cause", cause}, {"restart_in", pause_}});
+              {{"engine", engine_}, {"cause", cause}, {"running", ran}, {"restart_in", pause_}});
   }
   if (is_stopping()) return code_of_stop();
   return std::nullopt;
