@@ -8,45 +8,45 @@ namespace workpool::dispatcher {
 std::uint32_t JobTable::add() {
   std::uint32_t slot = 0;
   if (free_.empty()) {
-    slot = static_cast<std::uint32_t>(places_.size());
+    slot = static_cast<std::uint32_t>(jobs_.size());
     CHECK(slot != ActiveJob::kNone);
-    places_.emplace_back();
+    jobs_.emplace_back();
+    lives_.emplace_back();
   } else {
     slot = free_.back();
     free_.pop_back();
   }
-  places_[slot].used = true;
+  lives_[slot].used = true;
   return slot;
 }
 
 void JobTable::set_key(std::uint32_t slot, const Key& key) {
-  Place& place = places_[slot];
-  CHECK(place.used);
-  if (place.keyed) by_key_.erase(place.job.facts.key);
-  place.job.facts.key = key;
-  place.keyed = true;
+  Life& life = lives_[slot];
+  CHECK(life.used);
+  if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
+  jobs_[slot].facts.key = key;
+  life.keyed = true;
   by_key_.insert(key, slot);
 }
 
 void JobTable::remove(std::uint32_t slot) {
-  Place& place = places_[slot];
-  CHECK(place.used);
-  if (place.keyed) by_key_.erase(place.job.facts.key);
-  place.job = ActiveJob{};
-  place.used = place.keyed = false;
-  if (++place.generation == 0) place.generation = 1;  // 0 would make handle 0 possible
+  Life& life = lives_[slot];
+  CHECK(life.used);
+  if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
+  jobs_[slot] = ActiveJob{};
+  life.used = life.keyed = false;
+  if (++life.generation == 0) life.generation = 1;  // 0 would make handle 0 possible
   free_.push_back(slot);
 }
 
 Handle JobTable::handle(std::uint32_t slot) const {
-  return Handle{std::uint64_t{places_[slot].generation} << 32 | slot};
+  return Handle{std::uint64_t{lives_[slot].generation} << 32 | slot};
 }
 
 std::optional<std::uint32_t> JobTable::find(Handle handle) const {
   const auto slot = static_cast<std::uint32_t>(handle.value);
-  if (slot >= places_.size()) return std::nullopt;
-  const Place& place = places_[slot];
-  if (!place.used || place.generation != handle.value >> 32) return std::nullopt;
+  if (slot >= lives_.size()) return std::nullopt;
+  if (!lives_[slot].used || lives_[slot].generation != handle.value >> 32) return std::nullopt;
   return slot;
 }
 

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,10 +69,9 @@ struct ActiveJob {
   std::uint32_t lost = 0;      // deaths that may have been its doing
   std::string last_worker;     // that died or was lost with it
   Time ready_since;
-  std::uint32_t queue_stamp = 0;  // entries of a queue with another stamp are stale
-  std::uint32_t next = kNone;     // neighbours in the list of its session, in order of assignment
+  std::uint32_t next = kNone;  // neighbours in the list of its session, in order of assignment
   std::uint32_t previous = kNone;
-  std::optional<EarlyResult> early;
+  std::unique_ptr<EarlyResult> early;  // rare, and large
 
   static constexpr std::uint32_t kNone = 0xffffffff;
 };
@@ -81,26 +81,31 @@ class JobTable {
   std::uint32_t add();
   // Makes the job findable by this key, and by no other any more. REQUIRES: no slot has it.
   void set_key(std::uint32_t slot, const Key& key);
-  bool keyed(std::uint32_t slot) const { return places_[slot].keyed; }
+  bool keyed(std::uint32_t slot) const { return lives_[slot].keyed; }
   void remove(std::uint32_t slot);
-  ActiveJob& at(std::uint32_t slot) { return places_[slot].job; }
-  const ActiveJob& at(std::uint32_t slot) const { return places_[slot].job; }
+  ActiveJob& at(std::uint32_t slot) { return jobs_[slot]; }
+  const ActiveJob& at(std::uint32_t slot) const { return jobs_[slot]; }
+  // Entries of a queue with another stamp than their job's are stale.
+  std::uint32_t& queue_stamp(std::uint32_t slot) { return lives_[slot].queue_stamp; }
+  std::uint32_t queue_stamp(std::uint32_t slot) const { return lives_[slot].queue_stamp; }
   Handle handle(std::uint32_t slot) const;
   std::optional<std::uint32_t> find(Handle handle) const;  // nothing for 0 and for a generation that is over
   std::optional<std::uint32_t> find(const Key& key) const { return by_key_.find(key); }
-  std::size_t size() const { return places_.size() - free_.size(); }
+  std::size_t size() const { return jobs_.size() - free_.size(); }
   // Slots ever used; those in use are told apart by `used`.
-  std::uint32_t slots() const { return static_cast<std::uint32_t>(places_.size()); }
-  bool used(std::uint32_t slot) const { return places_[slot].used; }
+  std::uint32_t slots() const { return static_cast<std::uint32_t>(jobs_.size()); }
+  bool used(std::uint32_t slot) const { return lives_[slot].used; }
 
  private:
-  struct Place {
-    ActiveJob job;
+  // Apart from the jobs: what is asked of every handle and queue entry fits the nearest cache.
+  struct Life {
     std::uint32_t generation = 1;
+    std::uint32_t queue_stamp = 0;
     bool used = false;
     bool keyed = false;
   };
-  std::deque<Place> places_;  // stable addresses
+  std::deque<ActiveJob> jobs_;  // stable addresses
+  std::vector<Life> lives_;     // the same slots
   std::vector<std::uint32_t> free_;
   KeyMap by_key_;
 };

@@ -181,7 +181,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
   if (job.early) {
     ++counts.duplicates;
   } else {
-    job.early = EarlyResult{std::move(result), worker, {}};
+    job.early = std::make_unique<EarlyResult>(EarlyResult{std::move(result), worker, {}});
     ++early;
   }
   job.early->acks.emplace_back(from, seq);

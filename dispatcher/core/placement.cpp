@@ -60,7 +60,8 @@ void Placement::fetch(Step& step) {
       if (ledger_.workers.fits(*session, number, ledger_.jobs.requirement(number)))
         credit += window(*session, number);
     }
-    if (credit > 0) ledger_.jobs.fetch(number, std::clamp(2 * credit, least, kFetchMost), step.load);
+    // Half of it is read again in the time that the other half takes; more only fills the caches.
+    if (credit > 0) ledger_.jobs.fetch(number, std::clamp(credit / 2, least, kFetchMost), step.load);
   }
 }
 

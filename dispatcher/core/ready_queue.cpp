@@ -8,22 +8,22 @@
 namespace workpool::dispatcher {
 
 void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
-  ActiveJob& job = jobs.at(slot);
-  heap_.push_back({{job.facts.priority, job.facts.number}, slot, ++job.queue_stamp, jobs.handle(slot)});
+  const JobFacts& facts = jobs.at(slot).facts;
+  heap_.push_back({{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot), jobs.handle(slot)});
   std::push_heap(heap_.begin(), heap_.end(), later);
   ++size_;
 }
 
 void ReadyQueue::remove(JobTable& jobs, std::uint32_t slot) {
   CHECK(size_ > 0);
-  ++jobs.at(slot).queue_stamp;
+  ++jobs.queue_stamp(slot);
   --size_;
 }
 
 void ReadyQueue::drop_stale(const JobTable& jobs) {
   while (!heap_.empty()) {
     const Entry& top = heap_.front();
-    if (jobs.find(top.handle) == top.slot && jobs.at(top.slot).queue_stamp == top.stamp) return;
+    if (jobs.find(top.handle) == top.slot && jobs.queue_stamp(top.slot) == top.stamp) return;
     std::pop_heap(heap_.begin(), heap_.end(), later);
     heap_.pop_back();
   }
@@ -47,7 +47,7 @@ std::uint32_t ReadyQueue::pop(JobTable& jobs) {
   const std::uint32_t slot = heap_.front().slot;
   std::pop_heap(heap_.begin(), heap_.end(), later);
   heap_.pop_back();
-  ++jobs.at(slot).queue_stamp;
+  ++jobs.queue_stamp(slot);
   --size_;
   return slot;
 }

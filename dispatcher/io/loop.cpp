@@ -198,6 +198,10 @@ void Loop::step(bool sink_drained) {
 }
 
 void Loop::carry_out() {
+  const auto records = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
+    return std::holds_alternative<Record>(action);
+  });
+  lines_.reserve(static_cast<std::size_t>(records));
   for (Action& action : actions_) {
     if (auto* line = std::get_if<Record>(&action)) record(*line);
   }
