@@ -42,9 +42,9 @@ Runs a jobs file on any number of machines and records every result.
 
 Example: printf 'date\nuname -a\n' > jobs.txt && workpool-dispatcher run jobs.txt
 
-Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind; 73 results of
-another jobs file; 74 I/O error on results; 75 results in use; 78 unsafe configuration; 130/143
-stopped by a signal with jobs left (the same command resumes).
+Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind, or start
+the local worker; 73 results of another jobs file; 74 I/O error on results; 75 results in use;
+78 unsafe configuration; 130/143 stopped by a signal with jobs left (the same command resumes).
 )";
 
 constexpr const char* kRunEpilogue = R"(Examples:
@@ -55,9 +55,9 @@ constexpr const char* kRunEpilogue = R"(Examples:
                                                             workers of other machines join
 The same command again resumes: jobs that have their result are skipped.
 
-Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind; 73 RESULTS
-belongs to another jobs file; 74 I/O error on RESULTS; 75 RESULTS in use; 78 unsafe configuration;
-130/143 stopped by a signal with jobs left.
+Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind, or start
+the local worker; 73 RESULTS belongs to another jobs file; 74 I/O error on RESULTS; 75 RESULTS in
+use; 78 unsafe configuration; 130/143 stopped by a signal with jobs left.
 )";
 
 constexpr const char* kCheckEpilogue = R"(Example:

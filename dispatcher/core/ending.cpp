@@ -60,7 +60,7 @@ int Ending::exit_code() const {
   if (writer_.error != 0) return 74;
   if (signals_ > 0 && writer_.durable < ledger_.records) return signal_code();
   if (complete()) return ledger_.counts.not_ok() == 0 ? 0 : 1;
-  if (changed_) return 65;
+  if (broken_ != 0) return broken_;
   if (signals_ > 0) return signal_code();
   return 1;
 }
@@ -80,7 +80,8 @@ void Ending::stop(StopKind kind, Step& step) {
 }
 
 void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
-  if (std::exchange(changed_, true)) return;
+  if (broken_ != 0) return;
+  broken_ = 65;
   step.actions.emplace_back(Report{Note{
       true, "the jobs file was changed under the run (line " + std::to_string(line) +
                 "): nothing more is started, what runs is finished; the same command goes on from there"}});
@@ -88,13 +89,19 @@ void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
 }
 
 void Ending::input_broken(Step& step) {
-  changed_ = true;
+  broken_ = 65;
+  drain(step);
+}
+
+void Ending::local_worker_failed(Step& step) {
+  broken_ = 71;
   drain(step);
 }
 
 void Ending::writer_changed(const WriterChanged& writer, Step& step) {
   const bool failed = writer.error != 0 && writer_.error == 0;
   writer_ = writer;
+  ledger_.durable(writer.durable);
   sessions_.durable(writer.durable);
   if (failed) cancel(step);
 }

@@ -30,6 +30,7 @@ class Ending {
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
   void input_broken(Step& step);
+  void local_worker_failed(Step& step);
   void writer_changed(const WriterChanged& writer, Step& step);
 
   // After the sockets have been drained.
@@ -62,7 +63,7 @@ class Ending {
   Time start_;
   RunPhase phase_ = RunPhase::kRunning;
   bool input_ended_ = false;
-  bool changed_ = false;
+  int broken_ = 0;  // the exit code of what ended the run before its time: 65, 71
   bool gave_up_ = false;
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;

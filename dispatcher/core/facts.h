@@ -81,6 +81,8 @@ struct InputBroken {};    // a stream that can be read no further: as with a cha
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
   std::uint64_t line = 0;
 };
+// The local worker cannot work here and nobody else may come: nothing more can run, exit 71.
+struct LocalWorkerFailed {};
 // A line of a stream that is no job: recorded as `invalid`.
 struct InvalidLine {
   JobFacts facts;  // number, line, id
@@ -105,7 +107,7 @@ struct Drained {
 
 using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
                            JobsLoaded, StreamJobRead, AlreadyDone, InputEnded, InputBroken, JobsFileChanged,
-                           InvalidLine, WriterChanged, StopRequested, Drained>;
+                           LocalWorkerFailed, InvalidLine, WriterChanged, StopRequested, Drained>;
 
 // ---- actions ----
 

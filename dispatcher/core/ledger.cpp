@@ -15,24 +15,20 @@ constexpr Duration kNamedDelay = milliseconds(300);
 
 }  // namespace
 
-void Counts::add(Status status, std::uint64_t n) {
+std::uint64_t& Counts::of(Status status) {
   switch (status) {
     case Status::kOk:
-      ok += n;
-      break;
+      return ok;
     case Status::kFailed:
-      failed += n;
-      break;
+      return failed;
     case Status::kTimeout:
-      timeout += n;
-      break;
+      return timeout;
     case Status::kQuarantined:
-      quarantined += n;
-      break;
+      return quarantined;
     case Status::kInvalid:
-      invalid += n;
       break;
   }
+  return invalid;
 }
 
 std::string last_line(const std::string& bytes) {
@@ -248,8 +244,7 @@ std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::
   ended.worker = worker;
   ended.ran = result.ran;
   ended.slots = job.facts.slots;
-  counts.add(result.outcome.status);
-  ++records;
+  count_record(result.outcome.status);
   step.actions.emplace_back(
       Record{std::move(job.facts), result.attempt, std::move(result.outcome), worker, queued, result.ran});
   step.actions.emplace_back(Report{std::move(ended)});
@@ -355,6 +350,22 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
 
 // ---- for good ----
 
+void Ledger::count_record(Status status) {
+  ++records;
+  ++counts.of(status);
+  undurable_.push_back(status);
+}
+
+void Ledger::durable(std::uint64_t number) {
+  while (undurable_.size() > records - std::min(number, records)) undurable_.pop_front();
+}
+
+Counts Ledger::durable_counts() const {
+  Counts known = counts;
+  for (const Status status : undurable_) --known.of(status);
+  return known;
+}
+
 void Ledger::quarantine(std::uint32_t slot, const std::string& evidence, Step& step) {
   ActiveJob& job = jobs.at(slot);
   cancel_twin(slot, step);
@@ -367,8 +378,7 @@ void Ledger::quarantine(std::uint32_t slot, const std::string& evidence, Step& s
 }
 
 void Ledger::record_invalid(const JobFacts& facts, const std::string& message, Step& step) {
-  ++records;
-  counts.add(Status::kInvalid);
+  count_record(Status::kInvalid);
   Outcome outcome;
   outcome.status = Status::kInvalid;
   outcome.kind = ErrorKind::kInvalid;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct Counts {
   std::uint64_t duplicates = 0;
   std::uint64_t foreign = 0;  // frames and entries that belong to nothing here
 
-  void add(Status status, std::uint64_t n = 1);
+  std::uint64_t& of(Status status);
   std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
 };
 
@@ -74,6 +75,10 @@ class Ledger {
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- for good ----
+  // Records 1..`number` need nothing more.
+  void durable(std::uint64_t number);
+  // The counts without what is not durable yet: what a later run finds.
+  Counts durable_counts() const;
   void quarantine(std::uint32_t slot, const std::string& evidence, Step& step);
   void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
 
@@ -92,7 +97,10 @@ class Ledger {
   // Off its session's list, where it is on one.
   void unlink(std::uint32_t slot);
 
+  void count_record(Status status);
+
   const SchedulerOptions& options_;
+  std::deque<Status> undurable_;  // of the last records, in order
 };
 
 // The last line of `bytes` that is not blank, for people; empty where there is none.

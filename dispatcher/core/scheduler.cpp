@@ -52,6 +52,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     void operator()(InputEnded&) { self.ending_.input_ended(); }
     void operator()(InputBroken&) { self.ending_.input_broken(step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
+    void operator()(LocalWorkerFailed&) { self.ending_.local_worker_failed(step); }
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
     void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }
     void operator()(StopRequested& e) { self.ending_.stop(e.kind, step); }
@@ -65,7 +66,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
 void Scheduler::stream_job(StreamJobRead&& read, Step& step) {
   JobFacts& facts = read.job.facts;
   if (read.past && (*read.past == Status::kOk || !options_.retry_failed)) {
-    ledger_.counts.add(*read.past);
+    ++ledger_.counts.of(*read.past);
     ++ledger_.counts.before;
     step.actions.emplace_back(Skip{facts.payload_bytes});
   } else if (ledger_.jobs.open_key(facts.key)) {
@@ -99,7 +100,9 @@ std::optional<Time> Scheduler::next_deadline() const {
 }
 
 Snapshot Scheduler::snapshot(Time) const {
-  const Counts& counts = ledger_.counts;
+  // At the end only what a later run will find is counted.
+  const bool over = ending_.phase() == RunPhase::kFinished;
+  const Counts counts = over ? ledger_.durable_counts() : ledger_.counts;
   Snapshot view;
   view.ok = counts.ok;
   view.failed = counts.failed;
@@ -107,7 +110,7 @@ Snapshot Scheduler::snapshot(Time) const {
   view.quarantined = counts.quarantined;
   view.invalid = counts.invalid;
   view.before = counts.before;
-  view.total = view.done() + ledger_.jobs.open();
+  view.total = ledger_.counts.ok + ledger_.counts.not_ok() + ledger_.jobs.open();
   view.total_known = !options_.streaming;
   view.held = ledger_.jobs.assigned();
   view.delayed = ledger_.jobs.delayed();

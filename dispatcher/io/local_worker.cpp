@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string_view>
 #include <system_error>
@@ -32,6 +33,20 @@ constexpr int kChildLock = 4;
 constexpr int kOutOfTheWay = 10;
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+// What a worker says that would be the same the next time: a wrong flag, a system that lacks what it needs, a
+// refusal.
+bool is_final(int exit_status) {
+  constexpr std::array kFinal = {2, 71, 76, 77, 78};
+  return std::find(kFinal.begin(), kFinal.end(), exit_status) != kFinal.end();
+}
+
+// The same open file by a number that no child's has.
+Descriptor out_of_the_way(const Descriptor& file) {
+  Descriptor moved(::fcntl(file.get(), F_DUPFD_CLOEXEC, kOutOfTheWay));
+  if (!moved.is_open()) fail("cannot start the local worker");
+  return moved;
+}
 
 std::string beside_ourselves(const std::string& name) {
   char path[4096];
@@ -78,21 +93,19 @@ LocalWorker::~LocalWorker() { shut_down(milliseconds(1500)); }
 void LocalWorker::start() {
   start_at_.reset();
   started_ = boot_time();
-  const int lock = lock_();
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
-  const int theirs = ::fcntl(ends[0], F_DUPFD_CLOEXEC, kOutOfTheWay);
-  ::close(ends[0]);
-  pipe_ = ends[1];
-  const int lock_high = lock < 0 ? -1 : ::fcntl(lock, F_DUPFD_CLOEXEC, kOutOfTheWay);
-  if (lock >= 0) ::close(lock);
+  if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot start the local worker");
+  Descriptor ours(ends[1]);
+  const Descriptor theirs = out_of_the_way(Descriptor(ends[0]));
+  Descriptor lock(lock_());
+  if (lock.is_open()) lock = out_of_the_way(lock);
 
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, theirs, kChildPipe);
-  if (lock_high >= 0) posix_spawn_file_actions_adddup2(&files, lock_high, kChildLock);
+  posix_spawn_file_actions_adddup2(&files, theirs.get(), kChildPipe);
+  if (lock.is_open()) posix_spawn_file_actions_adddup2(&files, lock.get(), kChildLock);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -111,7 +124,7 @@ void LocalWorker::start() {
   const std::string lock_number = std::to_string(kChildLock);
   std::vector<std::string> words = {program_,         options_.address, "--slots",     slots,
                                     "--local-parent", pipe_number,      "--log-level", "warn"};
-  if (lock_high >= 0) words.insert(words.end(), {"--lock", lock_number});
+  if (lock.is_open()) words.insert(words.end(), {"--lock", lock_number});
   if (options_.insecure) words.emplace_back("--insecure");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -123,33 +136,33 @@ void LocalWorker::start() {
   limit_.raise_again();
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
-  ::close(theirs);
-  if (lock_high >= 0) ::close(lock_high);
   if (error != 0) {
     pid_ = -1;
-    ::close(std::exchange(pipe_, -1));
     throw std::system_error(error, std::generic_category(), "cannot start " + program_);
   }
-  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+  pipe_ = std::move(ours);
+  pidfd_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }
 
 void LocalWorker::closed() {
-  if (pidfd_ >= 0) ::close(std::exchange(pidfd_, -1));
-  if (pipe_ >= 0) ::close(std::exchange(pipe_, -1));
+  pidfd_.close();
+  pipe_.close();
   pid_ = -1;
 }
 
-std::string LocalWorker::tend(Time now, bool over) {
+LocalWorker::News LocalWorker::tend(Time now, bool over) {
   if (pid_ > 0) {
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) != pid_) return {};
     closed();
     if (over) return {};
-    pause_ = now - started_ >= kLivedWell ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
-    start_at_ = now + pause_;
     const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
                                                 : "exited with status " + std::to_string(WEXITSTATUS(status));
-    return "the local worker " + how + "; starting it again";
+    if (WIFEXITED(status) && is_final(WEXITSTATUS(status)))
+      return {"the local worker " + how + " and cannot work here (it has said why)", true};
+    pause_ = now - started_ >= kLivedWell ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
+    start_at_ = now + pause_;
+    return {"the local worker " + how + "; starting it again"};
   }
   if (over || !start_at_ || now < *start_at_) return {};
   try {
@@ -158,18 +171,18 @@ std::string LocalWorker::tend(Time now, bool over) {
   } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
-    return error.what();
+    return {error.what()};
   }
 }
 
 void LocalWorker::shut_down(Duration patience) {
   if (pid_ <= 0) return;
-  if (pipe_ >= 0) ::close(std::exchange(pipe_, -1));
+  pipe_.close();
   const Time end = boot_time() + patience;
   while (boot_time() < end) {
-    pollfd wait{pidfd_, POLLIN, 0};
+    pollfd wait{pidfd_.get(), POLLIN, 0};
     const Duration left = end - boot_time();
-    if (pidfd_ >= 0)
+    if (pidfd_.is_open())
       ::poll(&wait, 1, static_cast<int>(std::max<Duration>(left, Duration{0}) / milliseconds(1)) + 1);
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
       closed();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe
 // whose end of file means stop now, and to RESULTS by a lock that it inherits. One that dies is started
-// again, 0.1 to 5 s apart. The loop's thread only.
+// again, 0.1 to 5 s apart, unless it said by its exit status that it cannot work here. The loop's thread
+// only.
 #pragma once
 
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "common/io/descriptor.h"
 #include "common/time.h"
 
 namespace workpool::dispatcher {
@@ -47,9 +49,13 @@ class LocalWorker {
   LocalWorker& operator=(const LocalWorker&) = delete;
 
   // A descriptor that is readable when it has died; -1 while none runs.
-  int death_fd() const { return pidfd_; }
-  // Looks whether it lives; starts it again when it is time, unless `over`. What there is to say, or "".
-  std::string tend(Time now, bool over);
+  int death_fd() const { return pidfd_.get(); }
+  struct News {
+    std::string text;       // what there is to say, or ""
+    bool for_good = false;  // it cannot work here, and is not started again
+  };
+  // Looks whether it lives; starts it again when it is time, unless `over`.
+  News tend(Time now, bool over);
   std::optional<Time> next_start() const { return start_at_; }
   // Ends it: the pipe is closed, then KILL after `patience`.
   void shut_down(Duration patience);
@@ -63,8 +69,8 @@ class LocalWorker {
   std::function<int()> lock_;
   std::string program_;
   pid_t pid_ = -1;
-  int pidfd_ = -1;
-  int pipe_ = -1;  // our end
+  Descriptor pidfd_;
+  Descriptor pipe_;  // our end
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;

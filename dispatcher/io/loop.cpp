@@ -182,8 +182,11 @@ void Loop::gather_stream_item(StreamItem&& item) {
 
 void Loop::tend_local() {
   if (parts_.local == nullptr) return;
-  const std::string news = parts_.local->tend(now_, run_over_);
-  if (!news.empty()) parts_.terminal.say(news);
+  const LocalWorker::News news = parts_.local->tend(now_, run_over_);
+  if (!news.text.empty()) parts_.terminal.say(news.text);
+  if (!news.for_good || parts_.listening) return;
+  reason_ = news.text;
+  events_.emplace_back(LocalWorkerFailed{});
 }
 
 // ---- step ----

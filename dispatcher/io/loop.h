@@ -32,6 +32,7 @@ struct LoopParts {
   StreamReader* stream = nullptr;    // of a pipe
   const StreamPast* past = nullptr;  // of a pipe: what RESULTS held at the start
   LocalWorker* local = nullptr;
+  bool listening = false;  // others may come
   int signal_fd = -1;
   RunId run;
   Duration worker_timeout = seconds(10);

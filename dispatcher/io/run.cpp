@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/exposure.h"
 #include "common/io/clock.h"
@@ -361,6 +362,7 @@ LoopEnd Run::run_jobs() {
              .stream = stream ? &*stream : nullptr,
              .past = &past_,
              .local = local ? &*local : nullptr,
+             .listening = scheduling.listening,
              .signal_fd = signal_fd_,
              .run = run_,
              .worker_timeout = options_.worker_timeout,
@@ -403,6 +405,13 @@ int Run::go() {
   return run_jobs().exit_code;
 }
 
+// What to do where the system has refused something that a run needs.
+std::string advice(int error) {
+  if (error == EMFILE) return ": allow more open files (ulimit -n)";
+  if (error == EAGAIN || error == ENOMEM) return ": allow more processes or memory (ulimit -u, ulimit -v)";
+  return {};
+}
+
 }  // namespace
 
 JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
@@ -425,6 +434,13 @@ int run(const RunOptions& options, const std::vector<std::string>& command, Cons
     return error.exit_code;
   } catch (const BindError& error) {
     console.line("workpool-dispatcher: " + error.message);
+    return 71;
+  } catch (const std::system_error& error) {
+    console.line(std::string("workpool-dispatcher: ") + error.what() + advice(error.code().value()));
+    return 71;
+  } catch (const zmq::error_t& error) {
+    console.line(std::string("workpool-dispatcher: cannot open a socket: ") + error.what() +
+                 advice(error.num()));
     return 71;
   }
 }

@@ -249,7 +249,6 @@ void SessionWorld::regain() {
   if (lost_.empty()) return;
   const std::uint64_t token = lost_.back();
   lost_.pop_back();
-  if (input_.once(2)) return step(worker::SlotRegained{token});
   step(worker::RunEnded{token, EndOfRun::kOutcome, {}, {}, false});
 }
 
@@ -294,7 +293,9 @@ void SessionWorld::end_all_runs() {
   for (const auto& [token, order] : std::exchange(running_, {})) {
     step(worker::RunEnded{token, EndOfRun::kOutcome, {}, milliseconds(1), false});
   }
-  for (const std::uint64_t token : std::exchange(lost_, {})) step(worker::SlotRegained{token});
+  for (const std::uint64_t token : std::exchange(lost_, {})) {
+    step(worker::RunEnded{token, EndOfRun::kOutcome, {}, {}, false});
+  }
 }
 
 void SessionWorld::behave() {

@@ -155,7 +155,6 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::RunEnded& e) const {
     return "run ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " slot lost" : "");
   }
-  std::string operator()(const worker::SlotRegained&) const { return "slot regained"; }
   std::string operator()(const worker::DeathsKnown&) const { return "deaths known"; }
   std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
   std::string operator()(const worker::StopNow&) const { return "stop now"; }

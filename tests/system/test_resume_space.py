@@ -119,6 +119,7 @@ class WriteErrors(System):
         dispatcher = self.dispatcher("--local", "1", listen=False)
         self.assert_ends(dispatcher, 74)
         self.assertIn("/dev/full", dispatcher.err())
+        self.assertIn("0 ok, 102 not done of 102 jobs", dispatcher.err())
         self.assertEqual(self.marked(), [])
 
     def test_a_reader_that_leaves(self):

@@ -2,10 +2,11 @@
 """What a worker finds out at its start: whom it may dial, whether it fits, what the system lacks."""
 
 import os
+import shutil
 import time
 import unittest
 
-from workpool_testing import WORKER, System
+from workpool_testing import DISPATCHER, WORKER, System
 
 IS_ROOT = os.geteuid() == 0
 FAST = ["--worker-timeout", "2s"]
@@ -64,6 +65,59 @@ class WorkerStart(System):
         dispatcher = self.dispatcher(*FAST)
         self.assert_ends(dispatcher, 0)
         self.assert_ends(worker, 0)
+
+
+class LocalWorkerStart(System):
+    """A local worker that cannot work here; a program of the test stands in its place."""
+
+    def dispatcher_beside(self, script, *flags):
+        folder = self.folder / "bin"
+        folder.mkdir()
+        shutil.copy(DISPATCHER, folder)
+        if script is not None:
+            (folder / "workpool-worker").write_text(f"#!/bin/sh\n{script}\n")
+            (folder / "workpool-worker").chmod(0o755)
+        self.jobs({"type": "noop", "id": "a"})
+        return self.start([str(folder / "workpool-dispatcher"), "run", self.jobs_path, "--local", "1", *flags])
+
+    def test_one_that_says_so_ends_the_run(self):
+        for code in (2, 71, 76, 77, 78):
+            with self.subTest(code=code):
+                dispatcher = self.dispatcher_beside(f"echo for a reason >&2; exit {code}")
+                self.assert_ends(dispatcher, 71, limit=30)
+                self.assertIn("for a reason", dispatcher.err())
+                self.assertIn(f"stopped: the local worker exited with status {code}", dispatcher.err())
+                shutil.rmtree(self.folder / "bin")
+
+    def test_others_may_do_the_work(self):
+        dispatcher = self.dispatcher_beside("exit 71", "--listen", self.address, *FAST)
+        dispatcher.says("exited with status 71")
+        self.assert_ends(self.worker(), 0)
+        self.assert_ends(dispatcher, 0)
+        self.assertEqual(dispatcher.err().count("exited with status 71"), 1)
+
+    def test_any_other_end_is_no_reason_to_give_up(self):
+        script = f'test -e {self.folder}/once && exec {WORKER} "$@"; touch {self.folder}/once; exit 1'
+        dispatcher = self.dispatcher_beside(script)
+        self.assert_ends(dispatcher, 0)
+        self.assertIn("exited with status 1; starting it again", dispatcher.err())
+
+    def test_none_there(self):
+        dispatcher = self.dispatcher_beside(None)
+        self.assert_ends(dispatcher, 71)
+        self.assertIn("cannot start", dispatcher.err())
+        self.assertIn("workpool-worker", dispatcher.err())
+
+    def test_too_few_descriptors(self):
+        self.jobs({"type": "noop", "id": "a"})
+        for limit in (8, 12, 16, 20, 24, 32):
+            with self.subTest(limit=limit):
+                dispatcher = self.start(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path,
+                                         "--local", "1", "--overwrite"])
+                code = dispatcher.wait()
+                self.assertIn(code, (0, 71, 74), dispatcher.err())
+                if code == 71:
+                    self.assertIn("ulimit -n", dispatcher.err())
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <thread>
 
+#include "common/io/descriptor.h"
 #include "worker/io/clock.h"
-#include "worker/io/descriptor.h"
 
 namespace workpool::worker {
 

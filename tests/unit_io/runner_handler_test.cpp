@@ -258,6 +258,27 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
 }
 
 // However the threads and the calls meet, each order ends once.
+TEST_F(ThreadPoolTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
+  auto go = std::make_shared<std::atomic<bool>>(false);
+  handle("stubborn", [go](auto&) {
+    while (!*go) std::this_thread::sleep_for(milliseconds(1));
+    return "1";
+  });
+  const std::uint64_t token = give("stubborn");
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  const Time killed = boot_now();
+  pool().kill(token);
+  const Ending lost = wait(token);
+  EXPECT_EQ(lost.kind, EndKind::kStopped);
+  EXPECT_TRUE(lost.slot_lost);
+  EXPECT_GE(boot_now() - killed, options_.kill_grace);
+  pool().kill(token);  // once more says nothing more
+  *go = true;
+  const Ending back = wait(token, 1);
+  EXPECT_EQ(back.kind, EndKind::kStopped);
+  EXPECT_FALSE(back.slot_lost);
+}
+
 TEST_F(ThreadPoolTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
   constexpr std::uint64_t kOrders = 5000;
   std::vector<RunOrder> orders;

@@ -76,9 +76,6 @@ struct RunEnded {
   Duration ran{0};
   bool slot_lost = false;  // the result is final, its thread has not come back
 };
-struct SlotRegained {
-  std::uint64_t token = 0;
-};
 struct DeathsKnown {  // from the supervisor, before Started
   std::vector<Death> deaths;
 };
@@ -88,7 +85,7 @@ struct StopNow {};    // the dispatcher of a local worker is gone
 struct Drained {};
 
 using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
-                           RunEnded, SlotRegained, DeathsKnown, StopAsked, StopNow, Drained>;
+                           RunEnded, DeathsKnown, StopAsked, StopNow, Drained>;
 
 // ---- actions ----
 

@@ -61,9 +61,6 @@ void Session::step(Event&& event, Time now, Actions& actions) {
       }
     }
     void operator()(RunEnded& e) { self.run_ended(std::move(e)); }
-    void operator()(SlotRegained& e) {
-      if (self.slots_.find(e.token) != nullptr) self.slots_.ended(e.token, Duration{0});
-    }
     void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
     void operator()(StopAsked&) { self.stop_asked(); }
     void operator()(StopNow&) { self.stop_now(); }

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "worker/io/descriptor.h"
+#include "common/io/descriptor.h"
 
 namespace workpool::worker {
 namespace {

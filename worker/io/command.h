@@ -10,10 +10,10 @@
 #include <string>
 #include <string_view>
 
+#include "common/io/descriptor.h"
 #include "common/outcome.h"
 #include "common/time.h"
 #include "worker/io/capture_buffer.h"
-#include "worker/io/descriptor.h"
 #include "worker/io/process_tree.h"
 
 namespace workpool::worker {

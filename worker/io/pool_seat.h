@@ -17,10 +17,11 @@ class PoolSeat : public StopToken {
   enum class Verdict : std::uint8_t {
     kOwn,       // ended by itself
     kStopped,   // kill() came
-    kTimedOut,  // its timeout has been reported already
+    kReported,  // its timeout, or that it does not stop, has been reported already
   };
   struct Overdue {
     std::uint64_t token = 0;
+    bool timed_out = false;  // else it has not come back from kill()
     Duration timeout{0};
     Duration ran{0};
   };
@@ -65,11 +66,14 @@ class PoolSeat : public StopToken {
 
   // ---- any thread ----
 
-  // True where it runs `token`.
-  bool stop(std::uint64_t token) {
+  // True where it runs `token`. Its handler has until `patience` to come back.
+  bool stop(std::uint64_t token, Time patience) {
     const std::lock_guard lock(mutex_);
     if (!busy_ || token_ != token) return false;
-    if (verdict_ == Verdict::kOwn) verdict_ = Verdict::kStopped;
+    if (verdict_ == Verdict::kOwn) {
+      verdict_ = Verdict::kStopped;
+      patience_ = patience;
+    }
     set();
     return true;
   }
@@ -77,16 +81,19 @@ class PoolSeat : public StopToken {
     const std::lock_guard lock(mutex_);
     set();
   }
-  // Whether its job has reached its timeout now, once; else `next` is lowered to when that will be.
+  // Whether its job has reached its timeout, or its patience after a stop, now, once; else `next` is lowered
+  // to when that will be.
   bool expire(Time now, Overdue& overdue, Time& next) {
     const std::lock_guard lock(mutex_);
-    if (!busy_ || timeout_ == Duration(0) || verdict_ != Verdict::kOwn) return false;
-    if (started_ + timeout_ > now) {
-      if (started_ + timeout_ < next) next = started_ + timeout_;
+    const bool may_time_out = verdict_ == Verdict::kOwn && timeout_ > Duration(0);
+    if (!busy_ || (!may_time_out && verdict_ != Verdict::kStopped)) return false;
+    const Time due = may_time_out ? started_ + timeout_ : patience_;
+    if (due > now) {
+      if (due < next) next = due;
       return false;
     }
-    verdict_ = Verdict::kTimedOut;
-    overdue = {token_, timeout_, now - started_};
+    verdict_ = Verdict::kReported;
+    overdue = {token_, may_time_out, timeout_, now - started_};
     set();
     return true;
   }
@@ -105,6 +112,7 @@ class PoolSeat : public StopToken {
   std::uint64_t token_ = 0;
   Time started_{};
   Duration timeout_{0};
+  Time patience_{};
 };
 
 }  // namespace workpool::worker

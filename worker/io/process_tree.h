@@ -13,8 +13,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/io/descriptor.h"
 #include "common/time.h"
-#include "worker/io/descriptor.h"
 
 namespace workpool::worker {
 

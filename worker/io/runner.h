@@ -44,15 +44,17 @@ struct Ending {
   EndKind kind = EndKind::kOutcome;
   Outcome outcome;
   Duration ran{0};
-  bool slot_lost = false;  // handler timeout: reported, but its thread has not come back yet; a second
-                           // Ending with kind kStopped and the same token follows when it does
+  bool slot_lost = false;  // a handler at its timeout, or at the end of the grace after kill(): reported, but
+                           // its thread has not come back yet; a second Ending with kind kStopped and the
+                           // same token follows when it does
 };
 
 struct RunnerOptions {
   std::uint32_t slots = 1;  // threads of the handler pool; spawners = min(cores, slots)
   std::uint64_t capture_bytes = 64 * 1024;
-  Duration kill_grace = seconds(5);  // between TERM and KILL
-  std::string starting_directory;    // children without cwd start here; empty = where the process is now
+  Duration kill_grace =
+      seconds(5);                  // between TERM and KILL; for a handler: from its stop token to a lost slot
+  std::string starting_directory;  // children without cwd start here; empty = where the process is now
   std::uint64_t job_descriptors =
       0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
   SharedPage* page = nullptr;  // outlives the runner; start records go there

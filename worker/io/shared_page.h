@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory shared by supervisor and engines of one worker (MAP_SHARED | MAP_ANONYMOUS, made before the first
-// engine): which jobs run now, the deaths that the dispatcher has not acked yet, and what
-// the next engine has to know. Written without locks so
-// that it is whole at any instruction the engine may die at.
+// engine): which jobs run now, the deaths that the dispatcher has not acked yet, and what the next engine has
+// to know. Written without locks, so that it is whole at any instruction the engine may die at.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "worker/io/descriptor.h"
+#include "common/io/descriptor.h"
 
 namespace workpool::worker {
 

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "common/io/descriptor.h"
 #include "common/text.h"
-#include "worker/io/descriptor.h"
 
 namespace workpool::worker {
 namespace {

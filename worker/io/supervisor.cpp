@@ -18,9 +18,9 @@
 #include <system_error>
 #include <thread>
 
+#include "common/io/descriptor.h"
 #include "common/io/log.h"
 #include "worker/io/clock.h"
-#include "worker/io/descriptor.h"
 #include "worker/io/process_tree.h"
 
 // Of gcov, where the build is instrumented: _exit() would lose what the engine ran.

@@ -142,7 +142,7 @@ Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
   ending.ran = boot_now() - started;
   const PoolSeat::Verdict verdict = self.seat.stand_up();
   if (verdict != PoolSeat::Verdict::kOwn) {
-    if (verdict == PoolSeat::Verdict::kTimedOut) {
+    if (verdict == PoolSeat::Verdict::kReported) {
       const std::lock_guard until_it_is_reported(mutex);
     }
     ending.kind = EndKind::kStopped;
@@ -170,7 +170,7 @@ Outcome ThreadPool::State::run_work(Thread& self, const RunOrder& order, Time no
   return run_handler(*handler, work->args, context);
 }
 
-// ---- the watch over the timeouts ----
+// ---- the watch over timeouts, and over what does not stop ----
 
 void ThreadPool::State::expect_timeout(Time deadline) {
   const std::lock_guard lock(mutex);
@@ -196,11 +196,12 @@ void ThreadPool::State::watch_timeouts() {
     for (const auto& thread : threads) {
       PoolSeat::Overdue overdue;
       if (!thread->seat.expire(now, overdue, next_timeout)) continue;
-      endings.push_back(
-          {overdue.token, EndKind::kOutcome, timed_out({}, overdue.timeout), overdue.ran, true});
+      const EndKind kind = overdue.timed_out ? EndKind::kOutcome : EndKind::kStopped;
+      Outcome outcome = overdue.timed_out ? timed_out({}, overdue.timeout) : Outcome{};
+      endings.push_back({overdue.token, kind, std::move(outcome), overdue.ran, true});
     }
     // Still under the lock: the thread of such a job takes it before its own ending, so that the slot never
-    // comes back before the timeout was reported.
+    // comes back before that was reported.
     services->deliver(endings);
   }
 }
@@ -305,10 +306,13 @@ bool ThreadPool::unstart(std::uint64_t token) {
 void ThreadPool::kill(std::uint64_t token) {
   if (unstart(token)) return;
   State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  for (const auto& thread : state.threads) {
-    if (thread->seat.stop(token)) return;
-  }
+  const Time patience = boot_now() + state.services->options.kill_grace;
+  const auto stop_it = [&] {
+    const std::lock_guard lock(state.mutex);
+    return std::any_of(state.threads.begin(), state.threads.end(),
+                       [&](auto& thread) { return thread->seat.stop(token, patience); });
+  };
+  if (stop_it()) state.expect_timeout(patience);
 }
 
 }  // namespace workpool::worker

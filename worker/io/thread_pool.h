@@ -28,8 +28,9 @@ class ThreadPool {
 
   // Any thread. Orders are begun in their order.
   void start(std::vector<RunOrder>&& orders);
-  // Sets the stop token of a job that runs (kStopped once its thread is back; a job that has timed out keeps
-  // that), or takes it out before it begins (kNotStarted). Unknown tokens are ignored.
+  // Sets the stop token of a job that runs (kStopped once its thread is back, or with its slot lost after the
+  // kill grace; a job that has timed out keeps that), or takes it out before it begins (kNotStarted). Unknown
+  // tokens are ignored.
   void kill(std::uint64_t token);
   // Only takes it out before it begins: true, and kNotStarted is handed over at once, since every thread may
   // be held by a handler that never returns. One that runs goes on.

@@ -39,6 +39,10 @@ class StreamTest : public testing::Test {
     }
     return found;
   }
+  void step(Event&& event) {
+    Actions actions;
+    scheduler_->step(std::move(event), Time{}, actions);
+  }
   Snapshot now() const { return scheduler_->snapshot(Time{}); }
 
   SchedulerOptions options_;
@@ -77,6 +81,23 @@ TEST_F(StreamTest, WhatIsNotOkIsRunAgainWhereThatIsAskedFor) {
   EXPECT_EQ(read(1, "a", Status::kOk), Happened{"skip 5"});
   EXPECT_EQ(read(2, "b", Status::kTimeout), Happened{});
   EXPECT_EQ(now().total, 2u);
+}
+
+// At the end only what a later run will find is counted.
+TEST_F(StreamTest, WhatIsNotDurableAtTheEndIsNotCounted) {
+  EXPECT_EQ(read(1, "a", Status::kOk), Happened{"skip 5"});
+  for (std::uint64_t line : {2, 3, 4}) {
+    InvalidLine invalid;
+    invalid.facts.line = line;
+    step(std::move(invalid));
+  }
+  step(WriterChanged{1, false, false, 0});
+  EXPECT_EQ(now().invalid, 3u);
+  step(WriterChanged{1, false, false, 5});
+  for (int signal = 0; signal < 3; ++signal) step(StopRequested{});
+  EXPECT_EQ(now().ok, 1u);
+  EXPECT_EQ(now().invalid, 1u);
+  EXPECT_EQ(now().total, 4u);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace workpool::worker {
+namespace workpool {
 
 class Descriptor {
  public:
@@ -32,4 +32,4 @@ class Descriptor {
   int fd_ = -1;
 };
 
-}  // namespace workpool::worker
+}  // namespace workpool

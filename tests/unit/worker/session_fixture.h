@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// A session of the worker under a clock of the test, with whatever dispatcher the test plays.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/core/session.h"
+
+namespace workpool::worker {
+
+inline constexpr RunId kRun{7};
+
+class SessionFixture : public ::testing::Test {
+ protected:
+  enum class Answer { kNone, kNobody, kLater, kNotAllowed, kWelcome };
+
+  SessionFixture() {
+    options_.worker = {5};
+    options_.name = "w";
+    options_.slots = 2;
+  }
+
+  Session& session() {
+    if (!session_) session_.emplace(options_);
+    return *session_;
+  }
+  void start() { step(Started{}); }
+  void step(Event&& event) {
+    Actions actions;
+    session().step(std::move(event), now_, actions);
+    const bool is_drained = std::holds_alternative<Drained>(event);
+    for (Action& action : actions) take(action);
+    if (is_drained && !code_) {
+      const auto due = session().next_deadline();
+      EXPECT_TRUE(!due || *due > now_) << "the loop would spin";
+    }
+  }
+  void take(Action& action) {
+    if (auto* hello = std::get_if<Register>(&action)) asked_ = hello->hello.attempt;
+    if (auto* open = std::get_if<OpenSession>(&action)) lane_ = {open->welcome.run, open->welcome.session, 1};
+    if (auto* sent = std::get_if<SendSink>(&action)) {
+      sent_ = sent->header.seq;
+      if (auto* returned = std::get_if<Returned>(&sent->message)) returned_ += returned->jobs.size();
+    }
+    if (auto* started = std::get_if<StartRun>(&action)) running_.push_back(started->token);
+    if (auto* killed = std::get_if<KillRun>(&action)) killed_.push_back(killed->token);
+    if (auto* said = std::get_if<Say>(&action)) said_.push_back(said->event);
+    if (auto* end = std::get_if<Exit>(&action)) code_ = end->code;
+  }
+  void answer(Answer how) {
+    if (!asked_ || how == Answer::kNone) return;
+    const std::uint32_t attempt = *std::exchange(asked_, std::nullopt);
+    ++answered_;
+    if (how == Answer::kNobody) step(RegistrationFailed{attempt, "connection refused"});
+    if (how == Answer::kNotAllowed) step(RegistrationFailed{attempt, "say --insecure", true});
+    if (how == Answer::kLater) step(RefusedBy{attempt, {kProtocol, Refusal::kLater, "no port is left"}});
+    if (how == Answer::kWelcome) {
+      Welcome welcome;
+      welcome.run = kRun;
+      welcome.session = {++sessions_};
+      welcome.worker_timeout = seconds(10);
+      welcome.result_window = 1 << 20;
+      step(Welcomed{attempt, welcome});
+    }
+  }
+  void deliver(LaneMessage&& message) {
+    step(LaneReceived{lane_, std::move(message)});
+    ++lane_.seq;
+  }
+  // Runs one job, from a dispatcher that has asked for it just now.
+  void run_a_job(const std::string& work = R"({"cmd":["true"]})") {
+    answer(Answer::kWelcome);
+    JobOrder order;
+    order.handle = {1};
+    order.attempt = 1;
+    order.work = work;
+    deliver(Jobs{0, 1, {order}});
+    step(Drained{});
+    ASSERT_EQ(running_.size(), 1U);
+  }
+  // Time passes: a Drained at each deadline, every try answered so.
+  void pass(Duration time, Answer how) {
+    const Time end = now_ + time;
+    for (int turns = 0; !code_; ++turns) {
+      ASSERT_LT(turns, 100'000);
+      step(Drained{});
+      if (code_) return;
+      if (asked_ && how != Answer::kNone) {
+        answer(how);
+        continue;
+      }
+      const auto due = session().next_deadline();
+      if (now_ >= end) return;
+      now_ = std::min(end, due ? std::max(*due, now_) : end);
+    }
+  }
+  std::size_t times_said(const std::string& event) const {
+    return static_cast<std::size_t>(std::count(said_.begin(), said_.end(), event));
+  }
+
+  SessionOptions options_;
+  std::optional<Session> session_;
+  Time now_{seconds(1000)};
+  std::optional<std::uint32_t> asked_;  // a HELLO that has no answer
+  int answered_ = 0;
+  std::uint64_t sessions_ = 0;
+  Header lane_;
+  std::uint64_t sent_ = 0;    // the last sink message
+  std::size_t returned_ = 0;  // jobs
+  std::vector<std::uint64_t> running_;
+  std::vector<std::uint64_t> killed_;
+  std::vector<std::string> said_;
+  std::optional<int> code_;
+};
+
+}  // namespace workpool::worker

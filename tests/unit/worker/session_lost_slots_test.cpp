@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Handlers that do not come back: what becomes of their slots.
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/session_fixture.h"
+
+namespace workpool::worker {
+namespace {
+
+class SessionLostSlots : public SessionFixture {
+ protected:
+  SessionLostSlots() {
+    options_.slots = 1;
+    start();
+    run_a_job(R"({"type":"stubborn","args":null})");
+  }
+  void cancel() {
+    JobRef ref;
+    ref.handle = {1};
+    ref.attempt = 1;
+    deliver(Cancel{{ref}});
+    step(Drained{});
+  }
+};
+
+TEST_F(SessionLostSlots, ACancelledHandlerThatStaysCostsTheEngine) {
+  cancel();
+  ASSERT_EQ(killed_.size(), 1u);
+  step(RunEnded{running_.front(), EndOfRun::kStopped, {}, {}, true});
+  step(Drained{});
+  EXPECT_EQ(returned_, 1u);
+  pass(seconds(2), Answer::kNone);
+  EXPECT_EQ(times_said("slots_lost"), 1u);
+  deliver(End{});
+  EXPECT_EQ(code_, kExitRestart);
+}
+
+TEST_F(SessionLostSlots, OneThatComesBackLateGivesItsSlotBack) {
+  cancel();
+  step(RunEnded{running_.front(), EndOfRun::kStopped, {}, {}, true});
+  step(Drained{});
+  step(RunEnded{running_.front(), EndOfRun::kStopped, {}, {}, false});
+  pass(seconds(2), Answer::kNone);
+  EXPECT_EQ(times_said("slots_lost"), 0u);
+  EXPECT_EQ(session().slots().running(), 0u);
+  EXPECT_EQ(returned_, 1u);
+}
+
+}  // namespace
+}  // namespace workpool::worker
