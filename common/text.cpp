@@ -218,4 +218,8 @@ std::string_view nearest(std::string_view word, const std::string_view* known, s
   return best;
 }
 
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+}
+
 }  // namespace workpool

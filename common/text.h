@@ -32,4 +32,7 @@ std::string_view utf8_suffix(std::string_view bytes, std::size_t limit);
 // The entry of `known` nearest to `word` by edit distance, empty where none is near (distance over a third).
 std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count);
 
+// `1 job`, `2 jobs`: `noun` with an s behind it where there is not just one.
+std::string counted(std::uint64_t count, std::string_view noun);
+
 }  // namespace workpool

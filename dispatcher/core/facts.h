@@ -28,6 +28,12 @@ struct SchedulerOptions {
   bool retry_failed = false;  // of a stream: what RESULTS has as not ok is run again
 };
 
+// A name means one worker for the whole run, over restarts of the dispatcher too.
+struct GrantedName {
+  WorkerId worker;
+  std::string name;
+};
+
 // ---- events ----
 
 // A reply is owed to `peer` (an opaque address on the registration socket). `fresh` is a new random session
@@ -76,6 +82,10 @@ struct AlreadyDone {
   std::uint64_t quarantined = 0;
   std::uint64_t not_ok() const { return failed + timeout + quarantined; }
 };
+// Names that an earlier start of this run has granted. Comes first.
+struct NamesKnown {
+  std::vector<GrantedName> names;
+};
 struct InputEnded {};     // of a stream
 struct InputBroken {};    // a stream that can be read no further: as with a changed file, exit 65
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
@@ -105,9 +115,10 @@ struct Drained {
   bool whole = true;  // false: the sink has more, so nobody can be judged silent yet
 };
 
-using Event = std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone,
-                           JobsLoaded, StreamJobRead, AlreadyDone, InputEnded, InputBroken, JobsFileChanged,
-                           LocalWorkerFailed, InvalidLine, WriterChanged, StopRequested, Drained>;
+using Event =
+    std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone, JobsLoaded,
+                 StreamJobRead, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
+                 LocalWorkerFailed, InvalidLine, WriterChanged, StopRequested, Drained>;
 
 // ---- actions ----
 
@@ -127,6 +138,10 @@ struct Skip {
 // Read these jobs' lines and answer with JobsLoaded, in this order.
 struct Load {
   std::vector<JobNumber> jobs;
+};
+// Remember this for later starts of the run, before the worker hears of it.
+struct NameGranted {
+  GrantedName granted;
 };
 // Bind a lane for the session, then answer with WELCOME; answer with LaneBound.
 struct Admit {
@@ -214,8 +229,8 @@ struct RunOver {
   int exit_code = 0;
 };
 
-using Action =
-    std::variant<Record, Skip, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
+using Action = std::variant<Record, Skip, Load, NameGranted, Admit, Refuse, Assign, SendLane, CloseSession,
+                            Report, RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----

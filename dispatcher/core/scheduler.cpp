@@ -49,6 +49,9 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
       self.ledger_.counts.quarantined += e.quarantined;
       self.ledger_.counts.before += e.ok + e.failed + e.timeout + e.quarantined;
     }
+    void operator()(NamesKnown& e) {
+      for (const GrantedName& granted : e.names) self.ledger_.workers.know(granted);
+    }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
     void operator()(InputBroken&) { self.ending_.input_broken(step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }

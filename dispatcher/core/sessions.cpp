@@ -63,7 +63,8 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   const Worker* before = ledger_.workers.find(hello.worker);
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
-  Worker& worker = ledger_.workers.enrol(hello);
+  const auto [worker, has_new_name] = ledger_.workers.enrol(hello);
+  if (has_new_name) step.actions.emplace_back(NameGranted{{worker.id, worker.name}});
   Session& fresh = ledger_.workers.open(worker, event.fresh, step.now);
   fresh.acks.advance(durable_);  // the writer may have nothing more to say
   if (old) {

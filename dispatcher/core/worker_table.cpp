@@ -33,19 +33,23 @@ Worker& WorkerTable::worker_of(const Session& session) {
   return *worker;
 }
 
-Worker& WorkerTable::enrol(const Hello& hello) {
+std::pair<Worker&, bool> WorkerTable::enrol(const Hello& hello) {
   if (Worker* known = find(hello.worker)) {
     known->hello = hello;
-    return *known;
+    return {*known, false};
   }
   std::string name = hello.name;
-  for (int n = 2; names_.contains(name); ++n) name = hello.name + '-' + std::to_string(n);
-  names_[name] = hello.worker;
+  const auto is_another_ones = [&] {
+    const auto found = names_.find(name);
+    return found != names_.end() && found->second != hello.worker;
+  };
+  for (int n = 2; is_another_ones(); ++n) name = hello.name + '-' + std::to_string(n);
+  const bool is_new = names_.try_emplace(name, hello.worker).second;
   Worker& worker = workers_[hello.worker];
   worker.id = hello.worker;
   worker.hello = hello;
   worker.name = name;
-  return worker;
+  return {worker, is_new};
 }
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {

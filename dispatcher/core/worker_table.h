@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -90,9 +91,11 @@ class WorkerTable {
   Worker* find(WorkerId id);
   Worker& worker_of(const Session& session);
 
-  // The worker of this HELLO, made where it is new, its name granted: a name means one worker for the whole
-  // run.
-  Worker& enrol(const Hello& hello);
+  // Granted by an earlier start of the run.
+  void know(const GrantedName& granted) { names_.try_emplace(granted.name, granted.worker); }
+  // The worker of this HELLO, made where it is new, its name granted: the one it had in this run, or one that
+  // no other worker has had. True where that is a name never granted before.
+  std::pair<Worker&, bool> enrol(const Hello& hello);
   Session& open(Worker& worker, SessionId id, Time now);
   void close(SessionId id);
   // The name of the worker that had this session, also after it was closed; empty where it is not known (any

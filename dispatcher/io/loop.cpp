@@ -241,6 +241,7 @@ void Loop::send(Action& action) {
     void operator()(Report&) {}
     void operator()(Skip& a) { self.parts_.stream->released(1, a.payload_bytes); }
     void operator()(Load& a) { self.parts_.reader->load(a.jobs); }
+    void operator()(NameGranted& a) { self.parts_.store.name_worker(a.granted); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }
     void operator()(Assign& a) { self.assign(a); }

@@ -14,6 +14,7 @@
 #include "dispatcher/io/jobs_reader.h"
 #include "dispatcher/io/local_worker.h"
 #include "dispatcher/io/results_replay.h"
+#include "dispatcher/io/results_store.h"
 #include "dispatcher/io/results_writer.h"
 #include "dispatcher/io/stream_reader.h"
 #include "dispatcher/io/terminal.h"
@@ -27,6 +28,7 @@ struct LoopParts {
   ResultsWriter& writer;
   Terminal& terminal;
   Log& log;
+  ResultsStore& store;
   const Wake& wake;                  // raised by reader and writer
   JobsReader* reader = nullptr;      // of a file, or
   StreamReader* stream = nullptr;    // of a pipe

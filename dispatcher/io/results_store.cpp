@@ -316,8 +316,12 @@ RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {
   return run;
 }
 
-bool ResultsStore::note(const std::string& kind, const std::string& members) {
-  return impl_->regular && impl_->state->note(kind, members) == 0;
+std::vector<GrantedName> ResultsStore::worker_names() const {
+  return impl_->regular ? impl_->state->worker_names() : std::vector<GrantedName>{};
+}
+
+bool ResultsStore::name_worker(const GrantedName& granted) {
+  return impl_->regular && impl_->state->name_worker(granted) == 0;
 }
 
 }  // namespace workpool::dispatcher

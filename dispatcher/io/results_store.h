@@ -8,8 +8,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/ids.h"
+#include "dispatcher/core/facts.h"
 #include "dispatcher/io/results_replay.h"
 #include "dispatcher/io/store_error.h"
 
@@ -60,9 +62,11 @@ class ResultsStore {
   // same JOBS, since a run that was killed before its first result looks so. Throws StoreError 74.
   RunId open_run(const ReplaySummary& summary, RunId fresh_run);
 
-  // Appends one line to RESULTS.state: `kind` and a JSON object's members (without braces), e.g.
-  // worker_joined. False where it could not be written, which costs nothing but what the note was to tell.
-  bool note(const std::string& kind, const std::string& members);
+  // What name_worker has told of this run, in earlier starts too. After open_run.
+  std::vector<GrantedName> worker_names() const;
+  // Notes it in RESULTS.state. False where it could not be written, which costs nothing but that a later
+  // start of the run may give the name to another worker.
+  bool name_worker(const GrantedName& granted);
 
  private:
   struct Impl;

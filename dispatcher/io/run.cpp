@@ -329,6 +329,7 @@ LoopEnd Run::run_jobs() {
   scheduling.retry_failed = options_.retry_failed;
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
+  scheduler.step(NamesKnown{store_->worker_names()}, boot_time(), none);
   scheduler.step(done_, boot_time(), none);
 
   const Wake wake;
@@ -357,6 +358,7 @@ LoopEnd Run::run_jobs() {
              .writer = writer,
              .terminal = *terminal_,
              .log = log_,
+             .store = *store_,
              .wake = wake,
              .reader = reader ? &*reader : nullptr,
              .stream = stream ? &*stream : nullptr,

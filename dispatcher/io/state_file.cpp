@@ -11,12 +11,14 @@
 #include "common/results_file.h"
 #include "common/text.h"
 #include "dispatcher/io/bounded_lines.h"
+#include "dispatcher/io/json_scalars.h"
 
 namespace workpool::dispatcher {
 namespace {
 
-constexpr std::size_t kStateLineBytesMax = 64 << 10;  // a path has 4 KiB, a note a few hundred bytes
+constexpr std::size_t kStateLineBytesMax = 64 << 10;  // a path has 4 KiB, a name 64 bytes
 constexpr std::string_view kHead = "{\"state\":1,\"run\":\"";
+constexpr std::string_view kWorker = "{\"worker\":\"";
 
 // The member of the head that names the jobs file; equal exactly where the paths are.
 std::string jobs_member(const std::string& path) {
@@ -29,6 +31,17 @@ std::string jobs_member(const std::string& path) {
     member += '"';
   }
   return member;
+}
+
+// `text`: a line without its crc and what follows it.
+std::optional<GrantedName> name_in(std::string_view text) {
+  if (text.substr(0, kWorker.size()) != kWorker) return std::nullopt;
+  const auto members = json_scalars(std::string(text) + "}");
+  if (!members || !members->contains("name")) return std::nullopt;
+  GrantedName granted;
+  granted.name = members->at("name");
+  if (!parse_hex64(members->at("worker"), granted.worker.value)) return std::nullopt;
+  return granted;
 }
 
 }  // namespace
@@ -54,20 +67,29 @@ void StateFile::read() {
     if (!line.ended) break;
     whole_bytes_ = static_cast<std::int64_t>(line.end);
     std::string_view text = line.text;
-    if (line.too_long || !strip_crc(text) || text.substr(0, kHead.size()) != kHead) continue;
-    text.remove_prefix(kHead.size());
-    std::uint64_t run = 0;
-    if (text.size() < 18 || text.substr(16, 2) != "\"," || !parse_hex64(std::string(text.substr(0, 16)), run))
-      continue;
-    run_ = RunId{run};
-    jobs_ = text.substr(18);
+    if (line.too_long || !strip_crc(text)) continue;
+    if (text.substr(0, kHead.size()) == kHead) {
+      read_head(text.substr(kHead.size()));
+    } else if (const auto granted = name_in(text)) {
+      worker_names_.push_back(*granted);
+    }
   }
+}
+
+void StateFile::read_head(std::string_view text) {
+  std::uint64_t run = 0;
+  if (text.size() < 18 || text.substr(16, 2) != "\"," || !parse_hex64(std::string(text.substr(0, 16)), run))
+    return;
+  if (run_ && run_->value != run) worker_names_.clear();
+  run_ = RunId{run};
+  jobs_ = text.substr(18);
 }
 
 bool StateFile::names(const std::string& jobs_path) const { return run_ && jobs_ == jobs_member(jobs_path); }
 
 int StateFile::begin(RunId run, const std::string& jobs_path) {
   run_.reset();
+  worker_names_.clear();
   const int error = open_to_write(0);
   return error != 0 ? error : append_head(run, jobs_path);
 }
@@ -78,11 +100,11 @@ int StateFile::keep(RunId run, const std::string& jobs_path) {
   return names(jobs_path) ? output_->sync() : append_head(run, jobs_path);
 }
 
-int StateFile::note(std::string_view kind, std::string_view members) {
-  std::string line = "{\"note\":";
-  append_json_string(line, kind);
-  if (!members.empty()) line += ',';
-  line += members;
+int StateFile::name_worker(const GrantedName& granted) {
+  std::string line(kWorker);
+  line += hex64(granted.worker.value);
+  line += "\",\"name\":";
+  append_json_string(line, granted.name);
   append_crc(line, 0);
   return append(line);
 }

@@ -27,10 +27,6 @@ void add_first(std::vector<std::string>& list, const std::string& id) {
   if (list.size() < kVerifyListed) list.push_back(id);
 }
 
-std::string plural(std::uint64_t count, std::string_view noun) {
-  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
-}
-
 // "logs, other and 3 more"
 std::string listed(const std::vector<std::string>& first, std::uint64_t count) {
   std::string text;
@@ -42,7 +38,7 @@ std::string listed(const std::vector<std::string>& first, std::uint64_t count) {
 std::string damaged_text(const ReplaySummary& results) {
   std::vector<std::string> numbers;
   for (const std::uint64_t number : results.damaged_lines) numbers.push_back(std::to_string(number));
-  return "  damaged: " + plural(results.damaged, "line") +
+  return "  damaged: " + counted(results.damaged, "line") +
          " (crc missing or wrong, not counted): " + listed(numbers, results.damaged) + "\n";
 }
 
@@ -132,7 +128,7 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
                           const std::string& results_path) {
   const ReplaySummary& results = report.results;
   std::string text = report.complete() ? "complete: " : "not complete: ";
-  text += plural(report.jobs - report.missing, "job") + " of " + std::to_string(report.jobs) + " in " +
+  text += counted(report.jobs - report.missing, "job") + " of " + std::to_string(report.jobs) + " in " +
           printable(jobs_path) + (report.jobs - report.missing == 1 ? " has" : " have") + " a result in " +
           printable(results_path) + "\n";
   for (const Status status : {Status::kOk, Status::kFailed, Status::kTimeout, Status::kQuarantined}) {
@@ -148,16 +144,16 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
     text += "  missing: " + std::to_string(report.missing - report.missing_first.size()) + " more\n";
   }
   if (results.superseded > 0) {
-    text += "  superseded: " + plural(results.superseded, "line") + ", ids " +
+    text += "  superseded: " + counted(results.superseded, "line") + ", ids " +
             listed(report.superseded_first, results.superseded) + "\n";
   }
   if (results.removed > 0) {
-    text += "  removed: " + plural(results.removed, "line") +
+    text += "  removed: " + counted(results.removed, "line") +
             " of ids that are not in the jobs file: " + listed(report.removed_first, results.removed) + "\n";
   }
   if (results.damaged > 0) text += damaged_text(results);
   if (results.torn_bytes > 0) {
-    text += "  torn: the last " + plural(results.torn_bytes, "byte") + " are the beginning of a line\n";
+    text += "  torn: the last " + counted(results.torn_bytes, "byte") + " are the beginning of a line\n";
   }
   return text;
 }

@@ -51,6 +51,7 @@ void Stage::start_dispatcher() {
   index_->open_queues(false);
   scheduler_ = std::make_unique<dispatcher::Scheduler>(options, *index_, now_);
   inbox_.clear();
+  inbox_.emplace_back(granted_);
   inbox_.emplace_back(done);
   records_.clear();
   loads_.clear();
@@ -137,6 +138,7 @@ void Stage::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Load& a) {
       self.loads_.insert(self.loads_.end(), a.jobs.begin(), a.jobs.end());
     }
+    void operator()(dispatcher::NameGranted& a) { self.granted_.names.push_back(a.granted); }
     void operator()(dispatcher::Admit& a) {
       self.say("dispatcher -> " + a.peer + ": WELCOME as " + a.welcome.name + ", " +
                self.session_name(a.welcome.session));

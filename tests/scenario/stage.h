@@ -127,6 +127,7 @@ class Stage {
   std::map<std::string, Machine> machines_;
   std::vector<std::string> order_;
   std::map<Key, std::string> names_;
+  dispatcher::NamesKnown granted_;         // the same
   std::map<std::string, Status> durable_;  // over all starts of the dispatcher
   std::vector<std::pair<std::string, Status>> records_;
   std::map<std::string, std::uint32_t> begun_;

@@ -129,6 +129,7 @@ class Books {
   std::map<SessionId, OpenSession> sessions_;
   std::map<WorkerId, WorkerEntry> workers_;
   std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;  // session and engine of each worker
+  std::map<std::string, WorkerId> names_;                         // granted, over all starts
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
   std::vector<dispatcher::Record> pending_;
   std::uint64_t durable_ = 0;

@@ -90,8 +90,10 @@ struct DispatcherText : MessageText {
   }
   std::string operator()(const dispatcher::StreamJobRead& e) const { return "read " + e.job.facts.id; }
   std::string operator()(const dispatcher::AlreadyDone&) const { return "already done"; }
+  std::string operator()(const dispatcher::NamesKnown&) const { return "names known"; }
   std::string operator()(const dispatcher::InputEnded&) const { return "input ended"; }
   std::string operator()(const dispatcher::JobsFileChanged&) const { return "jobs file changed"; }
+  std::string operator()(const dispatcher::LocalWorkerFailed&) const { return "local worker failed"; }
   std::string operator()(const dispatcher::InvalidLine&) const { return "invalid line"; }
   std::string operator()(const dispatcher::WriterChanged& e) const {
     return "durable " + std::to_string(e.durable) + (e.blocked ? " blocked" : "");
@@ -106,6 +108,7 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::Load& a) const {
     return "  load " + std::to_string(a.jobs.size());
   }
+  std::string operator()(const dispatcher::NameGranted& a) const { return "  name " + a.granted.name; }
   std::string operator()(const dispatcher::Admit& a) const {
     return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session);
   }

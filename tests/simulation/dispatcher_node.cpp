@@ -80,6 +80,7 @@ void DispatcherNode::start() {
   issued_ = written_ = durable_ = 0;
   sync_time_ = milliseconds(2);
   crash_in_.reset();
+  deliver(granted_);
   deliver(done);
   // Whoever left with the start before is started again too.
   for (WorkerNode& worker : world_.workers) worker.come_back(world_.random.between(Duration{0}, seconds(1)));
@@ -214,6 +215,7 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Report&) {}
     void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
+    void operator()(dispatcher::NameGranted& a) { self.granted_.names.push_back(a.granted); }
     void operator()(dispatcher::Admit& a) { self.admit(a); }
     void operator()(dispatcher::Refuse& a) { self.world_.answer(a.peer, a.refused); }
     void operator()(dispatcher::Assign& a) {

@@ -84,6 +84,7 @@ class DispatcherNode {
 
   World& world_;
   RunId run_;
+  dispatcher::NamesKnown granted_;  // in this run
   std::uint64_t life_ = 0;
   std::unique_ptr<dispatcher::JobIndex> index_;
   std::unique_ptr<dispatcher::Scheduler> scheduler_;

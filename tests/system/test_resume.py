@@ -65,6 +65,25 @@ class KilledDispatcher(System):
         self.assertEqual(twice, [])
         self.assertEqual(len({result["run"] for result in self.results()}), 1)
 
+    def test_a_name_means_one_worker_for_the_whole_run(self):
+        self.jobs({"cmd": f"while [ ! -e {self.folder}/go ]; do sleep 0.1; done", "id": "a"})
+        dispatcher = self.dispatcher(*FAST)
+        first = self.worker("--slots", "1", "--name", "n")
+        self.wait_workers("n")
+        second = self.worker("--slots", "1", "--name", "n")
+        self.wait_workers("n", "n-2")
+        dispatcher.send(signal.SIGKILL)
+        dispatcher.wait()
+        first.send(signal.SIGKILL)
+        first.wait()
+        dispatcher = self.dispatcher(*FAST)
+        third = self.worker("--slots", "1", "--name", "n")
+        self.wait_workers("n-2", "n-3")
+        (self.folder / "go").touch()
+        for program in (dispatcher, second, third):
+            self.assert_ends(program, 0)
+        self.assertIn(self.results()[0]["worker"], ("n-2", "n-3"))
+
     def test_everything_killed(self):
         names = [f"e{i}" for i in range(300)]
         self.jobs(*[{"cmd": ["true"], "id": name} for name in names])

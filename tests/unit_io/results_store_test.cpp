@@ -138,17 +138,35 @@ TEST_F(Store, ATornTailOfTheStateIsCutWhenItIsWritten) {
   EXPECT_EQ(state(), head(kRun));
 }
 
-TEST_F(Store, NotesAreAppendedWithACrc) {
-  ResultsStore store(options());
-  EXPECT_FALSE(store.note("too_early", ""));
-  store.open_run(replay(store.fd(), [](const ReplayedLine&) {}), kFresh);
-  EXPECT_TRUE(store.note("worker_joined", R"("worker":"0000000000000007")"));
-  EXPECT_TRUE(store.note("rested", ""));
-  std::string first = R"({"note":"worker_joined","worker":"0000000000000007")";
+TEST_F(Store, NamesOfWorkersAreKeptForTheRun) {
+  const GrantedName node{{7}, "node"};
+  const GrantedName odd{{8}, "a \"b\" \xc3\xa4"};
+  std::string first = R"({"worker":"0000000000000007","name":"node")";
   append_crc(first, 0);
-  std::string second = R"({"note":"rested")";
-  append_crc(second, 0);
-  EXPECT_EQ(state(), head(kFresh) + first + second);
+  {
+    ResultsStore store(options());
+    EXPECT_FALSE(store.name_worker(node)) << "too early";
+    store.open_run(replay(store.fd(), [](const ReplayedLine&) {}), kFresh);
+    EXPECT_TRUE(store.name_worker(node));
+    EXPECT_EQ(state(), head(kFresh) + first);
+    EXPECT_TRUE(store.name_worker(odd));
+  }
+  folder_.write(folder_.state(), state() + R"({"worker":"0000000000000009","name":"no crc"})" + "\n");
+  {
+    ResultsStore store(options());
+    EXPECT_EQ(store.open_run(replay(store.fd(), [](const ReplayedLine&) {}), kRun), kFresh);
+    const std::vector<GrantedName> known = store.worker_names();
+    ASSERT_EQ(known.size(), 2u);
+    EXPECT_EQ(known[0].worker, node.worker);
+    EXPECT_EQ(known[0].name, node.name);
+    EXPECT_EQ(known[1].worker, odd.worker);
+    EXPECT_EQ(known[1].name, odd.name);
+  }
+  StoreOptions anew = options();
+  anew.overwrite = true;
+  ResultsStore store(anew);
+  store.open_run({}, kRun);
+  EXPECT_TRUE(store.worker_names().empty()) << "another run";
 }
 
 TEST_F(Store, AMovedJobsFileGetsANewHead) {
@@ -386,7 +404,7 @@ TEST_F(Store, ADeviceHasNoLockStateOrResume) {
     EXPECT_EQ(store.lock_for_local_worker(), -1);
     store.refuse_if_foreign({});
     EXPECT_EQ(store.open_run({}, kFresh), kFresh);
-    EXPECT_FALSE(store.note("n", ""));
+    EXPECT_FALSE(store.name_worker({{1}, "n"}));
   }
   EXPECT_FALSE(std::filesystem::exists("/dev/null.state"));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/text.h"
 #include "common/units.h"
 
 namespace workpool::worker {
@@ -237,14 +238,25 @@ void Session::stop_asked() {
   if (stops_ == 1) {
     kill_at_ = now_ + options_.grace;
     leave_by_ = now_ + options_.grace + kKillTime;
+    out_->emplace_back(Say{Tone::kInfo, "stopping", describe_drain()});
     settle_doubts(true);
     tell_accepting();
     return_queued();
   } else {
+    if (stops_ == 2) out_->emplace_back(Say{Tone::kInfo, "stopping", "cancelling what runs"});
     kill_at_ = now_;
     leave_by_ = std::min(*leave_by_, now_ + kKillTime);
     if (stops_ > 2) exit(0);
   }
+}
+
+std::string Session::describe_drain() const {
+  const std::string grace = format_duration(options_.grace);
+  if (slots_.working() > 0)
+    return "finishing " + counted(slots_.working(), "job") + ", for at most " + grace + "; once more cancels";
+  if (!kept_.empty() && !std::holds_alternative<Active>(state_))
+    return "waiting at most " + grace + " for a dispatcher to take " + counted(kept_.size(), "result");
+  return "nothing runs: leaving";
 }
 
 void Session::stop_now() {
@@ -270,7 +282,7 @@ void Session::judge_stop() {
   const auto* active = std::get_if<Active>(&state_);
   if (active == nullptr) {
     // Nobody to hand anything to. Results wait for a dispatcher as long as the grace allows.
-    if (kept_.empty()) exit(0);
+    if (kept_.empty() || !kill_at_) exit(0);
     return;
   }
   if (!kept_.empty() || active->accepting || active->acked < active->accepting_seq) return;
@@ -293,6 +305,11 @@ void Session::leave(int code) {
 void Session::exit(int code) {
   if (std::holds_alternative<Left>(state_)) return;
   state_ = Left{};
+  if (!kept_.empty() && (stops_ > 0 || orphaned_)) {
+    out_->emplace_back(Say{Tone::kWarning, "results_left",
+                           counted(kept_.size(), "result") + " that no dispatcher has taken end with this " +
+                               "worker: those jobs run again"});
+  }
   out_->emplace_back(Exit{code});
 }
 

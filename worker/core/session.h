@@ -106,6 +106,7 @@ class Session {
   void judge_stop();
   void judge_lost_slots();
   void complain();
+  std::string describe_drain() const;
   void leave(int code);
   void exit(int code);
   const std::optional<Duration>& patience() const;

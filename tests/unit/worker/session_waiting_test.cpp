@@ -195,5 +195,34 @@ TEST_F(SessionWaiting, AStopEndsInTimeAlsoWhileItIsLeaving) {
   EXPECT_EQ(now_, stopped + seconds(7));
 }
 
+// Nothing runs, but a result is held: a dispatcher that takes it is waited for as long as the grace, not
+// longer.
+TEST_F(SessionWaiting, AResultIsHeldForTheGraceOfAStop) {
+  options_.grace = seconds(5);
+  start();
+  run_a_job();
+  step(SinkGone{lane_.session});
+  step(RunEnded{running_.front(), EndOfRun::kOutcome, {}, milliseconds(1), false});
+  const Time stopped = now_;
+  step(StopAsked{});
+  pass(seconds(60), Answer::kNobody);
+  EXPECT_EQ(code_, 0);
+  EXPECT_EQ(now_, stopped + seconds(5));
+  EXPECT_EQ(times_said("results_left"), 1U);
+}
+
+TEST_F(SessionWaiting, ASecondStopDoesNotWaitForOne) {
+  start();
+  run_a_job();
+  step(SinkGone{lane_.session});
+  step(RunEnded{running_.front(), EndOfRun::kOutcome, {}, milliseconds(1), false});
+  step(StopAsked{});
+  step(Drained{});
+  EXPECT_FALSE(code_);
+  step(StopAsked{});
+  step(Drained{});
+  EXPECT_EQ(code_, 0);
+}
+
 }  // namespace
 }  // namespace workpool::worker
