@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/text.h"
+
 namespace workpool::dispatcher {
 
 void Blame::suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step) {
@@ -37,8 +39,8 @@ void Blame::name(Worker& worker, const Death& death, Step& step) {
     if (!alone || !job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit))
       continue;
     ledger_.quarantine(*slot,
-                       "killed the worker's engine " + std::to_string(job.named + job.lost) +
-                           " times, the last time alone: " + death.cause + " on " + worker.name,
+                       "killed the worker's engine " + counted(job.named + job.lost, "time") +
+                           ", the last time alone: " + death.cause,
                        step);
   }
   step.actions.emplace_back(Report{std::move(report)});
@@ -54,10 +56,8 @@ void Blame::lose(Worker& worker, Step& step) {
     ActiveJob& job = ledger_.jobs.at(*slot);
     ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.lost; });
     if (!alone || !job.known || job.lost < 3 * options_.crash_limit) continue;
-    ledger_.quarantine(
-        *slot,
-        "lost with its worker " + std::to_string(job.lost) + " times, the last time alone on " + worker.name,
-        step);
+    ledger_.quarantine(*slot, "lost with its worker " + counted(job.lost, "time") + ", the last time alone",
+                       step);
   }
 }
 

@@ -201,6 +201,8 @@ struct JobRetried {
   std::uint32_t attempt = 0;
   std::string message;
   Duration delay{0};
+  Duration ran{0};
+  std::uint32_t slots = 1;
 };
 struct JobUnsatisfiable {  // no registered worker can run it
   Requirement requirement;

@@ -212,8 +212,8 @@ bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
   unlink(slot);
   jobs.requeue(slot, step.now, delay);
-  step.actions.emplace_back(
-      Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay}});
+  step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message,
+                                              delay, result.ran, job.facts.slots}});
   return true;
 }
 

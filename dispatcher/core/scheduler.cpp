@@ -102,7 +102,7 @@ std::optional<Time> Scheduler::next_deadline() const {
   return next;
 }
 
-Snapshot Scheduler::snapshot(Time) const {
+Snapshot Scheduler::snapshot(Time now) const {
   // At the end only what a later run will find is counted.
   const bool over = ending_.phase() == RunPhase::kFinished;
   const Counts counts = over ? ledger_.durable_counts() : ledger_.counts;
@@ -131,6 +131,8 @@ Snapshot Scheduler::snapshot(Time) const {
     view.waiting_for = "space for the results file";
   } else if (ending_.writer().blocked) {
     view.waiting_for = "the results file to take more";
+  } else if (sessions_.lacks_ports(now)) {
+    view.waiting_for = "a port for another worker (--ports)";
   } else if (ledger_.jobs.open() > 0 && view.workers == 0) {
     view.waiting_for = "a worker";
   } else if (!ending_.unsatisfiable().empty() && view.held == 0) {

@@ -91,6 +91,12 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   Session* session = ledger_.workers.find(event.session);
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
+    if (!lacks_ports(step.now)) {
+      step.actions.emplace_back(
+          Report{Note{true, "no port is left for worker " + session->name +
+                                ", which tries on: widen --ports, or allow more open files (ulimit -n)"}});
+    }
+    port_missed_ = step.now;
     // Told to come later, it goes on with what it runs: that is given to others only if it does not come
     // back.
     fence(*session, false, step);
@@ -99,6 +105,9 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   session->phase = Arriving{};
   session->last_heard = step.now;
 }
+
+// It tries on several times a second.
+bool Sessions::lacks_ports(Time now) const { return port_missed_ && now < *port_missed_ + seconds(5); }
 
 // ---- lane ----
 

@@ -34,6 +34,8 @@ class Sessions {
   // Whether a session may get new work.
   bool takes_work(const Session& session, Time now) const;
   bool suspect(const Session& session, Time now) const;
+  // Whether a worker was sent away lately because no port was left for its lane.
+  bool lacks_ports(Time now) const;
 
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
@@ -70,6 +72,7 @@ class Sessions {
   std::uint64_t durable_ = 0;
   bool stopping_ = false;
   bool goodbye_missed_ = false;
+  std::optional<Time> port_missed_;
 };
 
 }  // namespace workpool::dispatcher

@@ -24,8 +24,10 @@ extern char** environ;
 namespace workpool::dispatcher {
 namespace {
 
+constexpr const char* kProgram = "workpool-worker";
 constexpr Duration kPauseMost = seconds(5);
 constexpr Duration kLivedWell = seconds(10);
+constexpr std::size_t kWordBytesMost = 64 * 1024;  // of a line that never ends
 // Where the child finds its end of the pipe and the lock, above the standard ones.
 constexpr int kChildPipe = 3;
 constexpr int kChildLock = 4;
@@ -79,16 +81,28 @@ DescriptorLimit::DescriptorLimit() {
 void DescriptorLimit::give_back() const { ::setrlimit(RLIMIT_NOFILE, &original_); }
 void DescriptorLimit::raise_again() const { ::setrlimit(RLIMIT_NOFILE, &raised_); }
 
+void require_local_worker() {
+  const std::string program = beside_ourselves(kProgram);
+  if (::access(program.c_str(), X_OK) == 0) return;
+  throw std::system_error(errno, std::generic_category(), "cannot start the local worker, " + program);
+}
+
 LocalWorker::LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit,
                          std::function<int()> lock)
-    : options_(options),
-      limit_(limit),
-      lock_(std::move(lock)),
-      program_(beside_ourselves("workpool-worker")) {
+    : options_(options), limit_(limit), lock_(std::move(lock)), program_(beside_ourselves(kProgram)) {
   start();
 }
 
 LocalWorker::~LocalWorker() { shut_down(milliseconds(1500)); }
+
+std::vector<std::string> LocalWorker::command_line(bool has_lock) const {
+  std::vector<std::string> line = {
+      program_,         options_.address,           "--slots",     std::to_string(options_.slots),
+      "--local-parent", std::to_string(kChildPipe), "--log-level", options_.errors_only ? "error" : "warn"};
+  if (has_lock) line.insert(line.end(), {"--lock", std::to_string(kChildLock)});
+  if (options_.insecure) line.emplace_back("--insecure");
+  return line;
+}
 
 void LocalWorker::start() {
   start_at_.reset();
@@ -97,6 +111,10 @@ void LocalWorker::start() {
   if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot start the local worker");
   Descriptor ours(ends[1]);
   const Descriptor theirs = out_of_the_way(Descriptor(ends[0]));
+  if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot start the local worker");
+  Descriptor words(ends[0]);
+  const Descriptor mouth = out_of_the_way(Descriptor(ends[1]));
+  ::fcntl(words.get(), F_SETFL, O_NONBLOCK);
   Descriptor lock(lock_());
   if (lock.is_open()) lock = out_of_the_way(lock);
 
@@ -104,6 +122,7 @@ void LocalWorker::start() {
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, mouth.get(), 2);
   posix_spawn_file_actions_adddup2(&files, theirs.get(), kChildPipe);
   if (lock.is_open()) posix_spawn_file_actions_adddup2(&files, lock.get(), kChildLock);
   posix_spawnattr_t attributes;
@@ -119,15 +138,9 @@ void LocalWorker::start() {
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
-  const std::string slots = std::to_string(options_.slots);
-  const std::string pipe_number = std::to_string(kChildPipe);
-  const std::string lock_number = std::to_string(kChildLock);
-  std::vector<std::string> words = {program_,         options_.address, "--slots",     slots,
-                                    "--local-parent", pipe_number,      "--log-level", "warn"};
-  if (lock.is_open()) words.insert(words.end(), {"--lock", lock_number});
-  if (options_.insecure) words.emplace_back("--insecure");
+  std::vector<std::string> line = command_line(lock.is_open());
   std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
+  for (std::string& word : line) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::vector<char*> variables = environment();
   limit_.give_back();
@@ -141,38 +154,62 @@ void LocalWorker::start() {
     throw std::system_error(error, std::generic_category(), "cannot start " + program_);
   }
   pipe_ = std::move(ours);
+  words_ = std::move(words);
   pidfd_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }
 
 void LocalWorker::closed() {
   pidfd_.close();
   pipe_.close();
+  words_.close();
   pid_ = -1;
 }
 
+// Whole lines, without the name of the program or the time in front of them.
+void LocalWorker::listen(std::vector<std::string>& lines) {
+  char buffer[4096];
+  for (ssize_t size = 0; (size = ::read(words_.get(), buffer, sizeof buffer)) > 0;)
+    word_.append(buffer, static_cast<std::size_t>(size));
+  const std::string own_name = std::string(kProgram) + ": ";
+  std::size_t start = 0;
+  for (std::size_t end = 0; (end = word_.find('\n', start)) != std::string::npos; start = end + 1) {
+    std::string line = word_.substr(start, end - start);
+    if (line.starts_with(own_name)) line.erase(0, own_name.size());
+    if (line.starts_with("20") && line.find(' ') != std::string::npos) line.erase(0, line.find(' ') + 1);
+    lines.push_back("local worker: " + line);
+  }
+  word_.erase(0, start);
+  if (word_.size() > kWordBytesMost) word_.clear();
+}
+
 LocalWorker::News LocalWorker::tend(Time now, bool over) {
+  News news;
   if (pid_ > 0) {
     int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) != pid_) return {};
+    const bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
+    listen(news.lines);
+    if (!ended) return news;
     closed();
-    if (over) return {};
+    if (over) return news;
     const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
                                                 : "exited with status " + std::to_string(WEXITSTATUS(status));
-    if (WIFEXITED(status) && is_final(WEXITSTATUS(status)))
-      return {"the local worker " + how + " and cannot work here (it has said why)", true};
+    news.for_good = WIFEXITED(status) && is_final(WEXITSTATUS(status));
+    news.lines.push_back("the local worker " + how +
+                         (news.for_good ? " and cannot work here" : "; starting it again"));
+    if (news.for_good) return news;
     pause_ = now - started_ >= kLivedWell ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
-    return {"the local worker " + how + "; starting it again"};
+    return news;
   }
-  if (over || !start_at_ || now < *start_at_) return {};
+  if (over || !start_at_ || now < *start_at_) return news;
   try {
     start();
-    return {};
   } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
-    return {error.what()};
+    news.lines.emplace_back(error.what());
   }
+  return news;
 }
 
 void LocalWorker::shut_down(Duration patience) {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/io/descriptor.h"
 #include "common/time.h"
@@ -32,10 +33,14 @@ class DescriptorLimit {
   rlimit raised_{};
 };
 
+// Throws std::system_error where the program of a local worker, beside our own, cannot be executed.
+void require_local_worker();
+
 struct LocalWorkerOptions {
   std::uint32_t slots = 1;
   std::string address;  // tcp://127.0.0.1:PORT
   bool insecure = false;
+  bool errors_only = false;  // of what it has to say
 };
 
 class LocalWorker {
@@ -50,19 +55,24 @@ class LocalWorker {
 
   // A descriptor that is readable when it has died; -1 while none runs.
   int death_fd() const { return pidfd_.get(); }
+  // What it says on its stderr, a line a time, is told by tend(). A descriptor that is readable then; -1
+  // while none runs.
+  int words_fd() const { return words_.get(); }
   struct News {
-    std::string text;       // what there is to say, or ""
-    bool for_good = false;  // it cannot work here, and is not started again
+    std::vector<std::string> lines;  // what there is to say
+    bool for_good = false;           // it cannot work here, and is not started again
   };
-  // Looks whether it lives; starts it again when it is time, unless `over`.
+  // Looks what it says and whether it lives; starts it again when it is time, unless `over`.
   News tend(Time now, bool over);
   std::optional<Time> next_start() const { return start_at_; }
   // Ends it: the pipe is closed, then KILL after `patience`.
   void shut_down(Duration patience);
 
  private:
+  std::vector<std::string> command_line(bool has_lock) const;
   void start();
   void closed();
+  void listen(std::vector<std::string>& lines);
 
   LocalWorkerOptions options_;
   const DescriptorLimit& limit_;
@@ -70,7 +80,9 @@ class LocalWorker {
   std::string program_;
   pid_t pid_ = -1;
   Descriptor pidfd_;
-  Descriptor pipe_;  // our end
+  Descriptor pipe_;   // our end
+  Descriptor words_;  // its stderr
+  std::string word_;  // the beginning of a line
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;

@@ -44,8 +44,8 @@ std::int64_t unix_milliseconds() {
 
 const char* signal_name(std::uint32_t number) {
   return number == SIGINT    ? "interrupted (SIGINT)"
-         : number == SIGTERM ? "stopped (SIGTERM)"
-                             : "stopped (SIGHUP)";
+         : number == SIGTERM ? "terminated (SIGTERM)"
+                             : "hung up (SIGHUP)";
 }
 
 }  // namespace
@@ -75,14 +75,16 @@ Duration Loop::patience() const {
 }
 
 void Loop::wait() {
-  const int death = parts_.local == nullptr ? -1 : parts_.local->death_fd();
-  zmq::pollitem_t items[5] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
-                              {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
-                              {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
-                              {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0},
-                              {nullptr, death, ZMQ_POLLIN, 0}};
+  std::vector<zmq::pollitem_t> items = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
+                                        {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
+                                        {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
+                                        {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
+  if (parts_.local != nullptr) {
+    for (const int fd : {parts_.local->death_fd(), parts_.local->words_fd()})
+      if (fd >= 0) items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
+  }
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
-  zmq::poll(items, death < 0 ? 4 : 5, std::chrono::milliseconds(wait_ms));
+  zmq::poll(items, std::chrono::milliseconds(wait_ms));
 }
 
 // ---- receive ----
@@ -183,9 +185,9 @@ void Loop::gather_stream_item(StreamItem&& item) {
 void Loop::tend_local() {
   if (parts_.local == nullptr) return;
   const LocalWorker::News news = parts_.local->tend(now_, run_over_);
-  if (!news.text.empty()) parts_.terminal.say(news.text);
+  for (const std::string& line : news.lines) parts_.terminal.say(line);
   if (!news.for_good || parts_.listening) return;
-  reason_ = news.text;
+  reason_ = news.lines.back();
   events_.emplace_back(LocalWorkerFailed{});
 }
 
@@ -250,7 +252,10 @@ void Loop::send(Action& action) {
       self.flush_jobs();
       self.parts_.transport.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
     }
-    void operator()(RunOver&) { self.run_over_ = true; }
+    void operator()(RunOver&) {
+      self.run_over_ = true;
+      self.parts_.terminal.run_over(self.now_);
+    }
     void operator()(Finish& a) { self.exit_code_ = a.exit_code; }
   };
   std::visit(Visitor{*this}, action);
@@ -288,8 +293,6 @@ void Loop::admit(Admit& admit) {
     parts_.transport.reply(
         admit.peer,
         Refused{kProtocol, Refusal::kLater, "no port is free for another worker (see --ports, ulimit -n)"});
-    parts_.log.warn("no_port", {{"worker", welcome.name},
-                                {"reason", "no free port of --ports, or no descriptor, for its lane"}});
     return;
   }
   welcome.lane_port = *port;

@@ -19,11 +19,13 @@
 #include "common/io/cores.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
+#include "common/text.h"
 #include "dispatcher/io/jobs_indexer.h"
 #include "dispatcher/io/jobs_input.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/reachable_host.h"
 #include "dispatcher/io/results_store.h"
+#include "dispatcher/io/signals.h"
 #include "dispatcher/io/status_json.h"
 
 namespace workpool::dispatcher {
@@ -57,35 +59,6 @@ RunId random_run() {
     if (::getrandom(&run.value, sizeof run.value, 0) != static_cast<ssize_t>(sizeof run.value)) std::abort();
   }
   return run;
-}
-
-bool hangup_counts() {
-  struct sigaction before {};
-  return ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
-}
-
-// While JOBS is checked and RESULTS read again nothing runs yet: a stop ends the program at once.
-void stop_at_once(int number) { ::_exit(number == SIGINT ? 130 : 143); }
-
-void let_signals_end_it() {
-  struct sigaction action {};
-  action.sa_handler = stop_at_once;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  if (hangup_counts()) ::sigaction(SIGHUP, &action, nullptr);
-}
-
-// From here on signals are read by the loop; blocked before any thread that stays is made, so that every
-// thread blocks them. A HUP that was ignored at the start (nohup) stays ignored.
-int block_signals() {
-  const bool hangup = hangup_counts();
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  if (hangup) sigaddset(&set, SIGHUP);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 // The jobs that an earlier start has finished, from the index.
@@ -127,6 +100,7 @@ class Run {
 
  private:
   void check_jobs();
+  void hint_at_json() const;
   bool jobs_changed() const;
   void read_results();
   void wait_on(const std::string& what);
@@ -170,9 +144,24 @@ void Run::check_jobs() {
     return;
   }
   const IndexReport report = index_jobs_file(input_, format_, index_);
-  if (report.ok()) return;
+  if (report.ok()) {
+    if (format_ == JobsFormat::kLines && !options_.format) hint_at_json();
+    return;
+  }
   console_.line(format_errors(input_.shown_path(), report));
   throw Ended{65};
+}
+
+// A file of another ending is one of shell commands, which JSON never is.
+void Run::hint_at_json() const {
+  char start[2] = {};
+  if (index_.size() == 0 || ::pread(input_.fd(), start, 2, static_cast<off_t>(index_.entry(0).offset)) != 2 ||
+      std::string_view(start, 2) != "{\"")
+    return;
+  console_.line(
+      "workpool-dispatcher: " + printable(options_.jobs) +
+      " is read as one shell command a line, as its ending says, but looks like JSON: if it is, say "
+      "--format jsonl");
 }
 
 // Whether JOBS holds other jobs by now than those that were checked; where nobody wrote to it, without a
@@ -219,18 +208,24 @@ void Run::begin_results() {
 }
 
 void Run::say_about_results() {
+  const std::string file = printable(store_->shown_path());
   if (summary_.torn_bytes > 0) {
-    console_.line("workpool-dispatcher: cut a torn last line of " + std::to_string(summary_.torn_bytes) +
-                  " bytes from " + store_->shown_path() + "; its job runs again");
+    console_.line("workpool-dispatcher: cut a torn last line of " + counted(summary_.torn_bytes, "byte") +
+                  " from " + file + "; its job runs again");
   }
-  if (summary_.damaged == 0) return;
-  std::string lines;
-  for (const std::uint64_t number : summary_.damaged_lines)
-    lines += (lines.empty() ? "" : ", ") + std::to_string(number);
-  if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
-  console_.line("workpool-dispatcher: " + std::to_string(summary_.damaged) + " damaged line(s) in " +
-                store_->shown_path() + " do not count and stay where they are (line " + lines +
-                "); their jobs run again");
+  if (summary_.damaged > 0) {
+    std::string lines;
+    for (const std::uint64_t number : summary_.damaged_lines)
+      lines += (lines.empty() ? "" : ", ") + std::to_string(number);
+    if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
+    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.damaged, "damaged line") +
+                  " (line " + lines +
+                  "), which stay there and do not count: a job without another runs again");
+  }
+  if (summary_.removed > 0) {
+    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.removed, "line") +
+                  " of jobs that are not in " + printable(options_.jobs) + "; they stay there");
+  }
 }
 
 void Run::make_terminal() {
@@ -239,6 +234,7 @@ void Run::make_terminal() {
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
   terminal.results = options_.results;
+  terminal.shares_screen = ::isatty(store_->fd()) == 1;
   terminal.resumable = store_->regular();
   terminal.command = command_;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
@@ -308,8 +304,9 @@ int Run::lock_for_local_worker() {
   }
 }
 
-// Before RESULTS is touched: an address that cannot be had must not cost what --overwrite would throw away.
+// Before RESULTS is touched: what cannot be had must not cost what --overwrite would throw away.
 void Run::listen() {
+  if (local_slots() > 0) require_local_worker();
   limit_.emplace();
   context_ = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit_->raised(), 64, 65535)));
   where_ = where_to_listen();
@@ -349,7 +346,8 @@ LoopEnd Run::run_jobs() {
   if (local_slots() > 0) {
     const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
     const std::string host = everywhere ? "127.0.0.1" : where_.host;
-    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure},
+    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure,
+                                     options_.log_level == "error"},
                   *limit_, [this] { return lock_for_local_worker(); });
   }
   banner();
@@ -375,7 +373,8 @@ LoopEnd Run::run_jobs() {
   if (end.at_once) writer.give_up();
   if (local) local->shut_down(milliseconds(1500));
   if (end.exit_code <= 1 && jobs_changed()) {
-    end = {65, "the jobs file was changed under the run, which ran the jobs that it held at first"};
+    end.exit_code = 65;
+    end.reason = "the jobs file was changed under the run, which ran the jobs that it held at first";
   }
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
   return end;

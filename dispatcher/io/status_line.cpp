@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "common/text.h"
 #include "common/units.h"
@@ -16,6 +17,12 @@ namespace {
 constexpr std::size_t kWindowSamples = 30;
 // Fewer finished jobs than this in the window say less than the mean over everything.
 constexpr std::uint64_t kWindowJobsMin = 5;
+
+bool starts_letter(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+
+std::size_t letters_in(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_letter));
+}
 
 double in_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
@@ -51,26 +58,43 @@ double RateMeter::per_second() const {
   return static_cast<double>(last_.finished - window_.front().finished) / elapsed;
 }
 
-std::string status_line(const Snapshot& snapshot, const RateMeter& rate) {
-  std::string text = fmt::format("{}/{}", snapshot.done(), snapshot.total);
-  if (!snapshot.total_known) {
-    text += "+";
-  } else if (snapshot.total != 0) {
-    text += fmt::format(" ({}%)", snapshot.done() * 100 / snapshot.total);
+std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns) {
+  // In the order in which they stand; the lowest weight is left out first.
+  struct Piece {
+    int weight = 0;
+    std::string text;
+  };
+  std::vector<Piece> pieces;
+  const bool has_share = snapshot.total_known && snapshot.total != 0;
+  pieces.push_back(
+      {9, fmt::format("{}/{}{}", snapshot.done(), snapshot.total, snapshot.total_known ? "" : "+")});
+  if (has_share) pieces.push_back({1, fmt::format(" ({}%)", snapshot.done() * 100 / snapshot.total)});
+  pieces.push_back({3, fmt::format("  ok {}", snapshot.ok)});
+  pieces.push_back({6, fmt::format("  failed {}", snapshot.done() - snapshot.ok)});
+  pieces.push_back({4, fmt::format("  running {}", snapshot.running)});
+  pieces.push_back({2, "  " + counted(snapshot.workers, "worker") + ", " + counted(snapshot.slots, "slot")});
+  pieces.push_back({5, "  " + format_rate(rate.per_second())});
+  const bool goes_on = snapshot.phase == "running" || snapshot.phase.empty();
+  pieces.push_back(goes_on ? Piece{7, "  " + eta(snapshot, rate)} : Piece{7, "  " + snapshot.phase});
+  if (!snapshot.waiting_for.empty())
+    pieces.push_back({8, "  waiting: " + printable(snapshot.waiting_for, 300)});
+
+  const auto width = [&] {
+    std::size_t sum = 0;
+    for (const Piece& piece : pieces) sum += letters_in(piece.text);
+    return sum;
+  };
+  while (pieces.size() > 1 && width() > columns) {
+    pieces.erase(std::min_element(pieces.begin(), pieces.end(),
+                                  [](const Piece& a, const Piece& b) { return a.weight < b.weight; }));
   }
-  text += fmt::format("  ok {}  failed {}  running {}  {} worker{}, {} slot{}  {}  {}", snapshot.ok,
-                      snapshot.done() - snapshot.ok, snapshot.running, snapshot.workers,
-                      snapshot.workers == 1 ? "" : "s", snapshot.slots, snapshot.slots == 1 ? "" : "s",
-                      format_rate(rate.per_second()), eta(snapshot, rate));
-  if (snapshot.phase != "running" && !snapshot.phase.empty()) text += "  " + snapshot.phase;
-  if (!snapshot.waiting_for.empty()) text += "  waiting: " + printable(snapshot.waiting_for, 300);
-  return text;
+  std::string text;
+  for (const Piece& piece : pieces) text += piece.text;
+  return fit(text, columns);
 }
 
 std::string fit(const std::string& text, std::size_t columns) {
-  const auto starts_letter = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
-  const auto letters = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_letter));
-  if (letters <= columns) return text;
+  if (letters_in(text) <= columns) return text;
   if (columns == 0) return "";
   std::size_t seen = 0;
   std::size_t end = 0;

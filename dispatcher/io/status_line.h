@@ -34,7 +34,8 @@ class RateMeter {
 };
 
 // "12/200 (6%)  ok 11  failed 1  running 4  2 workers, 4 slots  3.1/s  ETA 1m2s", without escape characters.
-std::string status_line(const Snapshot& snapshot, const RateMeter& rate);
+// Where it is wider than `columns` letters what tells least goes first; what is waited for goes last.
+std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns = 10'000);
 
 // Cut to `columns` letters, "…" as the last one where something is missing.
 std::string fit(const std::string& text, std::size_t columns);

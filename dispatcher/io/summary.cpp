@@ -40,7 +40,7 @@ std::string totals_line(const SummaryFacts& facts) {
   if (s.invalid != 0) text += fmt::format(", {} invalid", s.invalid);
   const std::uint64_t left = s.total - std::min(s.done(), s.total);
   if (left != 0) text += fmt::format(", {} not done", left);
-  text += fmt::format(" of {} job{}", s.total, s.total == 1 ? "" : "s");
+  text += " of " + counted(s.total, "job");
   if (s.before != 0) text += fmt::format(" ({} done before)", s.before);
   return text;
 }
@@ -50,7 +50,7 @@ std::string pace_line(const SummaryFacts& facts) {
   std::string text = fmt::format("{}, {}", format_roughly(facts.elapsed), format_rate(facts.per_second));
   if (facts.slot_use) text += fmt::format(", slots {:.0f}% busy", *facts.slot_use * 100);
   if (s.retried != 0) text += fmt::format(", {} retried", s.retried);
-  if (s.redelivered != 0) text += fmt::format(", {} given to another worker", s.redelivered);
+  if (s.redelivered != 0) text += ", " + counted(s.redelivered, "attempt") + " lost with a worker";
   return text;
 }
 
@@ -105,12 +105,14 @@ std::string Failures::groups() const {
     text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", order[i].second->count,
                         *order[i].first, order[i].second->example);
   }
-  if (rest != 0) text += fmt::format("\n{:>8}  of {} further reasons", rest, hidden + (other_ != 0 ? 1 : 0));
+  if (rest != 0)
+    text += fmt::format("\n{:>8}  for {} other reasons", rest,
+                        other_ == 0 ? std::to_string(hidden) : "more than " + std::to_string(hidden));
   return text;
 }
 
 std::string describe(const JobUnsatisfiable& jobs) {
-  std::string text = fmt::format("{} job{}", jobs.jobs, jobs.jobs == 1 ? "" : "s");
+  std::string text = counted(jobs.jobs, "job");
   if (!jobs.requirement.type.empty())
     text += " of type '" + printable(jobs.requirement.type, kIdBytesMax) + "'";
   if (!jobs.requirement.labels.empty()) {
@@ -126,9 +128,11 @@ std::string describe(const JobUnsatisfiable& jobs) {
 }
 
 std::string summary_text(const SummaryFacts& facts) {
-  const bool early = !facts.end.reason.empty();
+  const bool early = !facts.end.reason.empty() && facts.end.exit_code > 1;
   std::string text = (early ? "stopped: " + printable(facts.end.reason, 1000) + "\n" : std::string());
-  text += (early ? "" : "done: ") + totals_line(facts) + "\n" + pace_line(facts);
+  const Snapshot& s = facts.snapshot;
+  text += (early ? "" : s.done() == s.total ? "done: " : "ended: ") + totals_line(facts);
+  if (s.done() != s.before || s.retried + s.redelivered != 0) text += "\n" + pace_line(facts);
   if (!facts.failure_groups.empty()) text += "\nnot ok, by reason:\n" + facts.failure_groups;
   for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
   text += "\nresults: " + (facts.results == "-" ? std::string("on stdout") : printable(facts.results, 300));

@@ -28,8 +28,6 @@ int level_number(const std::string& name) {
   return name == "info" ? 2 : 3;
 }
 
-std::string jobs_text(std::uint64_t count) { return fmt::format("{} job{}", count, count == 1 ? "" : "s"); }
-
 }  // namespace
 
 bool Terminal::Budget::admits(Time now) {
@@ -61,8 +59,8 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
   const char* no_color = std::getenv("NO_COLOR");
   colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
   const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
-  // Nothing moves where there is no terminal, whatever was asked for.
-  live_ = wants_bar && console_.redrawable();
+  // Nothing moves where there is no terminal, or where results go to it, whatever was asked for.
+  live_ = wants_bar && console_.redrawable() && !options_.shares_screen;
   plain_ = !live_ && options_.progress != Progress::kNone;
   if (plain_) next_draw_ = start + kPlainInterval;
 }
@@ -98,7 +96,7 @@ void Terminal::on(const WorkerLeft& left, Time now) {
   std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
                                  left.lost ? "is lost" : "left", printable(left.why, 300));
   if (left.requeued != 0) {
-    text += fmt::format("; {} go{} to others", jobs_text(left.requeued), left.requeued == 1 ? "es" : "");
+    text += fmt::format("; {} go{} to others", counted(left.requeued, "job"), left.requeued == 1 ? "es" : "");
   }
   chat(text, now);
 }
@@ -114,6 +112,7 @@ void Terminal::on(const JobEnded& job, Time) {
 }
 
 void Terminal::on(const JobRetried& job, Time now) {
+  busy_slot_seconds_ += static_cast<double>(job.ran.count()) / 1e6 * job.slots;
   if (level_ < 3) return;
   chat(fmt::format("job '{}' is tried again in {} (attempt {}: {})", printable(job.id, kNameBytesMax),
                    format_duration(job.delay), job.attempt, printable(job.message, 300)),
@@ -145,29 +144,29 @@ void Terminal::on(const Note& note, Time) {
   console_.line((note.warning ? "warning: " : "") + printable(note.text, 2000));
 }
 
-void Terminal::count_slot_time(Time now) {
-  if (now <= last_seen_) return;
-  slot_seconds_ += static_cast<double>((now - last_seen_).count()) / 1e6 * snapshot_.slots;
-  last_seen_ = now;
+void Terminal::count(const Snapshot& snapshot, Time now) {
+  if (now > last_seen_) {
+    slot_seconds_ += static_cast<double>((now - last_seen_).count()) / 1e6 * snapshot_.slots;
+    last_seen_ = now;
+  }
+  rate_.sample(snapshot.done() - std::min(snapshot.before, snapshot.done()), now);
 }
 
 void Terminal::draw(Time now) {
-  std::string line = status_line(snapshot_, rate_);
   if (live_) {
     // The last column stays free: some terminals wrap as soon as it is written.
-    console_.live(fit(line, console_.columns() - 1));
+    console_.live(status_line(snapshot_, rate_, console_.columns() - 1));
     next_draw_ = now + kLiveInterval;
   } else {
-    console_.line(line);
+    console_.line(status_line(snapshot_, rate_));
     next_draw_ = now + kPlainInterval;
   }
 }
 
 void Terminal::show(const Snapshot& snapshot, Time now) {
   if (finished_) return;
-  count_slot_time(now);
+  if (!over_) count(snapshot, now);
   snapshot_ = snapshot;
-  rate_.sample(snapshot.done() - std::min(snapshot.before, snapshot.done()), now);
   if ((live_ || plain_) && now >= next_draw_) draw(now);
 }
 
@@ -177,18 +176,17 @@ void Terminal::stop_requested(StopKind kind, int nth, std::uint64_t running, Dur
   const bool interrupt = kind == StopKind::kInterrupt;
   const std::string cause = interrupt ? "Ctrl-C" : kind == StopKind::kTerminate ? "SIGTERM" : "SIGHUP";
   const std::string more = interrupt ? "Ctrl-C again" : "a second signal";
+  const std::string limit = interrupt ? "" : ", for at most " + format_duration(grace);
   if (nth >= 3) {
     console_.line(cause + ": leaving now");
   } else if (nth == 2) {
-    console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, jobs_text(running),
+    console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
                               interrupt ? "Ctrl-C again" : "a third signal"));
-  } else if (interrupt) {
-    console_.line(fmt::format("{}: finishing {} running job{}; {} cancels {}", cause, running,
-                              running == 1 ? "" : "s", more, running == 1 ? "it" : "them"));
+  } else if (running == 0) {
+    console_.line(cause + ": nothing new is started, and nothing runs");
   } else {
-    console_.line(fmt::format("{}: finishing {} running job{}, for at most {}; {} cancels {}", cause, running,
-                              running == 1 ? "" : "s", format_duration(grace), more,
-                              running == 1 ? "it" : "them"));
+    console_.line(fmt::format("{}: finishing {}{}; {} cancels {}", cause, counted(running, "running job"),
+                              limit, more, running == 1 ? "it" : "them"));
   }
 }
 
@@ -196,15 +194,17 @@ void Terminal::say(std::string_view text) { console_.line(printable(text, 2000))
 
 void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience) {
   if (finished_) return;
-  count_slot_time(now);
   finished_ = true;
-  rate_.sample(snapshot.done() - std::min(snapshot.before, snapshot.done()), now);
+  const Time end_of_work = over_.value_or(now);
+  count(snapshot, end_of_work);
   SummaryFacts facts;
   facts.end = end;
   facts.snapshot = snapshot;
-  facts.elapsed = now - start_;
+  facts.elapsed = end_of_work - start_;
   facts.per_second = rate_.per_second_overall();
-  if (slot_seconds_ > 0.001) facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
+  // Of what was cancelled nobody knows how long it ran.
+  if (end.reason.empty() && slot_seconds_ > 0.001)
+    facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
   facts.failure_groups = failures_.groups();
   facts.given_up = given_up_;
   facts.results = options_.results;

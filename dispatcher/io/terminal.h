@@ -24,6 +24,7 @@ struct TerminalOptions {
   std::string log_level = "info";    // error: no warnings; warn: no coming and going; debug: retries too
   bool listening = false;            // the coming of workers is worth a line
   std::string results;               // path or "-"
+  bool shares_screen = false;        // results go to a terminal too
   bool resumable = true;             // RESULTS is a regular file
   std::vector<std::string> command;  // argv as given, for the command that goes on
 };
@@ -46,6 +47,8 @@ class Terminal {
   // Any other line for people, made printable.
   void say(std::string_view text);
 
+  // Nothing runs any more and all is recorded: what comes now, telling the workers, counts for no figure.
+  void run_over(Time now) { over_ = now; }
   // The summary, once; nothing is drawn after it. Waits for a slow stderr, for at most `patience`.
   void finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience = milliseconds(500));
 
@@ -62,7 +65,7 @@ class Terminal {
   };
 
   void chat(const std::string& text, Time now);
-  void count_slot_time(Time now);
+  void count(const Snapshot& snapshot, Time now);
   void draw(Time now);
   std::string red(const std::string& text) const;
 
@@ -82,6 +85,7 @@ class Terminal {
   int level_ = 2;  // 0 error, 1 warn, 2 info, 3 debug and more
 
   Time start_;
+  std::optional<Time> over_;
   Time last_seen_;
   Time next_draw_;
   Snapshot snapshot_;

@@ -132,7 +132,7 @@ TEST(TerminalTest, ATerminalGetsOneLineThatMovesTenTimesASecond) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 0);
   screen.columns(20);
   terminal.show(snapshot_of(2, 0, 10), kStart + seconds(2));
-  EXPECT_EQ(screen.read(), "\x1b[K2/10 (20%)  ok 2  …");
+  EXPECT_EQ(screen.read(), "\x1b[K2/10  ETA 8.0s");
   terminal.report(failure("x", "exit status 2"), kStart + seconds(2));
   EXPECT_TRUE(has(screen.read(), "\x1b[31mnot ok\x1b[0m  job 'x'"));
   terminal.finish(snapshot_of(10, 0, 10), {0, ""}, kStart + seconds(3));
@@ -182,7 +182,12 @@ TEST(TerminalTest, RateAndEta) {
   stream.phase = "draining";
   const string line = status_line(stream, RateMeter(kStart));
   EXPECT_TRUE(has(line, "3/5+  ok 3")) << line;
-  EXPECT_TRUE(has(line, "ETA --  draining  waiting: a worker")) << line;
+  EXPECT_TRUE(has(line, "0.00/s  draining  waiting: a worker")) << line;
+  stream.phase = "running";
+  EXPECT_TRUE(has(status_line(stream, RateMeter(kStart)), "ETA --  waiting: a worker"));
+  EXPECT_EQ(status_line(stream, RateMeter(kStart), 41), "3/5+  failed 0  ETA --  waiting: a worker");
+  EXPECT_EQ(status_line(stream, RateMeter(kStart), 26), "3/5+  waiting: a worker");
+  EXPECT_EQ(status_line(stream, RateMeter(kStart), 12), "3/5+");
   EXPECT_EQ(format_roughly(seconds(59)), "59.0s");
   EXPECT_EQ(format_roughly(milliseconds(59'990)), "1m0s");
   EXPECT_EQ(format_roughly(seconds(7322)), "2h2m");

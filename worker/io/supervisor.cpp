@@ -280,7 +280,8 @@ std::optional<int> Supervisor::bury_engine() {
     options_.page->record_death(engine_, cause.c_str());
     pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? kFirstPause
                                                                 : std::min(pause_ * 2, kLongestPause);
-    write_log(LogLevel::kWarn, "engine_died",
+    // The dispatcher of a local worker tells it on the same terminal.
+    write_log(options_.parent_fd >= 0 ? LogLevel::kInfo : LogLevel::kWarn, "engine_died",
               {{"engine", engine_}, {"cause", cause}, {"running", ran}, {"restart_in", pause_}});
   }
   if (is_stopping()) return code_of_stop();

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/signals.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace workpool::dispatcher {
+namespace {
+
+bool hangup_counts() {
+  struct sigaction before {};
+  return ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
+}
+
+void stop_at_once(int number) { ::_exit(number == SIGINT ? 130 : 143); }
+
+}  // namespace
+
+void let_signals_end_it() {
+  struct sigaction action {};
+  action.sa_handler = stop_at_once;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  if (hangup_counts()) ::sigaction(SIGHUP, &action, nullptr);
+}
+
+int block_signals() {
+  const bool hangup = hangup_counts();
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  if (hangup) sigaddset(&set, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  const int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+  return fd;
+}
+
+}  // namespace workpool::dispatcher
