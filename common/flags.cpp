@@ -108,6 +108,22 @@ std::optional<std::uint32_t> parse_number(const std::string& text) {
   return number;
 }
 
+// What holds for all flags of the table.
+std::string about_flags(const CommandTable& table) {
+  std::string text;
+  bool has_durations = false;
+  for (const Flag& flag : table.flags) {
+    if (flag.hidden) continue;
+    if (text.empty()) {
+      text = "Defaults stand in brackets. Each flag can come from the environment (the flag wins): --" +
+             flag.name + " is " + variable_of(flag) + ".";
+    }
+    has_durations |= flag.value == "D";
+  }
+  if (has_durations) text += " Durations: 200ms, 1.5s, 5m, 1h30m; a bare number is seconds.";
+  return text;
+}
+
 }  // namespace
 
 std::string variable_of(const Flag& flag) {
@@ -152,9 +168,8 @@ std::string help_text(const CommandTable& table) {
   }
   append_flag(out, "  -h, --help", "print this and exit");
   append_flag(out, "      --version", "print the version and exit");
-  out += "\nDefaults stand in brackets. ";
-  out += "Each flag can come from the environment (the flag wins): --log-level is\nWORKPOOL_LOG_LEVEL. ";
-  out += "Durations: 200ms, 1.5s, 5m, 1h30m; a bare number is seconds.\n";
+  out += "\n";
+  append_wrapped(out, about_flags(table), 0);
   if (!table.epilogue.empty()) out += "\n" + table.epilogue;
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -25,7 +26,7 @@ constexpr int kUsage = 2;
 constexpr int kUnsafe = 78;
 constexpr std::uint64_t kCaptureBytesMax = 256 * 1024;
 constexpr std::uint32_t kSlotsMax = 65'535;
-constexpr std::uint32_t kRetriesMax = 1'000'000;
+constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
 
 constexpr const char* kHelp =
     R"(usage: workpool-dispatcher COMMAND [arguments]
@@ -159,10 +160,12 @@ std::vector<Flag> worker_flags(RunOptions& options) {
        "", set_switch(options.insecure)},
       {"worker-timeout", 0, "D", "a worker that is silent for this long is lost, at least 2s", "10s",
        set_duration(options.worker_timeout, seconds(2))},
-      {"unsatisfiable-after", 0, "D", "end when for this long no worker can run what is left", "60s",
+      {"unsatisfiable-after", 0, "D",
+       "end when for this long none of the workers that are there can run what is left", "60s",
        set_duration(options.unsatisfiable_after)},
-      {"crash-limit", 0, "N", "a job that brings down a worker this often is quarantined", "3",
-       set_number(options.crash_limit, 1, 1000)},
+      {"crash-limit", 0, "N",
+       "a job that runs while its worker dies this often runs alone, and is quarantined if that one dies too",
+       "3", set_number(options.crash_limit, 1, 1000)},
   };
 }
 
@@ -184,7 +187,7 @@ std::vector<Flag> run_flags(RunOptions& options) {
       format_flag(options.format),
       {"retries", 0, "N", "further attempts of a job that fails or times out, where it states none", "0",
        set_number(options.retries, 0, kRetriesMax)},
-      {"timeout", 0, "D", "of each attempt, where the job states none", "none",
+      {"timeout", 0, "D", "of each attempt, where the job states none; 0: none", "none",
        set_duration(options.timeout)},
       {"capture", 0, "SIZE",
        "how much of stdout, and of stderr, is kept: half head, half tail; at most 256KiB", "64KiB",

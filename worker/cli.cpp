@@ -137,7 +137,9 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
        set_number(slots, 1, kSlotsMax)},
       {"name", 0, "NAME", "how the dispatcher calls this worker, at most 64 bytes", "the host's name",
        set_name(options.name)},
-      {"label", 0, "NAME", "something that jobs may ask for, at most 64 bytes; can be given several times",
+      {"label", 0, "NAME",
+       "something that jobs may ask for, at most 64 bytes; can be given several times (WORKPOOL_LABEL: with "
+       "commas)",
        "", add_label(options.labels), true},
       {"insecure", 0, "",
        "dial a non-loopback address without a key: whoever answers there can run anything here", "",

@@ -35,15 +35,20 @@ void Blame::name(Worker& worker, const Death& death, Step& step) {
     report.ran.push_back(job.facts.full_id());
     job.last_worker = worker.name;
     ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.named; });
-    const bool alone = death.ran.size() == 1;
-    if (!alone || !job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit))
-      continue;
-    ledger_.quarantine(*slot,
-                       "killed the worker's engine " + counted(job.named + job.lost, "time") +
-                           ", the last time alone: " + death.cause,
-                       step);
   }
   step.actions.emplace_back(Report{std::move(report)});
+  if (death.ran.size() == 1) judge_alone(death.ran.front(), death.cause, step);
+}
+
+void Blame::judge_alone(const Key& key, const std::string& cause, Step& step) {
+  const auto slot = ledger_.jobs.find_active(key);
+  if (!slot) return;
+  const ActiveJob& job = ledger_.jobs.at(*slot);
+  if (!job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit)) return;
+  ledger_.quarantine(*slot,
+                     "killed the worker's engine " + counted(job.named + job.lost, "time") +
+                         ", the last time alone: " + cause,
+                     step);
 }
 
 void Blame::lose(Worker& worker, Step& step) {

@@ -26,6 +26,7 @@ class Blame {
 
  private:
   void name(Worker& worker, const Death& death, Step& step);
+  void judge_alone(const Key& key, const std::string& cause, Step& step);
   void lose(Worker& worker, Step& step);
 
   const SchedulerOptions& options_;

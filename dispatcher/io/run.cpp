@@ -85,6 +85,18 @@ bool same_jobs(const JobIndex& a, const JobIndex& b) {
   return true;
 }
 
+// A file of another ending is one of shell commands, which JSON never is.
+void hint_at_json(const JobsInput& input, JobsFormat format, const JobIndex& index, Console& console) {
+  char start[2] = {};
+  if (format != JobsFormat::kLines || index.size() == 0 ||
+      ::pread(input.fd(), start, 2, static_cast<off_t>(index.entry(0).offset)) != 2 ||
+      std::string_view(start, 2) != "{\"")
+    return;
+  console.line("workpool-dispatcher: " + printable(input.shown_path()) +
+               " is read as one shell command a line, as its ending says, but looks like JSON: if it is, say "
+               "--format jsonl");
+}
+
 class Run {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
@@ -100,7 +112,6 @@ class Run {
 
  private:
   void check_jobs();
-  void hint_at_json() const;
   bool jobs_changed() const;
   void read_results();
   void wait_on(const std::string& what);
@@ -145,23 +156,11 @@ void Run::check_jobs() {
   }
   const IndexReport report = index_jobs_file(input_, format_, index_);
   if (report.ok()) {
-    if (format_ == JobsFormat::kLines && !options_.format) hint_at_json();
+    if (!options_.format) hint_at_json(input_, format_, index_, console_);
     return;
   }
   console_.line(format_errors(input_.shown_path(), report));
   throw Ended{65};
-}
-
-// A file of another ending is one of shell commands, which JSON never is.
-void Run::hint_at_json() const {
-  char start[2] = {};
-  if (index_.size() == 0 || ::pread(input_.fd(), start, 2, static_cast<off_t>(index_.entry(0).offset)) != 2 ||
-      std::string_view(start, 2) != "{\"")
-    return;
-  console_.line(
-      "workpool-dispatcher: " + printable(options_.jobs) +
-      " is read as one shell command a line, as its ending says, but looks like JSON: if it is, say "
-      "--format jsonl");
 }
 
 // Whether JOBS holds other jobs by now than those that were checked; where nobody wrote to it, without a
@@ -457,6 +456,7 @@ int check(const CheckOptions& options, Console& console) {
       console.line(format_errors(whole.shown_path(), report));
       return 65;
     }
+    if (!options.format) hint_at_json(whole, format, index, console);
     const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
                              (index.size() == 1 ? " job" : " jobs") + ", all good\n";
     return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;

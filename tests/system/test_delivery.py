@@ -162,7 +162,8 @@ class Addresses(System):
         self.assertEqual(wire.listening_ports(dispatcher.pid), {self.port, low, low + 1, low + 2})
         # None is left for a third: it is refused for now, and comes when one leaves.
         third = self.worker("--slots", "1", "--name", "w2")
-        wait_until("the refusal", lambda: "no free port" in dispatcher.err() or "no port is free" in dispatcher.err())
+        self.wait_status("the lack of ports", lambda status: "--ports" in status["waiting_for"])
+        self.assertIn("no port is left for worker w2", dispatcher.err())
         workers[0].send(signal.SIGTERM)
         self.wait_workers("w1", "w2")
         self.assert_ends(dispatcher, 0)

@@ -156,6 +156,9 @@ class Values(CliTest):
         for name in ("a.txt", "a.sh", "a", "a.json"):
             self.write(name, "echo '{}'\n")
             self.assertEqual(self.dispatcher("run", name, "-o", name + ".out", "--overwrite").code, 0)
+        self.write("jobs.json", '{"cmd":["true"]}\n')
+        for command in ("check", "run"):
+            self.assertIn("say --format jsonl", self.dispatcher(command, "jobs.json").err)
         self.write("b.txt", '{"type":"noop"}\n')
         self.assertEqual(self.dispatcher("run", "b.txt", "--format", "jsonl").code, 0)
 

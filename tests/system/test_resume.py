@@ -160,7 +160,8 @@ class Edits(System):
         changed = {**change, "env": {"A": "1"}}
         more = self.witness_job("more")
         self.jobs({**keep, "priority": 5, "timeout": 60, "retries": 2}, changed, more)
-        self.run_again()
+        run = self.run_again()
+        self.assertIn("jobs.results.jsonl has 1 line of jobs that are not in", run.err())
         self.assertEqual(self.witnessed("start"), {"keep": 1, "change": 2, "remove": 1, "more": 1})
         self.assertEqual(len(self.results()), 5)
         listed = self.assert_verified()

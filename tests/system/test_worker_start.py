@@ -103,10 +103,19 @@ class LocalWorkerStart(System):
         self.assertIn("exited with status 1; starting it again", dispatcher.err())
 
     def test_none_there(self):
-        dispatcher = self.dispatcher_beside(None)
+        self.results_path.write_text("precious\n")
+        dispatcher = self.dispatcher_beside(None, "--overwrite")
         self.assert_ends(dispatcher, 71)
         self.assertIn("cannot start", dispatcher.err())
         self.assertIn("workpool-worker", dispatcher.err())
+        self.assertEqual(self.results_path.read_text(), "precious\n")
+
+    def test_what_it_says_is_told_a_line_a_time(self):
+        script = f'printf "no\\033[1m\\nhalf" >&2; sleep 0.5; echo " and half" >&2; exec {WORKER} "$@"'
+        dispatcher = self.dispatcher_beside(script)
+        self.assert_ends(dispatcher, 0)
+        self.assertIn("local worker: no\\x1b[1m\n", dispatcher.err())
+        self.assertIn("local worker: half and half\n", dispatcher.err())
 
     def test_too_few_descriptors(self):
         self.jobs({"type": "noop", "id": "a"})
