@@ -27,9 +27,9 @@ Hash128 read_hash(WireReader& from) {
     from.fail();
     return hash;
   }
-  for (int i = 0; i < 8; ++i) {
-    hash.high = hash.high << 8 | static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]);
-    hash.low = hash.low << 8 | static_cast<unsigned char>(bytes[static_cast<std::size_t>(8 + i)]);
+  for (std::size_t i = 0; i < 8; ++i) {
+    hash.high = hash.high << 8 | static_cast<unsigned char>(bytes[i]);
+    hash.low = hash.low << 8 | static_cast<unsigned char>(bytes[8 + i]);
   }
   return hash;
 }

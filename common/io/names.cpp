@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include <memory>
 
 #include "common/io/clock.h"
+#include "common/io/descriptor.h"
 
 namespace workpool {
 namespace {
@@ -28,20 +28,6 @@ AddressList look_up(const std::string& host, std::uint16_t port, int flags, int&
   error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
   return {error == 0 ? list : nullptr, &::freeaddrinfo};
 }
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 }  // namespace
 
@@ -69,7 +55,7 @@ std::string try_connect(const std::string& literal, std::uint16_t port, Duration
   int error = 0;
   const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
   if (!list) return ::gai_strerror(error);
-  const Fd socket(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const Descriptor socket(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.get() < 0) return std::strerror(errno);
   if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) == 0) return {};
   if (errno != EINPROGRESS) return std::strerror(errno);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <variant>
 
+#include "common/io/descriptor.h"
 #include "common/text.h"
 #include "dispatcher/io/jobs_indexer.h"
 
@@ -41,20 +42,6 @@ std::string damaged_text(const ReplaySummary& results) {
   return "  damaged: " + counted(results.damaged, "line") +
          " (crc missing or wrong, not counted): " + listed(numbers, results.damaged) + "\n";
 }
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // Why `fd`, opened from RESULTS with `error`, cannot be verified; empty where it can.
 std::string unreadable(int fd, int error) {
@@ -170,7 +157,7 @@ VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
   const IndexReport checked = index_jobs_file(input, format, index);
   if (!checked.ok()) return {65, format_errors(input.shown_path(), checked)};
 
-  const FileDescriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Descriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (const std::string why = unreadable(results.get(), errno); !why.empty()) {
     return {1, kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
   }
