@@ -278,8 +278,9 @@ void Books::recorded_now(const dispatcher::Record& record) {
 }
 
 void Books::admitted(const dispatcher::Admit& admit) {
-  const auto [name, is_new] = names_.try_emplace(admit.welcome.name, hello_.worker);
-  if (name->second != hello_.worker) broke("two workers of one run are called " + admit.welcome.name);
+  const auto name = names_.find(admit.welcome.name);
+  if (name != names_.end() && name->second != hello_.worker)
+    broke("two workers of one run are called " + admit.welcome.name);
   OpenSession& session = sessions_[admit.welcome.session];
   session.worker = hello_.worker;
   session.engine = hello_.engine;

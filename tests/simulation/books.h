@@ -60,6 +60,9 @@ class Books {
   const JobPlan* plan(const Key& key) const;
   std::uint32_t executions_of(const Key& key) const;
 
+  // Noted where a later start finds it: a crash between the decision and this leaves the name to others.
+  void name_noted(const dispatcher::GrantedName& granted) { names_[granted.name] = granted.worker; }
+
  private:
   struct Sent {
     Key key;

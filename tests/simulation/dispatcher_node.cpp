@@ -215,7 +215,10 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Report&) {}
     void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
-    void operator()(dispatcher::NameGranted& a) { self.granted_.names.push_back(a.granted); }
+    void operator()(dispatcher::NameGranted& a) {
+      self.granted_.names.push_back(a.granted);
+      self.world_.books.name_noted(a.granted);
+    }
     void operator()(dispatcher::Admit& a) { self.admit(a); }
     void operator()(dispatcher::Refuse& a) { self.world_.answer(a.peer, a.refused); }
     void operator()(dispatcher::Assign& a) {
