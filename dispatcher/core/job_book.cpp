@@ -259,6 +259,7 @@ std::vector<std::uint32_t> JobBook::alone_requirements() {
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first.before(b.first); });
   std::vector<std::uint32_t> requirements;
+  requirements.reserve(found.size());
   for (const auto& [rank, requirement] : found) requirements.push_back(requirement);
   return requirements;
 }

@@ -41,7 +41,7 @@ std::string last_line(const std::string& bytes) {
 }
 
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index)
-    : jobs(index, options.streaming, options.crash_limit), options_(options) {}
+    : jobs(index, options.streaming, options.crash_limit) {}
 
 // ---- a session's list of what it holds, through the jobs themselves ----
 

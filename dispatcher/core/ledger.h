@@ -99,7 +99,6 @@ class Ledger {
 
   void count_record(Status status);
 
-  const SchedulerOptions& options_;
   std::deque<Status> undurable_;  // of the last records, in order
 };
 

@@ -91,7 +91,6 @@ class LineCache {
   int fd_;
   std::string block_;
   std::uint64_t block_offset_ = 0;
-  std::size_t next_bytes_ = 0;
 };
 
 // Wakes the thread of a reader; an eventfd, so that it can be polled beside a descriptor.

@@ -140,6 +140,7 @@ void LocalWorker::start() {
 
   std::vector<std::string> line = command_line(lock.is_open());
   std::vector<char*> arguments;
+  arguments.reserve(line.size() + 1);
   for (std::string& word : line) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::vector<char*> variables = environment();
