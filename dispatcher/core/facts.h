@@ -184,7 +184,7 @@ struct WorkerLeft {
   std::uint64_t requeued = 0;  // jobs that go to others
   bool lost = false;           // not by its own decision
 };
-struct JobEnded {  // for good: exactly one for each Record, in order
+struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;
   std::uint64_t line = 0;
   Status status = Status::kOk;
@@ -193,8 +193,6 @@ struct JobEnded {  // for good: exactly one for each Record, in order
   std::string last_line;  // of stderr, of a command that failed
   std::uint32_t attempt = 0;
   std::string worker;
-  Duration ran{0};
-  std::uint32_t slots = 1;
 };
 struct JobRetried {
   std::string id;

@@ -205,6 +205,7 @@ void JobBook::requeue(std::uint32_t slot, Time now, Duration delay) {
   ActiveJob& job = table_.at(slot);
   leave_state(slot);
   job.ready_since = now + delay;
+  if (!streaming_) job.work.clear();  // read again, also where it was here
   if (delay.count() > 0) {
     job.state = Backoff{now + delay};
     backoffs_.insert({now + delay, slot});

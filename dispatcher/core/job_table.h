@@ -59,15 +59,16 @@ struct ActiveJob {
   JobFacts facts;
   std::string work;  // while Loaded; of a stream until it is recorded
   JobState state;
-  bool known = false;          // facts are complete (its line has been read at least once)
-  bool loading = false;        // a Load is out for it, whatever its state
-  std::uint32_t attempt = 0;   // the last one given
-  bool reuse_attempt = false;  // it came back unstarted
-  std::uint32_t failures = 0;  // attempts that used up a retry
-  std::uint32_t losses = 0;    // attempts lost with a worker
-  std::uint32_t named = 0;     // deaths that named it
-  std::uint32_t lost = 0;      // deaths that may have been its doing
-  std::string last_worker;     // that died or was lost with it
+  bool known = false;             // facts are complete (its line has been read at least once)
+  bool loading = false;           // a Load is out for it, whatever its state
+  std::uint32_t attempt = 0;      // the last one given
+  bool reuse_attempt = false;     // it came back unstarted
+  std::uint32_t failures = 0;     // attempts that used up a retry
+  std::uint32_t last_failed = 0;  // the last of these
+  std::uint32_t losses = 0;       // attempts lost with a worker
+  std::uint32_t named = 0;        // deaths that named it
+  std::uint32_t lost = 0;         // deaths that may have been its doing
+  std::string last_worker;        // that died or was lost with it
   Time ready_since;
   std::uint32_t next = kNone;  // neighbours in the list of its session, in order of assignment
   std::uint32_t previous = kNone;

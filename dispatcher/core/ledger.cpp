@@ -12,6 +12,21 @@ namespace {
 // A job that has been named by a death waits at least this long before it is given out again, so that the
 // DIED of the death it has just caused is counted before it can cause another.
 constexpr Duration kNamedDelay = milliseconds(300);
+// Attempts are counted on from the one that a worker names, so it must not be near its type's end.
+constexpr std::uint32_t kAttemptMost = 1 << 30;
+
+JobEnded ended_of(const JobFacts& facts, const JobResult& result, const std::string& worker) {
+  JobEnded ended;
+  ended.id = facts.full_id();
+  ended.line = facts.line;
+  ended.status = result.outcome.status;
+  ended.kind = result.outcome.kind;
+  ended.message = result.outcome.message;
+  ended.last_line = last_line(result.outcome.standard_error);
+  ended.attempt = result.attempt;
+  ended.worker = worker;
+  return ended;
+}
 
 }  // namespace
 
@@ -150,6 +165,15 @@ bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t a
          assigned->attempt == attempt && assigned->handle == handle;
 }
 
+// Of the attempt that the session holds. Or handed over by a worker that is back, while nobody holds the job,
+// of a later attempt than the last that failed: a job of hours is not run again for a blip. Any other is of
+// an attempt that was given up, and must not end, or use up a retry of, what runs elsewhere.
+bool Ledger::failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const {
+  if (holds(session, job, result.attempt, result.handle)) return true;
+  return session != nullptr && result.handle.value == 0 && !std::holds_alternative<Assigned>(job.state) &&
+         result.attempt > job.last_failed && result.attempt <= kAttemptMost;
+}
+
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                                   Step& step) {
   std::optional<std::uint32_t> slot;
@@ -167,8 +191,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
     return records;
   }
   ActiveJob& job = jobs.at(*slot);
-  const bool holder = holds(session, job, result.attempt, result.handle);
-  if (result.outcome.status != Status::kOk && !holder) {
+  if (result.outcome.status != Status::kOk && !failure_counts(session, job, result)) {
     ++counts.duplicates;
     return 0;  // a late failure of an attempt that was given up
   }
@@ -202,12 +225,16 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   }
 }
 
-bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step) {
+bool Ledger::retry(std::uint32_t slot, const JobResult& result, Step& step) {
   ActiveJob& job = jobs.at(slot);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
-  if (!retried || job.failures >= job.facts.retries || !holds(session, job, result.attempt, result.handle))
-    return false;
+  if (!retried || job.failures >= job.facts.retries) return false;
   ++job.failures;
+  job.last_failed = result.attempt;
+  if (result.attempt >= job.attempt) {
+    job.attempt = result.attempt;
+    job.reuse_attempt = false;
+  }
   ++counts.retried;
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
   unlink(slot);
@@ -219,7 +246,13 @@ bool Ledger::retry(std::uint32_t slot, const JobResult& result, Session* session
 
 std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::string& worker,
                              Session* session, Step& step) {
-  if (result.outcome.status != Status::kOk && retry(slot, result, session, step)) return 0;
+  if (result.outcome.status != Status::kOk) {
+    if (!failure_counts(session, jobs.at(slot), result)) {  // no more, since its line was asked for
+      ++counts.duplicates;
+      return 0;
+    }
+    if (retry(slot, result, step)) return 0;
+  }
   if (result.outcome.status == Status::kOk) jobs.note_run_time(jobs.at(slot).facts.requirement, result.ran);
   if (!holds(session, jobs.at(slot), result.attempt, result.handle)) cancel_twin(slot, step);
   if (session != nullptr) ++workers.worker_of(*session).done;
@@ -231,23 +264,12 @@ std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::
   const auto* assigned = std::get_if<Assigned>(&job.state);
   const Duration queued = (assigned != nullptr ? assigned->queued : Duration{0}) + result.waited;
   unlink(slot);
-  JobEnded ended;
-  ended.line = job.facts.line;
-  ended.status = result.outcome.status;
-  ended.kind = result.outcome.kind;
-  if (result.outcome.status != Status::kOk) {
-    ended.id = job.facts.full_id();
-    ended.message = result.outcome.message;
-    ended.last_line = last_line(result.outcome.standard_error);
-  }
-  ended.attempt = result.attempt;
-  ended.worker = worker;
-  ended.ran = result.ran;
-  ended.slots = job.facts.slots;
+  std::optional<JobEnded> ended;
+  if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
   count_record(result.outcome.status);
   step.actions.emplace_back(
       Record{std::move(job.facts), result.attempt, std::move(result.outcome), worker, queued, result.ran});
-  step.actions.emplace_back(Report{std::move(ended)});
+  if (ended) step.actions.emplace_back(Report{std::move(*ended)});
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
   jobs.finish(slot);
   return records;
@@ -266,8 +288,6 @@ void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
 }
 
 void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
-  // Attempts are counted on from the one named here, so it must not be near its type's end.
-  constexpr std::uint32_t kAttemptMost = 1 << 30;
   const auto slot = held.attempt <= kAttemptMost ? jobs.find(held.key, held.spec, step.load) : std::nullopt;
   if (!slot) {
     cancel_unknown(session, held, step);
@@ -383,14 +403,10 @@ void Ledger::record_invalid(const JobFacts& facts, const std::string& message, S
   outcome.status = Status::kInvalid;
   outcome.kind = ErrorKind::kInvalid;
   outcome.message = message;
-  JobEnded ended;
-  ended.id = facts.id;
-  ended.line = facts.line;
-  ended.status = Status::kInvalid;
-  ended.kind = ErrorKind::kInvalid;
-  ended.message = message;
+  JobResult result;
+  result.outcome = outcome;
   step.actions.emplace_back(Record{facts, 0, std::move(outcome), {}, Duration{0}, Duration{0}});
-  step.actions.emplace_back(Report{std::move(ended)});
+  step.actions.emplace_back(Report{ended_of(facts, result, {})});
 }
 
 }  // namespace workpool::dispatcher

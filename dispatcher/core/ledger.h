@@ -57,7 +57,8 @@ class Ledger {
 
   // ---- up ----
   // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok
-  // counts). Gives the record that the message's ack has to wait for (AckLedger::received).
+  // counts; a failure counts where the session holds that attempt, or hands it over while nobody holds the
+  // job). Gives the record that the message's ack has to wait for (AckLedger::received).
   std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                             Step& step);
   void take_returned(Session& session, const ReturnedJob& returned, Step& step);
@@ -87,10 +88,11 @@ class Ledger {
   // over from an earlier session. After a restart attempts count anew, so a result from before must not pass
   // for one of now.
   bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const;
+  bool failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const;
   std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);
   std::uint64_t record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step);
-  bool retry(std::uint32_t slot, const JobResult& result, Session* session, Step& step);
+  bool retry(std::uint32_t slot, const JobResult& result, Step& step);
   void cancel_twin(std::uint32_t slot, Step& step);
   void cancel_unknown(const Session& session, const HeldJob& held, Step& step);
   void link(Session& session, std::uint32_t slot);

@@ -221,6 +221,7 @@ void Loop::carry_out() {
 
 void Loop::record(Record& record) {
   if (parts_.stream != nullptr) parts_.stream->released(1, record.facts.payload_bytes);
+  parts_.terminal.attempt_ended(record.ran, record.facts.slots);
   ResultLine line;
   line.id_is_default = record.facts.repeat != 0;
   line.id = line.id_is_default ? record.facts.full_id() : std::move(record.facts.id);

@@ -102,8 +102,6 @@ void Terminal::on(const WorkerLeft& left, Time now) {
 }
 
 void Terminal::on(const JobEnded& job, Time) {
-  busy_slot_seconds_ += static_cast<double>(job.ran.count()) / 1e6 * job.slots;
-  if (job.status == Status::kOk) return;
   if (const auto text = failures_.add(job)) {
     console_.line(red("not ok") + "  " + *text);
   } else if (failures_.count() == Failures::kShownOnce + 1) {
@@ -112,7 +110,7 @@ void Terminal::on(const JobEnded& job, Time) {
 }
 
 void Terminal::on(const JobRetried& job, Time now) {
-  busy_slot_seconds_ += static_cast<double>(job.ran.count()) / 1e6 * job.slots;
+  attempt_ended(job.ran, job.slots);
   if (level_ < 3) return;
   chat(fmt::format("job '{}' is tried again in {} (attempt {}: {})", printable(job.id, kNameBytesMax),
                    format_duration(job.delay), job.attempt, printable(job.message, 300)),

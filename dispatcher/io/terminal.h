@@ -36,6 +36,10 @@ class Terminal {
 
   void banner(const BannerFacts& facts);
   void report(const Report& report, Time now);
+  // Of a job that is recorded.
+  void attempt_ended(Duration ran, std::uint32_t slots) {
+    busy_slot_seconds_ += static_cast<double>(ran.count()) / 1e6 * slots;
+  }
   // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between
   // that it only counts, so it may be called after every step.
   void show(const Snapshot& snapshot, Time now);

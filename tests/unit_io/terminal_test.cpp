@@ -370,9 +370,7 @@ TEST(TerminalTest, SlotUse) {
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
   terminal.show(snapshot_of(0, 0, 4), kStart);
-  JobEnded job;
-  job.ran = seconds(5);
-  for (int i = 0; i < 4; ++i) terminal.report(job, kStart + seconds(5));
+  for (int i = 0; i < 4; ++i) terminal.attempt_ended(seconds(5), 1);
   terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
   const string text = screen.read();
   EXPECT_TRUE(has(text, "slots 50% busy")) << text;  // 4 jobs of 5 s in 4 slots over 10 s
