@@ -51,6 +51,11 @@ void Command::close(Channel channel) {
   descriptor.close();
 }
 
+void Command::abandon() {
+  for (const Channel channel : {kInput, kOutput, kErrors}) close(channel);
+  if (channels_[kProcess].is_open()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, channels_[kProcess].get(), nullptr);
+}
+
 void Command::feed() {
   while (channels_[kInput].is_open()) {
     ssize_t written = 0;
@@ -104,7 +109,11 @@ bool Command::reap() {
 Outcome Command::take_outcome() {
   Outcome outcome;
   outcome.command = true;
-  if (by_signal_) {
+  if (!exited_) {
+    outcome.status = Status::kFailed;
+    outcome.kind = ErrorKind::kSignal;
+    outcome.message = "it cannot be killed";
+  } else if (by_signal_) {
     outcome.status = Status::kFailed;
     outcome.kind = ErrorKind::kSignal;
     outcome.signal = status_;

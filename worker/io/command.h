@@ -57,8 +57,10 @@ class Command {
 
   // The signal that ended it; 0 where none did.
   int ended_by_signal() const { return by_signal_ ? status_ : 0; }
-  // How it ended by itself, with what it wrote. REQUIRES: has_exited(); once.
+  // How it ended by itself, with what it wrote; neither exit nor signal where it has not. Once.
   Outcome take_outcome();
+  // It cannot be ended: nothing is read or fed any more; only reap() is of use.
+  void abandon();
 
  private:
   void drain(Channel channel, CaptureBuffer& into, std::string& buffer);

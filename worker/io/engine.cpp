@@ -101,6 +101,7 @@ class Engine {
   Duration patience() const;
   void wait();
   void gather();
+  void complain_of(const std::vector<pid_t>& alive);
   void gather_control();
   void gather_answer(RegistrationAnswer&& answer);
   void carry_out();
@@ -170,11 +171,18 @@ void Engine::gather_answer(RegistrationAnswer&& answer) {
   }
 }
 
+void Engine::complain_of(const std::vector<pid_t>& alive) {
+  std::string pids;
+  for (const pid_t pid : alive) pids += (pids.empty() ? "" : ",") + std::to_string(pid);
+  log_.warn("cannot_kill", {{"pids", pids}, {"detail", "they go on without their job"}});
+}
+
 void Engine::gather() {
   wake_.clear();
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
   for (Ending& ending : endings_.take()) {
+    if (!ending.alive.empty()) complain_of(ending.alive);
     events_.emplace_back(
         RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran, ending.slot_lost});
   }

@@ -172,8 +172,9 @@ void terminate(const std::vector<pid_t>& pids) {
   for (const pid_t pid : pids) ::kill(pid, SIGCONT);  // a stopped process sees TERM only once it goes on
 }
 
-void kill_now(const std::vector<pid_t>& pids) {
-  for (const pid_t pid : pids) ::kill(pid, SIGKILL);
+std::size_t kill_now(const std::vector<pid_t>& pids) {
+  return static_cast<std::size_t>(std::count_if(
+      pids.begin(), pids.end(), [](pid_t pid) { return ::kill(pid, SIGKILL) != 0 && errno == EPERM; }));
 }
 
 std::vector<pid_t> descendants_of_self() {
@@ -188,14 +189,14 @@ bool kill_descendants_of_self(Duration limit, bool reap) {
   const Time until = boot_now() + limit;
   while (true) {
     const std::vector<pid_t> pids = descendants_of_self();
-    kill_now(pids);
+    const std::size_t not_ours = kill_now(pids);
     if (reap) {
       std::vector<pid_t> children;
       append_children(::getpid(), children);
       for (const pid_t pid : children) reap_if_dead(pid);
     }
     if (pids.empty()) return true;
-    if (boot_now() >= until) return false;
+    if (not_ours == pids.size() || boot_now() >= until) return false;
     std::this_thread::sleep_for(milliseconds(1));
   }
 }

@@ -64,13 +64,14 @@ class ProcessTree {
 
 // Sends TERM and CONT, or KILL, to each.
 void terminate(const std::vector<pid_t>& pids);
-void kill_now(const std::vector<pid_t>& pids);
+// How many of them are another user's, whom we may not kill (what sudo has started, say).
+std::size_t kill_now(const std::vector<pid_t>& pids);
 
 // Every living process below this one.
 std::vector<pid_t> descendants_of_self();
 
-// Kills every process below this one, with KILL, until none is left or `limit` has passed; true where none
-// is. Reaps only with `reap`, since the waits of other threads must find their children.
+// Kills every process below this one, with KILL, until none is left that we may kill or `limit` has passed;
+// true where none is left. Reaps only with `reap`, since the waits of other threads must find their children.
 bool kill_descendants_of_self(Duration limit, bool reap);
 
 }  // namespace workpool::worker

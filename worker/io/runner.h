@@ -6,6 +6,8 @@
 // end record, ending.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -47,6 +49,7 @@ struct Ending {
   bool slot_lost = false;  // a handler at its timeout, or at the end of the grace after kill(): reported, but
                            // its thread has not come back yet; a second Ending with kind kStopped and the
                            // same token follows when it does
+  std::vector<pid_t> alive{};  // of a command: processes that could not be killed; nobody waits for them
 };
 
 struct RunnerOptions {

@@ -24,6 +24,7 @@ constexpr Duration kReadToTheEnd = seconds(1);
 // What is killed goes within microseconds, mostly; what ignores TERM is looked at less and less often.
 constexpr Duration kFirstPause = microseconds(500);
 constexpr Duration kLongestPause = milliseconds(20);
+constexpr Duration kUnkillable = seconds(5);  // after KILL, of what is stuck in the kernel
 constexpr Duration kLongestInGrace = milliseconds(100);
 // Adopted processes that died while their job goes on wait that long to be reaped.
 constexpr Duration kSweepEvery = seconds(1);
@@ -272,24 +273,31 @@ bool Spawner::settle_ended_by_itself(Run& run, Time now) {
     next_wake_ = std::min(next_wake_, run.wake);
     return false;
   }
-  const std::vector<pid_t> left = services_.tree.members(run.command->processes());
-  if (!left.empty()) {
-    kill_now(left);
-    look_again(run, now);
-    return false;
-  }
+  if (!kill_left(run, now)) return false;
   read_pipes(run);
   return true;
 }
 
 bool Spawner::settle_ended_early(Run& run, Time now) {
-  const std::vector<pid_t> left = services_.tree.members(run.command->processes());
-  if (!left.empty()) {
-    if (run.kill_at <= now) kill_now(left);
+  if (run.kill_at > now && !services_.tree.members(run.command->processes()).empty()) {
     look_again(run, now);
     return false;
   }
-  return settle_pipes(run, now);
+  return kill_left(run, now) && settle_pipes(run, now);
+}
+
+// True when nothing is left of the job but what cannot be killed.
+bool Spawner::kill_left(Run& run, Time now) {
+  std::vector<pid_t> left = services_.tree.members(run.command->processes());
+  if (left.empty()) return true;
+  if (run.killed == kNever) run.killed = now;
+  const std::size_t not_ours = kill_now(left);
+  if (not_ours == left.size() || now >= run.killed + kUnkillable) {
+    run.alive = std::move(left);
+    return true;
+  }
+  look_again(run, now);
+  return false;
 }
 
 // All its processes are gone, and with them the writers of its pipes, unless one of them hid from us.
@@ -318,7 +326,8 @@ void Spawner::finish(std::uint32_t number) {
   Run& run = runs_.at(number);
   Ending ending;
   ending.token = run.token;
-  ending.ran = run.ended - run.started;
+  ending.ran = (run.ended == kNever ? boot_now() : run.ended) - run.started;
+  ending.alive = std::move(run.alive);
   switch (run.reason) {
     case Reason::kByItself:
       ending.outcome = run.command->take_outcome();
@@ -332,6 +341,10 @@ void Spawner::finish(std::uint32_t number) {
       break;
   }
   services_.options.page->ended(run.place);
+  if (!run.command->has_exited()) {
+    run.command->abandon();
+    abandoned_.push_back(std::move(run.command));
+  }
   runs_.erase(number);
   push(std::move(ending));
 }
@@ -347,16 +360,21 @@ void Spawner::push(Ending&& ending) {
 }
 
 // Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command
-// runs.
+// runs. What does not go then is tried less and less often.
 void Spawner::sweep(Time now) {
-  if (!endings_.empty() && services_.commands.load() == 0 && services_.tree.has_adopted()) next_sweep_ = now;
+  if (!endings_.empty() && services_.commands.load() == 0 && services_.tree.has_adopted()) {
+    next_sweep_ = now;
+    sweep_pause_ = kSweepSoon;
+  }
   if (next_sweep_ > now) return;
-  next_sweep_ = runs_.empty() ? kNever : now + kSweepEvery;
+  std::erase_if(abandoned_, [](auto& command) { return command->reap(); });
+  next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
   if (!services_.tree.has_adopted()) return;
   services_.tree.reap();
   if (services_.commands.load() == 0) {
     services_.tree.kill_adopted();
-    next_sweep_ = now + kSweepSoon;
+    next_sweep_ = now + sweep_pause_;
+    sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);
   }
 }
 

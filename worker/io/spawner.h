@@ -4,6 +4,8 @@
 //
 //   pending -> running -> [exited] reading its pipes, at most 1 s -> killing what it left -> ending
 //                 \-> [timeout, kill()] TERM and CONT -> after the grace KILL -> all gone -> ending
+//
+// What cannot be killed (another user's, by sudo; stuck in the kernel) holds its job up for 5 s at most.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +26,7 @@ class Spawner {
  public:
   // Throws std::system_error where the system has no room. REQUIRES: `services` outlives it.
   explicit Spawner(RunServices& services);
-  // Kills what runs (KILL), waits until it is gone, and joins.
+  // Kills what runs (KILL), waits until it is gone or given up, and joins.
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
@@ -49,6 +51,8 @@ class Spawner {
     Time kill_at = kNever;     // TERM was sent: KILL then
     Time ended = kNever;       // its own process
     Time read_until = kNever;  // no longer for the end of its pipes
+    Time killed = kNever;      // KILL was sent first
+    std::vector<pid_t> alive;  // given up: it cannot be killed
     Time wake = kNever;        // look at it again then
     Duration pause{0};         // between looks at processes that are being killed
   };
@@ -73,6 +77,7 @@ class Spawner {
   bool settle_ended_by_itself(Run& run, Time now);
   bool settle_ended_early(Run& run, Time now);
   bool settle_pipes(Run& run, Time now);
+  bool kill_left(Run& run, Time now);
   void look_again(Run& run, Time now);
   void finish(std::uint32_t number);
   void push(Ending&& ending);
@@ -95,9 +100,11 @@ class Spawner {
   std::unordered_map<std::uint32_t, Run>
       runs_;  // by a number of our own, never used twice while events may name it
   std::uint32_t next_number_ = 0;
+  std::vector<std::unique_ptr<Command>> abandoned_;  // could not be killed; to be reaped one day
   std::vector<Ending> endings_;
   Time next_wake_ = kNever;  // not later than the earliest wake of a run
   Time next_sweep_ = kNever;
+  Duration sweep_pause_ = milliseconds(20);  // while nothing runs and something adopted does not go
   std::uint32_t last_place_ = 0;
   bool told_to_end_ = false;  // everything, by the destructor
 
