@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,6 +90,16 @@ void LineOutput::wait_ready(Duration limit) const {
   pollfd ready{fd_, POLLOUT, 0};
   const auto millis = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
   poll(&ready, 1, static_cast<int>(std::clamp<std::int64_t>(millis, 0, INT_MAX)));
+}
+
+int LineOutput::misplaced(const std::string& path) const {
+  struct stat ours {};
+  struct stat there {};
+  if (fstat(fd_, &ours) != 0) return 0;
+  if (ours.st_size < end_) return ESTALE;
+  // A folder that may not be searched any more says nothing.
+  if (stat(path.c_str(), &there) != 0) return errno == ENOENT || errno == ENOTDIR ? ESTALE : 0;
+  return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino ? 0 : ESTALE;
 }
 
 int LineOutput::sync() { return fdatasync(fd_) == 0 ? 0 : errno; }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "common/time.h"
@@ -41,6 +42,9 @@ class LineOutput {
   Attempt write(std::string_view lines);
   // Until the stream takes something, or has failed (write then says how), or `limit` is over.
   void wait_ready(Duration limit) const;
+  // Whether what was written is still what `path` leads to, whole: 0; ESTALE where the file was removed,
+  // replaced or cut short by another program. Of a regular file.
+  int misplaced(const std::string& path) const;
   // fdatasync; errno or 0. Not to be called again once it failed: the kernel may then call lost pages clean.
   int sync();
 

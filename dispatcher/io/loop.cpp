@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -124,7 +125,8 @@ void Loop::gather_writer() {
   if (!state.no_space && writer_.no_space && state.error == 0)
     parts_.terminal.say("there is room for results again: going on");
   if (state.error != 0 && writer_.error == 0) {
-    reason_ = std::string("cannot write the results: ") + std::strerror(state.error);
+    reason_ = state.error == ESTALE ? std::string(kResultsGone)
+                                    : std::string("cannot write the results: ") + std::strerror(state.error);
   }
   writer_ = state;
   events_.emplace_back(WriterChanged{state.durable, state.blocked, state.no_space, state.error});

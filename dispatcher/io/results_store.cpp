@@ -272,6 +272,8 @@ int ResultsStore::fd() const { return impl_->fd; }
 bool ResultsStore::regular() const { return impl_->regular; }
 const std::string& ResultsStore::shown_path() const { return impl_->shown; }
 
+const std::string& ResultsStore::path() const { return impl_->resolved; }
+
 int ResultsStore::lock_for_local_worker() {
   if (!impl_->regular) return -1;
   const int fd = fcntl(impl_->worker_fd, F_DUPFD, 3);

@@ -44,6 +44,7 @@ class ResultsStore {
   // no lock, state or resume.
   bool regular() const;
   const std::string& shown_path() const;  // for people
+  const std::string& path() const;        // of a regular file, without links; else empty
 
   // A descriptor of the second open description, which holds byte 1, for the local worker to inherit (no
   // close-on-exec); -1 where not regular. The caller closes it once the worker runs; may be called again for

@@ -61,8 +61,9 @@ class AllSignalsBlocked {
 }  // namespace
 
 struct ResultsWriter::Impl {
-  Impl(int fd, bool regular, Durability durability, std::function<void()> changed)
+  Impl(int fd, bool regular, Durability durability, std::function<void()> changed, std::string given_path)
       : output(fd, regular),
+        path(std::move(given_path)),
         sync_wanted(regular && durability == Durability::kSync),
         changed_callback(std::move(changed)) {}
 
@@ -78,7 +79,10 @@ struct ResultsWriter::Impl {
   void fail(int error);
   void tell();
 
+  bool is_misplaced();
+
   LineOutput output;
+  const std::string path;  // where it has to stay
   const bool sync_wanted;
   Batch batch;                   // being formatted
   std::size_t batch_next = 0;    // its first line that is not in `block`
@@ -140,7 +144,7 @@ WriterState ResultsWriter::Impl::judged_state(Clock::time_point now) const {
 // -------------------------------------------------------------------------------------
 
 void ResultsWriter::Impl::run() {
-  while (collect_block() && write_block() && sync_written()) {
+  while (collect_block() && write_block() && !is_misplaced() && sync_written()) {
     if (block.capacity() > kBufferBytesKept) block = std::string();
     tell();
   }
@@ -237,6 +241,13 @@ bool ResultsWriter::Impl::pause_for_space() {
   return !wake.wait_for(held, kSpaceRetry, [this] { return stop; });
 }
 
+// What was written is nowhere that a resume would find: as bad as a failed write.
+bool ResultsWriter::Impl::is_misplaced() {
+  const int reason = path.empty() ? 0 : output.misplaced(path);
+  if (reason != 0) fail(reason);
+  return reason != 0;
+}
+
 // False: it failed, which is final.
 bool ResultsWriter::Impl::sync_written() {
   if (!sync_wanted) return true;
@@ -284,8 +295,10 @@ void ResultsWriter::Impl::tell() {
 // --- The caller's side
 // ------------------------------------------------------------------------------
 
-ResultsWriter::ResultsWriter(int fd, bool regular, Durability durability, std::function<void()> changed)
-    : finish_limit_(kFinishMax), impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed))) {
+ResultsWriter::ResultsWriter(int fd, bool regular, Durability durability, std::function<void()> changed,
+                             const std::string& path)
+    : finish_limit_(kFinishMax),
+      impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed), path)) {
   const AllSignalsBlocked blocked;
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }
@@ -310,6 +323,10 @@ ResultsWriter::~ResultsWriter() {
     impl_->changed_callback = nullptr;
   }
   impl_->thread.detach();
+}
+
+bool ResultsWriter::in_place() const {
+  return impl_->path.empty() || impl_->output.misplaced(impl_->path) == 0;
 }
 
 void ResultsWriter::give_up() { finish_limit_ = kFinishHurried; }

@@ -31,6 +31,8 @@
 namespace workpool::dispatcher {
 namespace {
 
+constexpr std::uint64_t kDescriptorsLeast = 32;
+
 // Ends the program with this code; what there is to say has been said.
 struct Ended {
   int exit_code = 0;
@@ -307,6 +309,10 @@ int Run::lock_for_local_worker() {
 void Run::listen() {
   if (local_slots() > 0) require_local_worker();
   limit_.emplace();
+  if (limit_->raised() < kDescriptorsLeast) {  // libzmq aborts where it gets none
+    throw std::system_error(EMFILE, std::generic_category(),
+                            "at most " + counted(limit_->raised(), "file") + " may be open");
+  }
   context_ = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit_->raised(), 64, 65535)));
   where_ = where_to_listen();
   transport_.emplace(*context_, where_);
@@ -340,7 +346,7 @@ LoopEnd Run::run_jobs() {
   }
   const Durability durability =
       options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
-  ResultsWriter writer(store_->fd(), store_->regular(), durability, raise);
+  ResultsWriter writer(store_->fd(), store_->regular(), durability, raise, store_->path());
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
     const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
@@ -371,7 +377,10 @@ LoopEnd Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) writer.give_up();
   if (local) local->shut_down(milliseconds(1500));
-  if (end.exit_code <= 1 && jobs_changed()) {
+  if (end.exit_code <= 1 && !writer.in_place()) {
+    end.exit_code = 74;
+    end.reason = kResultsGone;
+  } else if (end.exit_code <= 1 && jobs_changed()) {
     end.exit_code = 65;
     end.reason = "the jobs file was changed under the run, which ran the jobs that it held at first";
   }

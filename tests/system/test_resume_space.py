@@ -166,6 +166,29 @@ class WriteErrors(System):
         self.assert_ends(dispatcher, 0)
         self.assertEqual(len(parse_results(data)), 600)
 
+    def test_a_file_that_goes_away(self):
+        """Removed, moved, replaced, cut short: what is recorded is nowhere that a resume would find it."""
+        changes = {"rm": "rm R", "mv": "mv R R.away", "replaced": "cp R C && mv C R", "edited": "sed -i s/x/y/ R",
+                   "emptied": ": > R", "its folder": "rm -r ../its-folder"}
+        for what, change in changes.items():
+            with self.subTest(what):
+                folder = self.folder / what.replace(" ", "-")
+                folder.mkdir()
+                self.results_path = folder / "R"
+                self.jobs(*[{"cmd": f"echo {i} >> {self.witness_path}; sleep 0.05", "id": f"j{i}"} for i in range(400)])
+                dispatcher = self.dispatcher("--local", "2", listen=False)
+                self.wait_results(4)
+                subprocess.run(["sh", "-c", change], cwd=folder, check=True)
+                self.assert_ends(dispatcher, 74)
+                self.assertIn("the results file was removed, replaced or cut short", dispatcher.err())
+
+    def test_a_file_that_goes_away_behind_the_last_line(self):
+        self.jobs({"cmd": f"while [ ! -e {self.folder}/go ]; do sleep 0.02; done; rm {self.results_path}", "id": "a"})
+        dispatcher = self.dispatcher("--local", "1", listen=False)
+        dispatcher.says("jobs.results.jsonl")
+        (self.folder / "go").touch()
+        self.assert_ends(dispatcher, 74)
+
     def test_unwritable(self):
         self.jobs(self.witness_job("a"))
         self.results_path = self.folder / "no" / "such" / "folder.jsonl"

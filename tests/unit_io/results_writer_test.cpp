@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -386,6 +387,37 @@ TEST(ResultsWriter, ANonBlockingStreamOfOthersStaysAsItIs) {
   writer.append(lines(11, 2000, 100));
   EXPECT_TRUE(until([&] { return writer.state().blocked; }));
   EXPECT_EQ(writer.state().error, 0);
+}
+
+// What is written into a file that nobody finds is as lost as what cannot be written.
+TEST(ResultsWriter, AFileThatIsNotThereAnyMoreIsAnError) {
+  using Change = std::function<void(const std::string&)>;
+  const std::vector<Change> changes = {
+      [](const std::string& file) { std::filesystem::remove(file); },
+      [](const std::string& file) { std::filesystem::rename(file, file + ".away"); },
+      [](const std::string& file) {
+        std::filesystem::copy(file, file + ".copy");
+        std::filesystem::rename(file + ".copy", file);
+      },
+      [](const std::string& file) { std::filesystem::resize_file(file, 10); },
+  };
+  for (const Durability durability : {Durability::kSync, Durability::kOs}) {
+    for (const Change& change : changes) {
+      const Folder folder;
+      const std::string file = folder.file();
+      const int fd = open_results(folder);
+      ResultsWriter writer(fd, true, durability, nullptr, file);
+      writer.append(lines(1, 100));
+      ASSERT_TRUE(writer.finish(kGenerous));
+      EXPECT_TRUE(writer.in_place());
+      change(file);
+      EXPECT_FALSE(writer.in_place());
+      writer.append(lines(101, 1));
+      EXPECT_TRUE(until([&] { return writer.state().error == ESTALE; }));
+      std::filesystem::remove(file + ".away");
+      close(fd);
+    }
+  }
 }
 
 }  // namespace
