@@ -97,6 +97,18 @@ Setter set_choice(Target& target, const std::array<std::pair<std::string_view, V
   };
 }
 
+// A path; the other names of stdin (0) or stdout (1) mean `-`, also where the shell has put a file there.
+Setter set_stream(std::string& target, int descriptor) {
+  return [&target, descriptor](const std::string& value) -> std::string {
+    if (value.empty()) return "is empty";
+    const std::string number = std::to_string(descriptor);
+    const bool is_stream = value == (descriptor == 0 ? "/dev/stdin" : "/dev/stdout") ||
+                           value == "/dev/fd/" + number || value == "/proc/self/fd/" + number;
+    target = is_stream ? "-" : value;
+    return "";
+  };
+}
+
 Setter set_format(std::optional<JobsFormat>& target) {
   static constexpr std::array<std::pair<std::string_view, JobsFormat>, 2> kFormats = {
       {{"jsonl", JobsFormat::kJsonLines}, {"lines", JobsFormat::kLines}}};
@@ -180,7 +192,7 @@ std::vector<Flag> run_flags(RunOptions& options) {
   std::vector<Flag> flags = {
       {"results", 'o', "FILE",
        "where results go, one JSON line each; - is stdout; required where JOBS is no file",
-       "JOBS with its ending replaced by .results.jsonl", set_text(options.results)},
+       "JOBS with its ending replaced by .results.jsonl", set_stream(options.results, 1)},
       {"overwrite", 0, "", "throw RESULTS away and start again", "", set_switch(options.overwrite)},
       {"retry-failed", 0, "", "run again also what RESULTS holds as not ok", "",
        set_switch(options.retry_failed)},
@@ -246,7 +258,7 @@ CommandLine parse_run(const std::vector<std::string>& arguments, const Environme
       "JOBS [-o RESULTS] [flags]",
       "Runs a jobs file (or - for stdin) to the end and records one result for each job. "
       "Without --listen it starts one local worker itself.",
-      {{"JOBS", set_text(options.jobs)}},
+      {{"JOBS", set_stream(options.jobs, 0)}},
       run_flags(options),
       kRunEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
@@ -277,7 +289,7 @@ CommandLine parse_check(const std::vector<std::string>& arguments, const Environ
       std::string(kProgram) + " check",
       "JOBS [flags]",
       "Validates a jobs file (or - for stdin); errors as file:line:col. Runs nothing.",
-      {{"JOBS", set_text(options.jobs)}},
+      {{"JOBS", set_stream(options.jobs, 0)}},
       {format_flag(options.format)},
       kCheckEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
@@ -290,7 +302,7 @@ CommandLine parse_verify(const std::vector<std::string>& arguments, const Enviro
   const CommandTable table = {std::string(kProgram) + " verify",
                               "JOBS RESULTS [flags]",
                               "Proves that every job has its one counting result. Changes nothing.",
-                              {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
+                              {{"JOBS", set_stream(options.jobs, 0)}, {"RESULTS", set_text(options.results)}},
                               {format_flag(options.format)},
                               kVerifyEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;

@@ -26,6 +26,7 @@ namespace {
 
 constexpr const char* kProgram = "workpool-worker";
 constexpr Duration kPauseMost = seconds(5);
+constexpr int kFailedStartsMost = 8;  // in a row
 constexpr Duration kLivedWell = seconds(10);
 constexpr std::size_t kWordBytesMost = 64 * 1024;  // of a line that never ends
 // Where the child finds its end of the pipe and the lock, above the standard ones.
@@ -205,10 +206,13 @@ LocalWorker::News LocalWorker::tend(Time now, bool over) {
   if (over || !start_at_ || now < *start_at_) return news;
   try {
     start();
+    failed_starts_ = 0;
   } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
     news.lines.emplace_back(error.what());
+    news.for_good = ++failed_starts_ >= kFailedStartsMost;
+    if (news.for_good) start_at_.reset();
   }
   return news;
 }

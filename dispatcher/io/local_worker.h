@@ -86,6 +86,7 @@ class LocalWorker {
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;
+  int failed_starts_ = 0;
 };
 
 }  // namespace workpool::dispatcher

@@ -168,6 +168,15 @@ class Sources(CliTest):
         self.assertEqual([result["status"] for result in sorted(parse_results(finished.raw_out), key=lambda r: r["line"])],
                          ["ok", "invalid"])
 
+    def test_other_names_of_stdin_and_stdout(self):
+        self.write("jobs.jsonl", '{"type":"echo","args":1}\n')
+        for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+            with open(self.folder / "jobs.jsonl") as jobs:
+                finished = self.dispatcher("run", name, "-o", "/dev/stdout", stdin=jobs.fileno())
+            self.assertEqual(finished.code, 0, str(finished))
+            self.assertEqual(json.loads(finished.out)["id"], "L1")
+        self.assertEqual(self.dispatcher("run", "/dev/stdin").code, 2)
+
     def test_closed_stdin_is_empty(self):
         finished = self.call(["bash", "-c", f'"{DISPATCHER}" run - -o - <&-'])
         self.assertEqual((finished.code, finished.out), (0, ""), str(finished))

@@ -117,9 +117,27 @@ class LocalWorkerStart(System):
         self.assertIn("local worker: no\\x1b[1m\n", dispatcher.err())
         self.assertIn("local worker: half and half\n", dispatcher.err())
 
+    def test_too_little_memory(self):
+        self.jobs({"type": "noop", "id": "a"})
+        dispatcher = self.start(["sh", "-c", 'ulimit -v 60000; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path, "--local", "1"])
+        self.assertIn(dispatcher.wait(), (0, 71), dispatcher.err())
+        self.assertTrue(dispatcher.err())
+
+    def test_one_that_goes_missing(self):
+        dispatcher = self.dispatcher_beside(f'rm {self.folder}/bin/workpool-worker; exit 1')
+        self.assert_ends(dispatcher, 71)
+        self.assertIn("No such file", dispatcher.err())
+
+    def test_child_signals_that_the_caller_ignored(self):
+        self.jobs({"cmd": f"test -e {self.folder}/again && exit 0; touch {self.folder}/again; kill -9 $(ps -o ppid= -p $PPID); sleep 60", "id": "a"})
+        dispatcher = self.start(["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path, "--local", "1",
+                                 "--worker-timeout", "2s"])
+        self.assert_ends(dispatcher, 0)
+        self.assertIn("was killed by signal 9", dispatcher.err())
+
     def test_too_few_descriptors(self):
         self.jobs({"type": "noop", "id": "a"})
-        for limit in (8, 12, 16, 20, 24, 32):
+        for limit in (8, 10, 12, 14, 16, 20, 24, 32):
             with self.subTest(limit=limit):
                 dispatcher = self.start(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path,
                                          "--local", "1", "--overwrite"])

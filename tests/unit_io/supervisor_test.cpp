@@ -172,6 +172,25 @@ TEST_F(SupervisorTest, EnginesThatDieAreReplacedLessAndLessOften) {
   EXPECT_GE(boot_now() - begin, milliseconds(100 + 200 + 400));
 }
 
+TEST_F(SupervisorTest, EnginesThatCannotStartEndTheWorker) {
+  options_.first_pause = milliseconds(1);
+  supervise_with([](const EngineBirth&) -> int { throw std::runtime_error("no memory"); });
+  EXPECT_EQ(code(), 71);
+  EXPECT_EQ(page_.deaths().size(), 8U);
+}
+
+// They had met a dispatcher, so that it was a job, perhaps, and no lack of the system.
+TEST_F(SupervisorTest, EnginesThatDieAfterAWelcomeDoNot) {
+  options_.first_pause = milliseconds(1);
+  supervise_with([](const EngineBirth& birth) -> int {
+    birth.page->note_run(RunId{1});
+    if (birth.engine < 10) ::abort();
+    return 0;
+  });
+  EXPECT_EQ(code(), 0);
+  EXPECT_EQ(page_.deaths().size(), 9U);
+}
+
 TEST_F(SupervisorTest, NoJobOutlivesItsEngine) {
   supervise_with([&](const EngineBirth& birth) {
     engine_number(birth);

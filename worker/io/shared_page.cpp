@@ -55,6 +55,7 @@ struct SharedPage::Layout {
   std::uint32_t deaths;  // recorded ever; the last kDeathsMax are kept, number n in record n % kDeathsMax
   std::atomic<std::uint32_t> acked;  // highest engine whose death needs nothing more
   std::atomic<std::uint64_t> run;
+  std::atomic<std::uint32_t> joins;
   std::atomic<std::int64_t> worker_timeout_us;
 };
 
@@ -163,7 +164,11 @@ void SharedPage::deaths_acked(std::uint32_t up_to_engine) {
   }
 }
 
-void SharedPage::note_run(RunId run) { layout_->run = run.value; }
+void SharedPage::note_run(RunId run) {
+  layout_->run = run.value;
+  ++layout_->joins;
+}
+std::uint32_t SharedPage::joins() const { return layout_->joins; }
 RunId SharedPage::last_run() const { return {layout_->run}; }
 
 WorkerId SharedPage::worker() const { return {layout_->worker}; }

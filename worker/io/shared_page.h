@@ -51,6 +51,7 @@ class SharedPage {
   // The run of the last WELCOME, of whichever engine; 0 = there was none yet.
   void note_run(RunId run);
   RunId last_run() const;
+  std::uint32_t joins() const;  // WELCOMEs so far, of all engines
 
   // What the last WELCOME gave as D, of whichever engine; 10 s before.
   void note_worker_timeout(Duration timeout);

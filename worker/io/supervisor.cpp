@@ -29,7 +29,6 @@ extern "C" void gcov_dump() __asm__("__gcov_dump") __attribute__((weak));
 namespace workpool::worker {
 namespace {
 
-constexpr Duration kFirstPause = milliseconds(100);
 constexpr Duration kLongestPause = seconds(5);
 constexpr Duration kHealthyLife = seconds(10);  // after it the next death is a first one again
 constexpr Duration kToEndNow = milliseconds(500);
@@ -40,6 +39,11 @@ constexpr Duration kKillLeftovers = seconds(5);
 // An engine that is stopped (SIGSTOP) for so many worker timeouts has long lost its jobs to others; only its
 // end tells which of them may have stopped it.
 constexpr int kStoppedTimeouts = 3;
+// Engines in a row that could not be made, or died within this time without having met a dispatcher: the
+// system lacks what one takes (memory, processes), and 20 s later it lacks it still.
+constexpr Duration kStillborn = seconds(2);
+constexpr int kStillbornMost = 8;
+constexpr int kSystemLacks = 71;
 constexpr int kStopped = 0;
 constexpr int kDispatcherGone = 69;
 
@@ -86,7 +90,10 @@ void follow_supervisor(int control_fd, SharedPage& page) {
 class Supervisor {
  public:
   Supervisor(const SupervisorOptions& options, const std::function<int(const EngineBirth&)>& engine_main)
-      : options_(options), engine_main_(engine_main), parent_fd_(options.parent_fd) {}
+      : options_(options),
+        engine_main_(engine_main),
+        parent_fd_(options.parent_fd),
+        pause_(options.first_pause) {}
 
   int run();
 
@@ -102,6 +109,7 @@ class Supervisor {
   void kill_engine();
   void kill_stopped_engine();
   std::optional<int> bury_engine();
+  void count_stillborn(bool stillborn);
   void write_log(LogLevel level, std::string_view event, Fields fields);
 
   bool is_stopping() const { return stops_ > 0 || parent_gone_; }
@@ -118,7 +126,9 @@ class Supervisor {
   Time kill_stopped_at_ = kNever;
   bool was_stopped_ = false;  // it was killed for that
   Time born_{};
-  Duration pause_ = kFirstPause;
+  Duration pause_{0};
+  std::uint32_t joins_before_ = 0;  // of the last engine's start
+  int stillborn_ = 0;               // in a row
   Time give_up_at_ = kNever;
   bool given_up_ = false;
   std::uint32_t stops_ = 0;
@@ -135,6 +145,13 @@ int Supervisor::run() {
         if (pid_ != 0 && boot_now() >= kill_stopped_at_) kill_stopped_engine();
       }
       if (const auto code = bury_engine()) return *code;
+    } else {
+      count_stillborn(true);
+      pause_ = std::min(pause_ * 2, kLongestPause);
+    }
+    if (stillborn_ >= kStillbornMost) {
+      write_log(LogLevel::kError, "engine_cannot_start", {{"tries", stillborn_}, {"exit", kSystemLacks}});
+      return kSystemLacks;
     }
     for (const Time until = boot_now() + pause_; !is_stopping() && boot_now() < until;) wait_until(until);
     if (is_stopping()) return code_of_stop();
@@ -177,6 +194,7 @@ bool Supervisor::start_engine() {
   }
   pid_ = pid;
   born_ = boot_now();
+  joins_before_ = options_.page->joins();
   kill_stopped_at_ = kNever;
   was_stopped_ = false;
   return true;
@@ -272,13 +290,14 @@ std::optional<int> Supervisor::bury_engine() {
   if (by_itself && *announced != kEngineRestart) return *announced;
   if (by_itself) {
     options_.page->forget_running();
-    pause_ = kFirstPause;
+    pause_ = options_.first_pause;
     write_log(LogLevel::kInfo, "engine_restarts", {{"engine", engine_}});
   } else {
     const std::string cause = was_stopped_ ? "stopped by SIGSTOP, then killed" : cause_of(status_);
     const std::size_t ran = options_.page->running();
     options_.page->record_death(engine_, cause.c_str());
-    pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? kFirstPause
+    count_stillborn(options_.page->joins() == joins_before_ && boot_now() - born_ < kStillborn);
+    pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? options_.first_pause
                                                                 : std::min(pause_ * 2, kLongestPause);
     // The dispatcher of a local worker tells it on the same terminal.
     write_log(options_.parent_fd >= 0 ? LogLevel::kInfo : LogLevel::kWarn, "engine_died",
@@ -287,6 +306,8 @@ std::optional<int> Supervisor::bury_engine() {
   if (is_stopping()) return code_of_stop();
   return std::nullopt;
 }
+
+void Supervisor::count_stillborn(bool stillborn) { stillborn_ = stillborn ? stillborn_ + 1 : 0; }
 
 void Supervisor::write_log(LogLevel level, std::string_view event, Fields fields) {
   if (options_.log != nullptr) options_.log->write(level, event, fields);

@@ -39,13 +39,15 @@ struct SupervisorOptions {
   Duration grace = seconds(25);  // of running jobs after a stop (--grace)
   // Of the engine after the grace: KILL follows TERM after 5 s, then results are acked; more is a hang.
   Duration to_end = seconds(8);
+  Duration first_pause = milliseconds(100);  // before the next engine; doubles up to 5 s
 };
 
 // Runs until the worker is over; gives the exit code. `engine_main` runs in the child process and gives its
 // exit code. REQUIRES: one thread. An engine that is not gone `to_end` after its grace, or after a second
 // stop, hangs: it is killed with all its jobs, and the worker ends with 0 all the same, as a stop promises;
 // what it held is found out by the dispatcher. After the end of parent_fd it has 500 ms, and the code is 69.
-// An engine that dies after a stop is not replaced (0, 69).
+// An engine that dies after a stop is not replaced (0, 69). Where eight in a row cannot be made, or die at
+// once without having met a dispatcher, the code is 71.
 int supervise(const SupervisorOptions& options, const std::function<int(const EngineBirth&)>& engine_main);
 
 // Engine: closes the page, so that nothing is started and reported any more, and kills every process below
