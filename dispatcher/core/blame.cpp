@@ -2,6 +2,7 @@
 #include "dispatcher/core/blame.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/text.h"
 
@@ -11,6 +12,7 @@ void Blame::suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> ca
   if (engine <= worker.deaths_counted || candidates.empty()) return;
   if (worker.blame) lose(worker, step);  // an older one that was never explained
   worker.blame = PendingBlame{engine, step.now + options_.worker_timeout, std::move(candidates)};
+  waiting_.insert(worker.id);
 }
 
 void Blame::acquit(Worker& worker, std::uint32_t engine) {
@@ -67,15 +69,18 @@ void Blame::lose(Worker& worker, Step& step) {
 }
 
 void Blame::judge_overdue(Step& step) {
-  for (auto& [id, worker] : ledger_.workers.workers()) {
-    if (worker.blame && worker.blame->deadline <= step.now) lose(worker, step);
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    Worker* worker = ledger_.workers.find(*it);
+    if (worker->blame && worker->blame->deadline <= step.now) lose(*worker, step);
+    it = worker->blame ? std::next(it) : waiting_.erase(it);
   }
 }
 
 std::optional<Time> Blame::next_deadline() const {
   std::optional<Time> next;
-  for (const auto& [id, worker] : ledger_.workers.workers()) {
-    if (worker.blame && (!next || worker.blame->deadline < *next)) next = worker.blame->deadline;
+  for (const WorkerId id : waiting_) {
+    const auto& blame = ledger_.workers.workers().at(id).blame;
+    if (blame && (!next || blame->deadline < *next)) next = blame->deadline;
   }
   return next;
 }

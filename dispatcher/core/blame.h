@@ -5,6 +5,7 @@
 // quarantined by a death in which it was alone, once it has been named L times or lost 3L times.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "dispatcher/core/ledger.h"
@@ -31,6 +32,7 @@ class Blame {
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
+  std::set<WorkerId> waiting_;  // that may have a PendingBlame; few of all that ever came
 };
 
 }  // namespace workpool::dispatcher

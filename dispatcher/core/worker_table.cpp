@@ -33,23 +33,31 @@ Worker& WorkerTable::worker_of(const Session& session) {
   return *worker;
 }
 
+void WorkerTable::know(const GrantedName& granted) {
+  if (names_.insert(granted.name).second) granted_[granted.worker] = granted.name;
+}
+
+std::string WorkerTable::free_name(const std::string& wanted) {
+  if (!names_.contains(wanted)) return wanted;
+  int& number = next_number_.try_emplace(wanted, 2).first->second;
+  std::string name;
+  do name = wanted + '-' + std::to_string(number++);
+  while (names_.contains(name));
+  return name;
+}
+
 std::pair<Worker&, bool> WorkerTable::enrol(const Hello& hello) {
   if (Worker* known = find(hello.worker)) {
     known->hello = hello;
     return {*known, false};
   }
-  std::string name = hello.name;
-  const auto is_another_ones = [&] {
-    const auto found = names_.find(name);
-    return found != names_.end() && found->second != hello.worker;
-  };
-  for (int n = 2; is_another_ones(); ++n) name = hello.name + '-' + std::to_string(n);
-  const bool is_new = names_.try_emplace(name, hello.worker).second;
+  const bool has_new_name = !granted_.contains(hello.worker);
+  if (has_new_name) know({hello.worker, free_name(hello.name)});
   Worker& worker = workers_[hello.worker];
   worker.id = hello.worker;
   worker.hello = hello;
-  worker.name = name;
-  return {worker, is_new};
+  worker.name = granted_.at(hello.worker);
+  return {worker, has_new_name};
 }
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
@@ -71,12 +79,11 @@ void WorkerTable::close(SessionId id) {
   CHECK(session != nullptr && session->held_jobs == 0);
   Worker& worker = worker_of(*session);
   if (worker.session == id) worker.session.reset();
-  if (closed_order_.size() < kClosedMost) {
-    closed_order_.push_back(id);
-    closed_[id] = worker.id;
-  } else {
-    closed_.clear();
-    closed_order_.clear();
+  closed_[id] = worker.name;
+  closed_order_.push_back(id);
+  if (closed_order_.size() > kClosedMost) {
+    closed_.erase(closed_order_.front());
+    closed_order_.pop_front();
   }
   by_id_.erase(id);
   sessions_.erase(id);
@@ -85,8 +92,7 @@ void WorkerTable::close(SessionId id) {
 std::string WorkerTable::name_of(SessionId id) const {
   if (const Session* session = find(id)) return session->name;
   const auto closed = closed_.find(id);
-  if (closed == closed_.end()) return {};
-  return workers_.at(closed->second).name;
+  return closed == closed_.end() ? std::string() : closed->second;
 }
 
 bool WorkerTable::fits(Session& session, std::uint32_t number, const Requirement& requirement) {

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -91,8 +93,8 @@ class WorkerTable {
   Worker* find(WorkerId id);
   Worker& worker_of(const Session& session);
 
-  // Granted by an earlier start of the run.
-  void know(const GrantedName& granted) { names_.try_emplace(granted.name, granted.worker); }
+  // Granted by an earlier start of the run. The first worker of a name has it.
+  void know(const GrantedName& granted);
   // The worker of this HELLO, made where it is new, its name granted: the one it had in this run, or one that
   // no other worker has had. True where that is a name never granted before.
   std::pair<Worker&, bool> enrol(const Hello& hello);
@@ -110,12 +112,16 @@ class WorkerTable {
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
 
  private:
+  std::string free_name(const std::string& wanted);
+
   std::map<SessionId, Session> sessions_;  // ordered, so that a replay of the same events decides the same
   std::unordered_map<SessionId, Session*> by_id_;
   std::map<WorkerId, Worker> workers_;
-  std::map<std::string, WorkerId> names_;
-  std::map<SessionId, WorkerId> closed_;  // the last kClosedMost of them are enough to name late results
-  std::vector<SessionId> closed_order_;
+  std::unordered_set<std::string> names_;  // granted, over all starts of the run
+  std::unordered_map<WorkerId, std::string> granted_;
+  std::unordered_map<std::string, int> next_number_;   // behind a name that several have
+  std::unordered_map<SessionId, std::string> closed_;  // the last kClosedMost are enough to name late results
+  std::deque<SessionId> closed_order_;
 };
 
 }  // namespace workpool::dispatcher

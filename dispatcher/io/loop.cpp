@@ -102,6 +102,10 @@ void Loop::gather() {
   parts_.transport.tend(now_, events_);
   gather_jobs();
   tend_local();
+  if (const std::uint64_t refused = parts_.transport.refused_frames(); refused != refused_frames_) {
+    refused_frames_ = refused;
+    parts_.log.warn("refused_frames", {{"count", refused}, {"reason", "not of our protocol: dropped"}});
+  }
 }
 
 void Loop::gather_signals() {

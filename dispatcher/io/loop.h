@@ -88,6 +88,7 @@ class Loop {
   bool run_over_ = false;
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
+  std::uint64_t refused_frames_ = 0;  // as last told
   int signals_ = 0;
   std::string reason_;
   std::optional<int> exit_code_;

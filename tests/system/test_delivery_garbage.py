@@ -109,6 +109,7 @@ class Garbage(System):
             time.sleep(0.5)                      # for what is still in the sockets; nothing is waited for
         figure(f"{sent} frames after a handshake")
         self.assertGreater(sent, 300)
+        self.assertIn("refused_frames", self.pool.err())
         self.finish_pool()
 
     def test_a_registered_worker_goes_mad(self):

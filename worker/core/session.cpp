@@ -305,10 +305,10 @@ void Session::leave(int code) {
 void Session::exit(int code) {
   if (std::holds_alternative<Left>(state_)) return;
   state_ = Left{};
-  if (!kept_.empty() && (stops_ > 0 || orphaned_)) {
+  if (!kept_.empty()) {
     out_->emplace_back(Say{Tone::kWarning, "results_left",
                            counted(kept_.size(), "result") + " that no dispatcher has taken end with this " +
-                               "worker: those jobs run again"});
+                               "worker: what of it is not recorded runs again"});
   }
   out_->emplace_back(Exit{code});
 }
