@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/io/threads.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -169,7 +170,7 @@ struct StreamReader::Impl {
 StreamReader::StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
                            const StreamLimits& limits)
     : impl_(std::make_unique<Impl>(fd, format, defaults, std::move(wake), limits)) {
-  impl_->thread = start_reader_thread([impl = impl_.get()] { impl->serve(); });
+  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
 }
 
 StreamReader::~StreamReader() {
