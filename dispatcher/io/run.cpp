@@ -364,7 +364,6 @@ LoopEnd Run::run_jobs() {
              .listening = scheduling.listening,
              .signal_fd = signal_fd_,
              .run = run_,
-             .worker_timeout = options_.worker_timeout,
              .grace = options_.grace,
              .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
                               Duration uptime) { return status(snapshot, workers, uptime); }});
