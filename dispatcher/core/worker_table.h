@@ -48,7 +48,6 @@ struct Session {
   std::uint64_t result_window = 0;
   bool accepting = false;
   bool lane_writable = false;
-  bool said_goodbye = false;
   bool stop_sent = false;
   bool emptying = false;   // for a job that must run alone: gets nothing else
   bool exclusive = false;  // runs such a job

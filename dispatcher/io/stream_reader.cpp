@@ -110,8 +110,7 @@ struct StreamReader::Impl {
       pending.push_back({line, std::move(*error)});
     } else if (auto* job = std::get_if<JobLine>(&parsed)) {
       StreamJob made;
-      made.id_given = !job->id.empty();
-      if (!made.id_given) job->id = 'L' + std::to_string(line);
+      if (job->id.empty()) job->id = 'L' + std::to_string(line);
       made.requirement = std::move(job->requirement);
       job->requirement.slots = made.requirement.slots;
       made.loaded = load_job(std::move(*job), defaults);
