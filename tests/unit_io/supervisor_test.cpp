@@ -10,6 +10,7 @@
 
 #include "tests/unit_io/forked.h"
 #include "tests/unit_io/runner_fixture.h"
+#include "worker/core/facts.h"
 
 namespace workpool::worker {
 namespace {
@@ -124,7 +125,7 @@ TEST_F(SupervisorTest, TheCodeOfTheEngineIsTheWorkers) {
 TEST_F(SupervisorTest, AnEngineMayAskToBeReplaced) {
   supervise_with([&](const EngineBirth& birth) {
     if (birth.engine == 1) birth.page->started(Key{{1, 2}});
-    return birth.engine < 3 ? kEngineRestart : static_cast<int>(birth.engine);
+    return birth.engine < 3 ? kExitRestart : static_cast<int>(birth.engine);
   });
   EXPECT_EQ(code(), 3);
   EXPECT_TRUE(page_.deaths().empty());
