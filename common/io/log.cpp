@@ -2,7 +2,6 @@
 #include "common/io/log.h"
 
 #include <array>
-#include <ctime>
 #include <map>
 #include <mutex>
 
@@ -11,6 +10,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include "common/io/clock.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -53,12 +53,6 @@ constexpr std::array<Level, 5> kLevels = {{{"error", spdlog::level::err},
                                            {"debug", spdlog::level::debug},
                                            {"trace", spdlog::level::trace}}};
 
-Time machine_time() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return Time(seconds(now.tv_sec) + microseconds(now.tv_nsec / 1000));
-}
-
 void append_value(std::string& out, std::string_view value) {
   const std::string shown = printable(value, kValueBytesMax);
   if (!shown.empty() && shown.find_first_of(" \"=") == std::string::npos) {
@@ -94,7 +88,7 @@ Field::Field(std::string_view field_key, Duration duration)
 struct Log::Impl {
   Impl(Console& console, std::function<Time()> given_clock)
       : logger("workpool", std::make_shared<ConsoleSink>(console)),
-        clock(given_clock ? std::move(given_clock) : machine_time) {
+        clock(given_clock ? std::move(given_clock) : boot_time) {
     logger.set_level(spdlog::level::trace);
     // Lines go out through Console::line, which ends them.
     logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %v",

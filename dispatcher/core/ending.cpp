@@ -183,7 +183,7 @@ void Ending::advance_stopping(Step& step) {
                                 step.now >= stop_said_ + kGoodbyeLimit + kComplaintLimit;
   if ((sessions_.any_session() && !late) || !open_long_enough) return;
   sessions_.close_all(step);
-  if (sessions_.every_goodbye_said() || complaints_heard) finish(step);
+  if (complaints_heard) finish(step);
 }
 
 void Ending::finish(Step& step) {
@@ -239,7 +239,6 @@ void Ending::give_up_unsatisfiable(Step& step) {
     step.actions.emplace_back(Report{JobUnsatisfiable{ledger_.jobs.requirement(entry.requirement),
                                                       ledger_.jobs.open(entry.requirement), true}});
   }
-  gave_up_ = true;
   flush(step);
 }
 

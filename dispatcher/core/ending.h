@@ -64,7 +64,6 @@ class Ending {
   RunPhase phase_ = RunPhase::kRunning;
   bool input_ended_ = false;
   int broken_ = 0;  // the exit code of what ended the run before its time: 65, 71
-  bool gave_up_ = false;
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
   std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then

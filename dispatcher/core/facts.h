@@ -164,8 +164,7 @@ struct SendLane {
   SessionId session;
   LaneMessage message;  // never Jobs
 };
-// Close the lane. With `say_end`: once END is out or the lane refuses it (2 s, or D where it was never
-// writable).
+// Close the lane. With `say_end` it stays until the worker has left it, at most 2 s, so that END gets out.
 struct CloseSession {
   SessionId session;
   bool say_end = false;

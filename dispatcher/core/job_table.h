@@ -3,10 +3,15 @@
 // is given to each; a Handle (slot and generation) names it on the wire and stays unique when the slot is
 // used again.
 //
-//   backlog ──> Loading ──> Loaded ─> Assigned ──> (recorded, slot freed)
-//                  ^          ^          │
-//                  │          └─ stream ─┤ returned, lost, retried
-//                  └── Waiting <── Backoff <┘
+//   backlog ──> Loading ──> Loaded ──> Assigned ──> (recorded, slot freed)
+//                  ^                      │
+//                  │                      ├── returned, lost ──> Waiting
+//                  │                      └── lost again, retried ──> Backoff ──> Waiting
+//                  └── Waiting
+//
+// Of a stream Loaded stands for Waiting: the payload stays here. Whatever the state, a worker may name the
+// job as one that it holds (adopted: Assigned) or hand over its result: recorded, or for a failure that is
+// retried Backoff.
 #pragma once
 
 #include <cstdint>

@@ -72,7 +72,7 @@ class Ledger {
   // ---- sessions ----
   void inherit(Session& from, Session& to);
   // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as
-  // many as it has slots. They count as lost attempts where `blame`.
+  // many as it has slots; nothing where it was not `lost` with them, and then no attempt counts as lost.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- for good ----

@@ -126,7 +126,6 @@ void Sessions::lane_gone(SessionId id, Step& step) {
   Session* session = ledger_.workers.find(id);
   if (session == nullptr) return;
   if (stopping_) {
-    if (!session->said_goodbye && !session->stop_sent) goodbye_missed_ = true;
     lose(id, "connection closed", step);
     return;
   }
@@ -234,7 +233,6 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
 }
 
 void Sessions::goodbye(Session& session, Step& step) {
-  session.said_goodbye = true;
   ledger_.lose(session, false, step);
   // The END is what the worker waits for; it goes out before the lane is closed.
   step.actions.emplace_back(SendLane{session.id, End{}});
@@ -304,7 +302,8 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   Worker& worker = ledger_.workers.worker_of(*session);
   const std::uint64_t held = session->held_jobs;
   const std::uint32_t engine = worker.hello.engine;
-  if (stopping_ && !session->said_goodbye) goodbye_missed_ = true;
+  // Also where STOP was sent: it may have been lost with the lane, and then the worker comes back.
+  if (stopping_) goodbye_missed_ = true;
   // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
@@ -351,7 +350,6 @@ void Sessions::say_stop(Step& step) {
 void Sessions::close_all(Step& step) {
   while (!ledger_.workers.sessions().empty()) {
     const SessionId id = ledger_.workers.sessions().begin()->first;
-    goodbye_missed_ = true;
     ledger_.lose(*ledger_.workers.find(id), false, step);
     step.actions.emplace_back(CloseSession{id, false});
     ledger_.workers.close(id);

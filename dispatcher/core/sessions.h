@@ -40,11 +40,10 @@ class Sessions {
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !ledger_.workers.sessions().empty(); }
+  // False once a session has been lost while stopping.
   bool every_goodbye_said() const { return !goodbye_missed_; }
   // Closes whatever is left.
   void close_all(Step& step);
-  // A session was closed without a goodbye while stopping.
-  bool stopping() const { return stopping_; }
 
  private:
   // What a message waits for: its highest record, and how many of its results have no record's number yet.

@@ -2,8 +2,12 @@
 // The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one
 // of its registrations. A worker has at most one session that counts; older ones are gone from here.
 //
-//   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone──> Fenced ──┐
-//                └──────────── replaced by a HELLO, silent for D, said goodbye ─────────────┴──> closed
+//   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone or never writable──> Fenced
+//                │                       └──gap, lane gone────────────────────────────────────────────^
+//                └──no port is left───────────────────────────────────────────────────────────────────┘
+//
+// Each of them is closed by a HELLO of its worker, by silence for D (Fenced: for 2 s, or after 1.5 D) and by
+// GOODBYE; at the end of the run also where its lane is gone.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +50,6 @@ struct Session {
   std::uint64_t result_window = 0;
   bool accepting = false;
   bool lane_writable = false;
-  bool said_goodbye = false;
   bool stop_sent = false;
   bool emptying = false;   // for a job that must run alone: gets nothing else
   bool exclusive = false;  // runs such a job

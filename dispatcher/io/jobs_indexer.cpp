@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "common/ids.h"
+#include "common/io/threads.h"
 #include "common/text.h"
 
 namespace workpool::dispatcher {
@@ -245,7 +247,11 @@ class Waves {
   Waves(int fd, JobsFormat format, std::uint64_t file_bytes, std::uint64_t segment_bytes, unsigned threads)
       : fd_(fd), file_bytes_(file_bytes), segment_bytes_(segment_bytes) {
     for (unsigned i = 0; i < 2 * threads; ++i) segments_.push_back(std::make_unique<Segment>(format));
+    threads_.reserve(threads);
   }
+  ~Waves() { join(); }  // whatever ends run(): they write into the segments
+  Waves(const Waves&) = delete;
+  Waves& operator=(const Waves&) = delete;
 
   void run(Merger& merger, JobIndex& index, IndexReport& report) {
     const std::size_t width = segments_.size() / 2;
@@ -274,13 +280,18 @@ class Waves {
       next_ = std::min(file_bytes_, begin + segment_bytes_);
       Segment* segment = segments_[half * width + started].get();
       const auto body = [this, segment, begin, end = next_] { segment->run(fd_, begin, end); };
-      if (width == 1) {
-        body();
-      } else {
-        threads_.push_back(start_reader_thread(body));
-      }
+      if (width == 1 || !run_beside(body)) body();
     }
     return started;
+  }
+  // False where the system has no thread to give: then this one does the work itself.
+  bool run_beside(const std::function<void()>& body) {
+    try {
+      threads_.push_back(start_thread(body));
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
   }
   void join() {
     for (std::thread& thread : threads_) thread.join();

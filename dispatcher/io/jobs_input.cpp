@@ -3,14 +3,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
@@ -164,17 +162,6 @@ bool WakeUp::wait(int fd) {
   while (poll(polled, fd >= 0 ? 2 : 1, -1) < 0) CHECK(errno == EINTR);
   std::uint64_t count = 0;
   return read(event_, &count, sizeof count) == sizeof count;
-}
-
-std::thread start_reader_thread(std::function<void()> body) {
-  // Blocked before it starts: a signal that arrives in its first instants would find no mask of its own.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-  std::thread thread(std::move(body));
-  CHECK(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
-  return thread;
 }
 
 }  // namespace workpool::dispatcher

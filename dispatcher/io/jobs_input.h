@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // JOBS as an open file, and what its readers share: bytes at an offset, one line at an offset, a loaded job,
-// and the thread and wake-up that each reader has.
+// and the wake-up that each reader has.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <variant>
 #include <vector>
 
@@ -108,8 +106,5 @@ class WakeUp {
  private:
   int event_;
 };
-
-// A thread with all signals blocked: they are the loop's.
-std::thread start_reader_thread(std::function<void()> body);
 
 }  // namespace workpool::dispatcher

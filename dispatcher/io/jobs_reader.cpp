@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/io/threads.h"
+
 namespace workpool::dispatcher {
 namespace {
 
@@ -128,7 +130,7 @@ struct JobsReader::Impl {
 JobsReader::JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
                        std::function<void()> wake)
     : impl_(std::make_unique<Impl>(fd, format, index, defaults, std::move(wake))) {
-  impl_->thread = start_reader_thread([impl = impl_.get()] { impl->serve(); });
+  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
 }
 
 JobsReader::~JobsReader() {

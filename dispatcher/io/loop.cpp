@@ -294,7 +294,7 @@ void Loop::send_lane(SessionId session, const LaneMessage& message) {
 
 void Loop::admit(Admit& admit) {
   Welcome& welcome = admit.welcome;
-  const auto port = parts_.transport.open_lane(welcome.session, parts_.run, admit.slots, now_);
+  const auto port = parts_.transport.open_lane(welcome.session, parts_.run, admit.slots);
   events_.emplace_back(LaneBound{welcome.session, port.has_value()});
   if (!port) {
     parts_.transport.reply(

@@ -37,7 +37,6 @@ struct LoopParts {
   bool listening = false;  // others may come
   int signal_fd = -1;
   RunId run;
-  Duration worker_timeout = seconds(10);
   Duration grace = seconds(30);
   std::function<std::string(const Snapshot&, const std::vector<WorkerView>&, Duration uptime)> status;
 };

@@ -6,7 +6,6 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,9 +17,9 @@
 #include <memory>
 #include <optional>
 #include <sstream>
-#include <thread>
 #include <vector>
 
+#include "common/io/threads.h"
 #include "common/units.h"
 
 namespace workpool::dispatcher {
@@ -64,13 +63,7 @@ bool resolves_to_others(const std::string& name, int family) {
 bool resolves_to_others_soon(const std::string& name, int family) {
   auto answer = std::make_shared<std::promise<bool>>();
   std::future<bool> result = answer->get_future();
-  // Signals are for the loop's signalfd alone.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([answer, name, family] { answer->set_value(resolves_to_others(name, family)); }).detach();
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  start_thread([answer, name, family] { answer->set_value(resolves_to_others(name, family)); }).detach();
   return result.wait_for(kResolveLimit) == std::future_status::ready && result.get();
 }
 

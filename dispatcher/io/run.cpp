@@ -370,7 +370,6 @@ LoopEnd Run::run_jobs() {
              .listening = scheduling.listening,
              .signal_fd = signal_fd_,
              .run = run_,
-             .worker_timeout = options_.worker_timeout,
              .grace = options_.grace,
              .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
                               Duration uptime) { return status(snapshot, workers, uptime); }});
@@ -421,6 +420,11 @@ std::string advice(int error) {
   return {};
 }
 
+int refused_by_system(const std::system_error& error, Console& console) {
+  console.line(std::string("workpool-dispatcher: ") + error.what() + advice(error.code().value()));
+  return 71;
+}
+
 }  // namespace
 
 JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
@@ -445,8 +449,7 @@ int run(const RunOptions& options, const std::vector<std::string>& command, Cons
     console.line("workpool-dispatcher: " + error.message);
     return 71;
   } catch (const std::system_error& error) {
-    console.line(std::string("workpool-dispatcher: ") + error.what() + advice(error.code().value()));
-    return 71;
+    return refused_by_system(error, console);
   } catch (const zmq::error_t& error) {
     console.line(std::string("workpool-dispatcher: cannot open a socket: ") + error.what() +
                  advice(error.num()));
@@ -471,6 +474,8 @@ int check(const CheckOptions& options, Console& console) {
     return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;
   } catch (const Ended& ended) {
     return ended.exit_code;
+  } catch (const std::system_error& error) {
+    return refused_by_system(error, console);
   }
 }
 

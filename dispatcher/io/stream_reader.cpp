@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/io/threads.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -109,8 +110,7 @@ struct StreamReader::Impl {
       pending.push_back({line, std::move(*error)});
     } else if (auto* job = std::get_if<JobLine>(&parsed)) {
       StreamJob made;
-      made.id_given = !job->id.empty();
-      if (!made.id_given) job->id = 'L' + std::to_string(line);
+      if (job->id.empty()) job->id = 'L' + std::to_string(line);
       made.requirement = std::move(job->requirement);
       job->requirement.slots = made.requirement.slots;
       made.loaded = load_job(std::move(*job), defaults);
@@ -169,7 +169,7 @@ struct StreamReader::Impl {
 StreamReader::StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
                            const StreamLimits& limits)
     : impl_(std::make_unique<Impl>(fd, format, defaults, std::move(wake), limits)) {
-  impl_->thread = start_reader_thread([impl = impl_.get()] { impl->serve(); });
+  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
 }
 
 StreamReader::~StreamReader() {

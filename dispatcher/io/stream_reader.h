@@ -20,7 +20,6 @@ namespace workpool::dispatcher {
 struct StreamJob {
   LoadedJob loaded;
   Requirement requirement;
-  bool id_given = false;
 };
 
 struct StreamItem {

@@ -157,8 +157,7 @@ void Transport::reply(const std::string& peer, const RegistrationReply& reply) {
 
 // ---- lanes ----
 
-std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, std::uint32_t slots,
-                                                  Time now) {
+std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, std::uint32_t slots) {
   try {
     Lane lane;
     lane.socket = make_socket(context_, zmq::socket_type::push);
@@ -169,7 +168,6 @@ std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, 
     if (!bind_some(lane.socket, port)) return std::nullopt;
     lanes_[session] = std::move(lane);
     ++new_lanes_;
-    tended_all_ = std::min(tended_all_, now);
     return port;
   } catch (const zmq::error_t&) {
     return std::nullopt;  // no socket, no descriptor

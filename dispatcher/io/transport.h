@@ -56,7 +56,7 @@ class Transport {
   void reply(const std::string& peer, const RegistrationReply& reply);
 
   // The port of a new lane for a worker of so many slots; nothing where none is free.
-  std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots, Time now);
+  std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
   std::uint16_t sink_port() const { return sink_port_; }
   // False where the lane was writable once and does not take it: the worker is gone.
   bool send(SessionId session, const LaneMessage& message);

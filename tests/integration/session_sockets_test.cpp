@@ -235,7 +235,7 @@ TEST(LanePorts, OfARangeAreCycledAndExhausted) {
   DispatcherEnd dispatcher(on("127.0.0.1", low, high));
   std::vector<std::uint16_t> ports{dispatcher.transport.sink_port()};
   for (std::uint64_t session = 1; session < 10; ++session) {
-    const auto port = dispatcher.transport.open_lane({session}, kRun, 4, boot_time());
+    const auto port = dispatcher.transport.open_lane({session}, kRun, 4);
     if (!port) break;
     ports.push_back(*port);
   }
@@ -244,10 +244,9 @@ TEST(LanePorts, OfARangeAreCycledAndExhausted) {
   for (const std::uint16_t port : ports) EXPECT_TRUE(port >= low && port <= high) << port;
   std::sort(ports.begin(), ports.end());
   EXPECT_EQ(std::unique(ports.begin(), ports.end()), ports.end());
-  EXPECT_FALSE(dispatcher.transport.open_lane({50}, kRun, 4, boot_time())) << "none is left";
+  EXPECT_FALSE(dispatcher.transport.open_lane({50}, kRun, 4)) << "none is left";
   dispatcher.transport.close_lane({1}, boot_time(), Duration{0});
-  EXPECT_TRUE(
-      wait_until([&] { return dispatcher.transport.open_lane({51}, kRun, 4, boot_time()).has_value(); }));
+  EXPECT_TRUE(wait_until([&] { return dispatcher.transport.open_lane({51}, kRun, 4).has_value(); }));
   try {
     DispatcherEnd second(on("127.0.0.1", low, high));
     ADD_FAILURE() << "all ports are taken";
@@ -265,9 +264,9 @@ TEST(LanePorts, ThatWasJustLeftRestsLongest) {
                                                                     : probe.transport.port() + 1);
   }
   DispatcherEnd dispatcher(on("127.0.0.1", low, static_cast<std::uint16_t>(low + 9)));
-  const auto first = dispatcher.transport.open_lane({1}, kRun, 4, boot_time());
+  const auto first = dispatcher.transport.open_lane({1}, kRun, 4);
   dispatcher.transport.close_lane({1}, boot_time(), Duration{0});
-  const auto second = dispatcher.transport.open_lane({2}, kRun, 4, boot_time());
+  const auto second = dispatcher.transport.open_lane({2}, kRun, 4);
   ASSERT_TRUE(first && second);
   EXPECT_NE(*first, *second);
 }

@@ -68,7 +68,7 @@ struct DispatcherEnd {
   // Opens a lane and gives the WELCOME for it.
   Welcome open(SessionId session) {
     Welcome welcome;
-    const auto port = transport.open_lane(session, kRun, 4, boot_time());
+    const auto port = transport.open_lane(session, kRun, 4);
     EXPECT_TRUE(port);
     welcome.run = kRun;
     welcome.session = session;

@@ -102,6 +102,7 @@ class Player {
     if (values.contains("crash_limit"))
       options.crash_limit = static_cast<std::uint32_t>(std::stoul(values["crash_limit"]));
     if (values.contains("listening")) options.listening = values["listening"] == "yes";
+    if (values.contains("streaming")) options.streaming = values["streaming"] == "yes";
   }
 
   void job(const Words& words) {
@@ -116,6 +117,13 @@ class Player {
     if (values.contains("label")) job.requirement.labels = {values["label"]};
     if (values.contains("type")) job.requirement.type = values["type"];
     stage_.jobs.push_back(std::move(job));
+  }
+
+  void input(const std::string& what) {
+    if (what == "changed") return stage_.tell(dispatcher::JobsFileChanged{1});
+    if (what == "broken") return stage_.tell(dispatcher::InputBroken{});
+    if (what == "ended") return stage_.tell(dispatcher::InputEnded{});
+    fault("not understood");
   }
 
   void worker(const Words& words) {
@@ -147,12 +155,18 @@ class Player {
     commands_["dispatcher"] = {1, true, [this](const Words& w) {
                                  w[1] == "crash" ? stage_.crash_dispatcher() : stage_.start_dispatcher();
                                }};
+    commands_["input"] = {1, true, [this](const Words& w) { input(w[1]); }};
+    commands_["local"] = {1, true, [this](const Words& w) {
+                            if (w[1] != "fails") return fault("not understood");
+                            stage_.tell(dispatcher::LocalWorkerFailed{});
+                          }};
     commands_["advance"] = {1, false, [this](const Words& w) { stage_.advance(duration(w[1])); }};
-    commands_["signal"] = {1, true, [this](const Words& w) {
-                             stage_.signal(w[1] == "int"    ? dispatcher::StopKind::kInterrupt
-                                           : w[1] == "term" ? dispatcher::StopKind::kTerminate
-                                                            : dispatcher::StopKind::kHangup);
-                           }};
+    commands_["signal"] = {
+        1, true, [this](const Words& w) {
+          stage_.tell(dispatcher::StopRequested{w[1] == "int"    ? dispatcher::StopKind::kInterrupt
+                                                : w[1] == "term" ? dispatcher::StopKind::kTerminate
+                                                                 : dispatcher::StopKind::kHangup});
+        }};
     commands_["end"] = {3, true, [this](const Words& w) { end(w); }};
     commands_["returns"] = {2, true, [this](const Words& w) {
                               if (!stage_.end_run(w[1], w[2], worker::EndOfRun::kStopped, Status::kOk, false))

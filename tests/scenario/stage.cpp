@@ -36,6 +36,7 @@ void Stage::start_dispatcher() {
   for (const JobSetup& job : jobs) {
     const Key key = key_of_id(job.name);
     names_[key] = job.name;
+    if (options.streaming) continue;
     const std::uint32_t requirement = index_->requirement_number(job.requirement);
     index_->add({key.high, spec_of_work("{\"type\":\"" + job.name + "\"}").high, 0, ++line, 0, requirement,
                  job.priority});
@@ -53,6 +54,12 @@ void Stage::start_dispatcher() {
   inbox_.clear();
   inbox_.emplace_back(granted_);
   inbox_.emplace_back(done);
+  for (JobNumber number = 0; options.streaming && number < jobs.size(); ++number) {
+    dispatcher::StreamJobRead read{line_of(number), jobs[number].requirement, {}};
+    if (const auto found = durable_.find(jobs[number].name); found != durable_.end())
+      read.past = found->second;
+    inbox_.emplace_back(std::move(read));
+  }
   records_.clear();
   loads_.clear();
   told_durable_ = 0;
@@ -70,7 +77,21 @@ void Stage::crash_dispatcher() {
   }
 }
 
-void Stage::signal(dispatcher::StopKind kind) { inbox_.emplace_back(dispatcher::StopRequested{kind}); }
+LoadedJob Stage::line_of(JobNumber number) const {
+  const JobSetup& job = jobs[number];
+  LoadedJob line;
+  line.work = "{\"type\":\"" + job.name + "\"}";
+  line.facts.number = number;
+  line.facts.line = number + 1;
+  line.facts.id = job.name;
+  line.facts.key = key_of_id(job.name);
+  line.facts.spec = spec_of_work(line.work);
+  line.facts.priority = job.priority;
+  line.facts.timeout = job.timeout;
+  line.facts.retries = job.retries;
+  line.facts.slots = job.requirement.slots;
+  return line;
+}
 
 void Stage::hold_disk(bool held) {
   disk_held_ = held;
@@ -94,20 +115,8 @@ bool Stage::step_dispatcher(bool idle) {
   if (!loads_held_ && !loads_.empty()) {
     dispatcher::JobsLoaded loaded;
     for (const JobNumber number : std::exchange(loads_, {})) {
-      const JobSetup& job = jobs[number];
-      LoadedJob line;
-      line.work = "{\"type\":\"" + job.name + "\"}";
-      line.facts.number = number;
-      line.facts.line = number + 1;
-      line.facts.id = job.name;
-      line.facts.key = key_of_id(job.name);
-      line.facts.spec = spec_of_work(line.work);
-      line.facts.requirement = index_->requirement_number(job.requirement);
-      line.facts.priority = job.priority;
-      line.facts.timeout = job.timeout;
-      line.facts.retries = job.retries;
-      line.facts.slots = job.requirement.slots;
-      loaded.jobs.push_back(std::move(line));
+      loaded.jobs.push_back(line_of(number));
+      loaded.jobs.back().facts.requirement = index_->requirement_number(jobs[number].requirement);
     }
     inbox_.emplace_back(std::move(loaded));
   }
@@ -173,6 +182,7 @@ void Stage::carry_out(dispatcher::Action& action) {
         self.say("dispatcher will give " + retried->id + " again in " +
                  std::to_string(retried->delay / milliseconds(1)) + " ms");
       }
+      if (const auto* note = std::get_if<dispatcher::Note>(&report)) self.say("dispatcher: " + note->text);
       if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
         self.say("dispatcher: " + left->name + " left, " + left->why);
       if (const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(&report)) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatcher/core/scheduler.h"
@@ -33,7 +34,7 @@ class Stage {
   // ---- the dispatcher ----
   void start_dispatcher();
   void crash_dispatcher();
-  void signal(dispatcher::StopKind kind);
+  void tell(dispatcher::Event&& event) { inbox_.push_back(std::move(event)); }
   void hold_disk(bool held);
   void hold_loads(bool held);
 
@@ -102,6 +103,7 @@ class Stage {
 
   Machine& machine(const std::string& name);
   const Machine& machine(const std::string& name) const;
+  LoadedJob line_of(JobNumber number) const;
   std::string job_name(const Key& key) const;
   std::string session_name(SessionId session) const;
   std::string described(const SinkMessage& message) const;

@@ -155,11 +155,15 @@ TEST_F(RunnerFailureTest, NothingStartsWithoutALease) {
 }
 
 TEST_F(RunnerFailureTest, AClosedPageStartsAndReportsNothing) {
-  const auto token = start(shell("echo $$ >" + folder_.path("begun") + "; sleep 0.3"));
+  options_.slots = 1;  // one after the other: the late one has its turn when the first is over
+  const auto token = start(shell("echo $$ >" + folder_.path("begun") + "; until [ -e " + folder_.path("go") +
+                                 " ]; do sleep 0.01; done"));
   ASSERT_GT(folder_.wait_for_pid("begun"), 0);
   page_.close();
   const auto late = start(shell("touch " + folder_.path("ran")));
-  std::this_thread::sleep_for(milliseconds(600));
+  folder_.write("go", "");
+  ASSERT_TRUE(wait_for([&] { return running() == 0; }));
+  std::this_thread::sleep_for(milliseconds(300));  // its ending would come right behind
   EXPECT_EQ(box_.count(token) + box_.count(late), 0U);
   EXPECT_FALSE(std::filesystem::exists(folder_.path("ran")));
 }

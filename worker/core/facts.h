@@ -108,7 +108,7 @@ struct KillRun {
   std::uint64_t token = 0;
   bool now = false;  // KILL at once
 };
-// Where its thread has not begun it, it ends as kNotStarted; else it goes on.
+// Where it still waits for its turn in the runner, it ends as kNotStarted; else it goes on.
 struct UnstartRun {
   std::uint64_t token = 0;
 };

@@ -24,7 +24,6 @@ class KeptResults {
   std::uint64_t bytes() const { return bytes_; }
   bool empty() const { return kept_.empty(); }
   std::size_t size() const { return kept_.size(); }
-  bool all_sent() const { return unsent_from_ == kept_.size(); }
 
  private:
   struct Kept {

@@ -3,8 +3,13 @@
 // loop feeds it events in the order in which they happened and carries out its actions in order. The same
 // events at the same times give the same actions. One thread.
 //
-//   Idle ──retry time──> Registering ──WELCOME──> Active ──gap, END, silence, sink gone──> Idle
-//                            └──refused──> Leaving ──> Exit      └──STOP, drained──> Leaving
+//   Idle ──retry time──> Registering ──WELCOME──> Active ──STOP, drained, stuck──> Leaving ──END, limit──┐
+//    ^                     │     │                  │                                                    v
+//    ├──later, no answer───┘     └──refused─────────┼───────────────────────────────────────────────> Left
+//    └──gap, END, silence, sink gone, STOP (--keep)─┘
+//
+// Left is entered from Idle, Registering and Active too: orphaned, no dispatcher to hand over to, a third
+// stop or the end of a stop's time.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,6 @@ class Slots {
 
   // Its result is out, its thread has not come back: its slots stay in use.
   void lose(std::uint64_t token);
-  bool any_lost() const { return lost_ > 0; }
 
   // Takes all, or the named one, of what has not been handed over out of the queue.
   std::vector<JobOrder> take_queued();

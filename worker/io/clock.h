@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The one clock of a worker: CLOCK_BOOTTIME, which goes on while the machine sleeps, as leases and timeouts
-// must.
+// The clock of a worker, and the end of its time.
 #pragma once
 
-#include <ctime>
-
-#include "common/time.h"
+#include "common/io/clock.h"
 
 namespace workpool::worker {
 
 inline constexpr Time kNever = Time::max();
 
-inline Time boot_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return Time(seconds(now.tv_sec)) + microseconds(now.tv_nsec / 1000);
-}
+inline Time boot_now() { return boot_time(); }
 
 }  // namespace workpool::worker

@@ -82,7 +82,8 @@ class Runner {
   // kStopped, or kNotStarted. With `now`, KILL at once. A job that has timed out, or whose own process has
   // ended, keeps its outcome and is only hurried. Unknown tokens are ignored (it has just ended).
   void kill(std::uint64_t token, bool now);
-  // A job that has not begun ends in kNotStarted; anything else goes on.
+  // A handler that waits for a thread, or a command for a slot, ends in kNotStarted. Anything else goes on,
+  // also a command that a spawner has and is about to start.
   void unstart(std::uint64_t token);
   // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
   void set_lease(Time until);

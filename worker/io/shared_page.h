@@ -16,8 +16,7 @@ namespace workpool::worker {
 
 class SharedPage {
  public:
-  // `places`: how many jobs can run at once (slots). Exits nothing; throws std::system_error where mmap
-  // fails.
+  // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error where mmap fails.
   explicit SharedPage(std::uint32_t places);
   ~SharedPage();
   SharedPage(const SharedPage&) = delete;

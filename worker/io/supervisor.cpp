@@ -20,6 +20,7 @@
 
 #include "common/io/descriptor.h"
 #include "common/io/log.h"
+#include "worker/core/facts.h"
 #include "worker/io/clock.h"
 #include "worker/io/process_tree.h"
 
@@ -287,7 +288,7 @@ std::optional<int> Supervisor::bury_engine() {
   const bool by_itself =
       announced && status_.si_code == CLD_EXITED && status_.si_status == (*announced & 0xff);
   if (given_up_) return code_of_stop();
-  if (by_itself && *announced != kEngineRestart) return *announced;
+  if (by_itself && *announced != kExitRestart) return *announced;
   if (by_itself) {
     options_.page->forget_running();
     pause_ = options_.first_pause;

@@ -26,10 +26,9 @@ struct EngineBirth {
                         // counts them, 'n' = stop now: the dispatcher of a local worker is gone)
 };
 
-// What an engine returns to be replaced by a new one at once, no crash counted (slots lost to handlers).
-// Every other value that engine_main returns ends the worker with that exit code; an engine that ends in any
-// other way has died, a handler's exit(0) too.
-inline constexpr int kEngineRestart = 250;
+// An engine that returns kExitRestart (worker/core/facts.h) is replaced by a new one at once, no crash
+// counted. Every other value that engine_main returns ends the worker with that exit code; an engine that
+// ends in any other way has died, a handler's exit(0) too.
 
 struct SupervisorOptions {
   SharedPage* page = nullptr;  // made before, outlives supervise()

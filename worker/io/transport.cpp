@@ -13,7 +13,6 @@ constexpr Duration kConnectLimit = seconds(5);
 bool Transport::open(const std::string& host, const Welcome& welcome, Time now) try {
   Link link;
   link.session = welcome.session;
-  link.run = welcome.run;
   link.lane = make_dialling_socket(context_, zmq::socket_type::pull);
   link.sink = make_dialling_socket(context_, zmq::socket_type::push);
   link.lane.connect(endpoint(host, welcome.lane_port));

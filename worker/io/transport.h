@@ -44,7 +44,6 @@ class Transport {
  private:
   struct Link {
     SessionId session;
-    RunId run;
     zmq::socket_t lane;
     zmq::socket_t sink;
     PartAssembler parts;

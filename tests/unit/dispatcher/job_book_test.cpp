@@ -128,6 +128,27 @@ TEST_F(JobBookTest, IgnoresALineOfAJobRecordedMeanwhile) {
   expect_open(11);
 }
 
+// A line that has changed under the run is left out of the answer to its Load.
+TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
+  book->fetch(plain, 5, load);
+  ASSERT_EQ(load.jobs, (std::vector<JobNumber>{0, 1, 2, 3, 4}));
+  const auto second = book->loaded({facts_of(2), "work 2"}, now);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(book->at(*second).facts.id, "2");
+  EXPECT_EQ(book->front(plain), second);
+  const auto last = book->loaded({facts_of(4), "work 4"}, now);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(book->ready(plain), 2u);
+  EXPECT_EQ(book->assign(*second, given(1, now)), "work 2");
+  EXPECT_EQ(book->assign(*last, given(1, now)), "work 4");
+  // The others stay open, as jobs that are being read; nothing asks for their lines again.
+  load.jobs.clear();
+  book->fetch(plain, 3, load);
+  EXPECT_TRUE(load.jobs.empty());
+  EXPECT_EQ(book->ready(plain), 0u);
+  expect_open(12);
+}
+
 TEST_F(JobBookTest, TakesAHeldJobWhileItsLineIsRead) {
   book->fetch(plain, 1, load);
   const auto slot = book->find(facts_of(0).key, facts_of(0).spec, load);
