@@ -179,10 +179,10 @@ Time Ending::open_until() const {
 void Ending::advance_stopping(Step& step) {
   const bool late = step.now >= stop_said_ + kGoodbyeLimit;
   const bool open_long_enough = step.now >= open_until();
-  const bool complaints_heard = sessions_.every_goodbye_said() || !options_.listening ||
-                                step.now >= stop_said_ + kGoodbyeLimit + kComplaintLimit;
   if ((sessions_.any_session() && !late) || !open_long_enough) return;
   sessions_.close_all(step);
+  const bool complaints_heard = sessions_.every_goodbye_said() || !options_.listening ||
+                                step.now >= stop_said_ + kGoodbyeLimit + kComplaintLimit;
   if (complaints_heard) finish(step);
 }
 

@@ -350,6 +350,7 @@ void Sessions::say_stop(Step& step) {
 void Sessions::close_all(Step& step) {
   while (!ledger_.workers.sessions().empty()) {
     const SessionId id = ledger_.workers.sessions().begin()->first;
+    goodbye_missed_ = true;
     ledger_.lose(*ledger_.workers.find(id), false, step);
     step.actions.emplace_back(CloseSession{id, false});
     ledger_.workers.close(id);

@@ -40,7 +40,7 @@ class Sessions {
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !ledger_.workers.sessions().empty(); }
-  // False once a session has been lost while stopping.
+  // False once a session has been lost, or closed with the rest, while stopping.
   bool every_goodbye_said() const { return !goodbye_missed_; }
   // Closes whatever is left.
   void close_all(Step& step);
