@@ -235,7 +235,7 @@ void encode(const RegistrationRequest& request, std::string& out) {
   pack_text(to, hello.version);
   to.pack_uint64(hello.worker.value);
   to.pack_uint32(hello.engine);
-  to.pack_uint32(hello.attempt);
+  to.pack_uint32(hello.try_number);
   pack_text(to, hello.name);
   to.pack_uint32(hello.slots);
   pack_texts(to, hello.handlers);

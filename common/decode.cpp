@@ -229,7 +229,7 @@ Hello read_hello(WireReader& from, std::uint32_t fields) {
   hello.version = from.bytes(256);
   hello.worker.value = from.number();
   hello.engine = read_u32(from);
-  hello.attempt = read_u32(from);
+  hello.try_number = read_u32(from);
   hello.name = from.bytes(256);
   hello.slots = read_u32(from, kSlotsMost);
   hello.handlers = read_texts(from);

@@ -23,8 +23,8 @@ struct Hello {
   std::uint32_t protocol = kProtocol;
   std::string version;  // of the program, for people
   WorkerId worker;
-  std::uint32_t engine = 0;   // from 1, rises with every engine that the supervisor starts
-  std::uint32_t attempt = 0;  // rises with every HELLO of an engine
+  std::uint32_t engine = 0;      // from 1, rises with every engine that the supervisor starts
+  std::uint32_t try_number = 0;  // rises with every HELLO of an engine
   std::string name;
   std::uint32_t slots = 0;
   std::vector<std::string> handlers;  // types that it runs

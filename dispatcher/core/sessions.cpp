@@ -58,7 +58,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   if (const Worker* known = ledger_.workers.find(hello.worker)) {
     // A late copy of a HELLO that has been served, or overtaken by a later one.
     const Hello& last = known->hello;
-    if (std::pair(hello.engine, hello.attempt) <= std::pair(last.engine, last.attempt)) return;
+    if (std::pair(hello.engine, hello.try_number) <= std::pair(last.engine, last.try_number)) return;
   }
   const Worker* before = ledger_.workers.find(hello.worker);
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;

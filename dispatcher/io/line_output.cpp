@@ -17,9 +17,9 @@ namespace {
 // A pipe that polls writable takes this much without blocking, and in one piece.
 constexpr std::size_t kStreamBytes = PIPE_BUF;
 
-bool is_no_space(int error) { return error == ENOSPC || error == EDQUOT; }
-
 }  // namespace
+
+bool is_no_space(int error) { return error == ENOSPC || error == EDQUOT; }
 
 LineOutput::LineOutput(int fd, bool regular) : fd_(fcntl(fd, F_DUPFD_CLOEXEC, 3)), regular_(regular) {
   if (fd_ < 0)

@@ -14,6 +14,9 @@
 
 namespace workpool::dispatcher {
 
+// Of errno: what there is room for later.
+bool is_no_space(int error);
+
 class LineOutput {
  public:
   enum class Ending : std::uint8_t {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "dispatcher/io/line_output.h"
 #include "dispatcher/io/state_file.h"
 
 namespace workpool::dispatcher {
@@ -28,8 +29,6 @@ constexpr off_t kDispatcherByte = 0;
 constexpr off_t kLocalWorkerByte = 1;
 
 std::string reason(int error) { return std::generic_category().message(error); }
-
-bool is_no_space(int error) { return error == ENOSPC || error == EDQUOT; }
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');

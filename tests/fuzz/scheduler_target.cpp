@@ -319,7 +319,7 @@ void SchedulerWorld::hello() {
   event.hello.worker = {1 + input_.pick(3)};
   event.hello.engine =
       1 + static_cast<std::uint32_t>(hellos_ / 4) * (input_.once(3) ? 1 : 0) + input_.pick(2);
-  event.hello.attempt = static_cast<std::uint32_t>(++hellos_);
+  event.hello.try_number = static_cast<std::uint32_t>(++hellos_);
   event.hello.name = "w";
   event.hello.slots = input_.once(8) ? 1 << 20 : input_.pick(4);
   if (input_.once(2)) event.hello.handlers = {"echo"};
@@ -425,7 +425,7 @@ void SchedulerWorld::finish_honestly() {
   CHECK(scheduler_->ledger().jobs.assigned() == 0);
   dispatcher::HelloReceived event;
   event.hello.worker = {kHonestWorker};
-  event.hello.engine = event.hello.attempt = 1;
+  event.hello.engine = event.hello.try_number = 1;
   event.hello.name = "honest";
   event.hello.slots = 2;
   event.hello.handlers = {"echo"};

@@ -92,7 +92,7 @@ void SessionWorld::carry_out(worker::Action& action) {
   CHECK(!left_);
   if (auto* hello = std::get_if<worker::Register>(&action)) {
     CHECK(!registering_ && !open_);
-    registering_ = hello->hello.attempt;
+    registering_ = hello->hello.try_number;
   } else if (auto* open = std::get_if<worker::OpenSession>(&action)) {
     CHECK(!open_);
     open_ = true;
@@ -134,9 +134,9 @@ void SessionWorld::welcome(std::uint64_t run, Duration worker_timeout, std::uint
   encode(RegistrationReply{welcome}, frame);
   const auto decoded = decode_reply(frame);
   if (!decoded) return;
-  const std::uint32_t attempt = registering_ ? *registering_ : 0;
+  const std::uint32_t try_number = registering_ ? *registering_ : 0;
   registering_.reset();
-  step(worker::Welcomed{attempt, std::get<Welcome>(*decoded)});
+  step(worker::Welcomed{try_number, std::get<Welcome>(*decoded)});
 }
 
 void SessionWorld::answer() {

@@ -85,7 +85,7 @@ TEST_F(Registration, AHelloIsWelcomed) {
       dispatcher.transport.reply(hello.peer, dispatcher.open({9}));
     }
   });
-  EXPECT_EQ(answer.attempt, 7U);
+  EXPECT_EQ(answer.try_number, 7U);
   EXPECT_EQ(answer.host, "127.0.0.1");
   ASSERT_TRUE(std::holds_alternative<Welcome>(answer.answer)) << reason(answer);
   EXPECT_EQ(std::get<Welcome>(answer.answer).session, SessionId{9});

@@ -126,11 +126,11 @@ struct RegistrarEnd {
                worker::Registrar::Resolver resolver = resolve)
       : registrar(context, Address{host, port}, insecure, box, resolver) {}
 
-  void ask(std::uint32_t attempt = 1) {
+  void ask(std::uint32_t try_number = 1) {
     Hello hello;
     hello.worker = {5};
     hello.engine = 1;
-    hello.attempt = attempt;
+    hello.try_number = try_number;
     hello.name = "w";
     hello.slots = 2;
     registrar.register_with(hello);

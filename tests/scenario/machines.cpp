@@ -124,15 +124,15 @@ bool Stage::deliver(const std::string& name, Machine& worker) {
   if (worker.hello && !paused_) {
     const Hello hello = *worker.hello;
     if (scheduler_ == nullptr || finished_) {
-      worker.inbox.emplace_back(worker::RegistrationFailed{hello.attempt, "connection refused"});
+      worker.inbox.emplace_back(worker::RegistrationFailed{hello.try_number, "connection refused"});
       worker.hello.reset();
       moved = true;
     } else if (!worker.sink_held) {
       say(name + " -> dispatcher: HELLO engine " + std::to_string(hello.engine) + " try " +
-          std::to_string(hello.attempt));
+          std::to_string(hello.try_number));
       inbox_.emplace_back(dispatcher::HelloReceived{name, hello, SessionId{++next_session_}});
       worker.hello.reset();
-      worker.hello_attempt = hello.attempt;
+      worker.hello_try = hello.try_number;
       moved = true;
     }
   }

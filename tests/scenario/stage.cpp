@@ -154,12 +154,12 @@ void Stage::carry_out(dispatcher::Action& action) {
       Machine& worker = self.machine(a.peer);
       worker.links[a.welcome.session].session = a.welcome.session;
       self.inbox_.emplace_back(dispatcher::LaneBound{a.welcome.session, true});
-      worker.inbox.emplace_back(worker::Welcomed{worker.hello_attempt, a.welcome});
+      worker.inbox.emplace_back(worker::Welcomed{worker.hello_try, a.welcome});
     }
     void operator()(dispatcher::Refuse& a) {
       self.say("dispatcher -> " + a.peer + ": REFUSED, " + a.refused.reason);
       Machine& worker = self.machine(a.peer);
-      worker.inbox.emplace_back(worker::RefusedBy{worker.hello_attempt, a.refused});
+      worker.inbox.emplace_back(worker::RefusedBy{worker.hello_try, a.refused});
     }
     void operator()(dispatcher::Assign& a) {
       if (a.session != self.jobs_session_) self.flush_jobs();

@@ -97,7 +97,7 @@ class Stage {
     bool sink_held = false;
     bool lane_late = false;
     std::optional<Hello> hello;
-    std::uint32_t hello_attempt = 0;
+    std::uint32_t hello_try = 0;
     std::optional<int> exited;
   };
 

@@ -74,7 +74,7 @@ struct DispatcherText : MessageText {
   }
   std::string operator()(const dispatcher::HelloReceived& e) const {
     return "HELLO " + e.hello.name + " engine " + std::to_string(e.hello.engine) + " try " +
-           std::to_string(e.hello.attempt);
+           std::to_string(e.hello.try_number);
   }
   std::string operator()(const dispatcher::LaneBound& e) const { return "lane bound " + text(e.session); }
   std::string operator()(const dispatcher::SinkReceived& e) const {
@@ -163,7 +163,7 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::StopNow&) const { return "stop now"; }
   std::string operator()(const worker::Drained&) const { return "drained"; }
   std::string operator()(const worker::Register& a) const {
-    return "HELLO " + std::to_string(a.hello.attempt);
+    return "HELLO " + std::to_string(a.hello.try_number);
   }
   std::string operator()(const worker::OpenSession& a) const { return "open " + text(a.welcome.session); }
   std::string operator()(const worker::CloseSession&) const { return "close"; }

@@ -201,10 +201,10 @@ void WorkerNode::carry_out(worker::Action& action) {
   struct Visitor {
     WorkerNode& self;
     void operator()(worker::Register& a) {
-      self.pending_hello_ = a.hello.attempt;
+      self.pending_hello_ = a.hello.try_number;
       self.world_.send_hello(self.number_, self.incarnation_, a.hello);
-      self.later(seconds(5), true, [node = &self, attempt = a.hello.attempt] {
-        node->answered(node->incarnation_, attempt, worker::RegistrationFailed{attempt, "no answer"});
+      self.later(seconds(5), true, [node = &self, try_number = a.hello.try_number] {
+        node->answered(node->incarnation_, try_number, worker::RegistrationFailed{try_number, "no answer"});
       });
     }
     void operator()(worker::OpenSession& a) { self.open(a.welcome); }
@@ -223,8 +223,8 @@ void WorkerNode::carry_out(worker::Action& action) {
   std::visit(Visitor{*this}, action);
 }
 
-void WorkerNode::answered(std::uint64_t incarnation, std::uint32_t attempt, worker::Event&& event) {
-  if (!session_ || incarnation != incarnation_ || pending_hello_ != attempt) return;
+void WorkerNode::answered(std::uint64_t incarnation, std::uint32_t try_number, worker::Event&& event) {
+  if (!session_ || incarnation != incarnation_ || pending_hello_ != try_number) return;
   pending_hello_ = 0;
   deliver(std::move(event));
 }

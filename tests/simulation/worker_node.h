@@ -52,7 +52,7 @@ class WorkerNode {
   Time local() const;
 
   void deliver(worker::Event&& event);
-  void answered(std::uint64_t incarnation, std::uint32_t attempt, worker::Event&& event);
+  void answered(std::uint64_t incarnation, std::uint32_t try_number, worker::Event&& event);
 
   // Faults.
   void kill_engine(const std::string& cause);

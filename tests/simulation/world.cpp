@@ -106,14 +106,14 @@ void World::finished(int exit_code) {
 void World::send_hello(std::size_t number, std::uint64_t incarnation, const Hello& hello) {
   WorkerNode& worker = workers[number];
   const std::string peer =
-      std::to_string(number) + ":" + std::to_string(incarnation) + ":" + std::to_string(hello.attempt);
+      std::to_string(number) + ":" + std::to_string(incarnation) + ":" + std::to_string(hello.try_number);
   timeline.after(worker.stalled_up() ? kRetryInterval : 3 * worker.delay(), [this, number, incarnation, hello,
                                                                              peer, &worker] {
     if (worker.stalled_up()) return send_hello(number, incarnation, hello);
     if (dispatcher.up())
       return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}});
-    worker.answered(incarnation, hello.attempt,
-                    worker::RegistrationFailed{hello.attempt, "connection refused"});
+    worker.answered(incarnation, hello.try_number,
+                    worker::RegistrationFailed{hello.try_number, "connection refused"});
   });
 }
 
@@ -121,15 +121,15 @@ void World::answer(const std::string& peer, const RegistrationReply& reply) {
   const std::size_t number = std::stoul(peer);
   const std::size_t first = peer.find(':');
   const std::uint64_t incarnation = std::stoull(peer.substr(first + 1));
-  const auto attempt = static_cast<std::uint32_t>(std::stoul(peer.substr(peer.rfind(':') + 1)));
+  const auto try_number = static_cast<std::uint32_t>(std::stoul(peer.substr(peer.rfind(':') + 1)));
   WorkerNode& worker = workers[number];
   timeline.after(worker.stalled_down() ? kRetryInterval : worker.delay(),
-                 [this, peer, reply, incarnation, attempt, &worker] {
+                 [this, peer, reply, incarnation, try_number, &worker] {
                    if (worker.stalled_down()) return answer(peer, reply);
                    if (const auto* welcome = std::get_if<Welcome>(&reply))
-                     worker.answered(incarnation, attempt, worker::Welcomed{attempt, *welcome});
+                     worker.answered(incarnation, try_number, worker::Welcomed{try_number, *welcome});
                    if (const auto* refused = std::get_if<Refused>(&reply))
-                     worker.answered(incarnation, attempt, worker::RefusedBy{attempt, *refused});
+                     worker.answered(incarnation, try_number, worker::RefusedBy{try_number, *refused});
                  });
 }
 

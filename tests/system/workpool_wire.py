@@ -14,9 +14,9 @@ DIED, HELD, RESULTS, RETURNED, READY, BEAT, GOODBYE = 10, 11, 12, 13, 14, 15, 16
 JOBS, CANCEL, RECALL, LANE_BEAT, STOP, END = 20, 21, 22, 23, 24, 25
 
 
-def hello(protocol=PROTOCOL, name="raw", slots=1, engine=1, attempt=1, worker=None):
+def hello(protocol=PROTOCOL, name="raw", slots=1, engine=1, try_number=1, worker=None):
     worker = worker or random.getrandbits(64) | 1
-    return msgpack.packb([HELLO, 0, 0, 0, protocol, "0.0.0", worker, engine, attempt, name, slots, ["noop"], []])
+    return msgpack.packb([HELLO, 0, 0, 0, protocol, "0.0.0", worker, engine, try_number, name, slots, ["noop"], []])
 
 
 def welcome(protocol=PROTOCOL, run=7, session=9, name="raw", lane=1, sink=1, timeout_s=2):

@@ -37,16 +37,16 @@ struct SessionOptions {
 
 struct Started {};
 struct Welcomed {
-  std::uint32_t attempt = 0;  // of the HELLO that it answers
+  std::uint32_t try_number = 0;  // of the HELLO that it answers
   Welcome welcome;
 };
 struct RefusedBy {
-  std::uint32_t attempt = 0;
+  std::uint32_t try_number = 0;
   Refused refused;
 };
 // No address accepted, or no answer came.
 struct RegistrationFailed {
-  std::uint32_t attempt = 0;
+  std::uint32_t try_number = 0;
   std::string reason;
   bool not_allowed = false;  // the name has addresses, and every one of them takes --insecure
 };

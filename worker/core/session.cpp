@@ -22,8 +22,8 @@ constexpr int kNotAllowed = 78;
 constexpr int kDispatcherGone = 69;
 
 // The jitter between two registrations is a hash of who and how often, so the core draws no randomness.
-Duration jitter(WorkerId worker, std::uint32_t attempt) {
-  std::uint64_t x = worker.value + attempt * 0x9e3779b97f4a7c15;
+Duration jitter(WorkerId worker, std::uint32_t try_number) {
+  std::uint64_t x = worker.value + try_number * 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
   return kRetryLeast + Duration{static_cast<Duration::rep>((x ^ (x >> 31)) %
@@ -77,14 +77,14 @@ void Session::step(Event&& event, Time now, Actions& actions) {
 // ---- registration ----
 
 void Session::register_again() {
-  state_ = Registering{++attempts_};
-  out_->emplace_back(Register{{kProtocol, options_.version, options_.worker, options_.engine, attempts_,
+  state_ = Registering{++tries_};
+  out_->emplace_back(Register{{kProtocol, options_.version, options_.worker, options_.engine, tries_,
                                options_.name, options_.slots, options_.handlers, options_.labels}});
 }
 
 void Session::welcomed(const Welcomed& event) {
   const auto* registering = std::get_if<Registering>(&state_);
-  if (registering == nullptr || registering->attempt != event.attempt) return;
+  if (registering == nullptr || registering->try_number != event.try_number) return;
   if (event.welcome.run != run_) {
     // What is held belongs to another run: nothing of it goes up.
     kill_all(false, true);
@@ -110,12 +110,12 @@ void Session::welcomed(const Welcomed& event) {
 
 void Session::refused(const RefusedBy& event) {
   const auto* registering = std::get_if<Registering>(&state_);
-  if (registering == nullptr || registering->attempt != event.attempt) return;
+  if (registering == nullptr || registering->try_number != event.try_number) return;
   last_reason_ = "refused: " + event.refused.reason;
   const Refusal code = event.refused.code;
   if (code == Refusal::kLater || (code == Refusal::kComplete && options_.keep)) {
     count_alone_from(now_);  // it is there: it answers
-    state_ = Idle{now_ + jitter(options_.worker, attempts_)};
+    state_ = Idle{now_ + jitter(options_.worker, tries_)};
     return;
   }
   out_->emplace_back(
@@ -125,16 +125,16 @@ void Session::refused(const RefusedBy& event) {
 
 void Session::registration_failed(const RegistrationFailed& event) {
   const auto* registering = std::get_if<Registering>(&state_);
-  if (registering == nullptr || registering->attempt != event.attempt) return;
+  if (registering == nullptr || registering->try_number != event.try_number) return;
   if (event.not_allowed && run_.value == 0) {
     out_->emplace_back(Say{Tone::kError, "not_allowed", event.reason});
     exit(kNotAllowed);
     return;
   }
   // A name that once led to a dispatcher may do so again: as any try that fails, while the patience lasts.
-  failed_ = event.attempt;
+  failed_ = event.try_number;
   last_reason_ = event.reason;
-  state_ = Idle{now_ + jitter(options_.worker, attempts_)};
+  state_ = Idle{now_ + jitter(options_.worker, tries_)};
 }
 
 void Session::end_session(bool at_once) {
@@ -146,7 +146,7 @@ void Session::end_session(bool at_once) {
   count_alone_from(active.last_heard);
   const bool lived = now_ >= active.opened + active.welcome.worker_timeout;
   last_reason_ = "the session with the dispatcher ended";
-  state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, attempts_)};
+  state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, tries_)};
 }
 
 // ---- silence, heartbeats ----
@@ -177,7 +177,7 @@ const std::optional<Duration>& Session::patience() const {
 // were. Nor is it given up before a try that was made since then has failed.
 void Session::count_alone_from(Time since) {
   alone_since_ = std::max(since, now_ - worker_timeout_);
-  alone_from_ = attempts_ + 1;
+  alone_from_ = tries_ + 1;
 }
 
 // A suspended machine, SIGSTOP: the tries of before prove nothing now.

@@ -44,7 +44,7 @@ class Session {
     Time retry_at;
   };
   struct Registering {
-    std::uint32_t attempt = 0;
+    std::uint32_t try_number = 0;
   };
   struct Active {
     Welcome welcome;
@@ -126,7 +126,7 @@ class Session {
   std::vector<Death> deaths_;
   RunId run_;                     // of what is held here; 0 = no dispatcher yet
   Duration worker_timeout_;       // D of the last WELCOME
-  std::uint32_t attempts_ = 0;    // HELLOs sent
+  std::uint32_t tries_ = 0;       // HELLOs sent
   Time alone_since_;              // without a dispatcher's sign of life, as far as it counts
   std::uint32_t alone_from_ = 1;  // the first try that was made since
   std::uint32_t failed_ = 0;      // the last try that failed

@@ -161,13 +161,13 @@ void Engine::gather_answer(RegistrationAnswer&& answer) {
   if (auto* welcome = std::get_if<Welcome>(&answer.answer)) {
     host_ = answer.host;
     runner_.set_capture(welcome->capture_bytes);
-    events_.emplace_back(Welcomed{answer.attempt, std::move(*welcome)});
+    events_.emplace_back(Welcomed{answer.try_number, std::move(*welcome)});
   } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
-    events_.emplace_back(RefusedBy{answer.attempt, std::move(*refused)});
+    events_.emplace_back(RefusedBy{answer.try_number, std::move(*refused)});
   } else {
     auto& unanswered = std::get<Unanswered>(answer.answer);
     events_.emplace_back(
-        RegistrationFailed{answer.attempt, std::move(unanswered.reason), unanswered.not_allowed});
+        RegistrationFailed{answer.try_number, std::move(unanswered.reason), unanswered.not_allowed});
   }
 }
 

@@ -31,7 +31,7 @@ struct Registrar::Impl {
         resolver(its_resolver) {}
 
   void run();
-  RegistrationAnswer attempt(const Hello& hello);
+  RegistrationAnswer try_once(const Hello& hello);
   std::variant<Welcome, Refused, Unanswered> ask(const std::string& host, const Hello& hello);
 
   zmq::context_t& context;
@@ -54,7 +54,7 @@ void Registrar::Impl::run() {
     if (stop) break;
     const Hello hello = *std::exchange(wanted, std::nullopt);
     lock.unlock();
-    RegistrationAnswer answer = attempt(hello);
+    RegistrationAnswer answer = try_once(hello);
     lock.lock();
     if (stop) break;
     answers.post(std::move(answer));
@@ -63,9 +63,9 @@ void Registrar::Impl::run() {
   changed.notify_all();
 }
 
-RegistrationAnswer Registrar::Impl::attempt(const Hello& hello) {
+RegistrationAnswer Registrar::Impl::try_once(const Hello& hello) {
   RegistrationAnswer answer;
-  answer.attempt = hello.attempt;
+  answer.try_number = hello.try_number;
   const Resolved resolved = resolver(dispatcher.host, dispatcher.port);
   std::string reasons = resolved.problem;
   bool may_dial_one = resolved.hosts.empty();

@@ -23,8 +23,8 @@ struct Unanswered {
   bool not_allowed = false;  // there are addresses, and every one of them takes --insecure
 };
 struct RegistrationAnswer {
-  std::uint32_t attempt = 0;  // of the HELLO
-  std::string host;           // the literal address that answered
+  std::uint32_t try_number = 0;  // of the HELLO
+  std::string host;              // the literal address that answered
   std::variant<Welcome, Refused, Unanswered> answer;
 };
 

@@ -80,7 +80,7 @@ inline Hello hello() {
   h.version = bytes(256);
   h.worker = {number()};
   h.engine = u32();
-  h.attempt = u32();
+  h.try_number = u32();
   h.name = bytes(256);
   h.slots = static_cast<std::uint32_t>(up_to(1 << 20));
   h.handlers = list([] { return bytes(40); });

@@ -16,7 +16,7 @@ inline auto fields(const Outcome& o) {
 }
 inline auto fields(const Header& h) { return std::tie(h.run, h.session, h.seq); }
 inline auto fields(const Hello& h) {
-  return std::tie(h.protocol, h.version, h.worker, h.engine, h.attempt, h.name, h.slots, h.handlers,
+  return std::tie(h.protocol, h.version, h.worker, h.engine, h.try_number, h.name, h.slots, h.handlers,
                   h.labels);
 }
 inline auto fields(const StatusRequest& s) { return std::tie(s.protocol); }

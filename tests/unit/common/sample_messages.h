@@ -24,7 +24,7 @@ inline Named<RegistrationRequest> requests() {
   hello.version = "0.1.0";
   hello.worker = {0x3132333435363738};
   hello.engine = 2;
-  hello.attempt = 200;
+  hello.try_number = 200;
   hello.name = "w-\xc3\xa9";
   hello.slots = 70000;
   hello.handlers = {"echo", "sleep"};

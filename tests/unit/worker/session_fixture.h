@@ -42,7 +42,7 @@ class SessionFixture : public ::testing::Test {
     }
   }
   void take(Action& action) {
-    if (auto* hello = std::get_if<Register>(&action)) asked_ = hello->hello.attempt;
+    if (auto* hello = std::get_if<Register>(&action)) asked_ = hello->hello.try_number;
     if (auto* open = std::get_if<OpenSession>(&action)) lane_ = {open->welcome.run, open->welcome.session, 1};
     if (auto* sent = std::get_if<SendSink>(&action)) {
       sent_ = sent->header.seq;
@@ -55,18 +55,18 @@ class SessionFixture : public ::testing::Test {
   }
   void answer(Answer how) {
     if (!asked_ || how == Answer::kNone) return;
-    const std::uint32_t attempt = *std::exchange(asked_, std::nullopt);
+    const std::uint32_t try_number = *std::exchange(asked_, std::nullopt);
     ++answered_;
-    if (how == Answer::kNobody) step(RegistrationFailed{attempt, "connection refused"});
-    if (how == Answer::kNotAllowed) step(RegistrationFailed{attempt, "say --insecure", true});
-    if (how == Answer::kLater) step(RefusedBy{attempt, {kProtocol, Refusal::kLater, "no port is left"}});
+    if (how == Answer::kNobody) step(RegistrationFailed{try_number, "connection refused"});
+    if (how == Answer::kNotAllowed) step(RegistrationFailed{try_number, "say --insecure", true});
+    if (how == Answer::kLater) step(RefusedBy{try_number, {kProtocol, Refusal::kLater, "no port is left"}});
     if (how == Answer::kWelcome) {
       Welcome welcome;
       welcome.run = kRun;
       welcome.session = {++sessions_};
       welcome.worker_timeout = seconds(10);
       welcome.result_window = 1 << 20;
-      step(Welcomed{attempt, welcome});
+      step(Welcomed{try_number, welcome});
     }
   }
   void deliver(LaneMessage&& message) {
