@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/results_writer.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -14,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/io/threads.h"
 #include "dispatcher/io/line_output.h"
 
 namespace workpool::dispatcher {
@@ -39,23 +37,6 @@ struct Batch {
   std::vector<ResultLine> lines;
   std::uint64_t bytes = 0;
   Clock::time_point given;
-};
-
-// Blocks every signal for the thread that is started in its life; the program's own mask comes back at its
-// end.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
 };
 
 }  // namespace
@@ -299,8 +280,7 @@ ResultsWriter::ResultsWriter(int fd, bool regular, Durability durability, std::f
                              const std::string& path)
     : finish_limit_(kFinishMax),
       impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed), path)) {
-  const AllSignalsBlocked blocked;
-  impl_->thread = std::thread([impl = impl_] { impl->run(); });
+  impl_->thread = start_thread([impl = impl_] { impl->run(); });
 }
 
 ResultsWriter::~ResultsWriter() {

@@ -82,7 +82,7 @@ int main(int argc, char** argv) {
   options.slots = kSlots;
   options.page = &page;
   Runner runner(options, [&load](std::vector<Ending>&& endings) { load.ended(std::move(endings)); });
-  runner.set_lease(boot_now() + seconds(3600));
+  runner.set_lease(boot_time() + seconds(3600));
   load.run(runner);
   return 0;
 }

@@ -24,7 +24,7 @@ inline constexpr Duration kPatience = seconds(60);
 
 template <typename Condition>
 bool wait_for(Condition&& condition, Duration limit = kPatience) {
-  for (const Time until = boot_now() + limit; boot_now() < until;) {
+  for (const Time until = boot_time() + limit; boot_time() < until;) {
     if (condition()) return true;
     std::this_thread::sleep_for(milliseconds(2));
   }

@@ -146,11 +146,11 @@ TEST_F(RunnerFailureTest, NoDescriptorsLeftIsNoFaultOfTheJob) {
 }
 
 TEST_F(RunnerFailureTest, NothingStartsWithoutALease) {
-  runner().set_lease(boot_now() - microseconds(1));
+  runner().set_lease(boot_time() - microseconds(1));
   EXPECT_EQ(run(shell("touch " + folder_.path("ran"))).kind, EndKind::kNotStarted);
   EXPECT_EQ(run(R"({"type":"noop"})").kind, EndKind::kNotStarted);
   EXPECT_FALSE(std::filesystem::exists(folder_.path("ran")));
-  runner().set_lease(boot_now() + seconds(3600));
+  runner().set_lease(boot_time() + seconds(3600));
   EXPECT_EQ(run(argv({"true"})).kind, EndKind::kOutcome);
 }
 

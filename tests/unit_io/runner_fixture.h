@@ -55,10 +55,10 @@ class EndingBox {
   }
   // The ending number `index` of a job; one of kind kNotStarted with token 0 where it does not come.
   Ending wait(std::uint64_t token, std::size_t index = 0) {
-    const Time until = boot_now() + kPatience;
+    const Time until = boot_time() + kPatience;
     std::unique_lock lock(mutex_);
-    while (by_token_[token].size() <= index && boot_now() < until)
-      changed_.wait_for(lock, until - boot_now());
+    while (by_token_[token].size() <= index && boot_time() < until)
+      changed_.wait_for(lock, until - boot_time());
     if (by_token_[token].size() > index) return by_token_[token][index];
     ADD_FAILURE() << "no ending of job " << token;
     Ending none;
@@ -87,7 +87,7 @@ class RunnerTest : public ::testing::Test {
   Runner& runner() {
     if (!runner_) {
       runner_ = std::make_unique<Runner>(options_, [this](auto&& endings) { box_.put(std::move(endings)); });
-      runner_->set_lease(boot_now() + seconds(3600));
+      runner_->set_lease(boot_time() + seconds(3600));
     }
     return *runner_;
   }

@@ -120,7 +120,7 @@ class ThreadPoolTest : public RunnerTest {
     if (!pool_) {
       services_ = std::make_shared<RunServices>(options_, environ,
                                                 [this](auto&& endings) { box_.put(std::move(endings)); });
-      services_->lease_us = (boot_now() + seconds(3600)).time_since_epoch().count();
+      services_->lease_us = (boot_time() + seconds(3600)).time_since_epoch().count();
       pool_ = std::make_unique<ThreadPool>(threads, services_, handlers_);
     }
     return *pool_;
@@ -266,12 +266,12 @@ TEST_F(ThreadPoolTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
   });
   const std::uint64_t token = give("stubborn");
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
-  const Time killed = boot_now();
+  const Time killed = boot_time();
   pool().kill(token);
   const Ending lost = wait(token);
   EXPECT_EQ(lost.kind, EndKind::kStopped);
   EXPECT_TRUE(lost.slot_lost);
-  EXPECT_GE(boot_now() - killed, options_.kill_grace);
+  EXPECT_GE(boot_time() - killed, options_.kill_grace);
   pool().kill(token);  // once more says nothing more
   *go = true;
   const Ending back = wait(token, 1);
@@ -324,10 +324,10 @@ TEST_F(ThreadPoolTest, TheEndDoesNotWaitForAHandlerThatNeverReturns) {
   });
   give("stuck");
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
-  const Time begin = boot_now();
+  const Time begin = boot_time();
   services_->sink.close();
   pool_.reset();
-  EXPECT_LT(boot_now() - begin, seconds(8));
+  EXPECT_LT(boot_time() - begin, seconds(8));
   *go = true;  // what it left must not be used after the test: the thread holds all it needs but the page
   EXPECT_TRUE(wait_for([&] { return services_.use_count() == 1; }));
 }

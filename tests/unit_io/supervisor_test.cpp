@@ -70,7 +70,7 @@ class SupervisorTest : public ::testing::Test {
     options.slots = 2;
     options.page = page;
     auto runner = std::make_unique<Runner>(options, [](auto&&) {});
-    runner->set_lease(boot_now() + seconds(3600));
+    runner->set_lease(boot_time() + seconds(3600));
     RunOrder order;
     order.token = 1;
     order.key.low = 77;
@@ -98,13 +98,13 @@ class SupervisorTest : public ::testing::Test {
   }
   // Promised within a second, asserted with fourfold slack.
   static void expect_gone(const std::vector<pid_t>& pids) {
-    const Time begin = boot_now();
+    const Time begin = boot_time();
     for (const pid_t pid : pids) {
       const bool is_gone = wait_for([&] { return !is_alive(pid); }, seconds(4));
       EXPECT_TRUE(is_gone) << pid;
       if (!is_gone) ::kill(pid, SIGKILL);
     }
-    std::printf("gone after %.1f ms\n", static_cast<double>((boot_now() - begin).count()) / 1000);
+    std::printf("gone after %.1f ms\n", static_cast<double>((boot_time() - begin).count()) / 1000);
   }
 
   SharedPage page_;
@@ -164,13 +164,13 @@ TEST_F(SupervisorTest, AnExitThatTheEngineDidNotMeanIsADeath) {
 }
 
 TEST_F(SupervisorTest, EnginesThatDieAreReplacedLessAndLessOften) {
-  const Time begin = boot_now();
+  const Time begin = boot_time();
   supervise_with([](const EngineBirth& birth) -> int {
     if (birth.engine < 4) ::abort();
     return 0;
   });
   EXPECT_EQ(code(), 0);
-  EXPECT_GE(boot_now() - begin, milliseconds(100 + 200 + 400));
+  EXPECT_GE(boot_time() - begin, milliseconds(100 + 200 + 400));
 }
 
 TEST_F(SupervisorTest, EnginesThatCannotStartEndTheWorker) {
@@ -244,11 +244,11 @@ TEST_F(SupervisorTest, AnEngineThatGoesOnInTimeIsLeftAlone) {
     return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
   });
   const pid_t engine = folder_.wait_for_pid("engine1");
-  const Time stopped = boot_now();
+  const Time stopped = boot_time();
   ::kill(engine, SIGSTOP);
   std::this_thread::sleep_for(milliseconds(100));  // the supervisor sees it
   ::kill(engine, SIGCONT);
-  const Duration took = boot_now() - stopped;
+  const Duration took = boot_time() - stopped;
   std::this_thread::sleep_for(kKilledAfter + milliseconds(300));
   ::kill(pid_, SIGTERM);
   if (took >= kKilledAfter) GTEST_SKIP() << "the machine kept us from letting it go on in time";
@@ -292,10 +292,10 @@ TEST_F(SupervisorTest, AnEngineThatHangsIsKilledAfterItsTime) {
     return 1;
   });
   const std::vector<pid_t> pids = family_members();
-  const Time begin = boot_now();
+  const Time begin = boot_time();
   ::kill(pid_, SIGTERM);
   EXPECT_EQ(code(), 0);
-  EXPECT_GE(boot_now() - begin, milliseconds(300));
+  EXPECT_GE(boot_time() - begin, milliseconds(300));
   expect_gone(pids);
 }
 
@@ -344,10 +344,10 @@ TEST_F(SupervisorTest, TheEndOfTheDispatcherEndsAnEngineThatHangsToo) {
   });
   std::vector<pid_t> pids = family_members();
   ::kill(folder_.pid_in("engine1"), SIGSTOP);
-  const Time begin = boot_now();
+  const Time begin = boot_time();
   close_parent();
   EXPECT_EQ(code(), 69);
-  EXPECT_LT(boot_now() - begin, seconds(4));
+  EXPECT_LT(boot_time() - begin, seconds(4));
   expect_gone(pids);
 }
 

@@ -8,6 +8,4 @@ namespace workpool::worker {
 
 inline constexpr Time kNever = Time::max();
 
-inline Time boot_now() { return boot_time(); }
-
 }  // namespace workpool::worker

@@ -56,8 +56,8 @@ class PoolSeat : public StopToken {
   bool sleep_for(Duration duration) const override {
     std::unique_lock lock(mutex_);
     // The clock is asked again after each wait: a condition variable knows no CLOCK_BOOTTIME.
-    for (const Time until = boot_now() + duration; !stopped_;) {
-      const Time now = boot_now();
+    for (const Time until = boot_time() + duration; !stopped_;) {
+      const Time now = boot_time();
       if (now >= until) return true;
       set_.wait_for(lock, until - now);
     }

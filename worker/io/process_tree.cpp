@@ -162,9 +162,10 @@ void ProcessTree::reap() {
   }
 }
 
-void ProcessTree::kill_adopted() {
+void ProcessTree::kill_adopted(const std::function<bool()>& none_runs) {
   const std::lock_guard lock(mutex_);
-  kill_now(with_descendants(adopted()));
+  std::vector<pid_t> pids = adopted();
+  if (none_runs()) kill_now(with_descendants(std::move(pids)));
 }
 
 void terminate(const std::vector<pid_t>& pids) {
@@ -186,7 +187,7 @@ std::vector<pid_t> descendants_of_self() {
 }
 
 bool kill_descendants_of_self(Duration limit, bool reap) {
-  const Time until = boot_now() + limit;
+  const Time until = boot_time() + limit;
   while (true) {
     const std::vector<pid_t> pids = descendants_of_self();
     const std::size_t not_ours = kill_now(pids);
@@ -196,7 +197,7 @@ bool kill_descendants_of_self(Duration limit, bool reap) {
       for (const pid_t pid : children) reap_if_dead(pid);
     }
     if (pids.empty()) return true;
-    if (not_ours == pids.size() || boot_now() >= until) return false;
+    if (not_ours == pids.size() || boot_time() >= until) return false;
     std::this_thread::sleep_for(milliseconds(1));
   }
 }

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -44,8 +45,9 @@ class ProcessTree {
   std::vector<pid_t> members(const JobProcesses& job);
   // Reaps adopted processes that are dead.
   void reap();
-  // Kills every adopted process with all below it, whosever it is. For when no command runs.
-  void kill_adopted();
+  // Kills every adopted process with all below it, whosever it is, where `none_runs` says so once they are
+  // listed: a job that starts after that has none of its own among them.
+  void kill_adopted(const std::function<bool()>& none_runs);
 
  private:
   // Whose an adopted process is: what does not change while it lives unreaped.

@@ -89,9 +89,9 @@ void Spawner::loop() {
   block_signals();
   epoll_event events[kEventsMax];
   while (true) {
-    const int count = ::epoll_wait(epoll_.get(), events, kEventsMax, wait_ms(boot_now()));
+    const int count = ::epoll_wait(epoll_.get(), events, kEventsMax, wait_ms(boot_time()));
     CHECK(count >= 0 || errno == EINTR);
-    const Time now = boot_now();
+    const Time now = boot_time();
     for (int i = 0; i < count; ++i) handle_event(events[i].data.u64, now);
     take_messages();
     start_pending();
@@ -121,7 +121,7 @@ void Spawner::take_messages() {
     messages.swap(messages_);
     closing = closing_;
   }
-  const Time now = boot_now();
+  const Time now = boot_time();
   for (Message& message : messages) {
     if (message.is_kill) {
       begin_kill(message.token, message.now, now);
@@ -173,7 +173,7 @@ void Spawner::start_pending() {
 }
 
 void Spawner::begin(RunOrder&& order) {
-  const Time now = boot_now();
+  const Time now = boot_time();
   if (!services_.may_start(now)) {
     push({order.token, EndKind::kNotStarted, {}, Duration(0), false});
     return;
@@ -200,7 +200,7 @@ void Spawner::begin(RunOrder&& order) {
   }
   services_.options.page->ended(place);
   if (auto* const failure = std::get_if<CannotStart>(&started)) {
-    push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_now() - now, false});
+    push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_time() - now, false});
   } else {
     Outcome none;
     none.message = std::generic_category().message(std::get<NoResources>(started).error);
@@ -326,7 +326,7 @@ void Spawner::finish(std::uint32_t number) {
   Run& run = runs_.at(number);
   Ending ending;
   ending.token = run.token;
-  ending.ran = (run.ended == kNever ? boot_now() : run.ended) - run.started;
+  ending.ran = (run.ended == kNever ? boot_time() : run.ended) - run.started;
   ending.alive = std::move(run.alive);
   switch (run.reason) {
     case Reason::kByItself:
@@ -371,8 +371,9 @@ void Spawner::sweep(Time now) {
   next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
   if (!services_.tree.has_adopted()) return;
   services_.tree.reap();
-  if (services_.commands.load() == 0) {
-    services_.tree.kill_adopted();
+  const auto none_runs = [this] { return services_.commands.load() == 0; };
+  if (none_runs()) {
+    services_.tree.kill_adopted(none_runs);
     next_sweep_ = now + sweep_pause_;
     sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);
   }

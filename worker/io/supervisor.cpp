@@ -142,8 +142,8 @@ int Supervisor::run() {
     if (start_engine()) {
       while (pid_ != 0) {
         wait_until(std::min(give_up_at_, kill_stopped_at_));
-        if (pid_ != 0 && boot_now() >= give_up_at_) kill_engine();
-        if (pid_ != 0 && boot_now() >= kill_stopped_at_) kill_stopped_engine();
+        if (pid_ != 0 && boot_time() >= give_up_at_) kill_engine();
+        if (pid_ != 0 && boot_time() >= kill_stopped_at_) kill_stopped_engine();
       }
       if (const auto code = bury_engine()) return *code;
     } else {
@@ -154,7 +154,7 @@ int Supervisor::run() {
       write_log(LogLevel::kError, "engine_cannot_start", {{"tries", stillborn_}, {"exit", kSystemLacks}});
       return kSystemLacks;
     }
-    for (const Time until = boot_now() + pause_; !is_stopping() && boot_now() < until;) wait_until(until);
+    for (const Time until = boot_time() + pause_; !is_stopping() && boot_time() < until;) wait_until(until);
     if (is_stopping()) return code_of_stop();
   }
 }
@@ -194,7 +194,7 @@ bool Supervisor::start_engine() {
     be_engine({engine_, options_.page, for_engine.get()}, engine_main_);
   }
   pid_ = pid;
-  born_ = boot_now();
+  born_ = boot_time();
   joins_before_ = options_.page->joins();
   kill_stopped_at_ = kNever;
   was_stopped_ = false;
@@ -205,7 +205,7 @@ bool Supervisor::start_engine() {
 void Supervisor::wait_until(Time until) {
   int wait_ms = -1;
   if (until != kNever) {
-    const auto left = std::chrono::ceil<milliseconds>(until - boot_now()).count();
+    const auto left = std::chrono::ceil<milliseconds>(until - boot_time()).count();
     wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
   }
   pollfd watched[] = {{signals_.get(), POLLIN, 0}, {parent_fd_, POLLIN, 0}};
@@ -244,7 +244,7 @@ void Supervisor::reap() {
     if (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (info.si_pid != pid_) continue;
     if (info.si_code == CLD_STOPPED) {
-      kill_stopped_at_ = boot_now() + kStoppedTimeouts * options_.page->worker_timeout();
+      kill_stopped_at_ = boot_time() + kStoppedTimeouts * options_.page->worker_timeout();
     } else if (info.si_code == CLD_CONTINUED) {
       kill_stopped_at_ = kNever;
     } else {
@@ -268,7 +268,7 @@ void Supervisor::tell_engine(char byte) {
   }
 }
 
-void Supervisor::give_up_after(Duration time) { give_up_at_ = std::min(give_up_at_, boot_now() + time); }
+void Supervisor::give_up_after(Duration time) { give_up_at_ = std::min(give_up_at_, boot_time() + time); }
 
 void Supervisor::kill_engine() {
   write_log(LogLevel::kError, "engine_hangs", {{"engine", engine_}, {"pid", pid_}, {"action", "killed"}});
@@ -297,9 +297,9 @@ std::optional<int> Supervisor::bury_engine() {
     const std::string cause = was_stopped_ ? "stopped by SIGSTOP, then killed" : cause_of(status_);
     const std::size_t ran = options_.page->running();
     options_.page->record_death(engine_, cause.c_str());
-    count_stillborn(options_.page->joins() == joins_before_ && boot_now() - born_ < kStillborn);
-    pause_ = boot_now() - born_ >= kHealthyLife || engine_ == 1 ? options_.first_pause
-                                                                : std::min(pause_ * 2, kLongestPause);
+    count_stillborn(options_.page->joins() == joins_before_ && boot_time() - born_ < kStillborn);
+    pause_ = boot_time() - born_ >= kHealthyLife || engine_ == 1 ? options_.first_pause
+                                                                 : std::min(pause_ * 2, kLongestPause);
     // The dispatcher of a local worker tells it on the same terminal.
     write_log(options_.parent_fd >= 0 ? LogLevel::kInfo : LogLevel::kWarn, "engine_died",
               {{"engine", engine_}, {"cause", cause}, {"running", ran}, {"restart_in", pause_}});

@@ -130,7 +130,7 @@ bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
 Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
   Ending ending;
   ending.token = order.token;
-  const Time started = boot_now();
+  const Time started = boot_time();
   if (!services->may_start(started)) {
     self.seat.stand_up();
     ending.kind = EndKind::kNotStarted;
@@ -139,7 +139,7 @@ Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
   self.place = services->options.page->started(order.key, self.place);
   ending.outcome = run_work(self, order, started);
   services->options.page->ended(self.place);
-  ending.ran = boot_now() - started;
+  ending.ran = boot_time() - started;
   const PoolSeat::Verdict verdict = self.seat.stand_up();
   if (verdict != PoolSeat::Verdict::kOwn) {
     if (verdict == PoolSeat::Verdict::kReported) {
@@ -183,7 +183,7 @@ void ThreadPool::State::watch_timeouts() {
   std::vector<Ending> endings;
   std::unique_lock lock(mutex);
   while (!closing) {
-    const Time now = boot_now();
+    const Time now = boot_time();
     if (next_timeout > now) {
       if (next_timeout == kNever) {
         has_changed.wait(lock);
@@ -240,8 +240,8 @@ ThreadPool::~ThreadPool() {
     return std::all_of(state.threads.begin(), state.threads.end(),
                        [](auto& thread) { return thread->has_ended; });
   };
-  for (const Time until = boot_now() + kWaitForHandlers; !all_ended() && boot_now() < until;) {
-    state.has_changed.wait_for(lock, until - boot_now());
+  for (const Time until = boot_time() + kWaitForHandlers; !all_ended() && boot_time() < until;) {
+    state.has_changed.wait_for(lock, until - boot_time());
   }
   std::vector<std::thread> to_join;
   for (const auto& thread : state.threads) {
@@ -306,7 +306,7 @@ bool ThreadPool::unstart(std::uint64_t token) {
 void ThreadPool::kill(std::uint64_t token) {
   if (unstart(token)) return;
   State& state = *state_;
-  const Time patience = boot_now() + state.services->options.kill_grace;
+  const Time patience = boot_time() + state.services->options.kill_grace;
   const auto stop_it = [&] {
     const std::lock_guard lock(state.mutex);
     return std::any_of(state.threads.begin(), state.threads.end(),
