@@ -56,6 +56,7 @@ using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
 // A result that came before the line of its job was read again (handed over to a restarted dispatcher).
 struct EarlyResult {
   JobResult result;
+  SessionId from;
   std::string worker;
   std::vector<std::pair<SessionId, std::uint64_t>> acks;  // sink messages that wait for its record
 };

@@ -197,14 +197,23 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
   }
   const std::string worker = workers.name_of(from);
   if (job.known) return settle(*slot, std::move(result), worker, session, step);
-  if (job.early) {
-    ++counts.duplicates;
-  } else {
-    job.early = std::make_unique<EarlyResult>(EarlyResult{std::move(result), worker, {}});
-    ++early;
-  }
+  keep_early(job, std::move(result), from, worker);
   job.early->acks.emplace_back(from, seq);
   return AckLedger::kUnknown;
+}
+
+// The first one, but an ok before a failure: its work would be thrown away, and done again.
+void Ledger::keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker) {
+  if (!job.early) {
+    job.early = std::make_unique<EarlyResult>(EarlyResult{std::move(result), from, worker, {}});
+    ++early;
+    return;
+  }
+  ++counts.duplicates;
+  if (result.outcome.status != Status::kOk || job.early->result.outcome.status == Status::kOk) return;
+  job.early->result = std::move(result);
+  job.early->from = from;
+  job.early->worker = worker;
 }
 
 void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
@@ -213,7 +222,7 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   EarlyResult came = std::move(*jobs.at(*slot).early);
   jobs.at(*slot).early.reset();
   --early;
-  Session* session = came.acks.empty() ? nullptr : workers.find(came.acks.front().first);
+  Session* session = workers.find(came.from);
   // Until the line was here only the first halves of its key and spec were known: it may not have been its
   // result.
   const JobFacts& facts = jobs.at(*slot).facts;

@@ -88,6 +88,7 @@ class Ledger {
   // over from an earlier session. After a restart attempts count anew, so a result from before must not pass
   // for one of now.
   bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const;
+  void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
   bool failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const;
   std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);
