@@ -302,7 +302,7 @@ CommandLine parse_verify(const std::vector<std::string>& arguments, const Enviro
   const CommandTable table = {std::string(kProgram) + " verify",
                               "JOBS RESULTS [flags]",
                               "Proves that every job has its one counting result. Changes nothing.",
-                              {{"JOBS", set_stream(options.jobs, 0)}, {"RESULTS", set_text(options.results)}},
+                              {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
                               {format_flag(options.format)},
                               kVerifyEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;

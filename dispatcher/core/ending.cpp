@@ -94,6 +94,7 @@ void Ending::input_broken(Step& step) {
 }
 
 void Ending::local_worker_failed(Step& step) {
+  if (options_.listening) return;
   broken_ = 71;
   drain(step);
 }

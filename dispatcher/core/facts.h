@@ -91,7 +91,7 @@ struct InputBroken {};    // a stream that can be read no further: as with a cha
 struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
   std::uint64_t line = 0;
 };
-// The local worker cannot work here and nobody else may come: nothing more can run, exit 71.
+// The local worker cannot work here. Where nobody else may come nothing more can run: exit 71.
 struct LocalWorkerFailed {};
 // A line of a stream that is no job: recorded as `invalid`.
 struct InvalidLine {

@@ -28,7 +28,7 @@ constexpr const char* kProgram = "workpool-worker";
 constexpr Duration kPauseMost = seconds(5);
 constexpr int kFailedStartsMost = 8;  // in a row
 constexpr Duration kLivedWell = seconds(10);
-constexpr std::size_t kWordBytesMost = 64 * 1024;  // of a line that never ends
+constexpr std::size_t kLineBytesMost = 64 * 1024;  // of a line that never ends
 // Where the child finds its end of the pipe and the lock, above the standard ones.
 constexpr int kChildPipe = 3;
 constexpr int kChildLock = 4;
@@ -113,9 +113,9 @@ void LocalWorker::start() {
   Descriptor ours(ends[1]);
   const Descriptor theirs = out_of_the_way(Descriptor(ends[0]));
   if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot start the local worker");
-  Descriptor words(ends[0]);
-  const Descriptor mouth = out_of_the_way(Descriptor(ends[1]));
-  ::fcntl(words.get(), F_SETFL, O_NONBLOCK);
+  Descriptor our_end_of_stderr(ends[0]);
+  const Descriptor its_stderr = out_of_the_way(Descriptor(ends[1]));
+  ::fcntl(our_end_of_stderr.get(), F_SETFL, O_NONBLOCK);
   Descriptor lock(lock_());
   if (lock.is_open()) lock = out_of_the_way(lock);
 
@@ -123,7 +123,7 @@ void LocalWorker::start() {
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, mouth.get(), 2);
+  posix_spawn_file_actions_adddup2(&files, its_stderr.get(), 2);
   posix_spawn_file_actions_adddup2(&files, theirs.get(), kChildPipe);
   if (lock.is_open()) posix_spawn_file_actions_adddup2(&files, lock.get(), kChildLock);
   posix_spawnattr_t attributes;
@@ -156,32 +156,32 @@ void LocalWorker::start() {
     throw std::system_error(error, std::generic_category(), "cannot start " + program_);
   }
   pipe_ = std::move(ours);
-  words_ = std::move(words);
+  stderr_ = std::move(our_end_of_stderr);
   pidfd_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }
 
 void LocalWorker::closed() {
   pidfd_.close();
   pipe_.close();
-  words_.close();
+  stderr_.close();
   pid_ = -1;
 }
 
 // Whole lines, without the name of the program or the time in front of them.
-void LocalWorker::listen(std::vector<std::string>& lines) {
+void LocalWorker::take_lines(std::vector<std::string>& lines) {
   char buffer[4096];
-  for (ssize_t size = 0; (size = ::read(words_.get(), buffer, sizeof buffer)) > 0;)
-    word_.append(buffer, static_cast<std::size_t>(size));
+  for (ssize_t size = 0; (size = ::read(stderr_.get(), buffer, sizeof buffer)) > 0;)
+    line_.append(buffer, static_cast<std::size_t>(size));
   const std::string own_name = std::string(kProgram) + ": ";
   std::size_t start = 0;
-  for (std::size_t end = 0; (end = word_.find('\n', start)) != std::string::npos; start = end + 1) {
-    std::string line = word_.substr(start, end - start);
+  for (std::size_t end = 0; (end = line_.find('\n', start)) != std::string::npos; start = end + 1) {
+    std::string line = line_.substr(start, end - start);
     if (line.starts_with(own_name)) line.erase(0, own_name.size());
     if (line.starts_with("20") && line.find(' ') != std::string::npos) line.erase(0, line.find(' ') + 1);
     lines.push_back("local worker: " + line);
   }
-  word_.erase(0, start);
-  if (word_.size() > kWordBytesMost) word_.clear();
+  line_.erase(0, start);
+  if (line_.size() > kLineBytesMost) line_.clear();
 }
 
 LocalWorker::News LocalWorker::tend(Time now, bool over) {
@@ -189,7 +189,7 @@ LocalWorker::News LocalWorker::tend(Time now, bool over) {
   if (pid_ > 0) {
     int status = 0;
     const bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
-    listen(news.lines);
+    take_lines(news.lines);
     if (!ended) return news;
     closed();
     if (over) return news;

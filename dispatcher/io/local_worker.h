@@ -55,9 +55,9 @@ class LocalWorker {
 
   // A descriptor that is readable when it has died; -1 while none runs.
   int death_fd() const { return pidfd_.get(); }
-  // What it says on its stderr, a line a time, is told by tend(). A descriptor that is readable then; -1
-  // while none runs.
-  int words_fd() const { return words_.get(); }
+  // A descriptor that is readable when it has said something on its stderr, which tend() tells a line a time;
+  // -1 while none runs.
+  int stderr_fd() const { return stderr_.get(); }
   struct News {
     std::vector<std::string> lines;  // what there is to say
     bool for_good = false;           // it cannot work here, and is not started again
@@ -72,7 +72,7 @@ class LocalWorker {
   std::vector<std::string> command_line(bool has_lock) const;
   void start();
   void closed();
-  void listen(std::vector<std::string>& lines);
+  void take_lines(std::vector<std::string>& lines);
 
   LocalWorkerOptions options_;
   const DescriptorLimit& limit_;
@@ -80,9 +80,9 @@ class LocalWorker {
   std::string program_;
   pid_t pid_ = -1;
   Descriptor pidfd_;
-  Descriptor pipe_;   // our end
-  Descriptor words_;  // its stderr
-  std::string word_;  // the beginning of a line
+  Descriptor pipe_;    // our end
+  Descriptor stderr_;  // our end of its
+  std::string line_;   // the beginning of one
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;

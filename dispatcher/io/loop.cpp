@@ -26,7 +26,8 @@ constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 64;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;        // of a job beside its work and id
+constexpr std::size_t kOrderBytes = 96;  // of a job beside its work and id
+constexpr int kLocalWorkerFailed = 71;
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
@@ -62,7 +63,7 @@ LoopEnd Loop::run() {
     step(sink_drained_);
     show();
   }
-  return {*exit_code_, reason_, signals_ >= 3};
+  return {*exit_code_, *exit_code_ == kLocalWorkerFailed ? local_end_ : reason_, signals_ >= 3};
 }
 
 Duration Loop::patience() const {
@@ -76,16 +77,17 @@ Duration Loop::patience() const {
 }
 
 void Loop::wait() {
-  std::vector<zmq::pollitem_t> items = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
-                                        {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
-                                        {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
-                                        {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
+  zmq::pollitem_t items[6] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
+                              {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
+                              {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
+                              {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
+  std::size_t count = 4;
   if (parts_.local != nullptr) {
-    for (const int fd : {parts_.local->death_fd(), parts_.local->words_fd()})
-      if (fd >= 0) items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
+    for (const int fd : {parts_.local->death_fd(), parts_.local->stderr_fd()})
+      if (fd >= 0) items[count++] = {nullptr, fd, ZMQ_POLLIN, 0};
   }
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
-  zmq::poll(items, std::chrono::milliseconds(wait_ms));
+  zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
 }
 
 // ---- receive ----
@@ -192,8 +194,8 @@ void Loop::tend_local() {
   if (parts_.local == nullptr) return;
   const LocalWorker::News news = parts_.local->tend(now_, run_over_);
   for (const std::string& line : news.lines) parts_.terminal.say(line);
-  if (!news.for_good || parts_.listening) return;
-  reason_ = news.lines.back();
+  if (!news.for_good) return;
+  local_end_ = news.lines.back();
   events_.emplace_back(LocalWorkerFailed{});
 }
 

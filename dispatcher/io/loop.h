@@ -34,7 +34,6 @@ struct LoopParts {
   StreamReader* stream = nullptr;    // of a pipe
   const StreamPast* past = nullptr;  // of a pipe: what RESULTS held at the start
   LocalWorker* local = nullptr;
-  bool listening = false;  // others may come
   int signal_fd = -1;
   RunId run;
   Duration grace = seconds(30);
@@ -90,6 +89,7 @@ class Loop {
   std::uint64_t refused_frames_ = 0;  // as last told
   int signals_ = 0;
   std::string reason_;
+  std::string local_end_;  // what is to say of a local worker that cannot work here
   std::optional<int> exit_code_;
 
   SessionId jobs_session_;  // of the JOBS that is being filled

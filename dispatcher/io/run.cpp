@@ -367,7 +367,6 @@ LoopEnd Run::run_jobs() {
              .stream = stream ? &*stream : nullptr,
              .past = &past_,
              .local = local ? &*local : nullptr,
-             .listening = scheduling.listening,
              .signal_fd = signal_fd_,
              .run = run_,
              .grace = options_.grace,

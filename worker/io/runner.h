@@ -55,8 +55,8 @@ struct Ending {
 struct RunnerOptions {
   std::uint32_t slots = 1;  // threads of the handler pool; spawners = min(cores, slots)
   std::uint64_t capture_bytes = 64 * 1024;
-  Duration kill_grace =
-      seconds(5);                  // between TERM and KILL; for a handler: from its stop token to a lost slot
+  // Between TERM and KILL; of a handler, from its stop token to a lost slot.
+  Duration kill_grace = seconds(5);
   std::string starting_directory;  // children without cwd start here; empty = where the process is now
   std::uint64_t job_descriptors =
       0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
