@@ -4,10 +4,13 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <charconv>
+#include <iterator>
+
+#include "common/digits.h"
+
 namespace workpool {
 namespace {
-
-constexpr char kDigits[] = "0123456789abcdef";
 
 bool digit_value(char digit, std::uint64_t& value) {
   if (digit >= '0' && digit <= '9') {
@@ -31,10 +34,11 @@ bool parse_digits(const char* text, std::uint64_t& value) {
   return true;
 }
 
-void append_hex64(std::string& out, std::uint64_t value) {
-  char digits[16];
-  for (int i = 15; i >= 0; --i, value >>= 4) digits[i] = kDigits[value & 0xf];
-  out.append(digits, sizeof digits);
+constexpr std::size_t kSpecDigits = 32;
+
+void write_hash(char* to, const Hash128& hash) {
+  write_hex<8>(to, hash.high);
+  write_hex<8>(to + kSpecDigits / 2, hash.low);
 }
 
 }  // namespace
@@ -49,22 +53,22 @@ Key key_of_id(const std::string& id) { return Key{hash128(id.data(), id.size())}
 Spec spec_of_work(const std::string& work) { return Spec{hash128(work.data(), work.size())}; }
 
 std::string default_id(const Spec& spec, std::uint64_t repeat) {
-  std::string id = hex(spec);
-  if (repeat > 1) id += '#' + std::to_string(repeat);
-  return id;
+  char text[kSpecDigits + 1 + 20];  // with the digits of any 64 bit number
+  write_hash(text, spec);
+  if (repeat <= 1) return {text, kSpecDigits};
+  text[kSpecDigits] = '#';
+  return {text, std::to_chars(text + kSpecDigits + 1, std::end(text), repeat).ptr};
 }
 
 std::string hex(const Hash128& hash) {
-  std::string out;
-  out.reserve(32);
-  append_hex64(out, hash.high);
-  append_hex64(out, hash.low);
+  std::string out(kSpecDigits, '\0');
+  write_hash(out.data(), hash);
   return out;
 }
 
 std::string hex64(std::uint64_t value) {
-  std::string out;
-  append_hex64(out, value);
+  std::string out(16, '\0');
+  write_hex<8>(out.data(), value);
   return out;
 }
 

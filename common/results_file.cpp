@@ -7,26 +7,11 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/digits.h"
 #include "common/text.h"
 
 namespace workpool {
 namespace {
-
-// Every byte as two hex digits, every number below 100 as two decimal ones: half the steps of a digit at a
-// time.
-struct Pairs {
-  char text[512] = {};
-};
-constexpr Pairs make_pairs(int base, int count) {
-  Pairs pairs;
-  for (int i = 0; i < count; ++i) {
-    pairs.text[2 * i] = "0123456789abcdef"[i / base];
-    pairs.text[2 * i + 1] = "0123456789abcdef"[i % base];
-  }
-  return pairs;
-}
-constexpr Pairs kHexPairs = make_pairs(16, 256);
-constexpr Pairs kDecimalPairs = make_pairs(10, 100);
 
 constexpr std::string_view kCrcKey = ",\"crc\":\"";
 constexpr std::size_t kCrcDigits = 8;
@@ -65,9 +50,7 @@ class Pen {
   void two_digits(std::uint64_t value) { std::memcpy(next(2), kDecimalPairs.text + 2 * value, 2); }
   template <std::size_t kBytes>
   void hex(std::uint64_t value) {
-    char* const at = next(2 * kBytes);
-    for (std::size_t i = kBytes; i-- > 0; value >>= 8)
-      std::memcpy(at + 2 * i, kHexPairs.text + 2 * (value & 0xff), 2);
+    write_hex<kBytes>(next(2 * kBytes), value);
   }
   // Milliseconds with at most three decimals and none that is not needed. A negative duration cannot be: it
   // is 0.
@@ -226,6 +209,19 @@ void put_outcome(Pen& pen, const Outcome& outcome) {
   }
 }
 
+void put_id(Pen& pen, const ResultLine& result) {
+  if (result.repeat == 0) return put_string(pen, result.id);
+  // As default_id() makes it, of which nothing needs an escape.
+  pen.text("\"");
+  pen.hex<8>(result.spec.high);
+  pen.hex<8>(result.spec.low);
+  if (result.repeat > 1) {
+    pen.text("#");
+    pen.number(result.repeat);
+  }
+  pen.text("\"");
+}
+
 void put_run(Pen& pen, const ResultLine& result) {
   if (!result.worker.empty()) {
     pen.text(",\"worker\":");
@@ -239,7 +235,7 @@ void put_run(Pen& pen, const ResultLine& result) {
   put_timestamp(pen, result.finished_ms);
   pen.text("\",\"run\":\"");
   pen.hex<8>(result.run.value);
-  if (!result.id_is_default && result.outcome.status != Status::kInvalid) {
+  if (result.repeat == 0 && result.outcome.status != Status::kInvalid) {
     pen.text("\",\"spec\":\"");
     pen.hex<8>(result.spec.high);
     pen.hex<8>(result.spec.low);
@@ -391,13 +387,7 @@ void append_result_line(std::string& out, const ResultLine& result) {
   {
     Pen pen(out);
     pen.text("{\"id\":");
-    if (result.id_is_default) {  // hex digits: nothing to look for
-      pen.text("\"");
-      pen.text(result.id);
-      pen.text("\"");
-    } else {
-      put_string(pen, result.id);
-    }
+    put_id(pen, result);
     pen.text(",\"line\":");
     pen.number(result.line);
     pen.text(",\"status\":\"");

@@ -14,12 +14,12 @@
 namespace workpool {
 
 struct ResultLine {
-  std::string id;              // the full id, also a default one; UTF-8, not empty
-  bool id_is_default = false;  // made from the spec: then the line needs no `spec`
-  std::uint64_t line = 0;      // in the jobs file
-  std::uint32_t attempt = 0;   // 0 where there was none
-  Outcome outcome;             // REQUIRES: `value` is one JSON text without control bytes, or empty
-  std::string worker;          // empty where none ran it
+  std::string id;             // as given: UTF-8, not empty; of a default id nothing, and
+  std::uint64_t repeat = 0;   // its ordinal, from 1: spec and repeat make it, and the line needs no `spec`
+  std::uint64_t line = 0;     // in the jobs file
+  std::uint32_t attempt = 0;  // 0 where there was none
+  Outcome outcome;            // REQUIRES: `value` is one JSON text without control bytes, or empty
+  std::string worker;         // empty where none ran it
   Duration queued{0};
   Duration ran{0};
   std::int64_t finished_ms = 0;  // Unix time in milliseconds

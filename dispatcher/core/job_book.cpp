@@ -150,7 +150,7 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
   slot = *found;
   ActiveJob& job = table_.at(slot);
   job.loading = false;
-  if (!table_.find(loaded.facts.key)) table_.set_key(slot, loaded.facts.key);
+  table_.set_key(slot, loaded.facts.key);
   if (!job.known) {
     job.facts = std::move(loaded.facts);
     job.known = true;

@@ -102,26 +102,36 @@ std::size_t JobIndex::place_of(std::uint64_t key_prefix) const {
   return static_cast<std::size_t>(Wide{key_prefix} * table_.size() >> 64);
 }
 
+// Its low bits, which the place does not depend on; never 0.
+std::uint8_t JobIndex::tag_of(std::uint64_t key_prefix) {
+  return std::max<std::uint8_t>(1, static_cast<std::uint8_t>(key_prefix));
+}
+
 void JobIndex::grow_table(std::uint64_t jobs) {
   table_ = {};  // the old one goes before the new one comes
-  table_.assign(table_places(jobs), kEmpty);
+  tags_ = {};
+  table_.resize(table_places(jobs));
+  tags_.resize(table_.size());
   for (std::uint64_t number = 0; number < size(); ++number) insert(static_cast<std::uint32_t>(number));
 }
 
 void JobIndex::insert(std::uint32_t number) {
-  std::size_t place = place_of(key_prefixes_[number]);
-  while (table_[place] != kEmpty) {
-    if (++place == table_.size()) place = 0;
+  const std::uint64_t key_prefix = key_prefixes_[number];
+  std::size_t place = place_of(key_prefix);
+  while (tags_[place] != 0) {
+    if (++place == tags_.size()) place = 0;
   }
+  tags_[place] = tag_of(key_prefix);
   table_[place] = number;
 }
 
 std::optional<JobNumber> JobIndex::find_prefix(std::uint64_t key_prefix) const {
   if (table_.empty()) return std::nullopt;
+  const std::uint8_t tag = tag_of(key_prefix);
   std::size_t place = place_of(key_prefix);
-  while (table_[place] != kEmpty) {
-    if (key_prefixes_[table_[place]] == key_prefix) return table_[place];
-    if (++place == table_.size()) place = 0;
+  while (tags_[place] != 0) {
+    if (tags_[place] == tag && key_prefixes_[table_[place]] == key_prefix) return table_[place];
+    if (++place == tags_.size()) place = 0;
   }
   return std::nullopt;
 }

@@ -23,10 +23,10 @@ std::uint32_t JobTable::add() {
 void JobTable::set_key(std::uint32_t slot, const Key& key) {
   Life& life = lives_[slot];
   CHECK(life.used);
+  if (!by_key_.insert(key, slot)) return;
   if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
   jobs_[slot].facts.key = key;
   life.keyed = true;
-  by_key_.insert(key, slot);
 }
 
 void JobTable::remove(std::uint32_t slot) {

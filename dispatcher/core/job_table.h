@@ -86,7 +86,7 @@ struct ActiveJob {
 class JobTable {
  public:
   std::uint32_t add();
-  // Makes the job findable by this key, and by no other any more. REQUIRES: no slot has it.
+  // Makes the job findable by this key, and by no other any more; nothing is done where a slot has it.
   void set_key(std::uint32_t slot, const Key& key);
   bool keyed(std::uint32_t slot) const { return lives_[slot].keyed; }
   void remove(std::uint32_t slot);

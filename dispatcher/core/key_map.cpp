@@ -14,16 +14,17 @@ void KeyMap::grow() {
   }
 }
 
-void KeyMap::insert(const Key& key, std::uint32_t slot) {
+bool KeyMap::insert(const Key& key, std::uint32_t slot) {
   CHECK(slot != kFree);
   if ((size_ + 1) * 2 > places_.size()) grow();
   std::size_t at = home(key);
   while (places_[at].slot != kFree) {
-    CHECK(places_[at].key != key);
+    if (places_[at].key == key) return false;
     at = (at + 1) & (places_.size() - 1);
   }
   places_[at] = {key, slot};
   ++size_;
+  return true;
 }
 
 std::optional<std::uint32_t> KeyMap::find(const Key& key) const {

@@ -14,7 +14,7 @@ namespace workpool::dispatcher {
 
 class KeyMap {
  public:
-  void insert(const Key& key, std::uint32_t slot);  // REQUIRES: the key is not in the map
+  bool insert(const Key& key, std::uint32_t slot);  // false, and nothing done, where the key is in the map
   void erase(const Key& key);                       // no effect where it is not
   std::optional<std::uint32_t> find(const Key& key) const;
   std::size_t size() const { return size_; }

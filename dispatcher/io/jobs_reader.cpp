@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/jobs_reader.h"
 
+#include <algorithm>
 #include <atomic>
 #include <iterator>
 #include <mutex>
@@ -51,6 +52,7 @@ struct JobsReader::Impl {
         lines.forget();
       }
       LoadedJobs batch;
+      batch.jobs.reserve(std::min(requests.size(), kBatchJobs));
       std::size_t batch_bytes = 0;
       for (const Request& request : requests) {
         if (stopping) return;
@@ -97,8 +99,12 @@ struct JobsReader::Impl {
     if (batch.jobs.empty() && batch.changed_lines.empty()) return;
     {
       const std::lock_guard lock(mutex);
-      ready.jobs.insert(ready.jobs.end(), std::make_move_iterator(batch.jobs.begin()),
-                        std::make_move_iterator(batch.jobs.end()));
+      if (ready.jobs.empty()) {
+        ready.jobs.swap(batch.jobs);
+      } else {
+        ready.jobs.insert(ready.jobs.end(), std::make_move_iterator(batch.jobs.begin()),
+                          std::make_move_iterator(batch.jobs.end()));
+      }
       ready.changed_lines.insert(ready.changed_lines.end(), batch.changed_lines.begin(),
                                  batch.changed_lines.end());
     }

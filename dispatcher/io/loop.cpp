@@ -24,7 +24,7 @@ constexpr std::size_t kFramesATurn = 512;
 constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kHellosATurn = 256;
-constexpr std::size_t kJobsMost = 64;  // in one JOBS message
+constexpr std::size_t kJobsMost = 256;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
 constexpr std::size_t kOrderBytes = 96;  // of a job beside its work and id
 constexpr int kLocalWorkerFailed = 71;
@@ -215,8 +215,9 @@ void Loop::carry_out() {
     return std::holds_alternative<Record>(action);
   });
   lines_.reserve(static_cast<std::size_t>(records));
+  const std::int64_t finished_ms = records > 0 ? unix_milliseconds() : 0;
   for (Action& action : actions_) {
-    if (auto* line = std::get_if<Record>(&action)) record(*line);
+    if (auto* line = std::get_if<Record>(&action)) record(*line, finished_ms);
   }
   if (!lines_.empty()) parts_.writer.append(std::exchange(lines_, {}));
   for (Action& action : actions_) send(action);
@@ -227,19 +228,19 @@ void Loop::carry_out() {
   actions_.clear();
 }
 
-void Loop::record(Record& record) {
+void Loop::record(Record& record, std::int64_t finished_ms) {
   if (parts_.stream != nullptr) parts_.stream->released(1, record.facts.payload_bytes);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
   ResultLine line;
-  line.id_is_default = record.facts.repeat != 0;
-  line.id = line.id_is_default ? record.facts.full_id() : std::move(record.facts.id);
+  line.id = std::move(record.facts.id);
+  line.repeat = record.facts.repeat;
   line.line = record.facts.line;
   line.attempt = record.attempt;
   line.outcome = std::move(record.outcome);
   line.worker = std::move(record.worker);
   line.queued = record.queued;
   line.ran = record.ran;
-  line.finished_ms = unix_milliseconds();
+  line.finished_ms = finished_ms;
   line.run = parts_.run;
   line.spec = record.facts.spec;
   lines_.push_back(std::move(line));

@@ -65,7 +65,7 @@ class Loop {
   // `sink_drained`: everything received so far is in; only then silence can be judged.
   void step(bool sink_drained);
   void carry_out();
-  void record(Record& record);
+  void record(Record& record, std::int64_t finished_ms);
   void send(Action& action);
   void assign(Assign& assign);
   void flush_jobs();

@@ -54,6 +54,7 @@ struct ResultsWriter::Impl {
   bool take_batch(std::unique_lock<std::mutex>& held);
   void format_some();
   bool write_block();
+  std::uint64_t take_written(std::string_view& rest, std::size_t bytes);
   bool sync_written();
   void count_written(std::uint64_t records);
   bool pause_for_space();
@@ -69,7 +70,8 @@ struct ResultsWriter::Impl {
   std::size_t batch_next = 0;    // its first line that is not in `block`
   std::string block;             // whole lines
   std::uint64_t block_cost = 0;  // of the records in `block`
-  WriterState told;              // what the last call of `changed_callback` was about
+  std::uint64_t block_lines = 0;
+  WriterState told;  // what the last call of `changed_callback` was about
 
   // --- Both threads, guarded by `mutex`.
   WriterState judged_state(Clock::time_point now) const;
@@ -138,6 +140,7 @@ void ResultsWriter::Impl::run() {
 bool ResultsWriter::Impl::collect_block() {
   block.clear();
   block_cost = 0;
+  block_lines = 0;
   std::unique_lock<std::mutex> held(mutex);
   while (block.size() < kBlockBytes) {
     if (stop) return false;
@@ -166,7 +169,17 @@ void ResultsWriter::Impl::format_some() {
     const ResultLine& line = batch.lines[batch_next++];
     append_result_line(block, line);
     block_cost += cost_bytes(line);
+    ++block_lines;
   }
+}
+
+// Takes what was written off the front of the block's rest; gives how many lines it ended.
+std::uint64_t ResultsWriter::Impl::take_written(std::string_view& rest, std::size_t bytes) {
+  const std::string_view written_now = rest.substr(0, bytes);
+  rest.remove_prefix(bytes);
+  // Mostly the whole block at once, whose lines have been counted.
+  if (rest.empty() && bytes == block.size()) return block_lines;
+  return static_cast<std::uint64_t>(std::count(written_now.begin(), written_now.end(), '\n'));
 }
 
 // Until the whole block is written. False: leave.
@@ -174,9 +187,7 @@ bool ResultsWriter::Impl::write_block() {
   std::string_view rest = block;
   while (!rest.empty()) {
     const LineOutput::Attempt attempt = output.write(rest);
-    const std::string_view taken = rest.substr(0, attempt.bytes);
-    count_written(static_cast<std::uint64_t>(std::count(taken.begin(), taken.end(), '\n')));
-    rest.remove_prefix(attempt.bytes);
+    count_written(take_written(rest, attempt.bytes));
     switch (attempt.ending) {
       case LineOutput::Ending::kDone:
         break;

@@ -30,8 +30,7 @@ double seconds_of(const std::function<void()>& work) {
 ResultLine noop_line(std::uint64_t number) {
   ResultLine line;
   line.spec = spec_of_work(std::to_string(number));
-  line.id = default_id(line.spec, 1);
-  line.id_is_default = true;
+  line.repeat = 1;
   line.line = number + 1;
   line.attempt = 1;
   line.worker = "node7";

@@ -50,8 +50,8 @@ void run_job_line(std::string_view input, JobsFormat format) {
 std::string result_line(const Outcome& outcome, bool is_default) {
   ResultLine line;
   line.spec = Spec{{1, 2}};
-  line.id_is_default = is_default;
-  line.id = is_default ? workpool::default_id(line.spec, 1) : "id \"1\"";
+  line.repeat = is_default ? 1 : 0;
+  line.id = is_default ? "" : "id \"1\"";
   line.line = 3;
   line.attempt = 1;
   line.outcome = outcome;

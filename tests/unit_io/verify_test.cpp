@@ -29,8 +29,8 @@ class Verify : public testing::Test {
   static std::string result_of(const std::string& word, const std::string& id = "") {
     ResultLine line;
     line.spec = spec_of_work(R"({"cmd":[")" + word + R"("]})");
-    line.id = id.empty() ? default_id(line.spec, 1) : id;
-    line.id_is_default = id.empty();
+    line.id = id;
+    line.repeat = id.empty() ? 1 : 0;
     line.run = kRun;
     std::string text;
     append_result_line(text, line);
@@ -120,8 +120,7 @@ TEST_F(Verify, TheCommandAnswersByItsExitCode) {
 
   ResultLine line;
   line.spec = spec_of_work(R"({"cmd":["one"]})");
-  line.id = repeated;
-  line.id_is_default = true;
+  line.repeat = 2;
   append_result_line(repeat, line);
   answer = answer_of(jobs, repeat + result_of("two", "second"));
   EXPECT_EQ(answer.exit_code, 0) << answer.text;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "worker/core/kept_results.h"
 
+#include <algorithm>
+
 namespace workpool::worker {
 namespace {
 
-constexpr std::size_t kMessageResults = 64;
+constexpr std::size_t kMessageResults = 256;
 constexpr std::uint64_t kMessageBytes = 64 * 1024;
 constexpr std::uint64_t kFixedBytes = 64;  // of a result beside its outcome
 
@@ -19,6 +21,7 @@ void KeptResults::add(JobResult&& result) {
 Results KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {
   Results message;
   std::uint64_t bytes = 0;
+  message.results.reserve(std::min(kMessageResults, kept_.size() - unsent_from_));
   while (unsent_from_ < kept_.size() && message.results.size() < kMessageResults) {
     Kept& next = kept_[unsent_from_];
     if (!message.results.empty() && bytes + next.bytes > kMessageBytes) break;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr Duration kAheadWork = milliseconds(1);
 constexpr Duration kShortCommand = milliseconds(50);
-constexpr std::int64_t kAheadMost = 64;  // jobs a slot
+constexpr std::int64_t kAheadMost = 256;  // jobs a slot
 
 bool named(const JobOrder& order, const JobRef& ref) {
   if (ref.handle.value != 0) return order.handle == ref.handle && order.key == ref.key;

@@ -17,7 +17,7 @@ namespace workpool::worker {
 namespace {
 
 // Quick jobs take about a microsecond, so that a full batch is no later than 0.1 ms.
-constexpr std::size_t kEndingsMax = 64;
+constexpr std::size_t kEndingsMax = 256;
 constexpr Duration kWaitForHandlers = seconds(1);
 
 // Orders that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
@@ -122,6 +122,7 @@ bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
     return order != nullptr;
   });
   if (order == nullptr) return false;
+  if (self.endings.empty()) self.endings.reserve(std::min(kEndingsMax, batch.orders.size()));
   self.endings.push_back(run_order(self, *order));
   if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
   return true;

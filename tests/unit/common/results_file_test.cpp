@@ -36,8 +36,8 @@ ResultLine command_line() {
 
 ResultLine handler_line(const std::string& value) {
   ResultLine result = command_line();
-  result.id = default_id(kSpec, 1);
-  result.id_is_default = true;
+  result.id.clear();
+  result.repeat = 1;
   result.outcome = Outcome{};
   result.outcome.value = value;
   return result;
@@ -206,23 +206,23 @@ TEST(ReadResultLine, ReadsWhatIsPrinted) {
 TEST(ReadResultLine, MakesTheSpecFromADefaultId) {
   for (const std::uint64_t repeat : {1U, 2U, 10U, 1234U}) {
     ResultLine result = handler_line("1");
-    result.id = default_id(kSpec, repeat);
+    result.repeat = repeat;
     ReplayedLine read;
     ASSERT_EQ(read_result_line(without_newline(result), read), LineDamage::kNone) << repeat;
     EXPECT_EQ(read.spec, kSpec);
-    EXPECT_EQ(read.id, result.id);
+    EXPECT_EQ(read.id, default_id(kSpec, repeat));
   }
   for (const std::string tail : {"#", "#0", "#1", "#02", "#2x", "x", "#-2"}) {
-    ResultLine result = handler_line("1");
-    result.id += tail;
-    EXPECT_EQ(damage_of(without_newline(result)), LineDamage::kFormat) << tail;
+    std::string body = without_crc(without_newline(handler_line("1")));
+    body.insert(body.find("\",\"line\""), tail);
+    EXPECT_EQ(damage_of(with_crc(body)), LineDamage::kFormat) << tail;
   }
 }
 
 TEST(ReadResultLine, ALineWithoutSpecAndWithAnIdOfItsOwnIsDamaged) {
-  ResultLine result = command_line();
-  result.id_is_default = true;
-  EXPECT_EQ(damage_of(without_newline(result)), LineDamage::kFormat);
+  std::string body = without_crc(without_newline(command_line()));
+  body.resize(body.find(",\"spec\""));
+  EXPECT_EQ(damage_of(with_crc(body)), LineDamage::kFormat);
 }
 
 TEST(ReadResultLine, ABadLineIsReadAndHasNoSpec) {

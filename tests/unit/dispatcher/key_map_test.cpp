@@ -46,12 +46,13 @@ TEST(KeyMap, AgreesWithAMapOverManyChanges) {
   for (int i = 0; i < 50'000; ++i) {
     const Key k = key_of_id(std::to_string(next() >> 33 & 1023));
     if (expected.contains(k)) {
+      EXPECT_FALSE(map.insert(k, 1'000'000));
       EXPECT_EQ(map.find(k), expected[k]);
       map.erase(k);
       expected.erase(k);
     } else {
       EXPECT_FALSE(map.find(k));
-      map.insert(k, static_cast<std::uint32_t>(i));
+      EXPECT_TRUE(map.insert(k, static_cast<std::uint32_t>(i)));
       expected[k] = static_cast<std::uint32_t>(i);
     }
     ASSERT_EQ(map.size(), expected.size());

@@ -55,9 +55,9 @@ TEST(KeptResults, KeepsWithinTheWindowButAlwaysSendsOne) {
 
 TEST(KeptResults, FillsAMessageUpToItsBounds) {
   KeptResults kept;
-  for (int i = 0; i < 100; ++i) kept.add(result(std::to_string(i)));
-  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 64u);
-  EXPECT_EQ(kept.take_unsent(kNoBound, 2).results.size(), 36u);
+  for (int i = 0; i < 300; ++i) kept.add(result(std::to_string(i)));
+  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 256u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 2).results.size(), 44u);
   for (int i = 0; i < 3; ++i) kept.add(result("large" + std::to_string(i), 40'000));
   EXPECT_EQ(kept.take_unsent(kNoBound, 3).results.size(), 1u);
 }
