@@ -3,7 +3,9 @@
 #include "common/codec.h"
 
 #include <algorithm>
+#include <cstring>
 #include <msgpack.hpp>
+#include <utility>
 
 #include "common/wire_types.h"
 
@@ -14,10 +16,33 @@ using namespace wire;  // the type numbers
 
 // ---- writing ----
 
-// msgpack's packer wants a stream with write(); this one appends to the caller's buffer, which is used again.
-struct Sink {
-  std::string& out;
-  void write(const char* data, std::size_t size) { out.append(data, size); }
+// msgpack's packer wants a stream with write(). This one gathers its many small pieces on the stack, and
+// appends them together to the caller's buffer, which is used again. All is there once it is gone.
+class Sink {
+ public:
+  explicit Sink(std::string& out) : out_(out) {}
+  ~Sink() { flush(); }
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+
+  void write(const char* data, std::size_t size) {
+    if (size > sizeof piece_ - used_) {
+      flush();
+      if (size > sizeof piece_) {
+        out_.append(data, size);
+        return;
+      }
+    }
+    std::memcpy(piece_ + used_, data, size);
+    used_ += size;
+  }
+
+ private:
+  void flush() { out_.append(piece_, std::exchange(used_, 0)); }
+
+  std::string& out_;
+  std::size_t used_ = 0;
+  char piece_[1024];
 };
 using Packer = msgpack::packer<Sink>;
 
@@ -32,12 +57,13 @@ void pack_text(Packer& to, std::string_view text) {
 }
 
 void pack_hash(Packer& to, const Hash128& hash) {
-  char bytes[16];
-  for (int i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<char>(hash.high >> (56 - 8 * i));
-    bytes[8 + i] = static_cast<char>(hash.low >> (56 - 8 * i));
-  }
-  pack_bytes(to, {bytes, 16});
+  // What pack_bin(16) and its body would write, in one piece.
+  char bin[18] = {'\xc4', 16};
+  const std::uint64_t high = __builtin_bswap64(hash.high);
+  const std::uint64_t low = __builtin_bswap64(hash.low);
+  std::memcpy(bin + 2, &high, sizeof high);
+  std::memcpy(bin + 10, &low, sizeof low);
+  to.pack_bin_body(bin, sizeof bin);
 }
 
 void pack_duration(Packer& to, Duration duration) {
@@ -294,17 +320,16 @@ std::vector<std::string> frames_of(const Header& header, std::string&& encoded) 
   }
   for (std::size_t at = 0; at < encoded.size(); at += kPartBytesMost) {
     const std::string_view piece = std::string_view(encoded).substr(at, kPartBytesMost);
-    std::string frame;
-    Sink sink{frame};
+    const auto index = static_cast<std::uint32_t>(frames.size());
+    Sink sink{frames.emplace_back()};
     Packer to(sink);
     pack_head(to, kPart, header, 3);
-    to.pack_uint32(static_cast<std::uint32_t>(frames.size()));
+    to.pack_uint32(index);
     if (at + piece.size() == encoded.size())
       to.pack_true();
     else
       to.pack_false();
     pack_bytes(to, piece);
-    frames.push_back(std::move(frame));
   }
   return frames;
 }

@@ -27,10 +27,8 @@ Hash128 read_hash(WireReader& from) {
     from.fail();
     return hash;
   }
-  for (std::size_t i = 0; i < 8; ++i) {
-    hash.high = hash.high << 8 | static_cast<unsigned char>(bytes[i]);
-    hash.low = hash.low << 8 | static_cast<unsigned char>(bytes[8 + i]);
-  }
+  hash.high = big_endian_64(bytes.data());
+  hash.low = big_endian_64(bytes.data() + 8);
   return hash;
 }
 

@@ -80,14 +80,11 @@ LineError placed_fault(std::string_view line, const char* otherwise);
 // A simdjson parser and the padded copy of a text that it needs.
 class DomParser {
  public:
-  DomParser() {
-    // simdjson refuses what is not empty at its limit, so one more lets depth 64 pass; an empty level 65 is
-    // caught in has_hidden_fault.
-    ready_ = parser_.allocate(kFirstBytes, kJsonDepthMax + 1) == simdjson::SUCCESS;
-  }
-
   // False where `text` is no JSON. `root` lives until the next call.
   bool parse(std::string_view text, simdjson::dom::element& root) {
+    // simdjson refuses what is not empty at its limit, so one more lets depth 64 pass; an empty level 65 is
+    // caught in has_hidden_fault.
+    if (!ready_) ready_ = parser_.allocate(kFirstBytes, kJsonDepthMax + 1) == simdjson::SUCCESS;
     if (!ready_) return false;
     if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {
       padded_.resize(std::max(kFirstBytes, text.size() * 2) + simdjson::SIMDJSON_PADDING);

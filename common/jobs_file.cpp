@@ -185,10 +185,9 @@ void take_env(const dom::element& value, CommandWork& command) {
   for (const auto member : object) command.env.emplace_back(member.key, owned(member.value));
 }
 
-}  // namespace
+constexpr std::size_t kParserKeptBytes = 64 * 1024;  // of a longer text the parser is not kept
 
-std::variant<CommandWork, HandlerWork, LineError> parse_work(std::string_view work) {
-  DomParser dom;
+std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std::string_view work) {
   dom::element root;
   dom::object object;
   if (work.size() > kLineBytesMax + kLineBytesMax / 8) return line_too_long();
@@ -231,6 +230,21 @@ std::variant<CommandWork, HandlerWork, LineError> parse_work(std::string_view wo
   if (present.has[kCmd]) return command;
   if (!present.has[kArgs]) handler.args = "null";
   return handler;
+}
+
+}  // namespace
+
+struct WorkParser::State {
+  DomParser dom;
+};
+
+WorkParser::WorkParser() : state_(std::make_unique<State>()) {}
+WorkParser::~WorkParser() = default;
+
+std::variant<CommandWork, HandlerWork, LineError> WorkParser::parse(std::string_view work) {
+  if (work.size() <= kParserKeptBytes) return parse_work(state_->dom, work);
+  DomParser dom;
+  return parse_work(dom, work);
 }
 
 }  // namespace workpool

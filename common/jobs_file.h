@@ -67,7 +67,21 @@ struct HandlerWork {
   std::string args;  // one compact JSON text; "null" where the job has none
 };
 
-// `work`: JobLine::work as a dispatcher sent it. A LineError for anything that is not such a text.
-std::variant<CommandWork, HandlerWork, LineError> parse_work(std::string_view work);
+// One for each thread that runs jobs: making simdjson's parser anew costs more than a short job.
+class WorkParser {
+ public:
+  WorkParser();
+  ~WorkParser();
+  WorkParser(const WorkParser&) = delete;
+  WorkParser& operator=(const WorkParser&) = delete;
+
+  // `work`: JobLine::work as a dispatcher sent it. A LineError for anything that is not such a text. Keeps no
+  // memory for a long one.
+  std::variant<CommandWork, HandlerWork, LineError> parse(std::string_view work);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace workpool

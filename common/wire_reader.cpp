@@ -3,22 +3,6 @@
 
 namespace workpool {
 
-bool WireReader::take(std::size_t count) {
-  if (!ok_ || static_cast<std::size_t>(end_ - next_) < count) {
-    ok_ = false;
-    return false;
-  }
-  next_ += count;
-  return true;
-}
-
-std::uint64_t WireReader::big_endian(std::size_t count) {
-  if (!take(count)) return 0;
-  std::uint64_t value = 0;
-  for (const unsigned char* at = next_ - count; at != next_; ++at) value = value << 8 | *at;
-  return value;
-}
-
 std::uint32_t WireReader::array() {
   const std::uint8_t type = peek();
   if ((type & 0xf0) == 0x90) {
@@ -37,17 +21,6 @@ std::uint32_t WireReader::array() {
 bool WireReader::next_is_number() const {
   const std::uint8_t type = peek();
   return type <= 0x7f || (type >= 0xcc && type <= 0xcf);
-}
-
-std::uint64_t WireReader::number() {
-  const std::uint8_t type = peek();
-  if (type <= 0x7f) {
-    take(1);
-    return ok_ ? type : 0;
-  }
-  if (type >= 0xcc && type <= 0xcf && take(1)) return big_endian(std::size_t{1} << (type - 0xcc));
-  ok_ = false;
-  return 0;
 }
 
 std::int64_t WireReader::integer() {
@@ -72,24 +45,6 @@ bool WireReader::boolean() {
 }
 
 bool WireReader::nil() { return ok_ && peek() == 0xc0 && take(1); }
-
-std::string_view WireReader::bytes(std::size_t most) {
-  const std::uint8_t type = peek();
-  std::uint64_t size = 0;
-  if ((type & 0xe0) == 0xa0) {
-    take(1);
-    size = type & 0x1f;
-  } else if (type >= 0xc4 && type <= 0xc6 && take(1)) {
-    size = big_endian(std::size_t{1} << (type - 0xc4));
-  } else if (type >= 0xd9 && type <= 0xdb && take(1)) {
-    size = big_endian(std::size_t{1} << (type - 0xd9));
-  } else {
-    ok_ = false;
-  }
-  if (size > most) ok_ = false;
-  if (!take(size)) return {};
-  return {reinterpret_cast<const char*>(next_ - size), size};
-}
 
 void WireReader::skip(int depth) {
   const std::uint8_t type = peek();

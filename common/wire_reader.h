@@ -6,9 +6,17 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace workpool {
+
+// The big endian number in the eight bytes at `from`.
+inline std::uint64_t big_endian_64(const void* from) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, from, sizeof value);
+  return __builtin_bswap64(value);
+}
 
 class WireReader {
  public:
@@ -39,5 +47,53 @@ class WireReader {
   const unsigned char* end_;
   bool ok_ = true;
 };
+
+// ---- what every item of a list is read with: inline, or the calls cost more than the reading ----
+
+inline bool WireReader::take(std::size_t count) {
+  if (!ok_ || static_cast<std::size_t>(end_ - next_) < count) {
+    ok_ = false;
+    return false;
+  }
+  next_ += count;
+  return true;
+}
+
+inline std::uint64_t WireReader::big_endian(std::size_t count) {
+  if (!take(count)) return 0;
+  if (count == sizeof(std::uint64_t)) return big_endian_64(next_ - count);
+  std::uint64_t value = 0;
+  for (const unsigned char* at = next_ - count; at != next_; ++at) value = value << 8 | *at;
+  return value;
+}
+
+inline std::uint64_t WireReader::number() {
+  const std::uint8_t type = peek();
+  if (type <= 0x7f) {
+    take(1);
+    return ok_ ? type : 0;
+  }
+  if (type >= 0xcc && type <= 0xcf && take(1)) return big_endian(std::size_t{1} << (type - 0xcc));
+  ok_ = false;
+  return 0;
+}
+
+inline std::string_view WireReader::bytes(std::size_t most) {
+  const std::uint8_t type = peek();
+  std::uint64_t size = 0;
+  if ((type & 0xe0) == 0xa0) {
+    take(1);
+    size = type & 0x1f;
+  } else if (type >= 0xc4 && type <= 0xc6 && take(1)) {
+    size = big_endian(std::size_t{1} << (type - 0xc4));
+  } else if (type >= 0xd9 && type <= 0xdb && take(1)) {
+    size = big_endian(std::size_t{1} << (type - 0xd9));
+  } else {
+    ok_ = false;
+  }
+  if (size > most) ok_ = false;
+  if (!take(size)) return {};
+  return {reinterpret_cast<const char*>(next_ - size), size};
+}
 
 }  // namespace workpool

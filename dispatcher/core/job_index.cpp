@@ -125,6 +125,13 @@ void JobIndex::insert(std::uint32_t number) {
   table_[place] = number;
 }
 
+void JobIndex::expect(std::uint64_t key_prefix) const {
+  if (tags_.empty()) return;
+  const std::size_t place = place_of(key_prefix);
+  __builtin_prefetch(&tags_[place], 1);
+  __builtin_prefetch(&table_[place], 1);
+}
+
 std::optional<JobNumber> JobIndex::find_prefix(std::uint64_t key_prefix) const {
   if (table_.empty()) return std::nullopt;
   const std::uint8_t tag = tag_of(key_prefix);

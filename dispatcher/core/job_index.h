@@ -42,6 +42,9 @@ class JobIndex {
   void reserve(std::uint64_t jobs);
   // REQUIRES: size() < kJobsMax, the line is above that of the job before.
   void add(const Entry& entry);
+  // Has the memory that find_prefix() and add() of this key prefix will ask for brought near: a miss of the
+  // caches costs as much as all the rest of an add.
+  void expect(std::uint64_t key_prefix) const;
   // The first job added with this key prefix; also before seal().
   std::optional<JobNumber> find_prefix(std::uint64_t key_prefix) const;
   // Call once, after the last add and before anything below.

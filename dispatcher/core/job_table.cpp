@@ -33,7 +33,9 @@ void JobTable::remove(std::uint32_t slot) {
   Life& life = lives_[slot];
   CHECK(life.used);
   if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
-  jobs_[slot] = ActiveJob{};
+  ActiveJob& job = jobs_[slot];
+  std::destroy_at(&job);
+  std::construct_at(&job);
   life.used = life.keyed = false;
   if (++life.generation == 0) life.generation = 1;  // 0 would make handle 0 possible
   free_.push_back(slot);

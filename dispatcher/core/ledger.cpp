@@ -107,11 +107,20 @@ void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
-  step.actions.emplace_back(Assign{session.id,
-                                   {handle, job.facts.id, job.facts.repeat, job.facts.key, job.facts.spec,
-                                    job.attempt, std::move(work), job.facts.timeout, job.facts.slots},
-                                   session.ack_sent,
-                                   session.received_sent});
+  // Made in its place: moving these few hundred bytes about costs more than deciding on them.
+  auto& assign = std::get<Assign>(step.actions.emplace_back(std::in_place_type<Assign>));
+  assign.session = session.id;
+  assign.ack = session.ack_sent;
+  assign.received = session.received_sent;
+  assign.order.handle = handle;
+  assign.order.id = job.facts.id;
+  assign.order.repeat = job.facts.repeat;
+  assign.order.key = job.facts.key;
+  assign.order.spec = job.facts.spec;
+  assign.order.attempt = job.attempt;
+  assign.order.work = std::move(work);
+  assign.order.timeout = job.facts.timeout;
+  assign.order.slots = job.facts.slots;
 }
 
 void Ledger::recall(Session& session, Step& step) {
@@ -276,8 +285,13 @@ std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::
   std::optional<JobEnded> ended;
   if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
   count_record(result.outcome.status);
-  step.actions.emplace_back(
-      Record{std::move(job.facts), result.attempt, std::move(result.outcome), worker, queued, result.ran});
+  auto& record = std::get<Record>(step.actions.emplace_back(std::in_place_type<Record>));
+  record.facts = std::move(job.facts);
+  record.attempt = result.attempt;
+  record.outcome = std::move(result.outcome);
+  record.worker = worker;
+  record.queued = queued;
+  record.ran = result.ran;
   if (ended) step.actions.emplace_back(Report{std::move(*ended)});
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
   jobs.finish(slot);

@@ -9,8 +9,13 @@ namespace workpool::dispatcher {
 
 void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
   const JobFacts& facts = jobs.at(slot).facts;
-  heap_.push_back({{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot), jobs.handle(slot)});
-  std::push_heap(heap_.begin(), heap_.end(), later);
+  Entry entry{{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot)};
+  if (run_.empty() || run_.back().rank.before(entry.rank)) {
+    run_.push_back(std::move(entry));
+  } else {
+    heap_.push_back(entry);
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
   ++size_;
 }
 
@@ -20,33 +25,41 @@ void ReadyQueue::remove(JobTable& jobs, std::uint32_t slot) {
   --size_;
 }
 
-void ReadyQueue::drop_stale(const JobTable& jobs) {
-  while (!heap_.empty()) {
-    const Entry& top = heap_.front();
-    if (jobs.find(top.handle) == top.slot && jobs.queue_stamp(top.slot) == top.stamp) return;
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    heap_.pop_back();
-  }
+void ReadyQueue::pop_heap() {
+  std::pop_heap(heap_.begin(), heap_.end(), later);
+  heap_.pop_back();
+}
+
+const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) {
+  const auto stale = [&jobs](const Entry& entry) { return jobs.queue_stamp(entry.slot) != entry.stamp; };
+  while (!run_.empty() && stale(run_.front())) run_.pop_front();
+  while (!heap_.empty() && stale(heap_.front())) pop_heap();
+  if (heap_.empty()) return run_.empty() ? nullptr : &run_.front();
+  const bool run_is_first = !run_.empty() && run_.front().rank.before(heap_.front().rank);
+  return run_is_first ? &run_.front() : &heap_.front();
 }
 
 std::optional<std::uint32_t> ReadyQueue::front(const JobTable& jobs) {
-  drop_stale(jobs);
-  if (heap_.empty()) return std::nullopt;
-  return heap_.front().slot;
+  const Entry* entry = best(jobs);
+  if (entry == nullptr) return std::nullopt;
+  return entry->slot;
 }
 
 std::optional<QueueRank> ReadyQueue::front_rank(const JobTable& jobs) {
-  drop_stale(jobs);
-  if (heap_.empty()) return std::nullopt;
-  return heap_.front().rank;
+  const Entry* entry = best(jobs);
+  if (entry == nullptr) return std::nullopt;
+  return entry->rank;
 }
 
 std::uint32_t ReadyQueue::pop(JobTable& jobs) {
-  drop_stale(jobs);
-  CHECK(!heap_.empty());
-  const std::uint32_t slot = heap_.front().slot;
-  std::pop_heap(heap_.begin(), heap_.end(), later);
-  heap_.pop_back();
+  const Entry* entry = best(jobs);
+  CHECK(entry != nullptr);
+  const std::uint32_t slot = entry->slot;
+  if (in_run(entry)) {
+    run_.pop_front();
+  } else {
+    pop_heap();
+  }
   ++jobs.queue_stamp(slot);
   --size_;
   return slot;

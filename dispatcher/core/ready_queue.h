@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// An order of jobs by priority (higher first), then by number: a binary heap whose stale entries are skipped
-// when they surface. Each enqueueing gives the job a new stamp; an entry counts only while the job still has
-// it.
+// An order of jobs by priority (higher first), then by number. What is enqueued in that order, as jobs that
+// are read from a file are, stands in a plain queue, the rest in a binary heap. Stale entries are skipped
+// when they surface: each enqueueing gives the job a new stamp, and an entry counts only while the job still
+// has it.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "common/ring.h"
 #include "dispatcher/core/job_table.h"
 
 namespace workpool::dispatcher {
@@ -38,11 +40,14 @@ class ReadyQueue {
     QueueRank rank;
     std::uint32_t slot = 0;
     std::uint32_t stamp = 0;
-    Handle handle;
   };
   static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
-  void drop_stale(const JobTable& jobs);
+  // The best entry; nothing where there is none. Stays until the next call of anything here.
+  const Entry* best(const JobTable& jobs);
+  bool in_run(const Entry* entry) const { return !run_.empty() && entry == &run_.front(); }
+  void pop_heap();
 
+  Ring<Entry> run_;
   std::vector<Entry> heap_;
   std::size_t size_ = 0;
 };

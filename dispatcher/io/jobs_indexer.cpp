@@ -153,7 +153,11 @@ class Merger {
     for (const Requirement& requirement : segment.requirements()) {
       requirement_numbers.push_back(index_.requirement_number(requirement));
     }
-    for (const SegmentJob& job : segment.jobs()) {
+    constexpr std::size_t kExpectAhead = 16;
+    const std::vector<SegmentJob>& jobs = segment.jobs();
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      if (i + kExpectAhead < jobs.size()) index_.expect(jobs[i + kExpectAhead].key_prefix);
+      const SegmentJob& job = jobs[i];
       if (index_.size() == JobIndex::kJobsMax) {
         report_.problem = JobsProblem{"more than " + std::to_string(JobIndex::kJobsMax) + " jobs"};
         return;

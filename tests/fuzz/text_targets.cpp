@@ -33,7 +33,7 @@ void check_job(const JobLine& job) {
   CHECK(job.work.find('\n') == std::string::npos);
   CHECK(job.requirement.slots >= 1);
   CHECK(std::is_sorted(job.requirement.labels.begin(), job.requirement.labels.end()));
-  CHECK(!std::holds_alternative<LineError>(parse_work(job.work)));
+  CHECK(!std::holds_alternative<LineError>(WorkParser().parse(job.work)));
 }
 
 void run_job_line(std::string_view input, JobsFormat format) {
@@ -70,7 +70,9 @@ void run_job_line_json(std::string_view input) { run_job_line(input, JobsFormat:
 void run_job_line_text(std::string_view input) { run_job_line(input, JobsFormat::kLines); }
 
 void run_parse_work(std::string_view input) {
-  const auto parsed = parse_work(input);
+  WorkParser parser;
+  const auto parsed = parser.parse(input);
+  CHECK(parser.parse(input).index() == parsed.index());
   if (const auto* command = std::get_if<CommandWork>(&parsed)) {
     CHECK(!command->argv.empty());
   } else if (const auto* handler = std::get_if<HandlerWork>(&parsed)) {

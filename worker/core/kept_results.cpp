@@ -15,7 +15,9 @@ constexpr std::uint64_t kFixedBytes = 64;  // of a result beside its outcome
 void KeptResults::add(JobResult&& result) {
   const std::uint64_t bytes = kFixedBytes + result.outcome.size_bytes();
   bytes_ += bytes;
-  kept_.push_back({std::move(result), bytes, 0});
+  Kept& kept = kept_.emplace_back();
+  kept.result = std::move(result);
+  kept.bytes = bytes;
 }
 
 Results KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {
@@ -46,9 +48,9 @@ void KeptResults::acked(std::uint64_t up_to_seq) {
 }
 
 void KeptResults::session_over() {
-  for (Kept& kept : kept_) {
-    kept.seq = 0;
-    kept.result.handle = Handle{};
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    kept_[i].seq = 0;
+    kept_[i].result.handle = Handle{};
   }
   unsent_from_ = 0;
   in_flight_ = 0;

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 
 #include "common/messages.h"
+#include "common/ring.h"
 
 namespace workpool::worker {
 
@@ -31,7 +31,7 @@ class KeptResults {
     std::uint64_t bytes = 0;
     std::uint64_t seq = 0;  // of the message that carried it; 0 = not in this session yet
   };
-  std::deque<Kept> kept_;
+  Ring<Kept> kept_;
   std::size_t unsent_from_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t in_flight_ = 0;

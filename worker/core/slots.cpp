@@ -103,18 +103,19 @@ void Slots::lose(std::uint64_t token) {
 std::vector<JobOrder> Slots::take_queued() {
   std::vector<JobOrder> taken;
   taken.reserve(queue_.size());
-  for (Queued& queued : queue_) taken.push_back(std::move(queued.order));
+  for (std::size_t i = 0; i < queue_.size(); ++i) taken.push_back(std::move(queue_[i].order));
   queue_.clear();
   return taken;
 }
 
 std::optional<JobOrder> Slots::take_queued(const JobRef& ref) {
-  const auto found =
-      std::find_if(queue_.begin(), queue_.end(), [&](const Queued& q) { return named(q.order, ref); });
-  if (found == queue_.end()) return std::nullopt;
-  JobOrder order = std::move(found->order);
-  queue_.erase(found);
-  return order;
+  for (std::size_t i = 0; i < queue_.size(); ++i) {
+    if (!named(queue_[i].order, ref)) continue;
+    JobOrder order = std::move(queue_[i].order);
+    queue_.erase(i);
+    return order;
+  }
+  return std::nullopt;
 }
 
 std::size_t Slots::working() const {

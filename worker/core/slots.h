@@ -7,11 +7,11 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
 #include "common/messages.h"
+#include "common/ring.h"
 #include "common/time.h"
 
 namespace workpool::worker {
@@ -72,7 +72,7 @@ class Slots {
   std::uint32_t lost_ = 0;    // slots of handlers that have been reported and have not returned
   Duration handler_mean_{0};  // 0 = not known
   Duration command_mean_{0};
-  std::deque<Queued> queue_;
+  Ring<Queued> queue_;
   std::vector<Running> places_;
   std::vector<std::uint32_t> free_places_;
   std::uint32_t generation_ = 0;

@@ -70,7 +70,7 @@ CommandStarter::CommandStarter(const RunServices& services)
 }
 
 Started CommandStarter::start(const RunOrder& order) {
-  auto parsed = parse_work(order.work);
+  auto parsed = parser_.parse(order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return cannot_start("unusable job: " + error->message);
   auto* const work = std::get_if<CommandWork>(&parsed);

@@ -7,6 +7,7 @@
 #include <string>
 #include <variant>
 
+#include "common/jobs_file.h"
 #include "worker/io/command.h"
 #include "worker/io/run_services.h"
 #include "worker/io/spawn.h"
@@ -35,6 +36,7 @@ class CommandStarter {
  private:
   const RunServices& services_;
   Launcher launcher_;
+  WorkParser parser_;
   Descriptor null_;                // /dev/null, the stdin of jobs that are given none
   Descriptor starting_directory_;  // where the process was at the start, whatever a handler does to that
   rlimit descriptor_limit_{};

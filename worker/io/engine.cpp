@@ -230,6 +230,10 @@ void Engine::carry_out(Action& action) {
 }
 
 void Engine::carry_out() {
+  starting_.reserve(
+      static_cast<std::size_t>(std::count_if(actions_.begin(), actions_.end(), [](const Action& a) {
+        return std::holds_alternative<StartRun>(a);
+      })));
   for (Action& action : actions_) carry_out(action);
   if (!starting_.empty()) runner_.start(std::exchange(starting_, {}));
   actions_.clear();

@@ -27,7 +27,7 @@ struct RunOrder {
   std::string id;           // the full id, for WORKPOOL_JOB_ID
   Key key;                  // goes into the shared page while it runs
   std::uint32_t attempt = 0;
-  std::string work;     // compact JSON, parsed here (common/jobs_file.h, parse_work)
+  std::string work;     // compact JSON, parsed here (common/jobs_file.h, WorkParser)
   Duration timeout{0};  // 0 = none
 };
 

@@ -48,6 +48,7 @@ struct Batch {
 struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   struct Thread {
     PoolSeat seat;
+    WorkParser parser;
     std::vector<Ending> endings;
     std::uint32_t place = 0;  // in the shared page, where it found one last
     std::thread thread;
@@ -153,7 +154,7 @@ Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
 }
 
 Outcome ThreadPool::State::run_work(Thread& self, const RunOrder& order, Time now) {
-  const auto parsed = parse_work(order.work);
+  const auto parsed = self.parser.parse(order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return handler_failure("unusable job: " + error->message);
   const auto* const work = std::get_if<HandlerWork>(&parsed);

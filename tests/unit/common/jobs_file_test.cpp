@@ -135,8 +135,8 @@ TEST(JobsFile, ColumnOfTheId) {
 // ---- the worker's side ----
 
 TEST(Work, CommandsComeBackAsTheyWere) {
-  const auto parsed =
-      parse_work(good(R"({"cmd":["a","b c\u0041"],"env":{"A":"1","B":""},"cwd":"/t","stdin":"x\n"})").work);
+  const auto parsed = WorkParser().parse(
+      good(R"({"cmd":["a","b c\u0041"],"env":{"A":"1","B":""},"cwd":"/t","stdin":"x\n"})").work);
   const auto* command = std::get_if<CommandWork>(&parsed);
   ASSERT_NE(command, nullptr);
   EXPECT_FALSE(command->shell);
@@ -148,7 +148,7 @@ TEST(Work, CommandsComeBackAsTheyWere) {
 
 TEST(Work, ShellLinesComeBackAsTheyWere) {
   const std::string line = "printf \"a\\n\" \x1b\x1f \xe2\x82\xac";
-  const auto parsed = parse_work(good(line, JobsFormat::kLines).work);
+  const auto parsed = WorkParser().parse(good(line, JobsFormat::kLines).work);
   const auto* command = std::get_if<CommandWork>(&parsed);
   ASSERT_NE(command, nullptr);
   EXPECT_TRUE(command->shell);
@@ -158,17 +158,17 @@ TEST(Work, ShellLinesComeBackAsTheyWere) {
 
   // The longest line, all of it control characters that take six bytes each.
   const std::string longest(kArgumentBytesMax, '\x01');
-  const auto large = parse_work(good(longest, JobsFormat::kLines).work);
+  const auto large = WorkParser().parse(good(longest, JobsFormat::kLines).work);
   ASSERT_TRUE(std::holds_alternative<CommandWork>(large));
   EXPECT_EQ(std::get<CommandWork>(large).argv[2], longest);
 }
 
 TEST(Work, HandlersGetTheirArgsAsText) {
-  const auto with = parse_work(good(R"({"type":"echo","args":{ "a":[1E5] }})").work);
+  const auto with = WorkParser().parse(good(R"({"type":"echo","args":{ "a":[1E5] }})").work);
   ASSERT_TRUE(std::holds_alternative<HandlerWork>(with));
   EXPECT_EQ(std::get<HandlerWork>(with).type, "echo");
   EXPECT_EQ(std::get<HandlerWork>(with).args, R"({"a":[1E5]})");
-  EXPECT_EQ(std::get<HandlerWork>(parse_work(R"({"type":"noop"})")).args, "null");
+  EXPECT_EQ(std::get<HandlerWork>(WorkParser().parse(R"({"type":"noop"})")).args, "null");
 }
 
 TEST(Work, NothingButWorkIsTaken) {
@@ -198,9 +198,9 @@ TEST(Work, NothingButWorkIsTaken) {
                            R"({"type":"x","cwd":"/"})",
                            "{\"cmd\":\"\xff\"}",
                            R"({"cmd":"a"}{)"}) {
-    EXPECT_TRUE(std::holds_alternative<LineError>(parse_work(text))) << text;
+    EXPECT_TRUE(std::holds_alternative<LineError>(WorkParser().parse(text))) << text;
   }
-  EXPECT_TRUE(std::holds_alternative<LineError>(parse_work(std::string(3 << 20, '['))));
+  EXPECT_TRUE(std::holds_alternative<LineError>(WorkParser().parse(std::string(3 << 20, '['))));
 }
 
 // ---- properties ----
@@ -248,7 +248,7 @@ RC_GTEST_PROP(JobsFileProperty, RespacingALineChangesNothing, ()) {
   const JobLine right = good(R"({"type":"x","args":)" + tight + "}");
   RC_ASSERT(left.work == right.work);
   RC_ASSERT(left.spec == right.spec);
-  const auto work = parse_work(left.work);
+  const auto work = WorkParser().parse(left.work);
   RC_ASSERT(std::holds_alternative<HandlerWork>(work));
   RC_ASSERT(std::get<HandlerWork>(work).args == tight);
 }
@@ -286,10 +286,10 @@ RC_GTEST_PROP(JobsFileProperty, AnyBytesAreAJobOrAnErrorInside, (const std::stri
       RC_ASSERT(error->column >= 1U && error->column <= bytes.size() + 1);
     }
     if (const auto* job = std::get_if<JobLine>(&parsed)) {
-      RC_ASSERT(!std::holds_alternative<LineError>(parse_work(job->work)));
+      RC_ASSERT(!std::holds_alternative<LineError>(WorkParser().parse(job->work)));
     }
   }
-  (void)parse_work(bytes);
+  (void)WorkParser().parse(bytes);
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <set>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace workpool::dispatcher {
@@ -59,6 +63,50 @@ TEST_F(ReadyQueueTest, ForgetsAnEntryWhoseSlotIsUsedAgain) {
   queue.push(jobs, fresh);
   EXPECT_EQ(queue.front_rank(jobs)->number, 9u);
   EXPECT_EQ(drained(), (std::vector<JobNumber>{9}));
+}
+
+TEST_F(ReadyQueueTest, AgreesWithASetOverManyChanges) {
+  const auto rank = [this](std::uint32_t slot) {
+    return std::tuple(-std::int64_t{jobs.at(slot).facts.priority}, jobs.at(slot).facts.number, slot);
+  };
+  std::set<std::tuple<std::int64_t, JobNumber, std::uint32_t>> expected;
+  std::vector<std::uint32_t> out;  // open, and not in the queue
+  std::uint64_t state = 1;
+  const auto next = [&state](std::uint64_t below) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    return (state >> 33) % below;
+  };
+  JobNumber number = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    if (next(3) == 0 && !out.empty()) {  // comes back, out of order mostly
+      const std::uint32_t slot = out[next(out.size())];
+      std::erase(out, slot);
+      queue.push(jobs, slot);
+      expected.insert(rank(slot));
+    } else if (next(3) == 0 && !out.empty()) {  // is done, and its slot is used again
+      jobs.remove(out.back());
+      out.pop_back();
+    } else if (next(2) == 0) {
+      const std::uint32_t slot = job(++number, static_cast<std::int32_t>(next(8)) / 7);
+      queue.push(jobs, slot);
+      expected.insert(rank(slot));
+    } else if (!expected.empty()) {
+      const auto it = next(4) == 0 ? std::prev(expected.end()) : expected.begin();
+      const std::uint32_t slot = std::get<2>(*it);
+      if (it == expected.begin() && next(2) == 0) {
+        ASSERT_EQ(queue.pop(jobs), slot);
+      } else {
+        queue.remove(jobs, slot);
+      }
+      expected.erase(it);
+      out.push_back(slot);
+    }
+    ASSERT_EQ(queue.size(), expected.size());
+    ASSERT_EQ(queue.front(jobs).has_value(), !expected.empty());
+    if (!expected.empty()) {
+      ASSERT_EQ(queue.front(jobs), std::get<2>(*expected.begin()));
+    }
+  }
 }
 
 }  // namespace
