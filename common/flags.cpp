@@ -19,14 +19,15 @@ std::string quoted(std::string_view text) { return "'" + printable(text, 200) + 
 
 std::string unknown_flag(const CommandTable& table, const std::string& given) {
   const std::string name = given.substr(0, given.find('='));
-  std::vector<std::string> names = {"--help", "--version"};
+  std::vector<std::string_view> known = {"help", "version"};
   for (const Flag& flag : table.flags) {
-    if (!flag.hidden) names.push_back("--" + flag.name);
+    if (!flag.hidden) known.push_back(flag.name);
   }
-  const std::vector<std::string_view> known(names.begin(), names.end());
-  const std::string_view near = nearest(name, known.data(), known.size());
+  // Without the dashes, which would make any two short words near.
+  const std::string_view near =
+      nearest(name.substr(std::min(name.size(), name.find_first_not_of('-'))), known.data(), known.size());
   std::string message = "unknown flag " + quoted(name);
-  if (!near.empty()) message += "; did you mean " + std::string(near) + "?";
+  if (!near.empty()) message += "; did you mean --" + std::string(near) + "?";
   return message;
 }
 

@@ -174,4 +174,8 @@ struct End {};   // this session is given up: register again at once
 
 using LaneMessage = std::variant<Jobs, Cancel, Recall, LaneBeat, Stop, End>;
 
+// "RESULTS", "JOBS" …: as docs/protocol.md calls it, for logs.
+const char* name_of(const SinkMessage& message);
+const char* name_of(const LaneMessage& message);
+
 }  // namespace workpool

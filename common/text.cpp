@@ -84,6 +84,16 @@ char short_escape(unsigned char byte) {
 }
 
 // Edit distance that counts a swap of neighbours as one edit ("evn" is one away from "env").
+// Whether `part` has at least three letters and they stand in `whole` in their order, the first one in front;
+// or all but its last letter begin it.
+bool abbreviates(std::string_view part, std::string_view whole) {
+  if (part.size() < 3 || whole.empty() || part.front() != whole.front()) return false;
+  if (part.size() > 3 && whole.substr(0, part.size() - 1) == part.substr(0, part.size() - 1)) return true;
+  std::size_t at = 0;
+  for (const char c : whole) at += at < part.size() && c == part[at] ? 1 : 0;
+  return at == part.size();
+}
+
 std::size_t edit_distance(std::string_view left, std::string_view right) {
   std::vector<std::size_t> before(right.size() + 1), last(right.size() + 1), row(right.size() + 1);
   for (std::size_t j = 0; j <= right.size(); ++j) last[j] = j;
@@ -202,14 +212,17 @@ std::string_view utf8_suffix(std::string_view bytes, std::size_t limit) {
   return bytes.substr(letter_across(bytes, bytes.size() - limit).second);
 }
 
-std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count) {
+std::string_view nearest(std::string_view given, const std::string_view* known, std::size_t count) {
   constexpr std::size_t kWordBytesMax = 64;  // the distance costs the product of the lengths
-  if (word.size() > kWordBytesMax) return {};
+  if (given.size() > kWordBytesMax) return {};
+  std::string word(given);
+  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   std::string_view best;
   std::size_t best_distance = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t distance = edit_distance(word, known[i]);
-    if (distance * 3 > std::max(word.size(), known[i].size())) continue;
+    const bool is_near = distance * 3 <= std::max(word.size(), known[i].size());
+    if (!is_near && !abbreviates(word, known[i]) && !abbreviates(known[i], word)) continue;
     if (best.empty() || distance < best_distance) {
       best = known[i];
       best_distance = distance;

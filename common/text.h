@@ -29,7 +29,9 @@ std::string printable(std::string_view bytes, std::size_t limit = 4096);
 std::string_view utf8_prefix(std::string_view bytes, std::size_t limit);
 std::string_view utf8_suffix(std::string_view bytes, std::size_t limit);
 
-// The entry of `known` nearest to `word` by edit distance, empty where none is near (distance over a third).
+// The entry of `known` that was probably meant by `word`: the nearest by edit distance, in either case, of
+// those at most a third of their length away, and of those that it abbreviates, or that abbreviate it
+// ("prio", "retry", "command" for cmd). Empty where there is none.
 std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count);
 
 // `1 job`, `2 jobs`: `noun` with an s behind it where there is not just one.

@@ -29,6 +29,19 @@ AddressList look_up(const std::string& host, std::uint16_t port, int flags, int&
   return {error == 0 ? list : nullptr, &::freeaddrinfo};
 }
 
+// False where `events` do not come within `limit`, or `stop` is set.
+bool wait_for(int fd, short events, Duration limit, const std::atomic<bool>& stop) {
+  const Time end = boot_time() + limit;
+  while (!stop) {
+    const Duration left = end - boot_time();
+    if (left.count() <= 0) return false;
+    pollfd wait{fd, events, 0};
+    const Duration slice = std::min<Duration>(left, milliseconds(50));
+    if (::poll(&wait, 1, static_cast<int>(slice / milliseconds(1)) + 1) > 0) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Resolved resolve(const std::string& host, std::uint16_t port) {
@@ -50,28 +63,32 @@ Resolved resolve(const std::string& host, std::uint16_t port) {
   return resolved;
 }
 
-std::string try_connect(const std::string& literal, std::uint16_t port, Duration limit,
-                        const std::atomic<bool>& stop) {
+std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
+                         Duration greeting_limit, const std::atomic<bool>& stop) {
   int error = 0;
   const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
   if (!list) return ::gai_strerror(error);
   const Descriptor socket(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.get() < 0) return std::strerror(errno);
-  if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) == 0) return {};
-  if (errno != EINPROGRESS) return std::strerror(errno);
-  const Time end = boot_time() + limit;
-  while (!stop) {
-    const Duration left = end - boot_time();
-    if (left.count() <= 0) return "no answer within " + std::to_string(limit / seconds(1)) + " s";
-    pollfd wait{socket.get(), POLLOUT, 0};
-    const Duration slice = std::min<Duration>(left, milliseconds(50));
-    if (::poll(&wait, 1, static_cast<int>(slice / milliseconds(1)) + 1) <= 0) continue;
+  if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) != 0) {
+    if (errno != EINPROGRESS) return std::strerror(errno);
+    if (!wait_for(socket.get(), POLLOUT, connect_limit, stop)) {
+      return stop ? "given up" : "no answer within " + std::to_string(connect_limit / seconds(1)) + " s";
+    }
     int result = 0;
     socklen_t size = sizeof result;
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &result, &size);
-    return result == 0 ? "" : std::strerror(result);
+    if (result != 0) return std::strerror(result);
   }
-  return "given up";
+  if (!wait_for(socket.get(), POLLIN, greeting_limit, stop)) {
+    return stop ? "given up"
+                : "accepted the connection, but gave no answer within " +
+                      std::to_string(greeting_limit / seconds(1)) + " s (is it a dispatcher?)";
+  }
+  constexpr unsigned char kSignature = 0xff;
+  unsigned char first = 0;
+  if (::recv(socket.get(), &first, 1, 0) != 1) return "the connection was closed without an answer";
+  return first == kSignature ? "" : "what listens there is no workpool dispatcher";
 }
 
 }  // namespace workpool

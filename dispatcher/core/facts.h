@@ -182,6 +182,8 @@ struct WorkerLeft {
   std::string why;             // "said goodbye", "silent for 10s", "connection lost", …
   std::uint64_t requeued = 0;  // jobs that go to others
   bool lost = false;           // not by its own decision
+  bool out_of_reach = false;   // it has never joined: its lane did not come
+  bool again = false;          // as the time before
 };
 struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;
@@ -253,12 +255,13 @@ struct Snapshot {
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t invalid = 0;
-  std::uint64_t running = 0;      // held by workers and believed to be running
-  std::uint64_t held = 0;         // held by workers
-  std::uint64_t delayed = 0;      // in a backoff
-  std::uint64_t retried = 0;      // attempts that failed and were given again
-  std::uint64_t redelivered = 0;  // attempts lost with a worker
-  std::uint64_t duplicates = 0;   // results that came twice
+  std::uint64_t running = 0;        // held by workers and believed to be running
+  std::uint64_t held = 0;           // held by workers
+  std::uint64_t delayed = 0;        // in a backoff
+  std::uint64_t retried = 0;        // attempts that failed and were given again
+  std::uint64_t redelivered = 0;    // attempts lost with a worker
+  std::uint64_t duplicates = 0;     // results that came twice
+  std::uint64_t stuck_records = 0;  // not written yet, while the writer is held up
   std::uint32_t workers = 0;
   std::uint32_t slots = 0;
   std::string waiting_for;  // why nothing moves, "" where something does

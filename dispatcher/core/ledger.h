@@ -78,6 +78,7 @@ class Ledger {
   // ---- for good ----
   // Records 1..`number` need nothing more.
   void durable(std::uint64_t number);
+  std::uint64_t undurable() const { return undurable_.size(); }
   // The counts without what is not durable yet: what a later run finds.
   Counts durable_counts() const;
   void quarantine(std::uint32_t slot, const std::string& evidence, Step& step);

@@ -126,6 +126,7 @@ Snapshot Scheduler::snapshot(Time now) const {
     ++view.workers;
     view.slots += session.slots;
   }
+  if (ending_.writer().blocked) view.stuck_records = ledger_.undurable();
   view.phase = name_of(ending_.phase());
   if (ending_.writer().no_space) {
     view.waiting_for = "space for the results file";

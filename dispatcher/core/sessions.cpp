@@ -115,6 +115,7 @@ void Sessions::lane_writable(SessionId id, Step& step) {
   Session* session = ledger_.workers.find(id);
   if (session == nullptr) return;
   session->lane_writable = true;
+  if (in<Live>(*session)) announce(*session, step);
   if (stopping_ && !session->stop_sent) {
     session->stop_sent = true;
     tell(*session, step);
@@ -218,7 +219,13 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   if (!in<Arriving>(session)) return;
   session.phase = Live{step.now};
   ledger_.drop_unconfirmed(session, step);
+  if (session.lane_writable) announce(session, step);
+}
+
+void Sessions::announce(Session& session, Step& step) {
+  if (std::exchange(session.announced, true)) return;
   Worker& worker = ledger_.workers.worker_of(session);
+  worker.out_of_reach = false;
   const bool back = std::exchange(worker.seen_ready, true);
   step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
 }
@@ -307,7 +314,11 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
-  if (!stopping_ || held > 0) step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true}});
+  if (!stopping_ || held > 0) {
+    const bool out_of_reach = !session->announced && !session->lane_writable;
+    const bool again = out_of_reach && std::exchange(worker.out_of_reach, true);
+    step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, out_of_reach, again}});
+  }
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);
   ledger_.workers.close(id);
   blame_.suspect(worker, engine, std::move(candidates), step);

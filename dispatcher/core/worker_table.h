@@ -51,6 +51,7 @@ struct Session {
   bool accepting = false;
   bool lane_writable = false;
   bool stop_sent = false;
+  bool announced = false;  // reported as joined: it has said READY and its lane is there
   bool emptying = false;   // for a job that must run alone: gets nothing else
   bool exclusive = false;  // runs such a job
 
@@ -87,6 +88,7 @@ struct Worker {
   std::uint64_t done = 0;
   std::optional<PendingBlame> blame;
   bool seen_ready = false;
+  bool out_of_reach = false;  // it registers, and its lane never comes
 };
 
 class WorkerTable {

@@ -349,8 +349,7 @@ std::string format_errors(const std::string& shown_path, const IndexReport& repo
             std::to_string(error.column) + ": " + error.message;
   }
   if (report.error_count > report.errors.size()) {
-    text +=
-        '\n' + shown_path + ": " + std::to_string(report.error_count - report.errors.size()) + " more errors";
+    text += '\n' + shown_path + ": " + counted(report.error_count - report.errors.size(), "more error");
   }
   return text;
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/io/clock.h"
+#include "dispatcher/io/loop_log.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -117,7 +118,7 @@ void Loop::gather_signals() {
                           : info.ssi_signo == SIGTERM ? StopKind::kTerminate
                                                       : StopKind::kHangup;
     if (++signals_ == 1) reason_ = signal_name(info.ssi_signo);
-    parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_).running, parts_.grace);
+    parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_), parts_.grace);
     events_.emplace_back(StopRequested{kind});
   }
 }
@@ -204,7 +205,10 @@ void Loop::tend_local() {
 void Loop::step(bool sink_drained) {
   // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
   stepping_.swap(events_);
-  for (Event& event : stepping_) parts_.scheduler.step(std::move(event), now_, actions_);
+  for (Event& event : stepping_) {
+    log_received(parts_.log, event);
+    parts_.scheduler.step(std::move(event), now_, actions_);
+  }
   stepping_.clear();
   parts_.scheduler.step(Drained{sink_drained}, now_, actions_);
   carry_out();
@@ -229,6 +233,7 @@ void Loop::carry_out() {
 }
 
 void Loop::record(Record& record, std::int64_t finished_ms) {
+  log_recorded(parts_.log, record);
   if (parts_.stream != nullptr) parts_.stream->released(1, record.facts.payload_bytes);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
   ResultLine line;
@@ -272,6 +277,7 @@ void Loop::send(Action& action) {
 }
 
 void Loop::assign(Assign& assign) {
+  log_given(parts_.log, assign);
   const std::size_t bytes = kOrderBytes + assign.order.work.size() + assign.order.id.size();
   const bool full =
       jobs_.jobs.size() >= kJobsMost || (!jobs_.jobs.empty() && jobs_bytes_ + bytes > kJobsBytes);
@@ -287,11 +293,13 @@ void Loop::flush_jobs() {
   if (jobs_.jobs.empty()) return;
   const LaneMessage message = std::exchange(jobs_, {});
   jobs_bytes_ = 0;
+  log_sent(parts_.log, jobs_session_, message);
   if (!parts_.transport.send(jobs_session_, message)) events_.emplace_back(LaneGone{jobs_session_});
 }
 
 void Loop::send_lane(SessionId session, const LaneMessage& message) {
   flush_jobs();
+  log_sent(parts_.log, session, message);
   if (!parts_.transport.send(session, message)) events_.emplace_back(LaneGone{session});
 }
 

@@ -286,11 +286,11 @@ void ResultsStore::refuse_if_foreign(const ReplaySummary& summary) const {
   const bool known = impl_->state_counts(summary);
   if (known && impl_->state->names(jobs_path)) return;
   if (jobs_path == "-" && !known && summary.lines > 0) return;
-  throw StoreError{
-      73, "the results file " + printable(impl_->shown) + " belongs to another jobs file" +
-              (known ? " (" + printable(impl_->state->jobs_shown()) + ")" : std::string()) +
-              ", and none of its ids is in this one: name another file with -o, or start it again with "
-              "--overwrite"};
+  throw StoreError{73, "the results file " + printable(impl_->shown) + " belongs to another jobs file" +
+                           (known ? " (" + printable(impl_->state->jobs_shown()) + ")" : std::string()) +
+                           (jobs_path == "-" ? ", and the ids of a pipe are not known before it is read"
+                                             : ", and none of its ids is in this one") +
+                           ": name another file with -o, or start it again with --overwrite"};
 }
 
 RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {

@@ -20,6 +20,7 @@
 #include "common/io/names.h"
 #include "common/io/sockets.h"
 #include "common/text.h"
+#include "dispatcher/io/jobs_change.h"
 #include "dispatcher/io/jobs_indexer.h"
 #include "dispatcher/io/jobs_input.h"
 #include "dispatcher/io/loop.h"
@@ -31,7 +32,7 @@
 namespace workpool::dispatcher {
 namespace {
 
-constexpr std::uint64_t kDescriptorsLeast = 32;
+constexpr std::uint64_t kDescriptorsLeast = 40;
 
 // Ends the program with this code; what there is to say has been said.
 struct Ended {
@@ -77,16 +78,6 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
-bool same_jobs(const JobIndex& a, const JobIndex& b) {
-  if (a.size() != b.size()) return false;
-  for (JobNumber number = 0; number < a.size(); ++number) {
-    const JobIndex::Entry one = a.entry(number);
-    const JobIndex::Entry other = b.entry(number);
-    if (one.key_prefix != other.key_prefix || one.spec_prefix != other.spec_prefix) return false;
-  }
-  return true;
-}
-
 // A file of another ending is one of shell commands, which JSON never is.
 void hint_at_json(const JobsInput& input, JobsFormat format, const JobIndex& index, Console& console) {
   char start[2] = {};
@@ -114,7 +105,6 @@ class Run {
 
  private:
   void check_jobs();
-  bool jobs_changed() const;
   void read_results();
   void wait_on(const std::string& what);
   void begin_results();
@@ -165,19 +155,12 @@ void Run::check_jobs() {
   throw Ended{65};
 }
 
-// Whether JOBS holds other jobs by now than those that were checked; where nobody wrote to it, without a
-// look.
-bool Run::jobs_changed() const {
-  if (!input_.regular() || !input_.written_to()) return false;
-  JobIndex now;
-  return !index_jobs_file(input_, format_, now).ok() || !same_jobs(index_, now);
-}
-
 // Opens, locks and reads RESULTS; what is in it stays.
 void Run::read_results() {
   StoreOptions store;
   store.path = options_.results;
-  store.jobs_path = options_.jobs == "-" ? "-" : resolved_path(options_.jobs);
+  // A pipe's path says nothing of what comes out of it: a shell's <(…) has another each time.
+  store.jobs_path = input_.regular() ? resolved_path(options_.jobs) : "-";
   store.overwrite = options_.overwrite;
   store.waiting = [this](const std::string& what) { wait_on(what); };
   store_ = std::make_unique<ResultsStore>(store);
@@ -220,7 +203,7 @@ void Run::say_about_results() {
       lines += (lines.empty() ? "" : ", ") + std::to_string(number);
     if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
     console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.damaged, "damaged line") +
-                  " (line " + lines +
+                  (summary_.damaged == 1 ? " (line " : " (lines ") + lines +
                   "), which stay there and do not count: a job without another runs again");
   }
   if (summary_.removed > 0) {
@@ -238,6 +221,7 @@ void Run::make_terminal() {
   terminal.shares_screen = ::isatty(store_->fd()) == 1;
   terminal.resumable = store_->regular();
   terminal.command = command_;
+  terminal.overwrites = options_.overwrite;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
 }
 
@@ -378,9 +362,10 @@ LoopEnd Run::run_jobs() {
   if (end.exit_code <= 1 && !writer.in_place()) {
     end.exit_code = 74;
     end.reason = kResultsGone;
-  } else if (end.exit_code <= 1 && jobs_changed()) {
+  } else if (end.exit_code <= 1 && jobs_changed(input_, options_.jobs, format_, index_)) {
     end.exit_code = 65;
-    end.reason = "the jobs file was changed under the run, which ran the jobs that it held at first";
+    end.reason =
+        "the jobs file was changed or replaced under the run, which ran the jobs that it held at first";
   }
   terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
   return end;

@@ -34,7 +34,10 @@ std::string ask(zmq::context_t& context, const std::string& where, Time end, std
     const auto decoded = decode_reply(reply.to_string_view());
     if (!decoded) continue;
     if (const auto* status = std::get_if<StatusReply>(&*decoded)) return status->json;
-    if (const auto* refused = std::get_if<Refused>(&*decoded)) problem = refused->reason;
+    if (const auto* refused = std::get_if<Refused>(&*decoded)) {
+      problem = refused->reason;
+      return {};
+    }
   }
   if (problem.empty()) problem = "no answer within 5 s (is it a dispatcher?)";
   return {};
@@ -49,8 +52,8 @@ int ask_status(const StatusOptions& options, Console& console) {
   const Resolved resolved = resolve(options.address.host, options.address.port);
   std::string problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
-    problem = try_connect(host, options.address.port, std::max<Duration>(end - boot_time(), milliseconds(1)),
-                          never);
+    const Duration left = std::max<Duration>(end - boot_time(), milliseconds(1));
+    problem = try_greeting(host, options.address.port, left, left, never);
     if (!problem.empty()) continue;
     const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
     if (json.empty()) break;

@@ -66,7 +66,8 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
 }
 
 void Terminal::banner(const BannerFacts& facts) {
-  if (options_.progress != Progress::kNone) console_.line(banner_text(facts));
+  // Where others are to come, how they do is no progress but what has to be known.
+  if (options_.progress != Progress::kNone || options_.listening) console_.line(banner_text(facts));
 }
 
 void Terminal::report(const Report& report, Time now) {
@@ -93,9 +94,21 @@ void Terminal::on(const WorkerJoined& joined, Time now) {
 
 void Terminal::on(const WorkerLeft& left, Time now) {
   if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
-  std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
-                                 left.lost ? "is lost" : "left", printable(left.why, 300));
-  if (left.requeued != 0) {
+  const std::string name = printable(left.name, kNameBytesMax);
+  if (left.out_of_reach) {
+    if (left.again) return;
+    chat(fmt::format(
+             "worker {} has registered, but nothing came of it since: where it runs, the ports for jobs and "
+             "results have to be open to it as well (--ports)",
+             name),
+         now);
+    return;
+  }
+  std::string text =
+      fmt::format("worker {} {}: {}", name, left.lost ? "is lost" : "left", printable(left.why, 300));
+  if (left.requeued != 0 && stopping_) {
+    text += fmt::format("; {} not done", counted(left.requeued, "job"));
+  } else if (left.requeued != 0) {
     text += fmt::format("; {} go{} to others", counted(left.requeued, "job"), left.requeued == 1 ? "es" : "");
   }
   chat(text, now);
@@ -170,13 +183,22 @@ void Terminal::show(const Snapshot& snapshot, Time now) {
 
 Time Terminal::next_draw() const { return (live_ || plain_) && !finished_ ? next_draw_ : Time::max(); }
 
-void Terminal::stop_requested(StopKind kind, int nth, std::uint64_t running, Duration grace) {
+void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace) {
   const bool interrupt = kind == StopKind::kInterrupt;
   const std::string cause = interrupt ? "Ctrl-C" : kind == StopKind::kTerminate ? "SIGTERM" : "SIGHUP";
   const std::string more = interrupt ? "Ctrl-C again" : "a second signal";
   const std::string limit = interrupt ? "" : ", for at most " + format_duration(grace);
+  const std::uint64_t running = snapshot.running;
+  stopping_ = true;
   if (nth >= 3) {
     console_.line(cause + ": leaving now");
+  } else if (running == 0 && snapshot.stuck_records > 0) {
+    const std::string stuck = counted(snapshot.stuck_records, "result");
+    console_.line(
+        nth == 2 ? fmt::format("{}: leaving; {} could not be written, and those jobs run again", cause, stuck)
+                 : fmt::format("{}: nothing new is started; {} cannot be written yet, which is waited for{}; "
+                               "{} leaves without",
+                               cause, stuck, limit, more));
   } else if (nth == 2) {
     console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
                               interrupt ? "Ctrl-C again" : "a third signal"));
@@ -208,6 +230,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.results = options_.results;
   facts.resumable = options_.resumable;
   facts.command = options_.command;
+  facts.overwrites = options_.overwrites;
   console_.live("");
   console_.line(summary_text(facts));
   console_.flush(patience);

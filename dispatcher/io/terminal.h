@@ -27,6 +27,7 @@ struct TerminalOptions {
   bool shares_screen = false;        // results go to a terminal too
   bool resumable = true;             // RESULTS is a regular file
   std::vector<std::string> command;  // argv as given, for the command that goes on
+  bool overwrites = false;           // as that command is given, or by the environment
 };
 
 class Terminal {
@@ -47,7 +48,7 @@ class Terminal {
   Time next_draw() const;
 
   // Says at once what the n-th stop does (n from 1).
-  void stop_requested(StopKind kind, int nth, std::uint64_t running, Duration grace);
+  void stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace);
   // Any other line for people, made printable.
   void say(std::string_view text);
 
@@ -89,6 +90,7 @@ class Terminal {
   int level_ = 2;  // 0 error, 1 warn, 2 info, 3 debug and more
 
   Time start_;
+  bool stopping_ = false;  // a signal has come
   std::optional<Time> over_;
   Time last_seen_;
   Time next_draw_;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/transport.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
 
+#include "common/io/descriptor.h"
 #include "common/io/sockets.h"
 
 namespace workpool::dispatcher {
@@ -31,6 +35,19 @@ std::string bind_problem(const std::string& where, int error) {
         "; this machine has no such address: choose one of its own, or tcp://0.0.0.0:PORT for all of them";
   if (error == EACCES) text += "; ports below 1024 are for root: choose a higher one";
   return text;
+}
+
+// Whether a socket can be made and bound. libzmq says so where it lacks a descriptor for the first, and
+// aborts where it lacks one to look at the interfaces for the second. Strangers may take some in the
+// meantime.
+bool has_spare_descriptors() {
+  constexpr std::size_t kSpare = 8;
+  std::array<Descriptor, kSpare> spare;
+  for (Descriptor& descriptor : spare) {
+    descriptor = Descriptor(::eventfd(0, EFD_CLOEXEC));
+    if (!descriptor.is_open()) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -158,6 +175,7 @@ void Transport::reply(const std::string& peer, const RegistrationReply& reply) {
 // ---- lanes ----
 
 std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, std::uint32_t slots) {
+  if (!has_spare_descriptors()) return std::nullopt;
   try {
     Lane lane;
     lane.socket = make_socket(context_, zmq::socket_type::push);

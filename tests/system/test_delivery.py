@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 from collections import Counter
@@ -14,9 +15,57 @@ import zmq
 import msgpack
 
 import workpool_wire as wire
-from workpool_testing import WORKER, System, figure, parse_results, wait_until
+from workpool_testing import DISPATCHER, WORKER, System, figure, parse_results, wait_until
 
 FAST = ["--worker-timeout", "2s"]
+
+
+class Forwarder:
+    """Passes the bytes of TCP connections to `here` on to `there`; closes one where nobody is there."""
+
+    def __init__(self, here, there):
+        self.listener = socket.create_server(here)
+        self.there = there
+        self.accepted = 0
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            try:
+                far = socket.create_connection(self.there, timeout=10)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self.copy, args=(source, target), daemon=True).start()
+
+    @staticmethod
+    def copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
 
 
 class Joining(System):
@@ -253,7 +302,38 @@ class Refusals(System):
         for what, worker in workers.items():
             with self.subTest(what):
                 self.assert_ends(worker, 69)
-                self.assertRegex(worker.err(), r"is it a dispatcher\?|closed without an answer")
+                said = {"closes": "closed without an answer", "speaks": "no workpool dispatcher", "is silent": "is it a dispatcher?"}
+                self.assertIn(said[what], worker.err())
+
+    def test_only_the_registration_port_is_forwarded(self):
+        # As by a tunnel or a firewall that knows of one port only: said on both sides, and nobody has joined.
+        self.jobs({"type": "noop", "id": "a"})
+        dispatcher = self.dispatcher(*FAST)
+        dispatcher.says("to start a worker")
+        with Forwarder(("127.0.0.2", self.port), (self.host, self.port)):
+            worker = self.worker("--name", "far", address=f"tcp://127.0.0.2:{self.port}")
+            worker.says("for results is out of reach from here")
+            dispatcher.says("worker far has registered, but nothing came of it since")
+        self.assertNotIn("joined", worker.err() + dispatcher.err())
+        self.assertNotIn("is lost", dispatcher.err())
+        near = self.worker("--name", "near")
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(near, 0)
+        self.assertIn("worker near joined", dispatcher.err())
+
+    def test_a_forwarder_with_nobody_behind_it(self):
+        # It accepts and closes, as a tunnel does while the dispatcher is down: tried again at once.
+        with Forwarder(("127.0.0.2", self.port), (self.host, self.port)) as forwarder:
+            worker = self.worker("--orphan-grace", "3s", address=f"tcp://127.0.0.2:{self.port}")
+            self.assert_ends(worker, 69)
+            self.assertIn("closed without an answer", worker.err())
+            figure(f"{forwarder.accepted} tries in 3 s")
+            self.assertGreater(forwarder.accepted, 3)
+            asked = time.monotonic()
+            status = subprocess.run([DISPATCHER, "status", f"tcp://127.0.0.2:{self.port}"], capture_output=True, text=True)
+            figure(f"status said so in {time.monotonic() - asked:.2f} s")
+            self.assertEqual(status.returncode, 1)
+            self.assertIn("closed without an answer", status.stderr)
 
     def test_a_name_that_does_not_resolve_is_waited_for(self):
         worker = self.worker("--orphan-grace", "1s", address="tcp://no-such-host.invalid:5555")

@@ -130,6 +130,28 @@ class Garbage(System):
         self.assertEqual(self.result_count(), 0)
         self.assertIsNone(self.pool.poll())
 
+    def test_more_workers_than_descriptors(self):
+        # Both parities of what is left: libzmq aborts where it has one for a socket and none to bind it.
+        for limit in (120, 121):
+            with self.subTest(limit=limit):
+                self.jobs({"cmd": f"while [ ! -e {self.folder}/go-{limit} ]; do sleep 0.02; done", "id": "long"})
+                dispatcher = self.start(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh",
+                                         *self.run_command("--local", "1", "--overwrite", "--worker-timeout", "30s")])
+                self.wait_status("the job to run", lambda s: s["jobs"]["running"] == 1)
+                with wire.Sockets() as sockets:
+                    crowd = sockets.dial(zmq.DEALER, self.address)
+                    answers = 0
+                    for number in range(60):
+                        crowd.send(wire.hello(name=f"crowd-{number}"))
+                    while answers < 60:
+                        last = msgpack.unpackb(crowd.recv())
+                        answers += 1
+                    self.assertEqual((last[0], last[5]), (wire.REFUSED, 1), "the last one is to come later")
+                self.assertIsNone(dispatcher.poll(), self.all_said())
+                self.assertIn("ulimit -n", dispatcher.err())
+                (self.folder / f"go-{limit}").touch()
+                self.assert_ends(dispatcher, 0)
+
     def test_results_that_are_not_its_own(self):
         self.start_pool()
         with wire.Sockets() as sockets:

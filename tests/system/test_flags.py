@@ -84,6 +84,7 @@ class Usage(CliTest):
             self.assert_usage(self.dispatcher("run", "jobs.jsonl", flag, "x"), flag)
         for flag in ABSENT_IN_WORKER + ["--keep"]:
             self.assert_usage(self.call([WORKER, "tcp://127.0.0.1:1", flag, "x"]), flag)
+        self.assertNotIn("did you mean", self.dispatcher("run", "jobs.jsonl", "--halt", "x").err)
         self.assert_usage(self.dispatcher("keygen"), "keygen")
         self.assertFalse((self.folder / "ran").exists())
 
@@ -201,6 +202,15 @@ class Values(CliTest):
                                                           WORKPOOL_SLOTS="3"))
         self.assertEqual(run.finish().code, 0, run.err)
         self.assertEqual(json.loads((self.folder / "jobs.results.jsonl").read_text())["worker"], "from-env")
+
+    def test_log_levels(self):
+        self.write("jobs.jsonl", '{"type":"noop","id":"a"}\n')
+        for level, jobs, messages in (("error", False, False), ("info", False, False), ("debug", True, False), ("trace", True, True)):
+            finished = self.dispatcher("run", "jobs.jsonl", "--overwrite", "--log-level", level)
+            self.assertEqual(finished.code, 0, str(finished))
+            self.assertEqual("job_given id=a" in finished.err and "job_recorded id=a" in finished.err, jobs, str(finished))
+            self.assertEqual("message_sent type=JOBS" in finished.err and "message_received type=RESULTS" in finished.err,
+                             messages, str(finished))
 
     def test_retries_and_timeout_are_for_jobs_that_state_none(self):
         found = self.run_jobs({"type": "fail", "args": {"times": 1}, "id": "default"},

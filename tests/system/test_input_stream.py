@@ -155,6 +155,21 @@ class Sources(CliTest):
         self.assertEqual(finished.code, 0, str(finished))
         self.assertEqual(parse_results(finished.raw_out)[0]["id"], "L1")
 
+    def test_a_pipe_goes_on_under_any_path(self):
+        # The shell gives <(…) the next free descriptor: what came out of it before is told by its ids.
+        self.write("s.jsonl", jsonl({"cmd": "echo x >> ran", "id": "a"}))
+        for number in (63, 62):
+            hold = "" if number == 63 else "exec 63</dev/null; "
+            finished = self.call(["bash", "-c", f'{hold}"{DISPATCHER}" run <(cat s.jsonl) -o r.jsonl'])
+            self.assertEqual(finished.code, 0, str(finished))
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin=(self.folder / "s.jsonl").read_text())
+        self.assertEqual(finished.code, 0, str(finished))
+        self.assertEqual((self.folder / "ran").read_text(), "x\n")
+        # Results of a regular file are not a pipe's, whose ids nobody can look at beforehand.
+        self.assertEqual(self.dispatcher("run", "s.jsonl", "-o", "regular.jsonl").code, 0)
+        finished = self.dispatcher("run", "-", "-o", "regular.jsonl", stdin='{"type":"noop"}\n')
+        self.assert_one_line_error(finished, 73, "s.jsonl", "before it is read", "--overwrite")
+
     def test_format_of_stdin(self):
         _, results = self.pipe_jobs("echo one\n# no\n\n  echo two\n", "--format", "lines", code=0)
         self.assertEqual({result["id"]: result["stdout"] for result in results}, {"L1": "one\n", "L4": "two\n"})

@@ -10,8 +10,9 @@ import socket
 import struct
 import time
 import unittest
+from pathlib import Path
 
-from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until
+from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until, write_jobs
 
 F_OFD_SETLK = 37
 FAST = ["--worker-timeout", "2s"]
@@ -150,6 +151,26 @@ class Edits(System):
         run = self.run_to_end("--local", "2", *flags)
         self.assertEqual(run.poll(), code, run.err())
         return run
+
+    def test_a_jobs_file_that_is_replaced_in_mid_run(self):
+        go = f"while [ ! -e {self.folder}/go ]; do sleep 0.02; done"
+        for what, code in (("other jobs", 65), ("the same jobs", 0), ("no file", 0), ("a broken file", 65)):
+            with self.subTest(what):
+                (self.folder / "go").unlink(missing_ok=True)
+                self.jobs({"cmd": go, "id": "a"})
+                dispatcher = self.dispatcher("--overwrite", "--local", "1", listen=False)
+                wait_until("the job to be held", lambda: any("while" in Path(f"/proc/{pid}/cmdline").read_text()
+                                                             for pid in self.marked(but=[dispatcher.pid])))
+                fresh = self.folder / "fresh"
+                write_jobs(fresh, [{"cmd": go + "; true", "id": "a"}] if what == "other jobs" else
+                           ["{"] if what == "a broken file" else [{"cmd": go, "id": "a"}])
+                if what == "no file":
+                    self.jobs_path.unlink()
+                else:
+                    os.replace(fresh, self.jobs_path)
+                (self.folder / "go").touch()
+                self.assert_ends(dispatcher, code)
+                self.assertEqual("replaced under the run" in dispatcher.err(), code == 65, dispatcher.err())
 
     def test_only_what_is_new_or_changed_runs(self):
         keep, change, remove = (self.witness_job(name) for name in ("keep", "change", "remove"))

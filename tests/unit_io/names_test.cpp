@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <string>
 #include <thread>
 
 #include "common/io/clock.h"
@@ -67,23 +69,67 @@ TEST(Names, AProblemNamesTheName) {
   EXPECT_NE(resolved.problem.find("\"no-such-host.invalid\""), std::string::npos) << resolved.problem;
 }
 
-TEST(Names, AListenerAccepts) {
+// Accepts one connection, says `greeting`, and closes where that is wanted; reads what the other side closes
+// with.
+class Peer {
+ public:
+  Peer(const Listener& listener, std::string greeting, bool closes)
+      : thread_([fd = listener.fd(), greeting, closes, this] {
+          const int peer = ::accept(fd, nullptr, nullptr);
+          if (!greeting.empty())
+            static_cast<void>(!::send(peer, greeting.data(), greeting.size(), MSG_NOSIGNAL));
+          if (!closes) {
+            char byte = 0;
+            pollfd wait{peer, POLLIN, 0};
+            saw_end_ = ::poll(&wait, 1, 10'000) == 1 && ::recv(peer, &byte, 1, 0) <= 0;
+          }
+          ::close(peer);
+        }) {}
+  ~Peer() { join(); }
+  bool saw_end() {
+    join();
+    return saw_end_;
+  }
+
+ private:
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+  std::atomic<bool> saw_end_{false};
+  std::thread thread_;
+};
+
+TEST(Names, AGreetingIsHeardAndTheConnectionClosedAgain) {
   const Listener four;
-  EXPECT_EQ(try_connect("127.0.0.1", four.port(), kLimit, kGoOn), "");
+  Peer peer(four, "\xff and more", false);
+  EXPECT_EQ(try_greeting("127.0.0.1", four.port(), kLimit, kLimit, kGoOn), "");
+  EXPECT_TRUE(peer.saw_end());
   const Listener six(AF_INET6);
   if (!six.ok()) GTEST_SKIP() << "no IPv6 here";
-  EXPECT_EQ(try_connect("::1", six.port(), kLimit, kGoOn), "");
+  Peer sixth(six, "\xff", false);
+  EXPECT_EQ(try_greeting("::1", six.port(), kLimit, kLimit, kGoOn), "");
 }
 
-TEST(Names, TheConnectionIsClosedAgain) {
+TEST(Names, AConnectionThatIsClosedAtOnceIsNotWaitedFor) {
   const Listener listener;
-  ASSERT_EQ(try_connect("127.0.0.1", listener.port(), kLimit, kGoOn), "");
-  const int peer = ::accept(listener.fd(), nullptr, nullptr);
-  char byte = 0;
-  pollfd wait{peer, POLLIN, 0};
-  ASSERT_EQ(::poll(&wait, 1, 10'000), 1);
-  EXPECT_EQ(::recv(peer, &byte, 1, 0), 0) << "end of file";
-  ::close(peer);
+  Peer peer(listener, "", true);
+  const Time start = boot_time();
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, kGoOn),
+            "the connection was closed without an answer");
+  EXPECT_LT(boot_time() - start, seconds(5));
+}
+
+TEST(Names, AnotherServerIsToldByItsFirstByte) {
+  const Listener listener;
+  Peer peer(listener, "SSH-2.0", false);
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, kGoOn),
+            "what listens there is no workpool dispatcher");
+}
+
+TEST(Names, OneThatSaysNothingIsGivenUpAfterTheLimit) {
+  const Listener listener;
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, seconds(1), kGoOn),
+            "accepted the connection, but gave no answer within 1 s (is it a dispatcher?)");
 }
 
 TEST(Names, NobodyListens) {
@@ -92,10 +138,10 @@ TEST(Names, NobodyListens) {
     const Listener gone;
     port = gone.port();
   }
-  EXPECT_EQ(try_connect("127.0.0.1", port, kLimit, kGoOn), "Connection refused");
+  EXPECT_EQ(try_greeting("127.0.0.1", port, kLimit, kLimit, kGoOn), "Connection refused");
 }
 
-TEST(Names, WhatIsNoLiteralIsSaid) { EXPECT_NE(try_connect("localhost", 1, kLimit, kGoOn), ""); }
+TEST(Names, WhatIsNoLiteralIsSaid) { EXPECT_NE(try_greeting("localhost", 1, kLimit, kLimit, kGoOn), ""); }
 
 // A listener whose backlog is full drops SYNs: no answer at all.
 class SilentListener : public testing::Test {
@@ -110,8 +156,10 @@ class SilentListener : public testing::Test {
       static_cast<void>(!::connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof address));
       peers.push_back(peer);
     }
-    const std::string answer = try_connect("127.0.0.1", listener.port(), milliseconds(300), kGoOn);
-    if (answer.empty()) GTEST_SKIP() << "this kernel accepts beyond the backlog";
+    const std::string answer =
+        try_greeting("127.0.0.1", listener.port(), milliseconds(300), milliseconds(300), kGoOn);
+    if (answer.find("accepted") != std::string::npos)
+      GTEST_SKIP() << "this kernel accepts beyond the backlog";
   }
   void TearDown() override {
     for (const int peer : peers) ::close(peer);
@@ -123,7 +171,7 @@ class SilentListener : public testing::Test {
 
 TEST_F(SilentListener, IsGivenUpAfterTheLimit) {
   const Time start = boot_time();
-  EXPECT_EQ(try_connect("127.0.0.1", listener.port(), seconds(1), kGoOn), "no answer within 1 s");
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), seconds(1), kLimit, kGoOn), "no answer within 1 s");
   EXPECT_GE(boot_time() - start, seconds(1));
   EXPECT_LT(boot_time() - start, seconds(8));
 }
@@ -135,7 +183,7 @@ TEST_F(SilentListener, IsGivenUpAtAStop) {
     stop = true;
   });
   const Time start = boot_time();
-  EXPECT_NE(try_connect("127.0.0.1", listener.port(), seconds(30), stop), "");
+  EXPECT_NE(try_greeting("127.0.0.1", listener.port(), seconds(30), seconds(30), stop), "");
   EXPECT_LT(boot_time() - start, seconds(5));
   stopper.join();
 }

@@ -160,7 +160,9 @@ TEST(TerminalTest, NoColorAndDumbTerminals) {
 TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
-  Terminal terminal(console, options_of(Progress::kNone), kStart);
+  TerminalOptions alone = options_of(Progress::kNone);
+  alone.listening = false;
+  Terminal terminal(console, alone, kStart);
   terminal.banner({});
   EXPECT_EQ(terminal.next_draw(), Time::max());
   terminal.show(snapshot_of(1, 0, 10), kStart + seconds(60));
@@ -281,19 +283,67 @@ TEST(TerminalTest, LevelsAndTheLocalWorker) {
   EXPECT_EQ(screen.read(), "job 'x' is tried again in 1.5s (attempt 1: exit status 1)\n");
 }
 
+TEST(TerminalTest, ProgressNoneStillSaysHowWorkersCome) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  TerminalOptions listening = options_of(Progress::kNone);
+  listening.listening = true;
+  Terminal terminal(console, listening, kStart);
+  BannerFacts facts;
+  facts.listen = Address{"127.0.0.1", 31000};
+  terminal.banner(facts);
+  EXPECT_TRUE(has(screen.read(), "tcp://127.0.0.1:31000"));
+}
+
+TEST(TerminalTest, AWorkerOutOfReachIsToldOnce) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, true, false}, kStart);
+  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, true, true}, kStart);
+  const string text = screen.read();
+  EXPECT_TRUE(has(text, "worker w has registered, but nothing came of it since")) << text;
+  EXPECT_FALSE(has(text, "lost")) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+}
+
+TEST(TerminalTest, WhileStoppingNothingGoesToOthers) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  terminal.report(WorkerLeft{"w", "silent for 2s", 2, true}, kStart);
+  terminal.stop_requested(StopKind::kInterrupt, 3, {}, seconds(30));
+  terminal.report(WorkerLeft{"w", "silent for 2s", 2, true}, kStart);
+  EXPECT_EQ(screen.read(),
+            "worker w is lost: silent for 2s; 2 jobs go to others\n"
+            "Ctrl-C: leaving now\n"
+            "worker w is lost: silent for 2s; 2 jobs not done\n");
+}
+
 TEST(TerminalTest, StopsAreAnsweredAtOnce) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
-  terminal.stop_requested(StopKind::kInterrupt, 1, 37, seconds(30));
-  terminal.stop_requested(StopKind::kInterrupt, 2, 1, seconds(30));
-  terminal.stop_requested(StopKind::kInterrupt, 3, 1, seconds(30));
-  terminal.stop_requested(StopKind::kTerminate, 1, 1, seconds(30));
-  EXPECT_EQ(screen.read(),
-            "Ctrl-C: finishing 37 running jobs; Ctrl-C again cancels them\n"
-            "Ctrl-C: cancelling 1 job; Ctrl-C again leaves at once\n"
-            "Ctrl-C: leaving now\n"
-            "SIGTERM: finishing 1 running job, for at most 30s; a second signal cancels it\n");
+  Snapshot snapshot;
+  snapshot.running = 37;
+  terminal.stop_requested(StopKind::kInterrupt, 1, snapshot, seconds(30));
+  snapshot.running = 1;
+  terminal.stop_requested(StopKind::kInterrupt, 2, snapshot, seconds(30));
+  terminal.stop_requested(StopKind::kInterrupt, 3, snapshot, seconds(30));
+  terminal.stop_requested(StopKind::kTerminate, 1, snapshot, seconds(30));
+  snapshot.running = 0;
+  snapshot.stuck_records = 4;
+  terminal.stop_requested(StopKind::kInterrupt, 1, snapshot, seconds(30));
+  terminal.stop_requested(StopKind::kInterrupt, 2, snapshot, seconds(30));
+  EXPECT_EQ(
+      screen.read(),
+      "Ctrl-C: finishing 37 running jobs; Ctrl-C again cancels them\n"
+      "Ctrl-C: cancelling 1 job; Ctrl-C again leaves at once\n"
+      "Ctrl-C: leaving now\n"
+      "SIGTERM: finishing 1 running job, for at most 30s; a second signal cancels it\n"
+      "Ctrl-C: nothing new is started; 4 results cannot be written yet, which is waited for; Ctrl-C again "
+      "leaves without\n"
+      "Ctrl-C: leaving; 4 results could not be written, and those jobs run again\n");
 }
 
 // ---- banner and summary ----
@@ -384,8 +434,10 @@ TEST(TerminalTest, ShellWords) {
   EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
   EXPECT_EQ(shell_word("ö $x"), "'ö $x'");
   EXPECT_EQ(shell_word("a\n\x1b'\\"), "$'a\\x0a\\x1b\\'\\\\'");
-  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "--", "--overwrite"}, true)),
+  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "--", "--overwrite"}, true, true)),
             "p run --retry-failed -- --overwrite");
+  EXPECT_EQ(shell_line(command_again({"p", "run", "j"}, false, true)), "p run j --overwrite=false")
+      << "the environment says so";
 }
 
 // ---- status ----

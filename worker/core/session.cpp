@@ -104,7 +104,6 @@ void Session::welcomed(const Welcomed& event) {
   orphaned_ = false;
   complained_ = now_;
   out_->emplace_back(OpenSession{event.welcome});
-  out_->emplace_back(Say{Tone::kInfo, "joined", "as " + event.welcome.name});
   send_pages();
 }
 
@@ -137,6 +136,13 @@ void Session::registration_failed(const RegistrationFailed& event) {
   state_ = Idle{now_ + jitter(options_.worker, tries_)};
 }
 
+// What is to be said of a session on whose lane nothing ever came.
+std::string Session::out_of_reach(const Welcome& welcome) {
+  return "the dispatcher answers, but its port " + std::to_string(welcome.lane_port) + " for jobs or " +
+         std::to_string(welcome.sink_port) +
+         " for results is out of reach from here: open its --ports too, or forward them";
+}
+
 void Session::end_session(bool at_once) {
   const Active active = std::move(std::get<Active>(state_));
   out_->emplace_back(CloseSession{});
@@ -146,6 +152,7 @@ void Session::end_session(bool at_once) {
   count_alone_from(active.last_heard);
   const bool lived = now_ >= active.opened + active.welcome.worker_timeout;
   last_reason_ = "the session with the dispatcher ended";
+  if (active.next_lane == kFirstLane) last_reason_ = out_of_reach(active.welcome);
   state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, tries_)};
 }
 
@@ -154,9 +161,11 @@ void Session::end_session(bool at_once) {
 void Session::judge_silence() {
   const auto* active = std::get_if<Active>(&state_);
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
-    out_->emplace_back(Say{Tone::kWarning, "dispatcher_silent",
-                           "no sign of life from the dispatcher for " +
-                               format_duration(active->welcome.worker_timeout) + ": registering again"});
+    const std::string silent =
+        "no sign of life from the dispatcher for " + format_duration(active->welcome.worker_timeout);
+    out_->emplace_back(Say{
+        Tone::kWarning, "dispatcher_silent",
+        (active->next_lane == kFirstLane ? out_of_reach(active->welcome) : silent) + ": registering again"});
     end_session(true);
   }
   const auto* idle = std::get_if<Idle>(&state_);

@@ -40,6 +40,8 @@ class Session {
   bool active() const { return std::holds_alternative<Active>(state_); }
 
  private:
+  static constexpr std::uint64_t kFirstLane = 1;  // the number of a session's first message down
+
   struct Idle {
     Time retry_at;
   };
@@ -51,8 +53,8 @@ class Session {
     Time opened;
     Time last_heard;
     Time last_beat;
-    std::uint64_t next_sink = 1;  // of the next message up
-    std::uint64_t next_lane = 1;  // expected down
+    std::uint64_t next_sink = 1;           // of the next message up
+    std::uint64_t next_lane = kFirstLane;  // expected down
     std::uint64_t acked = 0;
     std::deque<std::pair<std::uint64_t, Time>>
         sent;    // sink messages that the dispatcher has not named as received
@@ -90,6 +92,7 @@ class Session {
 
   // Decisions.
   void register_again();
+  static std::string out_of_reach(const Welcome& welcome);
   void end_session(bool at_once);
   bool is_alone() const;
   void count_alone_from(Time since);

@@ -60,7 +60,8 @@ void Session::lane(LaneReceived&& event) {
     end_session(false);
     return;
   }
-  ++active->next_lane;
+  if (++active->next_lane == kFirstLane + 1 && !std::holds_alternative<End>(event.message))
+    out_->emplace_back(Say{Tone::kInfo, "joined", "as " + active->welcome.name});
   active->last_heard = now_;
   struct Visitor {
     Session& self;

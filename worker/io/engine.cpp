@@ -11,6 +11,7 @@
 #include "common/io/mailbox.h"
 #include "common/io/sockets.h"
 #include "worker/core/session.h"
+#include "worker/io/engine_log.h"
 #include "worker/io/registrar.h"
 #include "worker/io/runner.h"
 #include "worker/io/transport.h"
@@ -207,9 +208,11 @@ void Engine::carry_out(Action& action) {
     void operator()(CloseSession&) { self.transport_.close(); }
     void operator()(SendSink& a) {
       if (a.header.session != self.transport_.session()) return;
+      log_sent(self.log_, a);
       if (!self.transport_.send(a.header, a.message)) self.events_.emplace_back(SinkGone{a.header.session});
     }
     void operator()(StartRun& a) {
+      log_started(self.log_, a);
       const JobOrder& order = a.order;
       self.starting_.push_back({a.token, order.repeat == 0 ? order.id : default_id(order.spec, order.repeat),
                                 order.key, order.attempt, std::move(a.order.work), order.timeout});
@@ -251,7 +254,10 @@ int Engine::run() {
     gather();
     // Two vectors in turn, so that neither ever grows anew: carrying out may find that the sink has gone.
     stepping_.swap(events_);
-    for (Event& event : stepping_) session_.step(std::move(event), now_, actions_);
+    for (Event& event : stepping_) {
+      log_event(log_, event);
+      session_.step(std::move(event), now_, actions_);
+    }
     stepping_.clear();
     session_.step(Drained{}, now_, actions_);
     carry_out();

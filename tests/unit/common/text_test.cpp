@@ -112,7 +112,15 @@ TEST(Text, NearestNamesWhatWasMeant) {
   EXPECT_EQ(near("comd"), "cmd");
   EXPECT_EQ(near("Timeout"), "timeout");
   EXPECT_EQ(near("prority"), "priority");
+  EXPECT_EQ(near("CMD"), "cmd");
+  EXPECT_EQ(near("prio"), "priority") << "abbreviated";
+  EXPECT_EQ(near("priors"), "priority") << "another ending";
+  EXPECT_EQ(near("command"), "cmd") << "written out";
+  EXPECT_EQ(near("environment"), "env");
   EXPECT_EQ(near("colour"), "");
+  EXPECT_EQ(near("tea"), "");
+  EXPECT_EQ(near("en"), "env");
+  EXPECT_EQ(near(""), "");
   EXPECT_EQ(near(std::string(100000, 'x')), "");
 }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/loop_log.h"
+
+namespace workpool::dispatcher {
+
+void log_given(Log& log, const Assign& assign) {
+  if (!log.shows(LogLevel::kDebug)) return;
+  const JobOrder& order = assign.order;
+  const std::string id = order.repeat == 0 ? order.id : default_id(order.spec, order.repeat);
+  log.debug("job_given", {{"id", id}, {"attempt", order.attempt}, {"session", hex64(assign.session.value)}});
+}
+
+void log_recorded(Log& log, const Record& record) {
+  if (!log.shows(LogLevel::kDebug)) return;
+  log.debug("job_recorded", {{"id", record.facts.full_id()},
+                             {"attempt", record.attempt},
+                             {"status", name_of(record.outcome.status)},
+                             {"worker", record.worker},
+                             {"ran", record.ran}});
+}
+
+void log_received(Log& log, const Event& event) {
+  const auto* sink = std::get_if<SinkReceived>(&event);
+  if (sink == nullptr || !log.shows(LogLevel::kTrace)) return;
+  log.write(LogLevel::kTrace, "message_received",
+            {{"type", name_of(sink->message)},
+             {"session", hex64(sink->header.session.value)},
+             {"seq", sink->header.seq}});
+}
+
+void log_sent(Log& log, SessionId session, const LaneMessage& message) {
+  if (!log.shows(LogLevel::kTrace)) return;
+  log.write(LogLevel::kTrace, "message_sent",
+            {{"type", name_of(message)}, {"session", hex64(session.value)}});
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// What --log-level debug (a line for each job given and recorded) and trace (a line for each message) show of
+// the dispatcher's loop. Each costs a comparison where it is not asked for.
+#pragma once
+
+#include "common/io/log.h"
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+void log_given(Log& log, const Assign& assign);
+void log_recorded(Log& log, const Record& record);
+void log_received(Log& log, const Event& event);  // of the sink; nothing of any other event
+void log_sent(Log& log, SessionId session, const LaneMessage& message);
+
+}  // namespace workpool::dispatcher

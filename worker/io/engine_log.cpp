@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/engine_log.h"
+
+namespace workpool::worker {
+namespace {
+
+const char* name_of(EndOfRun how) {
+  switch (how) {
+    case EndOfRun::kOutcome:
+      return "ended";
+    case EndOfRun::kNotStarted:
+      return "not_started";
+    case EndOfRun::kStopped:
+      return "stopped";
+    case EndOfRun::kNoResources:
+      return "no_resources";
+    case EndOfRun::kDoubtful:
+      return "ended_by_signal";
+  }
+  return "";
+}
+
+}  // namespace
+
+void log_started(Log& log, const StartRun& start) {
+  if (!log.shows(LogLevel::kDebug)) return;
+  const JobOrder& order = start.order;
+  const std::string id = order.repeat == 0 ? order.id : default_id(order.spec, order.repeat);
+  log.debug("job_started", {{"id", id}, {"attempt", order.attempt}, {"token", start.token}});
+}
+
+void log_event(Log& log, const Event& event) {
+  if (!log.shows(LogLevel::kDebug)) return;
+  if (const auto* ended = std::get_if<RunEnded>(&event)) {
+    log.debug("job_ended", {{"token", ended->token},
+                            {"how", name_of(ended->how)},
+                            {"status", workpool::name_of(ended->outcome.status)},
+                            {"ran", ended->ran}});
+  } else if (const auto* lane = std::get_if<LaneReceived>(&event); lane != nullptr) {
+    log.write(LogLevel::kTrace, "message_received",
+              {{"type", workpool::name_of(lane->message)},
+               {"session", hex64(lane->header.session.value)},
+               {"seq", lane->header.seq}});
+  }
+}
+
+void log_sent(Log& log, const SendSink& send) {
+  if (!log.shows(LogLevel::kTrace)) return;
+  log.write(LogLevel::kTrace, "message_sent",
+            {{"type", workpool::name_of(send.message)},
+             {"session", hex64(send.header.session.value)},
+             {"seq", send.header.seq}});
+}
+
+}  // namespace workpool::worker

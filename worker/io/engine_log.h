@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// What --log-level debug (a line for each job started and ended) and trace (a line for each message) show of
+// the engine's loop. Each costs a comparison where it is not asked for.
+#pragma once
+
+#include "common/io/log.h"
+#include "worker/core/facts.h"
+
+namespace workpool::worker {
+
+void log_started(Log& log, const StartRun& start);
+void log_event(Log& log, const Event& event);  // a job's end, a message of the lane; nothing of any other
+void log_sent(Log& log, const SendSink& send);
+
+}  // namespace workpool::worker
