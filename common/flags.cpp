@@ -217,7 +217,7 @@ Setter set_number(std::uint32_t& target, std::uint32_t low, std::uint32_t high) 
 Setter set_duration(Duration& target, Duration low) {
   return [&target, low](const std::string& value) -> std::string {
     const auto duration = parse_duration(value);
-    if (!duration) return "is no duration such as 200ms, 1.5s, 5m or 1h30m";
+    if (!duration) return "is no duration such as 200ms, 1.5s, 5m or 1h30m, of at most 10 years";
     if (*duration < low) return "is too short: at least " + format_duration(low);
     target = *duration;
     return "";

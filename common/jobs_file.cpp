@@ -174,6 +174,9 @@ void take_cmd(const dom::element& value, CommandWork& command) {
   if (value.get(array) != simdjson::SUCCESS) {
     command.shell = true;
     command.argv = {"/bin/sh", "-c", owned(value)};
+    // A command that starts like an option would be taken for one.
+    const std::string& text = command.argv.back();
+    if (text.starts_with('-') || text.starts_with('+')) command.argv.insert(command.argv.begin() + 2, "--");
     return;
   }
   for (const dom::element element : array) command.argv.push_back(owned(element));

@@ -146,6 +146,24 @@ TEST_F(RunnerDescendantsTest, ADaemonWithoutItsEnvironmentGoesWhenNoCommandRuns)
       << "reaped";
 }
 
+TEST_F(RunnerDescendantsTest, ADaemonWithoutItsEnvironmentGoesBesideYoungerCommands) {
+  const auto owner = start(shell(escape("daemon", "env -i PATH=\"$PATH\"") + until_there("daemon") +
+                                 "while [ ! -e " + folder_.path("go") + " ]; do sleep 0.02; done"));
+  const pid_t daemon = folder_.wait_for_pid("daemon");
+  // The system tells when a process was started in ticks of 10 ms.
+  std::this_thread::sleep_for(milliseconds(50));
+  const auto younger = start(shell("echo $$ >" + folder_.path("younger") + "; exec sleep 1000"));
+  const pid_t other = folder_.wait_for_pid("younger");
+  EXPECT_TRUE(is_alive(daemon));
+  std::ofstream(folder_.path("go")) << "";
+  EXPECT_EQ(wait(owner).kind, EndKind::kOutcome);
+  EXPECT_TRUE(wait_for([&] { return !is_alive(daemon); })) << "the younger one cannot have started it";
+  EXPECT_TRUE(is_alive(other));
+  EXPECT_EQ(box_.count(younger), 0U);
+  runner().kill(younger, true);
+  wait(younger);
+}
+
 TEST_F(RunnerDescendantsTest, AdoptedProcessesAreReapedWhileTheirJobGoesOn) {
   const auto token = start(shell("(sleep 0.05 & echo $! >" + folder_.path("orphan") + "); sleep 1000"));
   const pid_t orphan = folder_.wait_for_pid("orphan");

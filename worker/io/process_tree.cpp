@@ -77,13 +77,37 @@ std::vector<pid_t> with_descendants(std::vector<pid_t> pids) {
   return pids;
 }
 
-// Gone, or a zombie that waits for its parent. The state follows the name, which may hold anything, so the
-// last ')'.
-bool is_dead(pid_t pid) {
+// The fields of /proc/PID/stat from the third, the state, on; empty where it is gone. They follow the name,
+// which may hold anything, so the last ')'.
+std::string stat_fields(pid_t pid) {
   const std::string stat = read_file(path_of(pid, "stat"), 4096);
   const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos || name_end + 2 >= stat.size()) return true;
-  return stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+  if (name_end == std::string::npos || name_end + 2 >= stat.size()) return "";
+  return stat.substr(name_end + 2);
+}
+
+// Gone, or a zombie that waits for its parent.
+bool is_dead(pid_t pid) {
+  const std::string fields = stat_fields(pid);
+  return fields.empty() || fields[0] == 'Z' || fields[0] == 'X';
+}
+
+// Whether it was certainly started before `limit`: proc(5) tells the start in clock ticks since boot, rounded
+// down.
+bool started_before(pid_t pid, Time limit) {
+  constexpr int kStartTime = 22;  // the field's number; the state is 3
+  const std::string fields = stat_fields(pid);
+  std::size_t at = 0;
+  for (int field = 3; field < kStartTime; ++field) {
+    at = fields.find(' ', at);
+    if (at == std::string::npos) return false;
+    ++at;
+  }
+  std::uint64_t ticks = 0;
+  if (std::from_chars(fields.data() + at, fields.data() + fields.size(), ticks).ec != std::errc())
+    return false;
+  const Duration tick = Duration{seconds(1)} / ::sysconf(_SC_CLK_TCK);
+  return Time{} + static_cast<Duration::rep>(ticks + 1) * tick <= limit;
 }
 
 // REQUIRES: `pid` is a child of this process that nobody else waits for.
@@ -166,6 +190,14 @@ void ProcessTree::kill_adopted(const std::function<bool()>& none_runs) {
   const std::lock_guard lock(mutex_);
   std::vector<pid_t> pids = adopted();
   if (none_runs()) kill_now(with_descendants(std::move(pids)));
+}
+
+void ProcessTree::kill_strays(const std::function<Time()>& oldest) {
+  const std::lock_guard lock(mutex_);
+  std::vector<pid_t> pids = adopted();
+  const Time limit = oldest();
+  std::erase_if(pids, [limit](pid_t pid) { return !started_before(pid, limit); });
+  kill_now(with_descendants(std::move(pids)));
 }
 
 void terminate(const std::vector<pid_t>& pids) {

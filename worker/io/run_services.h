@@ -14,6 +14,7 @@
 #include "worker/io/ending_sink.h"
 #include "worker/io/process_tree.h"
 #include "worker/io/runner.h"
+#include "worker/io/running_starts.h"
 #include "worker/io/shared_page.h"
 
 namespace workpool::worker {
@@ -45,6 +46,7 @@ struct RunServices {
   EndingSink sink;
   CommandQueue queue;
   ProcessTree tree;
+  RunningStarts starts;
   std::atomic<std::uint64_t> capture_bytes;
   std::atomic<std::int64_t> lease_us{0};   // CLOCK_BOOTTIME until which jobs may be started
   std::atomic<std::uint32_t> commands{0};  // handed to spawners and not ended yet

@@ -180,6 +180,7 @@ void Spawner::begin(RunOrder&& order) {
   }
   const std::uint32_t place = services_.options.page->started(order.key, last_place_);
   last_place_ = place;
+  services_.starts.add(now);
   Started started = starter_.start(order);
   if (auto* const command = std::get_if<std::unique_ptr<Command>>(&started)) {
     const std::uint32_t number = next_number_++;
@@ -198,6 +199,7 @@ void Spawner::begin(RunOrder&& order) {
     run.command->watch(epoll_.get(), tag_of(number));
     return;
   }
+  services_.starts.remove(now);
   services_.options.page->ended(place);
   if (auto* const failure = std::get_if<CannotStart>(&started)) {
     push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_time() - now, false});
@@ -341,6 +343,7 @@ void Spawner::finish(std::uint32_t number) {
       break;
   }
   services_.options.page->ended(run.place);
+  services_.starts.remove(run.started);
   if (!run.command->has_exited()) {
     run.command->abandon();
     abandoned_.push_back(std::move(run.command));
@@ -360,13 +363,15 @@ void Spawner::push(Ending&& ending) {
 }
 
 // Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command
-// runs. What does not go then is tried less and less often.
+// runs, or none that is older. What does not go then is tried less and less often.
 void Spawner::sweep(Time now) {
-  if (!endings_.empty() && services_.commands.load() == 0 && services_.tree.has_adopted()) {
-    next_sweep_ = now;
-    sweep_pause_ = kSweepSoon;
+  if (!endings_.empty() && services_.tree.has_adopted()) {
+    const bool none_runs = services_.commands.load() == 0;
+    next_sweep_ = std::min(next_sweep_, none_runs ? now : std::max(now, last_sweep_ + kSweepSoon));
+    if (none_runs) sweep_pause_ = kSweepSoon;
   }
   if (next_sweep_ > now) return;
+  last_sweep_ = now;
   std::erase_if(abandoned_, [](auto& command) { return command->reap(); });
   next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
   if (!services_.tree.has_adopted()) return;
@@ -376,6 +381,8 @@ void Spawner::sweep(Time now) {
     services_.tree.kill_adopted(none_runs);
     next_sweep_ = now + sweep_pause_;
     sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);
+  } else {
+    services_.tree.kill_strays([this] { return services_.starts.oldest(); });
   }
 }
 

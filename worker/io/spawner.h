@@ -104,6 +104,7 @@ class Spawner {
   std::vector<Ending> endings_;
   Time next_wake_ = kNever;  // not later than the earliest wake of a run
   Time next_sweep_ = kNever;
+  Time last_sweep_{};
   Duration sweep_pause_ = milliseconds(20);  // while nothing runs and something adopted does not go
   std::uint32_t last_place_ = 0;
   bool told_to_end_ = false;  // everything, by the destructor

@@ -64,7 +64,9 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   bool run_next(Thread& self, Batch& batch);
   Ending run_order(Thread& self, const RunOrder& order);
   Outcome run_work(Thread& self, const RunOrder& order, Time now);
+  void add_thread();
   void add_threads();
+  void close();
   void watch_timeouts();
   void expect_timeout(Time deadline);
 
@@ -210,50 +212,66 @@ void ThreadPool::State::watch_timeouts() {
 
 // ---- the pool ----
 
-// As many as it takes for every order to have one. Throws std::system_error where the system has no room.
-// REQUIRES: mutex is held.
+// Throws std::system_error where the system has no room. REQUIRES: mutex is held.
+void ThreadPool::State::add_thread() {
+  auto thread = std::make_unique<Thread>();
+  Thread* const self = thread.get();
+  self->place = static_cast<std::uint32_t>(threads.size());
+  self->thread = std::thread([state = shared_from_this(), self] { state->run(*self); });
+  threads.push_back(std::move(thread));
+}
+
+// As many as it takes for every order to have one, or as the system has room for. REQUIRES: mutex is held.
 void ThreadPool::State::add_threads() {
   std::size_t unclaimed = 0;
   for (const auto& batch : batches) unclaimed += batch->unclaimed();
   // An idle thread that was woken for an order and has not taken it yet is counted with that order.
-  for (std::size_t ready = idle; ready < unclaimed && threads.size() < threads_max; ++ready) {
-    auto thread = std::make_unique<Thread>();
-    Thread* const self = thread.get();
-    self->place = static_cast<std::uint32_t>(threads.size());
-    self->thread = std::thread([state = shared_from_this(), self] { state->run(*self); });
-    threads.push_back(std::move(thread));
+  try {
+    for (std::size_t ready = idle; ready < unclaimed && threads.size() < threads_max; ++ready) add_thread();
+  } catch (const std::system_error&) {
+    // Those that are there do it all.
   }
 }
 
 ThreadPool::ThreadPool(std::uint32_t threads, std::shared_ptr<RunServices> services,
                        std::shared_ptr<const HandlerRegistry> handlers)
     : state_(std::make_shared<State>(threads, std::move(services), std::move(handlers))) {
-  state_->watch = std::thread([state = state_.get()] { state->watch_timeouts(); });
+  // One at once: where there is no room for it this worker is of no use, and a run would wait for it.
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->add_thread();
+  }
+  try {
+    state_->watch = std::thread([state = state_.get()] { state->watch_timeouts(); });
+  } catch (const std::system_error&) {
+    state_->close();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  State& state = *state_;
-  std::unique_lock lock(state.mutex);
-  state.closing = true;
-  state.has_work.notify_all();
-  state.has_changed.notify_all();
-  for (const auto& thread : state.threads) thread->seat.stop_whatever_runs();
+ThreadPool::~ThreadPool() { state_->close(); }
+
+void ThreadPool::State::close() {
+  std::unique_lock lock(mutex);
+  closing = true;
+  has_work.notify_all();
+  has_changed.notify_all();
+  for (const auto& thread : threads) thread->seat.stop_whatever_runs();
   const auto all_ended = [&] {
-    return std::all_of(state.threads.begin(), state.threads.end(),
-                       [](auto& thread) { return thread->has_ended; });
+    return std::all_of(threads.begin(), threads.end(), [](auto& thread) { return thread->has_ended; });
   };
   for (const Time until = boot_time() + kWaitForHandlers; !all_ended() && boot_time() < until;) {
-    state.has_changed.wait_for(lock, until - boot_time());
+    has_changed.wait_for(lock, until - boot_time());
   }
   std::vector<std::thread> to_join;
-  for (const auto& thread : state.threads) {
+  for (const auto& thread : threads) {
     if (thread->has_ended) {
       to_join.push_back(std::move(thread->thread));
     } else {
       thread->thread.detach();
     }
   }
-  if (state.watch.joinable()) to_join.push_back(std::move(state.watch));
+  if (watch.joinable()) to_join.push_back(std::move(watch));
   lock.unlock();
   for (std::thread& thread : to_join) thread.join();
   lock.lock();  // for ThreadSanitizer, which does not see the joins inside libstdc++
@@ -262,30 +280,15 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::start(std::vector<RunOrder>&& orders) {
   if (orders.empty()) return;
   const std::size_t count = orders.size();
-  auto batch = std::make_shared<Batch>(std::move(orders));
-  std::vector<Ending> refused;
-  {
-    State& state = *state_;
-    const std::lock_guard lock(state.mutex);
-    state.batches.push_back(batch);
-    try {
-      state.add_threads();
-    } catch (const std::system_error& error) {
-      if (state.threads.empty()) {  // else fewer threads do
-        state.batches.pop_back();
-        Outcome none;
-        none.message = std::string("no thread: ") + error.what();
-        for (const RunOrder& order : batch->orders)
-          refused.push_back({order.token, EndKind::kNoResources, none, {}, false});
-      }
-    }
-    if (count == 1) {
-      state.has_work.notify_one();
-    } else {
-      state.has_work.notify_all();
-    }
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  state.batches.push_back(std::make_shared<Batch>(std::move(orders)));
+  state.add_threads();
+  if (count == 1) {
+    state.has_work.notify_one();
+  } else {
+    state.has_work.notify_all();
   }
-  state_->services->deliver(refused);
 }
 
 bool ThreadPool::unstart(std::uint64_t token) {

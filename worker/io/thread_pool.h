@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Runs jobs of handlers on threads of its own, made when they are first needed. A thread claims its next
-// order with one atomic step from the batch that it shares with the others, so no order waits behind a long
-// one while a thread is idle. Endings are handed over in batches, but nothing that has finished waits for
-// what is not quick.
+// Runs jobs of handlers on threads of its own, the first made at once, more as orders come. A thread claims
+// its next order with one atomic step from the batch that it shares with the others, so no order waits behind
+// a long one while a thread is idle. Endings are handed over in batches, but nothing that has finished waits
+// for what is not quick.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,9 @@ namespace workpool::worker {
 
 class ThreadPool {
  public:
-  // At most `threads` of them. They keep `services` and `handlers` alive, since a handler that never returns
-  // keeps its thread after the pool has gone.
+  // At most `threads` of them, one at once; throws std::system_error where the system has no room for it.
+  // They keep `services` and `handlers` alive, since a handler that never returns keeps its thread after the
+  // pool has gone.
   ThreadPool(std::uint32_t threads, std::shared_ptr<RunServices> services,
              std::shared_ptr<const HandlerRegistry> handlers);
   // Sets every stop token; waits a second for what runs, what is not back then is left to itself. Orders that

@@ -156,6 +156,11 @@ TEST(Work, ShellLinesComeBackAsTheyWere) {
   EXPECT_FALSE(command->cwd);
   EXPECT_FALSE(command->standard_input);
 
+  const auto dashed = WorkParser().parse(good("-f x || echo no", JobsFormat::kLines).work);
+  EXPECT_EQ(std::get<CommandWork>(dashed).argv,
+            (std::vector<std::string>{"/bin/sh", "-c", "--", "-f x || echo no"}))
+      << "no options of the shell";
+
   // The longest line, all of it control characters that take six bytes each.
   const std::string longest(kArgumentBytesMax, '\x01');
   const auto large = WorkParser().parse(good(longest, JobsFormat::kLines).work);
