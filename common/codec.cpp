@@ -17,11 +17,10 @@ using namespace wire;  // the type numbers
 // ---- writing ----
 
 // msgpack's packer wants a stream with write(). This one gathers its many small pieces on the stack, and
-// appends them together to the caller's buffer, which is used again. All is there once it is gone.
+// appends them together to the caller's buffer, which is used again. All is there after flush().
 class Sink {
  public:
   explicit Sink(std::string& out) : out_(out) {}
-  ~Sink() { flush(); }
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
 
@@ -37,9 +36,9 @@ class Sink {
     used_ += size;
   }
 
- private:
   void flush() { out_.append(piece_, std::exchange(used_, 0)); }
 
+ private:
   std::string& out_;
   std::size_t used_ = 0;
   char piece_[1024];
@@ -253,6 +252,7 @@ void encode(const RegistrationRequest& request, std::string& out) {
   if (const auto* status = std::get_if<StatusRequest>(&request)) {
     pack_head(to, kStatusRequest, {}, 1);
     to.pack_uint32(status->protocol);
+    sink.flush();
     return;
   }
   const Hello& hello = std::get<Hello>(request);
@@ -266,6 +266,7 @@ void encode(const RegistrationRequest& request, std::string& out) {
   to.pack_uint32(hello.slots);
   pack_texts(to, hello.handlers);
   pack_texts(to, hello.labels);
+  sink.flush();
 }
 
 void encode(const RegistrationReply& reply, std::string& out) {
@@ -294,6 +295,7 @@ void encode(const RegistrationReply& reply, std::string& out) {
     to.pack_uint32(status.protocol);
     pack_text(to, status.json);
   }
+  sink.flush();
 }
 
 void encode(const Header& header, const SinkMessage& message, std::string& out) {
@@ -301,6 +303,7 @@ void encode(const Header& header, const SinkMessage& message, std::string& out) 
   Sink sink{out};
   Packer to(sink);
   std::visit(SinkEncoder{header, to}, message);
+  sink.flush();
 }
 
 void encode(const Header& header, const LaneMessage& message, std::string& out) {
@@ -308,6 +311,7 @@ void encode(const Header& header, const LaneMessage& message, std::string& out) 
   Sink sink{out};
   Packer to(sink);
   std::visit(LaneEncoder{header, to}, message);
+  sink.flush();
 }
 
 // ---- parts ----
@@ -330,6 +334,7 @@ std::vector<std::string> frames_of(const Header& header, std::string&& encoded) 
     else
       to.pack_false();
     pack_bytes(to, piece);
+    sink.flush();
   }
   return frames;
 }

@@ -56,8 +56,8 @@ class JobLineParser {
 
 // The parts of a job's work again, as the worker needs them.
 struct CommandWork {
-  bool shell =
-      false;  // argv is {"/bin/sh", "-c", text}, with a "--" before a text that starts like an option
+  // argv is {"/bin/sh", "-c", text}, with a "--" before a text that starts like an option.
+  bool shell = false;
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> cwd;

@@ -144,6 +144,8 @@ struct JobOrder {
   std::string work;     // compact JSON, see JobLine::work
   Duration timeout{0};  // 0 = none
   std::uint32_t slots = 1;
+
+  std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };
 struct Jobs {
   std::uint64_t ack = 0;       // sink messages 1..ack need nothing more

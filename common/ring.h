@@ -34,8 +34,13 @@ class Ring {
     --size_;
     if (size_ == 0 && items_.size() > kMost) clear();
   }
-  // Those behind it move up. REQUIRES: index < size().
+  // Those on its shorter side move. REQUIRES: index < size().
   void erase(std::size_t index) {
+    if (index < size_ / 2) {
+      for (; index > 0; --index) (*this)[index] = std::move((*this)[index - 1]);
+      pop_front();
+      return;
+    }
     for (; index + 1 < size_; ++index) (*this)[index] = std::move((*this)[index + 1]);
     (*this)[index] = Item{};
     --size_;

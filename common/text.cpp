@@ -83,7 +83,6 @@ char short_escape(unsigned char byte) {
   }
 }
 
-// Edit distance that counts a swap of neighbours as one edit ("evn" is one away from "env").
 // Whether `part` has at least three letters and they stand in `whole` in their order, the first one in front;
 // or all but its last letter begin it.
 bool abbreviates(std::string_view part, std::string_view whole) {
@@ -94,6 +93,7 @@ bool abbreviates(std::string_view part, std::string_view whole) {
   return at == part.size();
 }
 
+// Edit distance that counts a swap of neighbours as one edit ("evn" is one away from "env").
 std::size_t edit_distance(std::string_view left, std::string_view right) {
   std::vector<std::size_t> before(right.size() + 1), last(right.size() + 1), row(right.size() + 1);
   for (std::size_t j = 0; j <= right.size(); ++j) last[j] = j;

@@ -336,10 +336,10 @@ CommandLine refuse_command(const std::string& given, Console& console) {
   const std::string_view near = nearest(given, kCommands.data(), kCommands.size());
   if (!given.empty() && given.front() == '-') {
     message = std::string(kProgram) + ": a command comes first: run, check, verify or status";
-  } else if (!near.empty()) {
-    message += "; did you mean " + std::string(near) + "?";
   } else if (look_at(given, 0)) {
     message += "; did you mean run " + printable(given, 200) + "?";
+  } else if (!near.empty()) {
+    message += "; did you mean " + std::string(near) + "?";
   }
   console.line(message + " (see --help)");
   return kUsage;

@@ -23,7 +23,7 @@ int verify_command(const VerifyOptions& options, Console& console) {
   const VerifyAnswer answer = verify(options, format_of(options.jobs, true, options.format));
   if (!answer.is_report) {
     console.line(answer.text);
-  } else if (::write(1, answer.text.data(), answer.text.size()) != static_cast<ssize_t>(answer.text.size())) {
+  } else if (!print_answer(answer.text, console)) {
     return 1;
   }
   return answer.exit_code;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 
 namespace workpool {
@@ -167,6 +168,19 @@ void Console::flush(Duration limit) {
 std::uint64_t Console::dropped() const {
   const std::lock_guard lock(mutex_);
   return dropped_;
+}
+
+bool print_answer(std::string_view text, Console& console) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      console.line(std::string("cannot write the answer to stdout: ") + std::strerror(errno));
+      return false;
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
 }
 
 }  // namespace workpool

@@ -61,4 +61,8 @@ class Console {
   std::uint64_t untold_ = 0;   // of them, not yet mentioned
 };
 
+// Writes an answer whole to stdout; false, and a line on the console that says why, where that cannot be
+// done.
+bool print_answer(std::string_view text, Console& console);
+
 }  // namespace workpool

@@ -29,9 +29,13 @@ AddressList look_up(const std::string& host, std::uint16_t port, int flags, int&
   return {error == 0 ? list : nullptr, &::freeaddrinfo};
 }
 
-// False where `events` do not come within `limit`, or `stop` is set.
-bool wait_for(int fd, short events, Duration limit, const std::atomic<bool>& stop) {
-  const Time end = boot_time() + limit;
+// As waited for, to the nearest second, and not none.
+std::string whole_seconds(Duration waited) {
+  return std::to_string(std::max<Duration::rep>(1, (waited + milliseconds(500)) / seconds(1))) + " s";
+}
+
+// False where `events` do not come before `end`, or `stop` is set.
+bool wait_for(int fd, short events, Time end, const std::atomic<bool>& stop) {
   while (!stop) {
     const Duration left = end - boot_time();
     if (left.count() <= 0) return false;
@@ -64,7 +68,7 @@ Resolved resolve(const std::string& host, std::uint16_t port) {
 }
 
 std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
-                         Duration greeting_limit, const std::atomic<bool>& stop) {
+                         Duration greeting_limit, Time end, const std::atomic<bool>& stop) {
   int error = 0;
   const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
   if (!list) return ::gai_strerror(error);
@@ -72,18 +76,19 @@ std::string try_greeting(const std::string& literal, std::uint16_t port, Duratio
   if (socket.get() < 0) return std::strerror(errno);
   if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) != 0) {
     if (errno != EINPROGRESS) return std::strerror(errno);
-    if (!wait_for(socket.get(), POLLOUT, connect_limit, stop)) {
-      return stop ? "given up" : "no answer within " + std::to_string(connect_limit / seconds(1)) + " s";
-    }
+    const Time begin = boot_time();
+    if (!wait_for(socket.get(), POLLOUT, std::min(end, begin + connect_limit), stop))
+      return stop ? "given up" : "no answer within " + whole_seconds(boot_time() - begin);
     int result = 0;
     socklen_t size = sizeof result;
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &result, &size);
     if (result != 0) return std::strerror(result);
   }
-  if (!wait_for(socket.get(), POLLIN, greeting_limit, stop)) {
+  const Time connected = boot_time();
+  if (!wait_for(socket.get(), POLLIN, std::min(end, connected + greeting_limit), stop)) {
     return stop ? "given up"
                 : "accepted the connection, but gave no answer within " +
-                      std::to_string(greeting_limit / seconds(1)) + " s (is it a dispatcher?)";
+                      whole_seconds(boot_time() - connected) + " (is it a dispatcher?)";
   }
   constexpr unsigned char kSignature = 0xff;
   unsigned char first = 0;

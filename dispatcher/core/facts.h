@@ -182,8 +182,11 @@ struct WorkerLeft {
   std::string why;             // "said goodbye", "silent for 10s", "connection lost", …
   std::uint64_t requeued = 0;  // jobs that go to others
   bool lost = false;           // not by its own decision
-  bool out_of_reach = false;   // it has never joined: its lane did not come
-  bool again = false;          // as the time before
+  bool known = true;           // it has joined before, or something came of it: somebody may miss it
+};
+// It registers, and the connection for its jobs does not come: told once, until it does.
+struct WorkerOutOfReach {
+  std::string name;
 };
 struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;
@@ -217,8 +220,8 @@ struct Note {  // anything else a person should read once
   bool warning = false;
   std::string text;
 };
-using Report =
-    std::variant<WorkerJoined, WorkerLeft, JobEnded, JobRetried, JobUnsatisfiable, EngineDied, Note>;
+using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
+                            JobUnsatisfiable, EngineDied, Note>;
 
 // Everything is over: close the sockets and leave with this code.
 struct Finish {

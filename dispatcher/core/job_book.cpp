@@ -91,7 +91,7 @@ std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Loa
   // One that has a key has another: the index knows the first half only, which a worker may have made up.
   if (!slot || table_.keyed(*slot)) return std::nullopt;
   table_.at(*slot).facts.spec = spec;
-  table_.set_key(*slot, key);
+  CHECK(table_.set_key(*slot, key));
   return slot;
 }
 
@@ -136,7 +136,7 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
     job.facts = loaded.facts;
     job.ready_since = now;
     ++class_of(job).active;
-    table_.set_key(slot, loaded.facts.key);
+    CHECK(table_.set_key(slot, loaded.facts.key));
     job.known = true;
     make_ready(slot, std::move(loaded.work));
     return slot;
@@ -150,7 +150,7 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
   slot = *found;
   ActiveJob& job = table_.at(slot);
   job.loading = false;
-  table_.set_key(slot, loaded.facts.key);
+  table_.set_key(slot, loaded.facts.key);  // a worker may have named it by now
   if (!job.known) {
     job.facts = std::move(loaded.facts);
     job.known = true;

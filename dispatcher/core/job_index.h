@@ -35,7 +35,7 @@ class JobIndex {
   std::uint32_t requirement_number(const Requirement& requirement);
   const std::vector<Requirement>& requirements() const;
 
-  // Numbers are 32 bits wide.
+  // What the table keeps is 32 bits wide, and what is counted from 1 fits it too.
   static constexpr std::uint64_t kJobsMax = 0xffff'fffe;
 
   // Room for that many jobs without moving anything; memory that is never used is never touched.

@@ -20,13 +20,14 @@ std::uint32_t JobTable::add() {
   return slot;
 }
 
-void JobTable::set_key(std::uint32_t slot, const Key& key) {
+bool JobTable::set_key(std::uint32_t slot, const Key& key) {
   Life& life = lives_[slot];
   CHECK(life.used);
-  if (!by_key_.insert(key, slot)) return;
+  if (!by_key_.insert(key, slot)) return false;
   if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
   jobs_[slot].facts.key = key;
   life.keyed = true;
+  return true;
 }
 
 void JobTable::remove(std::uint32_t slot) {
@@ -37,6 +38,7 @@ void JobTable::remove(std::uint32_t slot) {
   std::destroy_at(&job);
   std::construct_at(&job);
   life.used = life.keyed = false;
+  ++life.queue_stamp;                               // whatever queue it stood in
   if (++life.generation == 0) life.generation = 1;  // 0 would make handle 0 possible
   free_.push_back(slot);
 }

@@ -86,8 +86,9 @@ struct ActiveJob {
 class JobTable {
  public:
   std::uint32_t add();
-  // Makes the job findable by this key, and by no other any more; nothing is done where a slot has it.
-  void set_key(std::uint32_t slot, const Key& key);
+  // Makes the job findable by this key, and by no other any more. False, and nothing is done, where a slot
+  // has it.
+  bool set_key(std::uint32_t slot, const Key& key);
   bool keyed(std::uint32_t slot) const { return lives_[slot].keyed; }
   void remove(std::uint32_t slot);
   ActiveJob& at(std::uint32_t slot) { return jobs_[slot]; }

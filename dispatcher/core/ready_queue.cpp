@@ -10,8 +10,8 @@ namespace workpool::dispatcher {
 void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
   const JobFacts& facts = jobs.at(slot).facts;
   Entry entry{{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot)};
-  if (run_.empty() || run_.back().rank.before(entry.rank)) {
-    run_.push_back(std::move(entry));
+  if (line_.empty() || line_.back().rank.before(entry.rank)) {
+    line_.push_back(std::move(entry));
   } else {
     heap_.push_back(entry);
     std::push_heap(heap_.begin(), heap_.end(), later);
@@ -32,11 +32,11 @@ void ReadyQueue::pop_heap() {
 
 const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) {
   const auto stale = [&jobs](const Entry& entry) { return jobs.queue_stamp(entry.slot) != entry.stamp; };
-  while (!run_.empty() && stale(run_.front())) run_.pop_front();
+  while (!line_.empty() && stale(line_.front())) line_.pop_front();
   while (!heap_.empty() && stale(heap_.front())) pop_heap();
-  if (heap_.empty()) return run_.empty() ? nullptr : &run_.front();
-  const bool run_is_first = !run_.empty() && run_.front().rank.before(heap_.front().rank);
-  return run_is_first ? &run_.front() : &heap_.front();
+  if (heap_.empty()) return line_.empty() ? nullptr : &line_.front();
+  const bool line_is_first = !line_.empty() && line_.front().rank.before(heap_.front().rank);
+  return line_is_first ? &line_.front() : &heap_.front();
 }
 
 std::optional<std::uint32_t> ReadyQueue::front(const JobTable& jobs) {
@@ -55,8 +55,8 @@ std::uint32_t ReadyQueue::pop(JobTable& jobs) {
   const Entry* entry = best(jobs);
   CHECK(entry != nullptr);
   const std::uint32_t slot = entry->slot;
-  if (in_run(entry)) {
-    run_.pop_front();
+  if (in_line(entry)) {
+    line_.pop_front();
   } else {
     pop_heap();
   }

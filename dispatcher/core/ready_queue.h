@@ -44,10 +44,10 @@ class ReadyQueue {
   static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
   // The best entry; nothing where there is none. Stays until the next call of anything here.
   const Entry* best(const JobTable& jobs);
-  bool in_run(const Entry* entry) const { return !run_.empty() && entry == &run_.front(); }
+  bool in_line(const Entry* entry) const { return !line_.empty() && entry == &line_.front(); }
   void pop_heap();
 
-  Ring<Entry> run_;
+  Ring<Entry> line_;  // each comes after the one before it
   std::vector<Entry> heap_;
   std::size_t size_ = 0;
 };

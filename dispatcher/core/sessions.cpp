@@ -71,6 +71,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     Session* session = ledger_.workers.find(*old);
     CHECK(session != nullptr);
     if (engine_before == hello.engine) {
+      report_out_of_reach(*session, step);
       ledger_.inherit(*session, fresh);
     } else {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
@@ -222,6 +223,14 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   if (session.lane_writable) announce(session, step);
 }
 
+// Of a session that is over. Where no port was left for it that has been told.
+void Sessions::report_out_of_reach(const Session& session, Step& step) {
+  if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
+  Worker& worker = ledger_.workers.worker_of(session);
+  if (std::exchange(worker.out_of_reach, true)) return;
+  step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
+}
+
 void Sessions::announce(Session& session, Step& step) {
   if (std::exchange(session.announced, true)) return;
   Worker& worker = ledger_.workers.worker_of(session);
@@ -314,10 +323,10 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
+  if (!stopping_) report_out_of_reach(*session, step);
   if (!stopping_ || held > 0) {
-    const bool out_of_reach = !session->announced && !session->lane_writable;
-    const bool again = out_of_reach && std::exchange(worker.out_of_reach, true);
-    step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, out_of_reach, again}});
+    const bool known = session->announced || session->lane_writable || worker.seen_ready || held > 0;
+    step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, known}});
   }
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);
   ledger_.workers.close(id);

@@ -56,6 +56,7 @@ class Sessions {
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
+  void report_out_of_reach(const Session& session, Step& step);
   void announce(Session& session, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
   void goodbye(Session& session, Step& step);

@@ -88,7 +88,7 @@ struct Worker {
   std::uint64_t done = 0;
   std::optional<PendingBlame> blame;
   bool seen_ready = false;
-  bool out_of_reach = false;  // it registers, and its lane never comes
+  bool out_of_reach = false;  // reported, and its lane has not come since
 };
 
 class WorkerTable {

@@ -99,7 +99,7 @@ LocalWorker::~LocalWorker() { shut_down(milliseconds(1500)); }
 std::vector<std::string> LocalWorker::command_line(bool has_lock) const {
   std::vector<std::string> line = {
       program_,         options_.address,           "--slots",     std::to_string(options_.slots),
-      "--local-parent", std::to_string(kChildPipe), "--log-level", options_.errors_only ? "error" : "warn"};
+      "--local-parent", std::to_string(kChildPipe), "--log-level", options_.log_level};
   if (has_lock) line.insert(line.end(), {"--lock", std::to_string(kChildLock)});
   if (options_.insecure) line.emplace_back("--insecure");
   return line;

@@ -40,7 +40,7 @@ struct LocalWorkerOptions {
   std::uint32_t slots = 1;
   std::string address;  // tcp://127.0.0.1:PORT
   bool insecure = false;
-  bool errors_only = false;  // of what it has to say
+  std::string log_level = "warn";  // of what it has to say
 };
 
 class LocalWorker {

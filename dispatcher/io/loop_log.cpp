@@ -5,9 +5,9 @@ namespace workpool::dispatcher {
 
 void log_given(Log& log, const Assign& assign) {
   if (!log.shows(LogLevel::kDebug)) return;
-  const JobOrder& order = assign.order;
-  const std::string id = order.repeat == 0 ? order.id : default_id(order.spec, order.repeat);
-  log.debug("job_given", {{"id", id}, {"attempt", order.attempt}, {"session", hex64(assign.session.value)}});
+  log.debug("job_given", {{"id", assign.order.full_id()},
+                          {"attempt", assign.order.attempt},
+                          {"session", hex64(assign.session.value)}});
 }
 
 void log_recorded(Log& log, const Record& record) {

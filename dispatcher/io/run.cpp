@@ -221,7 +221,7 @@ void Run::make_terminal() {
   terminal.shares_screen = ::isatty(store_->fd()) == 1;
   terminal.resumable = store_->regular();
   terminal.command = command_;
-  terminal.overwrites = options_.overwrite;
+  terminal.overwrite_variable = std::getenv("WORKPOOL_OVERWRITE") != nullptr;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
 }
 
@@ -336,7 +336,7 @@ LoopEnd Run::run_jobs() {
     const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
     const std::string host = everywhere ? "127.0.0.1" : where_.host;
     local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure,
-                                     options_.log_level == "error"},
+                                     options_.log_level == "info" ? "warn" : options_.log_level},
                   *limit_, [this] { return lock_for_local_worker(); });
   }
   banner();
@@ -455,7 +455,7 @@ int check(const CheckOptions& options, Console& console) {
     if (!options.format) hint_at_json(whole, format, index, console);
     const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
                              (index.size() == 1 ? " job" : " jobs") + ", all good\n";
-    return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 74;
+    return print_answer(text, console) ? 0 : 74;
   } catch (const Ended& ended) {
     return ended.exit_code;
   } catch (const std::system_error& error) {

@@ -59,20 +59,16 @@ std::string shell_line(const std::vector<std::string>& words) {
 }
 
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
-                                       bool overwrites) {
+                                       bool overwrite_variable) {
   // What stands behind a lone "--" are no flags.
   const auto end_of_flags = std::find(command.begin(), command.end(), "--");
   std::vector<std::string> again;
-  bool flag_given = false;
   for (auto word = command.begin(); word != end_of_flags; ++word) {
-    if (*word == "--overwrite" || word->rfind("--overwrite=", 0) == 0) {
-      flag_given = true;
-      continue;
-    }
+    if (*word == "--overwrite" || word->rfind("--overwrite=", 0) == 0) continue;
     if (*word == "--retry-failed") continue;
     again.push_back(*word);
   }
-  if (overwrites && !flag_given) again.emplace_back("--overwrite=false");
+  if (overwrite_variable) again.emplace_back("--overwrite=false");
   if (retry_failed) again.emplace_back("--retry-failed");
   again.insert(again.end(), end_of_flags, command.end());
   return again;

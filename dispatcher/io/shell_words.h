@@ -14,9 +14,9 @@ std::string shell_word(std::string_view word);
 std::string shell_line(const std::vector<std::string>& words);
 
 // The command (argv as given) that goes on with the same run: without --overwrite, which would throw its
-// results away, and with --retry-failed where asked for. `overwrites`: it was asked for, maybe by the
-// environment, which then has to be overruled.
+// results away, and with --retry-failed where asked for. `overwrite_variable`: the environment has
+// WORKPOOL_OVERWRITE, which has to be overruled.
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
-                                       bool overwrites);
+                                       bool overwrite_variable);
 
 }  // namespace workpool::dispatcher

@@ -52,13 +52,12 @@ int ask_status(const StatusOptions& options, Console& console) {
   const Resolved resolved = resolve(options.address.host, options.address.port);
   std::string problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
-    const Duration left = std::max<Duration>(end - boot_time(), milliseconds(1));
-    problem = try_greeting(host, options.address.port, left, left, never);
+    problem = try_greeting(host, options.address.port, kAnswerLimit, kAnswerLimit, end, never);
     if (!problem.empty()) continue;
     const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
     if (json.empty()) break;
     const std::string text = options.json ? json + "\n" : status_text(json).value_or(json + "\n");
-    return ::write(1, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+    return print_answer(text, console) ? 0 : 1;
   }
   console.line("workpool-dispatcher: no dispatcher at " + options.address.text() + ": " + problem);
   return 1;

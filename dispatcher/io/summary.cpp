@@ -60,10 +60,11 @@ std::string next_line(const SummaryFacts& facts) {
   // Of a pipe nothing can be read again, and without a file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
   if (left != 0 || facts.end.exit_code > 1) {
-    return "to go on: " + shell_line(command_again(facts.command, false, facts.overwrites));
+    return "to go on: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
   }
   if (s.done() != s.ok)
-    return "to run what is not ok again: " + shell_line(command_again(facts.command, true, facts.overwrites));
+    return "to run what is not ok again: " +
+           shell_line(command_again(facts.command, true, facts.overwrite_variable));
   return "";
 }
 

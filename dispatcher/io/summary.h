@@ -51,7 +51,7 @@ struct SummaryFacts {
   std::string results;                // path or "-"
   bool resumable = true;              // RESULTS is a regular file
   std::vector<std::string> command;   // argv as given
-  bool overwrites = false;            // --overwrite, or its variable of the environment
+  bool overwrite_variable = false;    // WORKPOOL_OVERWRITE is set
 };
 
 // Several lines without the last newline, printable.

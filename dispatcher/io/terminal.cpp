@@ -95,15 +95,7 @@ void Terminal::on(const WorkerJoined& joined, Time now) {
 void Terminal::on(const WorkerLeft& left, Time now) {
   if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
   const std::string name = printable(left.name, kNameBytesMax);
-  if (left.out_of_reach) {
-    if (left.again) return;
-    chat(fmt::format(
-             "worker {} has registered, but nothing came of it since: where it runs, the ports for jobs and "
-             "results have to be open to it as well (--ports)",
-             name),
-         now);
-    return;
-  }
+  if (!left.known) return;
   std::string text =
       fmt::format("worker {} {}: {}", name, left.lost ? "is lost" : "left", printable(left.why, 300));
   if (left.requeued != 0 && stopping_) {
@@ -112,6 +104,15 @@ void Terminal::on(const WorkerLeft& left, Time now) {
     text += fmt::format("; {} go{} to others", counted(left.requeued, "job"), left.requeued == 1 ? "es" : "");
   }
   chat(text, now);
+}
+
+void Terminal::on(const WorkerOutOfReach& worker, Time now) {
+  if (level_ < 1) return;
+  chat(fmt::format(
+           "worker {} has registered, but did not connect for its jobs: where it runs, the ports of --ports "
+           "have to be open to it as well",
+           printable(worker.name, kNameBytesMax)),
+       now);
 }
 
 void Terminal::on(const JobEnded& job, Time) {
@@ -230,7 +231,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.results = options_.results;
   facts.resumable = options_.resumable;
   facts.command = options_.command;
-  facts.overwrites = options_.overwrites;
+  facts.overwrite_variable = options_.overwrite_variable;
   console_.live("");
   console_.line(summary_text(facts));
   console_.flush(patience);

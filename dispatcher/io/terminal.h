@@ -27,7 +27,7 @@ struct TerminalOptions {
   bool shares_screen = false;        // results go to a terminal too
   bool resumable = true;             // RESULTS is a regular file
   std::vector<std::string> command;  // argv as given, for the command that goes on
-  bool overwrites = false;           // as that command is given, or by the environment
+  bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
 };
 
 class Terminal {
@@ -76,6 +76,7 @@ class Terminal {
 
   void on(const WorkerJoined& joined, Time now);
   void on(const WorkerLeft& left, Time now);
+  void on(const WorkerOutOfReach& worker, Time now);
   void on(const JobEnded& job, Time now);
   void on(const JobRetried& job, Time now);
   void on(const JobUnsatisfiable& jobs, Time now);

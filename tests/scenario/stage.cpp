@@ -184,7 +184,9 @@ void Stage::carry_out(dispatcher::Action& action) {
       }
       if (const auto* note = std::get_if<dispatcher::Note>(&report)) self.say("dispatcher: " + note->text);
       if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
-        self.say("dispatcher: " + left->name + " left, " + left->why);
+        self.say("dispatcher: " + left->name + " left, " + left->why + (left->known ? "" : " (unknown)"));
+      if (const auto* far = std::get_if<dispatcher::WorkerOutOfReach>(&report))
+        self.say("dispatcher: " + far->name + " is out of reach");
       if (const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(&report)) {
         self.say("dispatcher: " + std::to_string(unmet->jobs) + " unsatisfiable" +
                  (unmet->given_up ? ", given up" : ""));

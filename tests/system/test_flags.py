@@ -209,6 +209,7 @@ class Values(CliTest):
             finished = self.dispatcher("run", "jobs.jsonl", "--overwrite", "--log-level", level)
             self.assertEqual(finished.code, 0, str(finished))
             self.assertEqual("job_given id=a" in finished.err and "job_recorded id=a" in finished.err, jobs, str(finished))
+            self.assertEqual("job_started id=a" in finished.err, jobs, "of the local worker\n" + str(finished))
             self.assertEqual("message_sent type=JOBS" in finished.err and "message_received type=RESULTS" in finished.err,
                              messages, str(finished))
 

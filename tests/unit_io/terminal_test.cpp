@@ -295,16 +295,15 @@ TEST(TerminalTest, ProgressNoneStillSaysHowWorkersCome) {
   EXPECT_TRUE(has(screen.read(), "tcp://127.0.0.1:31000"));
 }
 
-TEST(TerminalTest, AWorkerOutOfReachIsToldOnce) {
+TEST(TerminalTest, AWorkerOutOfReachIsNotSaidToBeLost) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
-  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, true, false}, kStart);
-  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, true, true}, kStart);
+  terminal.report(WorkerOutOfReach{"w"}, kStart);
+  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, false}, kStart);
   const string text = screen.read();
-  EXPECT_TRUE(has(text, "worker w has registered, but nothing came of it since")) << text;
+  EXPECT_TRUE(has(text, "worker w has registered, but did not connect for its jobs")) << text;
   EXPECT_FALSE(has(text, "lost")) << text;
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
 TEST(TerminalTest, WhileStoppingNothingGoesToOthers) {
@@ -434,10 +433,15 @@ TEST(TerminalTest, ShellWords) {
   EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
   EXPECT_EQ(shell_word("ö $x"), "'ö $x'");
   EXPECT_EQ(shell_word("a\n\x1b'\\"), "$'a\\x0a\\x1b\\'\\\\'");
-  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "--", "--overwrite"}, true, true)),
+  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "--", "--overwrite"}, true, false)),
             "p run --retry-failed -- --overwrite");
   EXPECT_EQ(shell_line(command_again({"p", "run", "j"}, false, true)), "p run j --overwrite=false")
       << "the environment says so";
+  EXPECT_EQ(shell_line(command_again({"p", "run", "j", "--overwrite=false"}, false, true)),
+            "p run j --overwrite=false")
+      << "the command that was printed, again";
+  EXPECT_EQ(shell_line(command_again({"p", "run", "--overwrite", "j"}, false, true)),
+            "p run j --overwrite=false");
 }
 
 // ---- status ----

@@ -23,12 +23,13 @@ void KeptResults::add(JobResult&& result) {
 Results KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {
   Results message;
   std::uint64_t bytes = 0;
-  message.results.reserve(std::min(kMessageResults, kept_.size() - unsent_from_));
   while (unsent_from_ < kept_.size() && message.results.size() < kMessageResults) {
     Kept& next = kept_[unsent_from_];
     if (!message.results.empty() && bytes + next.bytes > kMessageBytes) break;
     // One message is always allowed, so that a result larger than the window travels too.
     if (in_flight_ > 0 && in_flight_ + next.bytes > window) break;
+    if (message.results.empty())
+      message.results.reserve(std::min(kMessageResults, kept_.size() - unsent_from_));
     bytes += next.bytes;
     in_flight_ += next.bytes;
     next.seq = seq;

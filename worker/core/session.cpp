@@ -102,7 +102,6 @@ void Session::welcomed(const Welcomed& event) {
   state_ = std::move(active);
   worker_timeout_ = event.welcome.worker_timeout;
   orphaned_ = false;
-  complained_ = now_;
   out_->emplace_back(OpenSession{event.welcome});
   send_pages();
 }

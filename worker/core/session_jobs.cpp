@@ -60,8 +60,10 @@ void Session::lane(LaneReceived&& event) {
     end_session(false);
     return;
   }
-  if (++active->next_lane == kFirstLane + 1 && !std::holds_alternative<End>(event.message))
+  if (++active->next_lane == kFirstLane + 1 && !std::holds_alternative<End>(event.message)) {
+    complained_ = now_;
     out_->emplace_back(Say{Tone::kInfo, "joined", "as " + active->welcome.name});
+  }
   active->last_heard = now_;
   struct Visitor {
     Session& self;

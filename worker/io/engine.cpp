@@ -214,8 +214,8 @@ void Engine::carry_out(Action& action) {
     void operator()(StartRun& a) {
       log_started(self.log_, a);
       const JobOrder& order = a.order;
-      self.starting_.push_back({a.token, order.repeat == 0 ? order.id : default_id(order.spec, order.repeat),
-                                order.key, order.attempt, std::move(a.order.work), order.timeout});
+      self.starting_.push_back(
+          {a.token, order.full_id(), order.key, order.attempt, std::move(a.order.work), order.timeout});
     }
     void operator()(KillRun& a) { self.runner_.kill(a.token, a.now); }
     void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }

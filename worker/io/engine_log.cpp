@@ -25,8 +25,7 @@ const char* name_of(EndOfRun how) {
 void log_started(Log& log, const StartRun& start) {
   if (!log.shows(LogLevel::kDebug)) return;
   const JobOrder& order = start.order;
-  const std::string id = order.repeat == 0 ? order.id : default_id(order.spec, order.repeat);
-  log.debug("job_started", {{"id", id}, {"attempt", order.attempt}, {"token", start.token}});
+  log.debug("job_started", {{"id", order.full_id()}, {"attempt", order.attempt}, {"token", start.token}});
 }
 
 void log_event(Log& log, const Event& event) {
@@ -36,7 +35,8 @@ void log_event(Log& log, const Event& event) {
                             {"how", name_of(ended->how)},
                             {"status", workpool::name_of(ended->outcome.status)},
                             {"ran", ended->ran}});
-  } else if (const auto* lane = std::get_if<LaneReceived>(&event); lane != nullptr) {
+  } else if (const auto* lane = std::get_if<LaneReceived>(&event);
+             lane != nullptr && log.shows(LogLevel::kTrace)) {
     log.write(LogLevel::kTrace, "message_received",
               {{"type", workpool::name_of(lane->message)},
                {"session", hex64(lane->header.session.value)},

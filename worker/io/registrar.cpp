@@ -76,7 +76,8 @@ RegistrationAnswer Registrar::Impl::try_once(const Hello& hello) {
       continue;
     }
     may_dial_one = true;
-    const std::string problem = try_greeting(host, dispatcher.port, kConnectLimit, kAnswerLimit, stop);
+    const std::string problem =
+        try_greeting(host, dispatcher.port, kConnectLimit, kAnswerLimit, Time::max(), stop);
     if (problem.empty()) {
       answer.host = host;
       answer.answer = ask(host, hello);

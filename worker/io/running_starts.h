@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "common/check.h"
 #include "worker/io/clock.h"
 
 namespace workpool::worker {
@@ -22,6 +23,7 @@ class RunningStarts {
   void remove(Time start) {
     const std::lock_guard lock(mutex_);
     const auto found = std::find(starts_.begin(), starts_.end(), start);
+    CHECK(found != starts_.end());
     *found = starts_.back();
     starts_.pop_back();
   }

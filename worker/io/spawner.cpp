@@ -363,7 +363,7 @@ void Spawner::push(Ending&& ending) {
 }
 
 // Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command
-// runs, or none that is older. What does not go then is tried less and less often.
+// runs, or none that is older. What does not go when none runs is tried less and less often.
 void Spawner::sweep(Time now) {
   if (!endings_.empty() && services_.tree.has_adopted()) {
     const bool none_runs = services_.commands.load() == 0;

@@ -16,7 +16,7 @@
 namespace workpool::worker {
 namespace {
 
-// Quick jobs take about a microsecond, so that a full batch is no later than 0.1 ms.
+// Quick jobs take about a microsecond, so that a full batch is no later than 0.3 ms.
 constexpr std::size_t kEndingsMax = 256;
 constexpr Duration kWaitForHandlers = seconds(1);
 
