@@ -100,7 +100,9 @@ class Shell(CliTest):
         self.write("new", jsonl({"cmd": ["false"], "id": "new"}))
         os.rename(self.folder / "new", self.folder / "jobs.jsonl")
         (self.folder / "go").touch()
-        self.assertEqual(run.finish().code, 0, run.err)
+        finished = run.finish()
+        self.assertEqual(finished.code, 65, str(finished))  # what is in the file now has not run
+        self.assertIn("replaced under the run", finished.err)
         results = parse_results((self.folder / "jobs.results.jsonl").read_bytes())
         self.assertEqual({result["id"] for result in results}, {str(n) for n in range(3000)})
 

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/status_json.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace workpool::dispatcher {
+namespace {
+
+using std::string;
+
+bool has(const string& text, const string& part) { return text.find(part) != string::npos; }
+
+TEST(StatusJson, IsReadBackAsText) {
+  StatusFacts facts;
+  facts.version = "0.1.0";
+  facts.run = RunId{0xff};
+  facts.uptime = milliseconds(61'500);
+  facts.jobs = "a\"b\xff.jsonl";
+  facts.results = "-";
+  facts.snapshot.total = 10;
+  facts.snapshot.ok = 5;
+  facts.snapshot.failed = 1;
+  facts.snapshot.running = 4;
+  facts.snapshot.workers = 2;
+  facts.snapshot.slots = 4;
+  facts.snapshot.phase = "running";
+  facts.snapshot.waiting_for = "room on the disk";
+  facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
+  const string json = status_json(facts);
+  EXPECT_EQ(
+      json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U)
+      << json;
+  EXPECT_EQ(json.find('\n'), string::npos);
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value()) << json;
+  EXPECT_TRUE(has(*text, "run      00000000000000ff is running, up 1m2s (workpool 0.1.0)\n")) << *text;
+  EXPECT_TRUE(has(*text, "files    a\"b\\xff.jsonl -> -\n")) << *text;
+  EXPECT_TRUE(
+      has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n"))
+      << *text;
+  EXPECT_TRUE(has(*text, "waiting  room on the disk\n"));
+  EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
+}
+
+TEST(StatusJson, OfManyWorkersFitsAMessage) {
+  StatusFacts facts;
+  facts.workers.assign(5000, {string(64, 'w'), 2, 1, 1, 3, true, false});
+  const string json = status_json(facts);
+  EXPECT_LE(json.size(), 60U * 1024);
+  EXPECT_GT(json.size(), 50U * 1024);
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value());
+  EXPECT_TRUE(has(*text, "workers  5000, 0 slots\n"));
+  EXPECT_TRUE(has(*text, " more)\n"));
+}
+
+TEST(StatusJson, TextRefusesWhatIsNone) {
+  EXPECT_TRUE(status_text("{\"v\":1,\"new\":[{\"a\":\"\\u00fc\\ud83d\\ude00\"},[],{}]}").has_value());
+  const string deep = string(100'000, '[');
+  for (const string& text :
+       {string(""), string("x"), string("[]"), string("{}"), string("{\"v\":2}"), string("{\"v\":1"),
+        string("{\"v\":1}x"), string("{\"v\":1,}"), string("{\"v\":1,\"a\":\"\\ud800\"}"),
+        string("{\"v\":1,\"a\":\"\n\"}"), "{\"v\":1,\"a\":" + deep}) {
+    EXPECT_FALSE(status_text(text).has_value()) << text.substr(0, 40);
+  }
+  const auto text = status_text("{\"v\":1,\"run\":\"\\u001b[2J\"}");
+  ASSERT_TRUE(text.has_value());
+  EXPECT_EQ(text->find('\x1b'), string::npos);
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
