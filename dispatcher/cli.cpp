@@ -247,6 +247,10 @@ std::string settle_results(RunOptions& options) {
   if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
     return "--results: " + printable(options.results, 200) + ".state would be JOBS";
   }
+  if (options.results != "-" && same_file(look_at(options.results, 1), look_at("-", 2))) {
+    return "--results: RESULTS (" + printable(options.results, 200) +
+           ") is the file that stderr goes to: results and messages would overwrite each other";
+  }
   return "";
 }
 

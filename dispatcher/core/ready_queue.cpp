@@ -9,9 +9,9 @@ namespace workpool::dispatcher {
 
 void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
   const JobFacts& facts = jobs.at(slot).facts;
-  Entry entry{{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot)};
+  const Entry entry{{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot)};
   if (line_.empty() || line_.back().rank.before(entry.rank)) {
-    line_.push_back(std::move(entry));
+    line_.emplace_back() = entry;
   } else {
     heap_.push_back(entry);
     std::push_heap(heap_.begin(), heap_.end(), later);

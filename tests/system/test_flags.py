@@ -137,6 +137,15 @@ class Usage(CliTest):
         self.assertFalse((self.folder / "ran").exists())
 
 
+    def test_results_that_are_where_messages_go(self):
+        self.write("jobs.jsonl", '{"cmd":["touch","ran"]}\n')
+        for redirection in ("2>", "2>>"):
+            code = self.call(["sh", "-c", f'"{DISPATCHER}" run jobs.jsonl -o r.res {redirection}r.res']).code
+            self.assertEqual(code, 2)
+            self.assertIn("stderr goes to", (self.folder / "r.res").read_text())
+        self.assertFalse((self.folder / "ran").exists())
+
+
 class Values(CliTest):
     def test_default_name_of_results(self):
         for name, results in (("a.jsonl", "a.results.jsonl"), ("b.txt", "b.results.jsonl"), ("c", "c.results.jsonl"),
