@@ -64,7 +64,8 @@ use; 78 unsafe configuration; 130/143 stopped by a signal with jobs left.
 constexpr const char* kCheckEpilogue = R"(Example:
   workpool-dispatcher check jobs.jsonl
 
-Exit codes: 0 every line is fine; 2 usage; 65 the file has errors or cannot be read.
+Exit codes: 0 every line is fine; 2 usage; 65 the file has errors or cannot be read; 74 stdout
+does not take the answer.
 )";
 
 constexpr const char* kVerifyEpilogue = R"(Example:
@@ -211,8 +212,8 @@ std::vector<Flag> run_flags(RunOptions& options) {
   for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
   flags.push_back({"progress", 0, "auto|bar|plain|none", "a live line, a line every 10 s, or neither",
                    "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
-  flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info",
-                   set_log_level(options.log_level)});
+  flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)",
+                   "info", set_log_level(options.log_level)});
   return flags;
 }
 

@@ -147,7 +147,7 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
       {"orphan-grace", 0, "D", "how long to go on without a dispatcher; 0 leaves at once, inf waits",
        "60s once it had one, before that for ever", set_orphan_grace(options.orphan_grace)},
       {"grace", 0, "D", "time for running jobs after SIGTERM", "25s", set_duration(options.grace)},
-      {"log-level", 0, "LEVEL", "error, warn, info, debug or trace", "info",
+      {"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)", "info",
        set_log_level(options.log_level)},
       {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
       {"lock", 0, "FD", "", "", set_descriptor(options.lock_fd), false, true},

@@ -94,10 +94,9 @@ void Terminal::on(const WorkerJoined& joined, Time now) {
 
 void Terminal::on(const WorkerLeft& left, Time now) {
   if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
-  const std::string name = printable(left.name, kNameBytesMax);
   if (!left.known) return;
-  std::string text =
-      fmt::format("worker {} {}: {}", name, left.lost ? "is lost" : "left", printable(left.why, 300));
+  std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
+                                 left.lost ? "is lost" : "left", printable(left.why, 300));
   if (left.requeued != 0 && stopping_) {
     text += fmt::format("; {} not done", counted(left.requeued, "job"));
   } else if (left.requeued != 0) {

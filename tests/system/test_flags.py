@@ -136,7 +136,6 @@ class Usage(CliTest):
         self.assertEqual(path.read_text(), '{"cmd":["touch","ran"]}\n')
         self.assertFalse((self.folder / "ran").exists())
 
-
     def test_results_that_are_where_messages_go(self):
         self.write("jobs.jsonl", '{"cmd":["touch","ran"]}\n')
         for redirection in ("2>", "2>>"):

@@ -186,12 +186,6 @@ void ProcessTree::reap() {
   }
 }
 
-void ProcessTree::kill_adopted(const std::function<bool()>& none_runs) {
-  const std::lock_guard lock(mutex_);
-  std::vector<pid_t> pids = adopted();
-  if (none_runs()) kill_now(with_descendants(std::move(pids)));
-}
-
 void ProcessTree::kill_strays(const std::function<Time()>& oldest) {
   const std::lock_guard lock(mutex_);
   std::vector<pid_t> pids = adopted();

@@ -45,11 +45,9 @@ class ProcessTree {
   std::vector<pid_t> members(const JobProcesses& job);
   // Reaps adopted processes that are dead.
   void reap();
-  // Kills every adopted process with all below it, whosever it is, where `none_runs` says so once they are
-  // listed: a job that starts after that has none of its own among them.
-  void kill_adopted(const std::function<bool()>& none_runs);
   // Kills the adopted processes, with all below them, that are older than every command that runs (`oldest`,
-  // asked once they are listed): whatever they hid from, the job that they came from has ended.
+  // asked once they are listed; kNever where none runs): whatever they hid from, the job that they came from
+  // has ended.
   void kill_strays(const std::function<Time()>& oldest);
 
  private:

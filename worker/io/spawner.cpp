@@ -362,8 +362,8 @@ void Spawner::push(Ending&& ending) {
   services_.commands.fetch_sub(1);
 }
 
-// Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command
-// runs, or none that is older. What does not go when none runs is tried less and less often.
+// Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command runs
+// that is older. What does not go when none runs at all is tried less and less often.
 void Spawner::sweep(Time now) {
   if (!endings_.empty() && services_.tree.has_adopted()) {
     const bool none_runs = services_.commands.load() == 0;
@@ -376,13 +376,10 @@ void Spawner::sweep(Time now) {
   next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
   if (!services_.tree.has_adopted()) return;
   services_.tree.reap();
-  const auto none_runs = [this] { return services_.commands.load() == 0; };
-  if (none_runs()) {
-    services_.tree.kill_adopted(none_runs);
+  services_.tree.kill_strays([this] { return services_.starts.oldest(); });
+  if (services_.commands.load() == 0) {
     next_sweep_ = now + sweep_pause_;
     sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);
-  } else {
-    services_.tree.kill_strays([this] { return services_.starts.oldest(); });
   }
 }
 
