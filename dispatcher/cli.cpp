@@ -11,9 +11,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "common/exposure.h"
+#include "common/base/address.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 #include "common/io/flag_reader.h"  // needs CLI11 above
-#include "common/text.h"
 
 namespace workpool::dispatcher {
 

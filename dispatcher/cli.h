@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/flags.h"
+#include "common/base/flags.h"
 #include "common/io/console.h"
 #include "dispatcher/options.h"
 

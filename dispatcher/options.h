@@ -6,12 +6,13 @@
 #include <optional>
 #include <string>
 
-#include "common/jobs_file.h"
-#include "common/time.h"
-#include "common/units.h"
-#include "dispatcher/io/results_writer.h"
+#include "common/base/address.h"
+#include "common/base/time.h"
+#include "common/formats/jobs_file.h"
 
 namespace workpool::dispatcher {
+
+enum class Durability : std::uint8_t { kSync, kOs };
 
 enum class Progress : std::uint8_t { kAuto, kBar, kPlain, kNone };
 

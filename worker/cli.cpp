@@ -10,13 +10,14 @@
 
 #include <CLI/CLI.hpp>
 
-#include "common/codec.h"
-#include "common/exposure.h"
+#include "common/base/address.h"
+#include "common/base/job.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 #include "common/io/cores.h"
 #include "common/io/flag_reader.h"  // needs CLI11 above
-#include "common/job.h"
-#include "common/text.h"
-#include "worker/io/runner.h"
+#include "common/wire/codec.h"
+#include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
 

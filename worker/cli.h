@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/flags.h"
+#include "common/base/flags.h"
 #include "common/io/console.h"
 #include "worker/options.h"
 
@@ -17,7 +17,7 @@ namespace workpool::worker {
 using CommandLine = std::variant<WorkerOptions, int>;
 
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose
-// host is a name is not judged here: refusal_to_dial (common/exposure.h) is asked once it has resolved.
+// host is a name is not judged here: refusal_to_dial (common/base/address.h) is asked once it has resolved.
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
                                Console& console);
 // With the environment of the process.

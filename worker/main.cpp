@@ -13,9 +13,9 @@
 #include "common/io/log.h"
 #include "worker/cli.h"
 #include "worker/io/engine.h"
-#include "worker/io/limits.h"
-#include "worker/io/process_tree.h"
-#include "worker/io/shared_page.h"
+#include "worker/io/process/limits.h"
+#include "worker/io/process/process_tree.h"
+#include "worker/io/process/shared_page.h"
 #include "worker/io/supervisor.h"
 
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "common/time.h"
-#include "common/units.h"
+#include "common/base/address.h"
+#include "common/base/time.h"
 
 namespace workpool::worker {
 

@@ -5,7 +5,7 @@
 
 #include <ctime>
 
-#include "common/time.h"
+#include "common/base/time.h"
 
 namespace workpool {
 

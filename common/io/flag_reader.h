@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "common/flags.h"
+#include "common/base/flags.h"
 #include "common/io/console.h"
 
 #ifndef CLI11_VERSION

@@ -10,9 +10,9 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include "common/base/text.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
-#include "common/text.h"
-#include "common/units.h"
 
 namespace workpool {
 

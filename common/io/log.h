@@ -14,8 +14,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "common/base/time.h"
 #include "common/io/console.h"
-#include "common/time.h"
 
 namespace workpool {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/time.h"
+#include "common/base/time.h"
 
 namespace workpool {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common/io/sockets.h"
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 namespace workpool {
 
@@ -52,11 +52,6 @@ Receipt receive_frame(zmq::socket_t& socket, zmq::message_t& frame) {
     if (!socket.recv(rest, zmq::recv_flags::dontwait)) break;
   } while (rest.more());
   return Receipt::kTooMany;
-}
-
-std::string endpoint(const std::string& host, std::uint16_t port) {
-  const bool brackets = host.find(':') != std::string::npos;
-  return "tcp://" + (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 }  // namespace workpool

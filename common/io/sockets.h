@@ -32,7 +32,4 @@ bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more = false
 enum class Receipt : std::uint8_t { kNone, kFrame, kTooMany };
 Receipt receive_frame(zmq::socket_t& socket, zmq::message_t& frame);
 
-// "tcp://host:port"; an IPv6 literal gets its brackets.
-std::string endpoint(const std::string& host, std::uint16_t port);
-
 }  // namespace workpool

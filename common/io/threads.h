@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace workpool {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 namespace workpool::dispatcher {
 

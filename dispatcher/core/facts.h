@@ -9,10 +9,10 @@
 #include <variant>
 #include <vector>
 
-#include "common/ids.h"
-#include "common/job.h"
-#include "common/messages.h"
-#include "common/time.h"
+#include "common/base/ids.h"
+#include "common/base/job.h"
+#include "common/base/time.h"
+#include "common/wire/messages.h"
 
 namespace workpool::dispatcher {
 

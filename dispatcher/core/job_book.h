@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/job.h"
+#include "common/base/job.h"
 #include "dispatcher/core/facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/core/job_table.h"

@@ -10,8 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "common/ids.h"
-#include "common/job.h"
+#include "common/base/ids.h"
+#include "common/base/job.h"
 
 namespace workpool::dispatcher {
 

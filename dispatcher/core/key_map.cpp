@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/core/key_map.h"
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace workpool::dispatcher {
 

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 namespace workpool::dispatcher {
 

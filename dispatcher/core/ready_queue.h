@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "common/ids.h"
-#include "common/ring.h"
+#include "common/base/ids.h"
+#include "common/base/ring.h"
 #include "dispatcher/core/job_table.h"
 
 namespace workpool::dispatcher {

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "common/ids.h"
-#include "common/time.h"
+#include "common/base/ids.h"
+#include "common/base/time.h"
 
 namespace workpool::dispatcher {
 

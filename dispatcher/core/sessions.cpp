@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "common/check.h"
-#include "common/units.h"
+#include "common/base/check.h"
+#include "common/base/units.h"
 
 namespace workpool::dispatcher {
 namespace {

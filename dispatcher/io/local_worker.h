@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/time.h"
 #include "common/io/descriptor.h"
-#include "common/time.h"
 
 namespace workpool::dispatcher {
 

@@ -73,7 +73,7 @@ Duration Loop::patience() const {
   const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
   if (const auto due = parts_.scheduler.next_deadline()) until(*due);
   if (parts_.local != nullptr && !run_over_ && parts_.local->next_start()) until(*parts_.local->next_start());
-  if (parts_.terminal.next_draw() != Time::max()) until(parts_.terminal.next_draw());
+  if (parts_.terminal.next_draw() != kNever) until(parts_.terminal.next_draw());
   return std::max(wait, Duration{0});
 }
 

@@ -11,14 +11,14 @@
 #include "common/io/log.h"
 #include "common/io/mailbox.h"
 #include "dispatcher/core/scheduler.h"
-#include "dispatcher/io/jobs_reader.h"
+#include "dispatcher/io/jobs/jobs_reader.h"
+#include "dispatcher/io/jobs/stream_reader.h"
 #include "dispatcher/io/local_worker.h"
-#include "dispatcher/io/results_replay.h"
-#include "dispatcher/io/results_store.h"
-#include "dispatcher/io/results_writer.h"
-#include "dispatcher/io/stream_reader.h"
-#include "dispatcher/io/terminal.h"
-#include "dispatcher/io/transport.h"
+#include "dispatcher/io/net/transport.h"
+#include "dispatcher/io/results/results_replay.h"
+#include "dispatcher/io/results/results_store.h"
+#include "dispatcher/io/results/results_writer.h"
+#include "dispatcher/io/terminal/terminal.h"
 
 namespace workpool::dispatcher {
 

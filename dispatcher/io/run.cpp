@@ -14,20 +14,20 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "common/exposure.h"
+#include "common/base/address.h"
+#include "common/base/text.h"
 #include "common/io/clock.h"
 #include "common/io/cores.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
-#include "common/text.h"
-#include "dispatcher/io/jobs_change.h"
-#include "dispatcher/io/jobs_indexer.h"
-#include "dispatcher/io/jobs_input.h"
+#include "dispatcher/io/jobs/jobs_change.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/loop.h"
-#include "dispatcher/io/reachable_host.h"
-#include "dispatcher/io/results_store.h"
+#include "dispatcher/io/net/reachable_host.h"
+#include "dispatcher/io/results/results_store.h"
 #include "dispatcher/io/signals.h"
-#include "dispatcher/io/status_json.h"
+#include "dispatcher/io/terminal/status_json.h"
 
 namespace workpool::dispatcher {
 namespace {

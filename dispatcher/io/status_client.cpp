@@ -6,11 +6,12 @@
 #include <atomic>
 #include <string>
 
-#include "common/codec.h"
+#include "common/base/address.h"
 #include "common/io/clock.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
-#include "dispatcher/io/status_json.h"
+#include "common/wire/codec.h"
+#include "dispatcher/io/terminal/status_json.h"
 
 namespace workpool::dispatcher {
 namespace {

@@ -12,9 +12,9 @@
 #include <utility>
 #include <variant>
 
+#include "common/base/text.h"
 #include "common/io/descriptor.h"
-#include "common/text.h"
-#include "dispatcher/io/jobs_indexer.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
 
 namespace workpool::dispatcher {
 namespace {

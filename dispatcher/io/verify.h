@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "common/ids.h"
-#include "common/outcome.h"
+#include "common/base/ids.h"
+#include "common/base/outcome.h"
 #include "dispatcher/core/job_index.h"
-#include "dispatcher/io/jobs_input.h"
-#include "dispatcher/io/results_replay.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+#include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "common/results_file.h"
+#include "common/formats/results_file.h"
 #include "dispatcher/core/job_index.h"
-#include "dispatcher/io/results_replay.h"
-#include "dispatcher/io/results_writer.h"
+#include "dispatcher/io/results/results_replay.h"
+#include "dispatcher/io/results/results_writer.h"
 
 namespace workpool::dispatcher {
 namespace {

@@ -10,8 +10,8 @@
 #include <mutex>
 #include <string>
 
-#include "worker/io/clock.h"
-#include "worker/io/runner.h"
+#include "common/io/clock.h"
+#include "worker/io/runner/runner.h"
 
 namespace {
 

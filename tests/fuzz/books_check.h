@@ -2,7 +2,7 @@
 // CHECKs that the scheduler's books agree with themselves: whatever a peer says, they must.
 #pragma once
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "dispatcher/core/ledger.h"
 
 namespace workpool::fuzz {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "tests/fuzz/mutator.h"
 #include "tests/fuzz/targets.h"
 

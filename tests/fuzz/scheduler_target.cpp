@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "common/check.h"
-#include "common/codec.h"
+#include "common/base/check.h"
+#include "common/wire/codec.h"
 #include "dispatcher/core/scheduler.h"
 #include "tests/fuzz/books_check.h"
 #include "tests/fuzz/input.h"

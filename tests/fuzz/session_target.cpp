@@ -7,8 +7,8 @@
 #include <set>
 #include <utility>
 
-#include "common/check.h"
-#include "common/codec.h"
+#include "common/base/check.h"
+#include "common/wire/codec.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/targets.h"
 #include "worker/core/session.h"

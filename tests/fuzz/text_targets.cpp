@@ -2,12 +2,13 @@
 // What people write, and what our own files hold.
 #include <algorithm>
 
-#include "common/check.h"
-#include "common/jobs_file.h"
-#include "common/json_text.h"
-#include "common/results_file.h"
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/address.h"
+#include "common/base/check.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
+#include "common/formats/jobs_file.h"
+#include "common/formats/json_text.h"
+#include "common/formats/results_file.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/targets.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Frames: what decodes must come out the same after it was encoded and decoded again.
-#include "common/check.h"
-#include "common/codec.h"
-#include "common/messages.h"
+#include "common/base/check.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages.h"
 #include "tests/fuzz/targets.h"
 
 namespace workpool::fuzz {

@@ -14,12 +14,13 @@
 
 #include <zmq.hpp>
 
+#include "common/base/address.h"
 #include "common/io/clock.h"
 #include "common/io/mailbox.h"
 #include "common/io/sockets.h"
-#include "dispatcher/io/transport.h"
-#include "worker/io/registrar.h"
-#include "worker/io/transport.h"
+#include "dispatcher/io/net/transport.h"
+#include "worker/io/net/registrar.h"
+#include "worker/io/net/transport.h"
 
 namespace workpool {
 

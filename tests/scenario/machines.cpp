@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "tests/scenario/stage.h"
 
 namespace workpool::scenario {

@@ -6,7 +6,7 @@
 #include <sstream>
 #include <utility>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/scenario/stage.h"
 
 namespace workpool::scenario {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/check.h"
-#include "common/units.h"
+#include "common/base/check.h"
+#include "common/base/units.h"
 
 namespace workpool::scenario {
 namespace {

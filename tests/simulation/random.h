@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "common/time.h"
+#include "common/base/time.h"
 
 namespace workpool::simulation {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/job.h"
+#include "common/base/job.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/timeline.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/time.h"
+#include "common/base/time.h"
 
 namespace workpool::simulation {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "worker/io/capture_buffer.h"
+#include "worker/io/process/capture_buffer.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 namespace workpool::worker {
 namespace {

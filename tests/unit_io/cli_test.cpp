@@ -12,7 +12,7 @@
 #include <map>
 #include <sstream>
 
-#include "common/exposure.h"
+#include "common/base/address.h"
 #include "common/io/cores.h"
 #include "dispatcher/cli.h"
 #include "worker/cli.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The readers of JOBS over real files and pipes.
-#include "dispatcher/io/jobs_reader.h"
+#include "dispatcher/io/jobs/jobs_reader.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "dispatcher/io/jobs_indexer.h"
-#include "dispatcher/io/jobs_input.h"
-#include "dispatcher/io/stream_reader.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+#include "dispatcher/io/jobs/stream_reader.h"
 
 namespace workpool::dispatcher {
 namespace {

@@ -104,19 +104,19 @@ class Peer {
 TEST(Names, AGreetingIsHeardAndTheConnectionClosedAgain) {
   const Listener four;
   Peer peer(four, "\xff and more", false);
-  EXPECT_EQ(try_greeting("127.0.0.1", four.port(), kLimit, kLimit, Time::max(), kGoOn), "");
+  EXPECT_EQ(try_greeting("127.0.0.1", four.port(), kLimit, kLimit, kNever, kGoOn), "");
   EXPECT_TRUE(peer.saw_end());
   const Listener six(AF_INET6);
   if (!six.ok()) GTEST_SKIP() << "no IPv6 here";
   Peer sixth(six, "\xff", false);
-  EXPECT_EQ(try_greeting("::1", six.port(), kLimit, kLimit, Time::max(), kGoOn), "");
+  EXPECT_EQ(try_greeting("::1", six.port(), kLimit, kLimit, kNever, kGoOn), "");
 }
 
 TEST(Names, AConnectionThatIsClosedAtOnceIsNotWaitedFor) {
   const Listener listener;
   Peer peer(listener, "", true);
   const Time start = boot_time();
-  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, Time::max(), kGoOn),
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, kNever, kGoOn),
             "the connection was closed without an answer");
   EXPECT_LT(boot_time() - start, seconds(5));
 }
@@ -124,13 +124,13 @@ TEST(Names, AConnectionThatIsClosedAtOnceIsNotWaitedFor) {
 TEST(Names, AnotherServerIsToldByItsFirstByte) {
   const Listener listener;
   Peer peer(listener, "SSH-2.0", false);
-  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, Time::max(), kGoOn),
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, kNever, kGoOn),
             "what listens there is no workpool dispatcher");
 }
 
 TEST(Names, OneThatSaysNothingIsGivenUpAfterTheLimit) {
   const Listener listener;
-  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, seconds(1), Time::max(), kGoOn),
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, seconds(1), kNever, kGoOn),
             "accepted the connection, but gave no answer within 1 s (is it a dispatcher?)");
 }
 
@@ -140,11 +140,11 @@ TEST(Names, NobodyListens) {
     const Listener gone;
     port = gone.port();
   }
-  EXPECT_EQ(try_greeting("127.0.0.1", port, kLimit, kLimit, Time::max(), kGoOn), "Connection refused");
+  EXPECT_EQ(try_greeting("127.0.0.1", port, kLimit, kLimit, kNever, kGoOn), "Connection refused");
 }
 
 TEST(Names, WhatIsNoLiteralIsSaid) {
-  EXPECT_NE(try_greeting("localhost", 1, kLimit, kLimit, Time::max(), kGoOn), "");
+  EXPECT_NE(try_greeting("localhost", 1, kLimit, kLimit, kNever, kGoOn), "");
 }
 
 TEST(Names, NothingIsWaitedForBeyondTheEnd) {
@@ -168,7 +168,7 @@ class SilentListener : public testing::Test {
       peers.push_back(peer);
     }
     const std::string answer =
-        try_greeting("127.0.0.1", listener.port(), milliseconds(300), milliseconds(300), Time::max(), kGoOn);
+        try_greeting("127.0.0.1", listener.port(), milliseconds(300), milliseconds(300), kNever, kGoOn);
     if (answer.find("accepted") != std::string::npos)
       GTEST_SKIP() << "this kernel accepts beyond the backlog";
   }
@@ -182,7 +182,7 @@ class SilentListener : public testing::Test {
 
 TEST_F(SilentListener, IsGivenUpAfterTheLimit) {
   const Time start = boot_time();
-  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), seconds(1), kLimit, Time::max(), kGoOn),
+  EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), seconds(1), kLimit, kNever, kGoOn),
             "no answer within 1 s");
   EXPECT_GE(boot_time() - start, seconds(1));
   EXPECT_LT(boot_time() - start, seconds(8));
@@ -195,7 +195,7 @@ TEST_F(SilentListener, IsGivenUpAtAStop) {
     stop = true;
   });
   const Time start = boot_time();
-  EXPECT_NE(try_greeting("127.0.0.1", listener.port(), seconds(30), seconds(30), Time::max(), stop), "");
+  EXPECT_NE(try_greeting("127.0.0.1", listener.port(), seconds(30), seconds(30), kNever, stop), "");
   EXPECT_LT(boot_time() - start, seconds(5));
   stopper.join();
 }

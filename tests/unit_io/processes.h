@@ -14,8 +14,8 @@
 #include <string_view>
 #include <thread>
 
+#include "common/io/clock.h"
 #include "common/io/descriptor.h"
-#include "worker/io/clock.h"
 
 namespace workpool::worker {
 

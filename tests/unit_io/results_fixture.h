@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "common/results_file.h"
+#include "common/formats/results_file.h"
 #include "dispatcher/core/job_index.h"
 
 namespace workpool::dispatcher {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/results_replay.h"
+#include "dispatcher/io/results/results_replay.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

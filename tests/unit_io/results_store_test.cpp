@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/results_store.h"
+#include "dispatcher/io/results/results_store.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

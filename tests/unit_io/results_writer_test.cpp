@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/results_writer.h"
+#include "dispatcher/io/results/results_writer.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

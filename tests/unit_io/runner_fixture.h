@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "tests/unit_io/processes.h"
-#include "worker/io/runner.h"
+#include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
 

@@ -5,8 +5,8 @@
 
 #include "tests/unit_io/runner_fixture.h"
 #include "worker/handlers/registry.h"
-#include "worker/io/run_services.h"
-#include "worker/io/thread_pool.h"
+#include "worker/io/runner/run_services.h"
+#include "worker/io/runner/thread_pool.h"
 
 namespace workpool::worker {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "worker/io/shared_page.h"
+#include "worker/io/process/shared_page.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

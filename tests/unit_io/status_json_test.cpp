@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/status_json.h"
+#include "dispatcher/io/terminal/status_json.h"
 
 #include <gtest/gtest.h>
 

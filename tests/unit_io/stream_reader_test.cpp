@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The reader of stdin and FIFOs, over real pipes.
-#include "dispatcher/io/stream_reader.h"
+#include "dispatcher/io/jobs/stream_reader.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a person sees of a run: on a pipe without one escape character, on a terminal with one line that
 // moves.
-#include "dispatcher/io/terminal.h"
+#include "dispatcher/io/terminal/terminal.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -13,8 +13,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "dispatcher/io/reachable_host.h"
-#include "dispatcher/io/shell_words.h"
+#include "dispatcher/io/net/reachable_host.h"
+#include "dispatcher/io/terminal/shell_words.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -117,7 +117,7 @@ TEST(TerminalTest, APipeGetsALineEveryTenSecondsAndNoEscapes) {
         << text;
     EXPECT_TRUE(has(text, "\n20/100 (20%)")) << text;
     EXPECT_FALSE(has(text, "\n25/100"));
-    EXPECT_EQ(terminal.next_draw(), Time::max());
+    EXPECT_EQ(terminal.next_draw(), kNever);
   }
 }
 
@@ -163,7 +163,7 @@ TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
   alone.listening = false;
   Terminal terminal(console, alone, kStart);
   terminal.banner({});
-  EXPECT_EQ(terminal.next_draw(), Time::max());
+  EXPECT_EQ(terminal.next_draw(), kNever);
   terminal.show(snapshot_of(1, 0, 10), kStart + seconds(60));
   EXPECT_EQ(screen.read(), "");
   terminal.report(failure("x", "exit status 2"), kStart);

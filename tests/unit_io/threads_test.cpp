@@ -13,8 +13,8 @@
 #include <system_error>
 #include <variant>
 
-#include "dispatcher/io/jobs_indexer.h"
-#include "dispatcher/io/jobs_input.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/jobs/jobs_input.h"
 #include "tests/unit_io/forked.h"
 
 namespace workpool {

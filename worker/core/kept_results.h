@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "common/messages.h"
-#include "common/ring.h"
+#include "common/base/ring.h"
+#include "common/wire/messages.h"
 
 namespace workpool::worker {
 

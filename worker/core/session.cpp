@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "common/check.h"
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/check.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 
 namespace workpool::worker {
 namespace {

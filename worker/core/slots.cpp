@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace workpool::worker {
 namespace {
@@ -19,7 +19,7 @@ bool named(const JobOrder& order, const JobRef& ref) {
   return order.key == ref.key && order.attempt == ref.attempt;
 }
 
-// The compact JSON of a job's work starts with its kind (common/job.h).
+// The compact JSON of a job's work starts with its kind (common/base/job.h).
 bool is_handler(const JobOrder& order) { return std::string_view(order.work).starts_with(R"({"type":)"); }
 
 }  // namespace

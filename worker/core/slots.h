@@ -10,9 +10,9 @@
 #include <optional>
 #include <vector>
 
-#include "common/messages.h"
-#include "common/ring.h"
-#include "common/time.h"
+#include "common/base/ring.h"
+#include "common/base/time.h"
+#include "common/wire/messages.h"
 
 namespace workpool::worker {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/json_text.h"
+#include "common/formats/json_text.h"
 #include "worker/handlers/handler.h"
 
 namespace workpool::worker {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The handlers that every worker has (interfaces.md, "Built-in types").
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 #include "worker/handlers/arguments.h"
 #include "worker/handlers/registry.h"
 #include "worker/handlers/sha256.h"

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace workpool::worker {
 

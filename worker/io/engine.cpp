@@ -12,9 +12,9 @@
 #include "common/io/sockets.h"
 #include "worker/core/session.h"
 #include "worker/io/engine_log.h"
-#include "worker/io/registrar.h"
-#include "worker/io/runner.h"
-#include "worker/io/transport.h"
+#include "worker/io/net/registrar.h"
+#include "worker/io/net/transport.h"
+#include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
 namespace {

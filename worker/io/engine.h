@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/io/log.h"
-#include "worker/io/limits.h"
+#include "worker/io/process/limits.h"
 #include "worker/io/supervisor.h"
 #include "worker/options.h"
 

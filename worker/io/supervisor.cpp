@@ -18,11 +18,11 @@
 #include <system_error>
 #include <thread>
 
+#include "common/io/clock.h"
 #include "common/io/descriptor.h"
 #include "common/io/log.h"
 #include "worker/core/facts.h"
-#include "worker/io/clock.h"
-#include "worker/io/process_tree.h"
+#include "worker/io/process/process_tree.h"
 
 // Of gcov, where the build is instrumented: _exit() would lose what the engine ran.
 extern "C" void gcov_dump() __asm__("__gcov_dump") __attribute__((weak));

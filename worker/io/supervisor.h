@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <functional>
 
-#include "common/time.h"
-#include "worker/io/shared_page.h"
+#include "common/base/time.h"
+#include "worker/io/process/shared_page.h"
 
 namespace workpool {
 class Log;

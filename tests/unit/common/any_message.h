@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/codec.h"
-#include "common/messages.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages.h"
 
 namespace workpool::any {
 

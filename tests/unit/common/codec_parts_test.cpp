@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "tests/unit/common/same_message.h"
 #include "tests/unit/common/sample_messages.h"
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "tests/unit/common/msgpack_tree.h"
 #include "tests/unit/common/sample_frames.h"
 

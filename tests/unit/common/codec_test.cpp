@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

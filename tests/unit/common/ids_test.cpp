@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

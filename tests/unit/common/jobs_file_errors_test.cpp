@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/jobs_file.h"
+#include "common/formats/jobs_file.h"
 #include "tests/unit/common/jobs_lines.h"
 
 namespace workpool {

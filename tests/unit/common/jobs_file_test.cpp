@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/jobs_file.h"
+#include "common/formats/jobs_file.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/json_text.h"
+#include "common/formats/json_text.h"
 #include "tests/unit/common/jobs_lines.h"
 
 namespace workpool {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <variant>
 
-#include "common/jobs_file.h"
+#include "common/formats/jobs_file.h"
 
 namespace workpool {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/json_text.h"
+#include "common/formats/json_text.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/outcome.h"
+#include "common/base/outcome.h"
 
 #include <gtest/gtest.h>
 

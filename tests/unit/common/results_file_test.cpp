@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/results_file.h"
+#include "common/formats/results_file.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 namespace workpool {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/ring.h"
+#include "common/base/ring.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/messages.h"
+#include "common/wire/messages.h"
 
 namespace workpool {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "tests/unit/common/sample_messages.h"
 
 namespace workpool {

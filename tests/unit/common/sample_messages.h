@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/messages.h"
+#include "common/wire/messages.h"
 
 namespace workpool::sample {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/text.h"
+#include "common/base/text.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "common/units.h"
+#include "common/base/units.h"
+#include "common/base/address.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

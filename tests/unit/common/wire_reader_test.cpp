@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/wire_reader.h"
+#include "common/wire/wire_reader.h"
 
 #include <gtest/gtest.h>
 

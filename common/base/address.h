@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Addresses as people write them, and which of them may be used without keys: loopback addresses always, any
+// other only with --insecure. Pure: a name is judged once it has been resolved.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace workpool {
+
+// "tcp://HOST:PORT"; HOST a name, an IPv4 address, an IPv6 address in brackets, or `*` (every address).
+struct Address {
+  std::string host;          // without brackets
+  std::uint16_t port = 0;    // 0 only where `allow_port_zero`
+  std::string text() const;  // back to tcp://…
+};
+// "tcp://HOST:PORT", an IPv6 host in brackets; what ZeroMQ binds and connects to.
+std::string endpoint(const std::string& host, std::uint16_t port);
+std::optional<Address> parse_address(std::string_view text, bool allow_port_zero = false);
+// Whether `host` is a literal loopback address: 127.0.0.0/8, ::1 or ::ffff:127.0.0.0/104. False for a name.
+bool is_loopback_literal(const std::string& host);
+// Whether `host` is a literal IPv4 or IPv6 address (or `*`) rather than a name.
+bool is_literal(const std::string& host);
+
+// `literal`: an IPv4 or IPv6 address without brackets, or `*`. Returns one line that says what to do, or ""
+// if it may be listened on (dialled).
+std::string refusal_to_listen(const std::string& literal, bool insecure);
+std::string refusal_to_dial(const std::string& literal, bool insecure);
+
+}  // namespace workpool

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "common/base/text.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace workpool {
+namespace {
+
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+unsigned char byte_at(std::string_view bytes, std::size_t at) {
+  return static_cast<unsigned char>(bytes[at]);
+}
+
+bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
+
+// The bytes of the well-formed letter that starts at `at`, 0 where none does (Unicode 15, table 3-7).
+std::size_t letter_bytes(std::string_view bytes, std::size_t at) {
+  const unsigned char lead = byte_at(bytes, at);
+  if (lead < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned char low =
+      0x80;  // bounds of the second byte: they rule out overlong forms, surrogates and > U+10FFFF
+  unsigned char high = 0xbf;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    length = 3;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+  } else {
+    return 0;
+  }
+  if (bytes.size() - at < length) return 0;
+  if (byte_at(bytes, at + 1) < low || byte_at(bytes, at + 1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if (!is_continuation(byte_at(bytes, at + i))) return 0;
+  }
+  return length;
+}
+
+// The well-formed letter that lies across the boundary before `at`: its start and its end; equal where there
+// is none.
+std::pair<std::size_t, std::size_t> letter_across(std::string_view bytes, std::size_t at) {
+  for (std::size_t back = 1; back <= 3 && back <= at; ++back) {
+    const std::size_t start = at - back;
+    if (is_continuation(byte_at(bytes, start))) continue;
+    const std::size_t length = letter_bytes(bytes, start);
+    if (length > back) return {start, start + length};
+    break;
+  }
+  return {at, at};
+}
+
+bool needs_escape(unsigned char byte) { return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f; }
+
+char short_escape(unsigned char byte) {
+  switch (byte) {
+    case '"':
+      return '"';
+    case '\\':
+      return '\\';
+    case '\n':
+      return 'n';
+    case '\t':
+      return 't';
+    case '\r':
+      return 'r';
+    case '\b':
+      return 'b';
+    case '\f':
+      return 'f';
+    default:
+      return 0;
+  }
+}
+
+// Whether `part` has at least three letters and they stand in `whole` in their order, the first one in front;
+// or all but its last letter begin it.
+bool abbreviates(std::string_view part, std::string_view whole) {
+  if (part.size() < 3 || whole.empty() || part.front() != whole.front()) return false;
+  if (part.size() > 3 && whole.substr(0, part.size() - 1) == part.substr(0, part.size() - 1)) return true;
+  std::size_t at = 0;
+  for (const char c : whole) at += at < part.size() && c == part[at] ? 1 : 0;
+  return at == part.size();
+}
+
+// Edit distance that counts a swap of neighbours as one edit ("evn" is one away from "env").
+std::size_t edit_distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> before(right.size() + 1), last(right.size() + 1), row(right.size() + 1);
+  for (std::size_t j = 0; j <= right.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= left.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= right.size(); ++j) {
+      const std::size_t change = left[i - 1] == right[j - 1] ? 0 : 1;
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + change});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[right.size()];
+}
+
+}  // namespace
+
+std::size_t utf8_valid_bytes(std::string_view bytes) {
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    std::uint64_t eight = 0;  // most text is ASCII: eight bytes at a time
+    if (bytes.size() - at >= 8) {
+      std::memcpy(&eight, bytes.data() + at, 8);
+      if ((eight & 0x8080808080808080U) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    const std::size_t length = letter_bytes(bytes, at);
+    if (length == 0) return at;
+    at += length;
+  }
+  return at;
+}
+
+bool is_utf8(std::string_view bytes) { return utf8_valid_bytes(bytes) == bytes.size(); }
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  std::size_t plain = 0;  // where the run of bytes that need no escape begins
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const unsigned char byte = byte_at(text, at);
+    if (!needs_escape(byte)) continue;
+    out.append(text, plain, at - plain);
+    plain = at + 1;
+    out += '\\';
+    if (const char letter = short_escape(byte)) {
+      out += letter;
+    } else {
+      out += "u00";
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 0xf];
+    }
+  }
+  out.append(text, plain, text.size() - plain);
+  out += '"';
+}
+
+std::size_t json_string_bytes(std::string_view text) {
+  std::size_t bytes = 2 + text.size();
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (needs_escape(byte)) bytes += short_escape(byte) != 0 ? 1 : 5;
+  }
+  return bytes;
+}
+
+void append_base64(std::string& out, std::string_view bytes) {
+  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  out.reserve(out.size() + (bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - at);
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i) group = group << 8 | (i < count ? byte_at(bytes, at + i) : 0U);
+    out += kAlphabet[group >> 18];
+    out += kAlphabet[group >> 12 & 0x3f];
+    out += count > 1 ? kAlphabet[group >> 6 & 0x3f] : '=';
+    out += count > 2 ? kAlphabet[group & 0x3f] : '=';
+  }
+}
+
+std::string printable(std::string_view bytes, std::size_t limit) {
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t length = letter_bytes(bytes, at);
+    const bool control = byte_at(bytes, at) < 0x20 || byte_at(bytes, at) == 0x7f ||
+                         (length == 2 && byte_at(bytes, at) == 0xc2 && byte_at(bytes, at + 1) < 0xa0);  // C1
+    const std::size_t taken = std::max<std::size_t>(1, length);
+    std::string shown;
+    if (length != 0 && !control) {
+      shown = bytes.substr(at, length);
+    } else {
+      for (std::size_t i = 0; i < taken; ++i) {
+        shown += "\\x";
+        shown += kHexDigits[byte_at(bytes, at + i) >> 4];
+        shown += kHexDigits[byte_at(bytes, at + i) & 0xf];
+      }
+    }
+    if (out.size() + shown.size() > limit) return out + "…";
+    out += shown;
+    at += taken;
+  }
+  return out;
+}
+
+std::string_view utf8_prefix(std::string_view bytes, std::size_t limit) {
+  if (bytes.size() <= limit) return bytes;
+  return bytes.substr(0, letter_across(bytes, limit).first);
+}
+
+std::string_view utf8_suffix(std::string_view bytes, std::size_t limit) {
+  if (bytes.size() <= limit) return bytes;
+  return bytes.substr(letter_across(bytes, bytes.size() - limit).second);
+}
+
+std::string_view nearest(std::string_view given, const std::string_view* known, std::size_t count) {
+  constexpr std::size_t kWordBytesMax = 64;  // the distance costs the product of the lengths
+  if (given.size() > kWordBytesMax) return {};
+  std::string word(given);
+  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string_view best;
+  std::size_t best_distance = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t distance = edit_distance(word, known[i]);
+    const bool is_near = distance * 3 <= std::max(word.size(), known[i].size());
+    if (!is_near && !abbreviates(word, known[i]) && !abbreviates(known[i], word)) continue;
+    if (best.empty() || distance < best_distance) {
+      best = known[i];
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+}  // namespace workpool

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// The members of a job in a jobs line: their names, and what each value may be. Beside the values, which
+// simdjson's DOM holds, stands the text that they came from, so that an error can name its place. Pure;
+// included by the files of the jobs format only (simdjson costs seconds to compile).
+#pragma once
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/base/job.h"
+#include "common/formats/job_line_limits.h"
+#include "common/formats/json_text.h"
+
+namespace workpool {
+
+// The keys of a job. The first six make up `work`, in this order.
+enum Member : std::size_t {
+  kCmd,
+  kType,
+  kArgs,
+  kEnv,
+  kCwd,
+  kStdin,
+  kId,
+  kPriority,
+  kTimeout,
+  kRetries,
+  kLabels,
+  kSlots
+};
+inline constexpr std::size_t kMembers = 12;
+inline constexpr std::size_t kWorkMembers = 6;
+inline constexpr std::array<std::string_view, kMembers> kMemberNames{
+    "cmd", "type", "args", "env", "cwd", "stdin", "id", "priority", "timeout", "retries", "labels", "slots"};
+
+using Fault = std::optional<LineError>;
+
+// `offset` in bytes from 0.
+inline LineError fault_at(std::size_t offset, std::string message) {
+  return {offset + 1, std::move(message)};
+}
+
+// A value (or key) of a line: the whole text, and the offset in it.
+struct Place {
+  std::string_view line;
+  std::size_t at = 0;
+  LineError error(std::string message) const { return fault_at(at, std::move(message)); }
+  Place element(std::size_t index) const { return {line, json_element_place(line, at, index)}; }
+  Place value_of_member() const { return {line, json_member_value(line, at)}; }
+};
+
+// Which members a line has, and where their keys stand.
+struct Present {
+  std::bitset<kMembers> has;
+  std::array<std::size_t, kMembers> key_at{};
+  // What of them does not go together; the object starts at `object_at`.
+  Fault combination(std::size_t object_at) const;
+};
+
+std::optional<Member> member_named(std::string_view name);
+// "unknown key …", with the nearest known one.
+std::string unknown_key(std::string_view name);
+
+// Checks the value at `place`; of the members outside `work` it goes into `job`.
+Fault read_member(Member member, const simdjson::dom::element& value, const Place& place, JobLine& job);
+
+// A command's text: at most what Linux executes, without NUL. `what` names it.
+Fault check_argument(std::string_view text, const char* what, const Place& place);
+
+// What the slow validator finds in `line`, which the fast one refused.
+LineError placed_fault(std::string_view line, const char* otherwise);
+
+// A simdjson parser and the padded copy of a text that it needs.
+class DomParser {
+ public:
+  // False where `text` is no JSON. `root` lives until the next call.
+  bool parse(std::string_view text, simdjson::dom::element& root) {
+    // simdjson refuses what is not empty at its limit, so one more lets depth 64 pass; an empty level 65 is
+    // caught in has_hidden_fault.
+    if (!ready_) ready_ = parser_.allocate(kFirstBytes, kJsonDepthMax + 1) == simdjson::SUCCESS;
+    if (!ready_) return false;
+    if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {
+      padded_.resize(std::max(kFirstBytes, text.size() * 2) + simdjson::SIMDJSON_PADDING);
+    }
+    std::copy(text.begin(), text.end(), padded_.begin());
+    return parser_.parse(padded_.data(), text.size(), false).get(root) == simdjson::SUCCESS;
+  }
+
+ private:
+  static constexpr std::size_t kFirstBytes = 4096;
+  simdjson::dom::parser parser_;
+  std::string padded_;
+  bool ready_ = false;
+};
+
+}  // namespace workpool

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// simdjson's DOM is the fast judge of a line and gives the values; the bytes that `spec` hashes come from a
+// walk over the same, by then valid, text. Only a refused line pays for the validator that knows places
+// (common/formats/json_text.h).
+#include "common/formats/jobs_file.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/text.h"
+#include "common/formats/job_members.h"
+#include "common/formats/json_text.h"
+
+namespace workpool {
+
+namespace dom = simdjson::dom;
+
+namespace {
+
+bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
+
+}  // namespace
+
+// ---- a line of a jobs file ----
+
+struct JobLineParser::State {
+  using Parsed = std::variant<JobLine, NoJob, LineError>;
+
+  explicit State(JobsFormat chosen) : format(chosen) {}
+
+  Parsed parse_shell_line(std::string_view line) {
+    const auto first = std::find_if_not(line.begin(), line.end(), is_blank);
+    if (first == line.end() || *first == '#') return NoJob{};
+    const std::size_t valid = utf8_valid_bytes(line);
+    if (valid != line.size()) return fault_at(valid, "not UTF-8: save the file as UTF-8");
+    const std::size_t nul = line.find('\0');
+    if (nul != std::string_view::npos)
+      return fault_at(nul, "a NUL byte in a command: no program can be given one");
+    if (auto fault = check_argument(line, "a command", {line, 0})) return *std::move(fault);
+    JobLine job;
+    job.work = "{\"cmd\":";
+    append_spec_string(job.work, line);
+    job.work += '}';
+    job.spec = spec_of_work(job.work);
+    return job;
+  }
+
+  Parsed parse_json_line(std::string_view line) {
+    const std::size_t start = skip_json_space(line, 0);
+    if (start == line.size()) return NoJob{};
+    dom::element root;
+    if (!dom.parse(line, root)) return placed_fault(line, "not valid JSON");
+    dom::object object;
+    if (root.get(object) != simdjson::SUCCESS) {
+      return fault_at(start, "a job is one JSON object a line, such as {\"cmd\": [\"true\"]}");
+    }
+    JobLine job;
+    Present present;
+    if (auto fault = read_members(line, start, object, present, job)) return *std::move(fault);
+    if (auto fault = present.combination(start)) return *std::move(fault);
+    if (present.has[kType]) job.requirement.type = type;
+    build_work(present, job);
+    return job;
+  }
+
+  // Values from the DOM and bytes from the text, member by member, in the order of the line.
+  Fault read_members(std::string_view line, std::size_t start, const dom::object& object, Present& present,
+                     JobLine& job) {
+    compact.clear();
+    std::size_t at = start + 1;
+    for (const auto member : object) {
+      const std::size_t key_at = skip_json_space(line, at);
+      const std::size_t value_at = json_member_value(line, key_at);
+      const auto known = member_named(member.key);
+      if (!known) return fault_at(key_at, unknown_key(member.key));
+      if (present.has[*known]) {
+        return fault_at(key_at,
+                        "the key \"" + std::string(kMemberNames[*known]) + "\" stands twice: keep one");
+      }
+      present.has.set(*known);
+      present.key_at[*known] = key_at;
+      if (auto fault = read_member(*known, member.value, {line, value_at}, job)) return fault;
+      if (*known == kType) type = std::string_view(member.value);
+      const std::size_t begin = compact.size();
+      at = append_compact_json(compact, line, value_at);
+      bytes_of[*known] = {begin, compact.size() - begin};
+      at = skip_json_space(line, at) + 1;  // past the comma, or the brace
+    }
+    return std::nullopt;
+  }
+
+  void build_work(const Present& present, JobLine& job) {
+    job.work.reserve(compact.size() + 64);
+    for (std::size_t member = 0; member < kWorkMembers; ++member) {
+      if (!present.has[member]) continue;
+      job.work += job.work.empty() ? "{\"" : ",\"";
+      job.work += kMemberNames[member];
+      job.work += "\":";
+      job.work.append(compact, bytes_of[member].first, bytes_of[member].second);
+    }
+    job.work += '}';
+    job.spec = spec_of_work(job.work);
+  }
+
+  // Exactly as interfaces.md writes a shell line: `"` and `\` escaped, control characters (U+0000 to U+001F)
+  // as \u00xx.
+  static void append_spec_string(std::string& out, std::string_view text) {
+    static constexpr char kHexDigits[] = "0123456789abcdef";
+    out.reserve(out.size() + text.size() + 16);
+    out += '"';
+    for (const char letter : text) {
+      const auto byte = static_cast<unsigned char>(letter);
+      if (byte < 0x20) {
+        out += "\\u00";
+        out += kHexDigits[byte >> 4];
+        out += kHexDigits[byte & 0xf];
+        continue;
+      }
+      if (letter == '"' || letter == '\\') out += '\\';
+      out += letter;
+    }
+    out += '"';
+  }
+
+  JobsFormat format;
+  DomParser dom;
+  std::string compact;  // the values of the line, without whitespace
+  std::array<std::pair<std::size_t, std::size_t>, kMembers>
+      bytes_of{};         // of each: where in `compact`, how many bytes
+  std::string_view type;  // in the DOM, while the line is read
+};
+
+JobLineParser::JobLineParser(JobsFormat format) : state_(std::make_unique<State>(format)) {}
+JobLineParser::~JobLineParser() = default;
+
+std::variant<JobLine, NoJob, LineError> JobLineParser::parse(std::string_view line) {
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  if (line.size() > kLineBytesMax) return line_too_long();
+  return state_->format == JobsFormat::kLines ? state_->parse_shell_line(line)
+                                              : state_->parse_json_line(line);
+}
+
+LineError line_too_long() {
+  return fault_at(kLineBytesMax,
+                  "a line of more than 1 MiB: put what is large into a file and pass its name");
+}
+
+std::uint64_t id_column(std::string_view line) {
+  std::size_t at = skip_json_space(line, 0);
+  if (at == line.size() || line[at] != '{' || find_json_fault(line)) return 1;
+  DomParser dom;
+  dom::element root;
+  dom::object object;
+  if (!dom.parse(line, root) || root.get(object) != simdjson::SUCCESS) return 1;
+  for (const auto member : object) {
+    const std::size_t value_at = json_member_value(line, skip_json_space(line, at + 1));
+    if (member.key == kMemberNames[kId]) return value_at + 1;
+    at = skip_json_space(line, json_value_end(line, value_at));
+  }
+  return 1;
+}
+
+// ---- the worker's side ----
+
+namespace {
+
+std::string owned(const dom::element& value) {
+  std::string_view text;
+  return value.get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
+}
+
+void take_cmd(const dom::element& value, CommandWork& command) {
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS) {
+    command.shell = true;
+    command.argv = {"/bin/sh", "-c", owned(value)};
+    // A command that starts like an option would be taken for one.
+    const std::string& text = command.argv.back();
+    if (text.starts_with('-') || text.starts_with('+')) command.argv.insert(command.argv.begin() + 2, "--");
+    return;
+  }
+  for (const dom::element element : array) command.argv.push_back(owned(element));
+}
+
+void take_env(const dom::element& value, CommandWork& command) {
+  dom::object object;
+  if (value.get(object) != simdjson::SUCCESS) return;
+  for (const auto member : object) command.env.emplace_back(member.key, owned(member.value));
+}
+
+constexpr std::size_t kParserKeptBytes = 64 * 1024;  // of a longer text the parser is not kept
+
+std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std::string_view work) {
+  dom::element root;
+  dom::object object;
+  if (work.size() > kLineBytesMax + kLineBytesMax / 8) return line_too_long();
+  if (!dom.parse(work, root)) return placed_fault(work, "not valid JSON");
+  if (root.get(object) != simdjson::SUCCESS || work[0] != '{')
+    return fault_at(0, "the work of a job must be an object");
+
+  CommandWork command;
+  HandlerWork handler;
+  Present present;
+  JobLine ignored;
+  std::string compact;
+  std::size_t at = 1;
+  std::size_t next = kCmd;  // members come in their order, each at most once
+  for (const auto member : object) {
+    const auto known = member_named(member.key);
+    if (!known || *known < next || *known >= kWorkMembers)
+      return fault_at(at, "not a member of work, or out of order");
+    next = *known + 1;
+    present.has.set(*known);
+    present.key_at[*known] = at;
+    const std::size_t value_at = at + member.key.size() + 3;
+    if (json_member_value(work, at) != value_at) return fault_at(at, "the work of a job must be compact");
+    if (auto fault = read_member(*known, member.value, {work, value_at}, ignored)) return *std::move(fault);
+    compact.clear();
+    const std::size_t end = append_compact_json(compact, work, value_at);
+    if (compact.size() != end - value_at || end >= work.size() || (work[end] != ',' && work[end] != '}')) {
+      return fault_at(value_at, "the work of a job must be compact");
+    }
+    at = end + 1;
+    if (*known == kCmd) take_cmd(member.value, command);
+    if (*known == kType) handler.type = owned(member.value);
+    if (*known == kArgs) handler.args = compact;
+    if (*known == kEnv) take_env(member.value, command);
+    if (*known == kCwd) command.cwd = owned(member.value);
+    if (*known == kStdin) command.standard_input = owned(member.value);
+  }
+  if (auto fault = present.combination(0)) return *std::move(fault);
+  if (at != work.size()) return fault_at(at, "the work of a job must be compact");
+  if (present.has[kCmd]) return command;
+  if (!present.has[kArgs]) handler.args = "null";
+  return handler;
+}
+
+}  // namespace
+
+struct WorkParser::State {
+  DomParser dom;
+};
+
+WorkParser::WorkParser() : state_(std::make_unique<State>()) {}
+WorkParser::~WorkParser() = default;
+
+std::variant<CommandWork, HandlerWork, LineError> WorkParser::parse(std::string_view work) {
+  if (work.size() <= kParserKeptBytes) return parse_work(state_->dom, work);
+  DomParser dom;
+  return parse_work(dom, work);
+}
+
+}  // namespace workpool

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The jobs file's format (interfaces.md): one line in, one job or one error with its column out. Pure; a
+// parser is used by one thread. Lines are given without their line ending; a BOM before the first line is the
+// caller's to strip.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/base/job.h"
+#include "common/formats/job_line_limits.h"
+
+namespace workpool {
+
+enum class JobsFormat : std::uint8_t { kJsonLines, kLines };
+
+// A line that holds no job: blank, or with `lines` a comment.
+struct NoJob {};
+
+// What a parser says of a line over kLineBytesMax; for readers that do not hold such a line in memory.
+LineError line_too_long();
+// Where the value of `id` stands in a valid JSON line, 1 where it has none (slow: for messages).
+std::uint64_t id_column(std::string_view line);
+
+class JobLineParser {
+ public:
+  explicit JobLineParser(JobsFormat format);
+  ~JobLineParser();
+  JobLineParser(const JobLineParser&) = delete;
+  JobLineParser& operator=(const JobLineParser&) = delete;
+
+  // `line`: arbitrary bytes, any length. A trailing CR is ignored. Never throws on bad input. Of several
+  // faults the first one of the line is reported. A key that stands twice is an error at every level, inside
+  // `args` too: what a handler would make of it depends on its JSON library.
+  std::variant<JobLine, NoJob, LineError> parse(std::string_view line);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The parts of a job's work again, as the worker needs them.
+struct CommandWork {
+  // argv is {"/bin/sh", "-c", text}, with a "--" before a text that starts like an option.
+  bool shell = false;
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::optional<std::string> cwd;
+  std::optional<std::string> standard_input;
+};
+struct HandlerWork {
+  std::string type;
+  std::string args;  // one compact JSON text; "null" where the job has none
+};
+
+// One for each thread that runs jobs: making simdjson's parser anew costs more than a short job.
+class WorkParser {
+ public:
+  WorkParser();
+  ~WorkParser();
+  WorkParser(const WorkParser&) = delete;
+  WorkParser& operator=(const WorkParser&) = delete;
+
+  // `work`: JobLine::work as a dispatcher sent it. A LineError for anything that is not such a text. Keeps no
+  // memory for a long one.
+  std::variant<CommandWork, HandlerWork, LineError> parse(std::string_view work);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace workpool

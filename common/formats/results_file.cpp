@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+#include "common/formats/results_file.h"
+
+#include <isa-l/crc.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "common/base/digits.h"
+#include "common/base/text.h"
+
+namespace workpool {
+namespace {
+
+constexpr std::string_view kCrcKey = ",\"crc\":\"";
+constexpr std::size_t kCrcDigits = 8;
+constexpr std::size_t kCrcBytes = kCrcKey.size() + kCrcDigits + 2;  // with the closing quote and brace
+
+// Gathers the many small pieces of a line on the stack and appends them together: one growth check for a
+// dozen fields.
+class Pen {
+ public:
+  explicit Pen(std::string& out) : out_(out) {}
+  ~Pen() { flush(); }
+  Pen(const Pen&) = delete;
+  Pen& operator=(const Pen&) = delete;
+
+  // What was put so far is in the string from here on; REQUIRED before anything else touches it.
+  std::string& flush() {
+    out_.append(room_, used_);
+    used_ = 0;
+    return out_;
+  }
+  void text(std::string_view piece) {
+    if (piece.size() > kRoom) {
+      flush().append(piece);
+      return;
+    }
+    std::memcpy(next(piece.size()), piece.data(), piece.size());
+  }
+  void number(std::uint64_t value) {
+    char* const at = next(20);  // 2^64 - 1 has 20 digits
+    used_ = static_cast<std::size_t>(std::to_chars(at, at + 20, value).ptr - room_);
+  }
+  void digits(std::uint64_t value, std::size_t count) {  // decimal, with leading zeros
+    char* const at = next(count);
+    for (std::size_t i = count; i-- > 0; value /= 10) at[i] = static_cast<char>('0' + value % 10);
+  }
+  void two_digits(std::uint64_t value) { std::memcpy(next(2), kDecimalPairs.text + 2 * value, 2); }
+  template <std::size_t kBytes>
+  void hex(std::uint64_t value) {
+    write_hex<kBytes>(next(2 * kBytes), value);
+  }
+  // Milliseconds with at most three decimals and none that is not needed. A negative duration cannot be: it
+  // is 0.
+  void millis(Duration duration) {
+    const auto micros = static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+    number(micros / 1000);
+    std::uint64_t rest = micros % 1000;
+    if (rest == 0) return;
+    std::size_t count = 3;
+    for (; rest % 10 == 0; rest /= 10) --count;
+    text(".");
+    digits(rest, count);
+  }
+
+ private:
+  static constexpr std::size_t kRoom = 512;  // a line without output or value fits
+
+  char* next(std::size_t bytes) {
+    if (kRoom - used_ < bytes) flush();
+    used_ += bytes;
+    return room_ + (used_ - bytes);
+  }
+
+  std::string& out_;
+  std::size_t used_ = 0;
+  char room_[kRoom];
+};
+
+struct Date {
+  std::uint64_t year = 0, month = 0, day = 0;
+};
+
+// Days since 1970-01-01 as a date of the Gregorian calendar; H. Hinnant, "chrono-compatible low-level date
+// algorithms", civil_from_days, for days that are not negative. A dozen instructions: nothing to cache.
+Date date_of_day(std::uint64_t days) {
+  days += 719'468;  // days from 0000-03-01
+  const std::uint64_t era = days / 146'097;
+  const std::uint64_t day_of_era = days % 146'097;
+  const std::uint64_t year_of_era =
+      (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint64_t shifted_month = (5 * day_of_year + 2) / 153;  // from March
+  const std::uint64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
+  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+          day_of_year - (153 * shifted_month + 2) / 5 + 1};
+}
+
+// RFC 3339 in UTC, with milliseconds: 24 characters for every year that has four digits.
+void put_timestamp(Pen& pen, std::int64_t unix_ms) {
+  constexpr std::int64_t kLast = 253'402'300'799'999;  // 9999-12-31T23:59:59.999Z
+  const auto ms = static_cast<std::uint64_t>(std::clamp<std::int64_t>(unix_ms, 0, kLast));
+  const Date date = date_of_day(ms / 86'400'000);
+  pen.two_digits(date.year / 100);
+  pen.two_digits(date.year % 100);
+  pen.text("-");
+  pen.two_digits(date.month);
+  pen.text("-");
+  pen.two_digits(date.day);
+  pen.text("T");
+  pen.two_digits(ms / 3'600'000 % 24);
+  pen.text(":");
+  pen.two_digits(ms / 60'000 % 60);
+  pen.text(":");
+  pen.two_digits(ms / 1'000 % 60);
+  pen.text(".");
+  pen.digits(ms % 1'000, 3);
+  pen.text("Z");
+}
+
+// Whether a JSON string can hold these bytes as they are. Ids and names mostly are so: this is quicker than
+// escaping.
+bool is_plain(std::string_view text) {
+  // Eight bytes at a time: a byte of `x` below n sets its high bit in (x - n * kOnes) & ~x, and one equal to
+  // c is one below 1 after xor with c. A borrow can only come from a byte that was found already.
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kHigh = 0x8080808080808080;
+  const auto odd = [](std::uint64_t x) {
+    const auto below = [](std::uint64_t y, std::uint64_t n) { return (y - n * kOnes) & ~y; };
+    return (x | below(x, 0x20) | below(x ^ (kOnes * '"'), 1) | below(x ^ (kOnes * '\\'), 1) |
+            below(x ^ (kOnes * 0x7f), 1)) &
+           kHigh;
+  };
+  std::uint64_t found = 0;
+  while (text.size() >= 8) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, text.data(), 8);
+    found |= odd(eight);
+    text.remove_prefix(8);
+  }
+  std::uint64_t last = kOnes * 'a';
+  std::memcpy(&last, text.data(), text.size());
+  return (found | odd(last)) == 0;
+}
+
+// `text`: for people or a name. What is no UTF-8 (a worker may send anything) is shown, not kept.
+void put_string(Pen& pen, std::string_view text) {
+  if (is_plain(text)) {
+    pen.text("\"");
+    pen.text(text);
+    pen.text("\"");
+  } else if (is_utf8(text)) {
+    append_json_string(pen.flush(), text);
+  } else {
+    append_json_string(pen.flush(), printable(text));
+  }
+}
+
+// `key`: with comma and opening quote, without the closing one: `,"stdout`.
+void put_output(Pen& pen, std::string_view key, std::string_view bytes) {
+  pen.text(key);
+  const std::size_t base64_bytes = (bytes.size() + 2) / 3 * 4 + 2;
+  if (bytes.empty()) {
+    pen.text("\":\"\"");
+  } else if (is_utf8(bytes) && json_string_bytes(bytes) <= base64_bytes) {
+    pen.text("\":");
+    append_json_string(pen.flush(), bytes);
+  } else {
+    pen.text("_base64\":\"");
+    append_base64(pen.flush(), bytes);
+    pen.text("\"");
+  }
+}
+
+void put_error(Pen& pen, const Outcome& outcome) {
+  pen.text(",\"error\":{\"kind\":\"");
+  pen.text(name_of(outcome.kind));
+  pen.text("\",\"message\":");
+  put_string(pen, outcome.message);
+  pen.text("}");
+}
+
+void put_end(Pen& pen, std::string_view key, std::int32_t number) {
+  pen.text(key);
+  if (number < 0) pen.text("-");
+  const std::int64_t wide = number;
+  pen.number(static_cast<std::uint64_t>(wide < 0 ? -wide : wide));
+}
+
+void put_outcome(Pen& pen, const Outcome& outcome) {
+  if (outcome.status != Status::kOk) put_error(pen, outcome);
+  if (outcome.exit) put_end(pen, ",\"exit\":", *outcome.exit);
+  if (outcome.signal) put_end(pen, ",\"signal\":", *outcome.signal);
+  // Of a job that ended with its worker, and of a line that was no job, nothing is known: no empty output is
+  // claimed.
+  const bool ended = outcome.kind != ErrorKind::kCrash && outcome.kind != ErrorKind::kInvalid;
+  if (outcome.command && ended) {
+    put_output(pen, ",\"stdout", outcome.standard_output);
+    put_output(pen, ",\"stderr", outcome.standard_error);
+    if (outcome.truncated > 0) {
+      pen.text(",\"truncated\":");
+      pen.number(outcome.truncated);
+    }
+  } else if (!outcome.command && (outcome.status == Status::kOk || !outcome.value.empty())) {
+    pen.text(",\"value\":");
+    pen.text(outcome.value.empty() ? std::string_view("null") : std::string_view(outcome.value));
+  }
+}
+
+void put_id(Pen& pen, const ResultLine& result) {
+  if (result.repeat == 0) return put_string(pen, result.id);
+  // As default_id() makes it, of which nothing needs an escape.
+  pen.text("\"");
+  pen.hex<8>(result.spec.high);
+  pen.hex<8>(result.spec.low);
+  if (result.repeat > 1) {
+    pen.text("#");
+    pen.number(result.repeat);
+  }
+  pen.text("\"");
+}
+
+void put_run(Pen& pen, const ResultLine& result) {
+  if (!result.worker.empty()) {
+    pen.text(",\"worker\":");
+    put_string(pen, result.worker);
+    pen.text(",\"queued_ms\":");
+    pen.millis(result.queued);
+    pen.text(",\"run_ms\":");
+    pen.millis(result.ran);
+  }
+  pen.text(",\"finished\":\"");
+  put_timestamp(pen, result.finished_ms);
+  pen.text("\",\"run\":\"");
+  pen.hex<8>(result.run.value);
+  if (result.repeat == 0 && result.outcome.status != Status::kInvalid) {
+    pen.text("\",\"spec\":\"");
+    pen.hex<8>(result.spec.high);
+    pen.hex<8>(result.spec.low);
+  }
+  pen.text("\"");
+}
+
+// --- Reading
+// ----------------------------------------------------------------------------------------
+
+// Takes `prefix` off the front of `rest`; false, and nothing taken, where it is not there.
+bool take(std::string_view& rest, std::string_view prefix) {
+  if (rest.substr(0, prefix.size()) != prefix) return false;
+  rest.remove_prefix(prefix.size());
+  return true;
+}
+
+struct Nibbles {
+  unsigned char of[256] = {};
+};
+constexpr Nibbles make_nibbles() {
+  Nibbles nibbles;
+  for (unsigned char& nibble : nibbles.of) nibble = 0xff;
+  for (unsigned char i = 0; i < 16; ++i) nibbles.of[static_cast<unsigned char>("0123456789abcdef"[i])] = i;
+  return nibbles;
+}
+constexpr Nibbles kNibbles = make_nibbles();
+
+// At most 16 lower-case hex digits.
+bool parse_hex_digits(std::string_view digits, std::uint64_t& value) {
+  value = 0;
+  unsigned bad = 0;  // judged once at the end: digits are mostly right, and their order is nothing to predict
+  for (const char digit : digits) {
+    const unsigned nibble = kNibbles.of[static_cast<unsigned char>(digit)];
+    bad |= nibble & 0xf0;
+    value = value << 4 | (nibble & 0xf);
+  }
+  return bad == 0 && !digits.empty();
+}
+
+bool parse_spec(std::string_view digits, Spec& spec) {
+  return digits.size() == 32 && parse_hex_digits(digits.substr(0, 16), spec.high) &&
+         parse_hex_digits(digits.substr(16), spec.low);
+}
+
+// A decimal number without sign or leading zeros.
+bool take_number(std::string_view& rest) {
+  std::size_t count = 0;
+  while (count < rest.size() && rest[count] >= '0' && rest[count] <= '9') ++count;
+  if (count == 0 || (count > 1 && rest.front() == '0')) return false;
+  rest.remove_prefix(count);
+  return true;
+}
+
+bool append_unescaped(std::string& out, std::string_view& rest) {
+  if (rest.empty()) return false;
+  const char letter = rest.front();
+  rest.remove_prefix(1);
+  constexpr std::string_view kFrom = "\"\\ntrbf";
+  constexpr std::string_view kTo = "\"\\\n\t\r\b\f";
+  if (const std::size_t at = kFrom.find(letter); at != std::string_view::npos) {
+    out += kTo[at];
+    return true;
+  }
+  std::uint64_t code = 0;
+  // Only control characters are written so.
+  if (letter != 'u' || rest.size() < 4 || !parse_hex_digits(rest.substr(0, 4), code) || code > 0x7f)
+    return false;
+  rest.remove_prefix(4);
+  out += static_cast<char>(code);
+  return true;
+}
+
+// A JSON string as append_json_string writes it.
+bool take_string(std::string_view& rest, std::string& text) {
+  text.clear();
+  if (!take(rest, "\"")) return false;
+  for (;;) {
+    std::size_t stop = 0;
+    while (stop < rest.size() && rest[stop] != '"' && rest[stop] != '\\') ++stop;
+    if (stop == rest.size()) return false;
+    text.append(rest.substr(0, stop));
+    const bool closing = rest[stop] == '"';
+    rest.remove_prefix(stop + 1);
+    if (closing) return true;
+    if (!append_unescaped(text, rest)) return false;
+  }
+}
+
+bool take_status(std::string_view& rest, Status& status) {
+  const std::size_t quote = rest.find('"');
+  if (quote == std::string_view::npos || quote > 16) return false;
+  const std::optional<Status> named = status_named(std::string(rest.substr(0, quote)));
+  if (!named) return false;
+  status = *named;
+  rest.remove_prefix(quote + 1);
+  return true;
+}
+
+// Takes `,"name":"<count digits>"` off the end of `rest`; false, and nothing taken, where it is not there.
+bool take_last(std::string_view& rest, std::string_view key, std::size_t count, std::string_view& digits) {
+  const std::size_t bytes = key.size() + count + 1;
+  if (rest.size() < bytes || rest.back() != '"') return false;
+  const std::size_t at = rest.size() - bytes;
+  if (rest.substr(at, key.size()) != key) return false;
+  digits = rest.substr(at + key.size(), count);
+  rest.remove_suffix(bytes);
+  return true;
+}
+
+// The spec that made a default id: 32 hex digits, from the second job of that spec on with `#n` behind them.
+bool spec_of_default_id(std::string_view id, Spec& spec) {
+  if (id.size() < 32 || !parse_spec(id.substr(0, 32), spec)) return false;
+  std::string_view rest = id.substr(32);
+  return rest.empty() || (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest) && rest.empty());
+}
+
+bool crc_holds(std::string_view line) {
+  if (line.size() < kCrcBytes) return false;
+  const std::string_view end = line.substr(line.size() - kCrcBytes);
+  std::uint64_t crc = 0;
+  return end.substr(0, kCrcKey.size()) == kCrcKey && end.substr(end.size() - 2) == "\"}" &&
+         parse_hex_digits(end.substr(kCrcKey.size(), kCrcDigits), crc) &&
+         crc == crc32(line.substr(0, line.size() - kCrcBytes));
+}
+
+}  // namespace
+
+std::uint32_t crc32(std::string_view bytes) {
+  return crc32_gzip_refl(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+void append_crc(std::string& out, std::size_t start) {
+  const std::uint32_t crc = crc32(std::string_view(out).substr(start));
+  Pen pen(out);
+  pen.text(kCrcKey);
+  pen.hex<kCrcDigits / 2>(crc);
+  pen.text("\"}\n");
+}
+
+bool strip_crc(std::string_view& line) {
+  if (!crc_holds(line)) return false;
+  line.remove_suffix(kCrcBytes);
+  return true;
+}
+
+void append_result_line(std::string& out, const ResultLine& result) {
+  const std::size_t start = out.size();
+  {
+    Pen pen(out);
+    pen.text("{\"id\":");
+    put_id(pen, result);
+    pen.text(",\"line\":");
+    pen.number(result.line);
+    pen.text(",\"status\":\"");
+    pen.text(name_of(result.outcome.status));
+    pen.text("\",\"attempt\":");
+    pen.number(result.attempt);
+    put_outcome(pen, result.outcome);
+    put_run(pen, result);
+  }
+  append_crc(out, start);
+}
+
+LineDamage read_result_line(std::string_view line, ReplayedLine& out) {
+  std::string_view rest = line;
+  if (!strip_crc(rest)) return LineDamage::kCrc;
+  std::string_view spec;
+  std::string_view run;
+  const bool has_spec = take_last(rest, ",\"spec\":\"", 32, spec);
+  if (!take_last(rest, ",\"run\":\"", 16, run) || !parse_hex_digits(run, out.run.value))
+    return LineDamage::kFormat;
+  const bool head = take(rest, "{\"id\":") && take_string(rest, out.id) && take(rest, ",\"line\":") &&
+                    take_number(rest) && take(rest, ",\"status\":\"") && take_status(rest, out.status) &&
+                    take(rest, ",\"attempt\":") && take_number(rest) && take(rest, ",");
+  if (!head || out.id.empty()) return LineDamage::kFormat;
+  out.spec = Spec{};
+  if (out.status == Status::kInvalid) return has_spec ? LineDamage::kFormat : LineDamage::kNone;
+  const bool spec_known = has_spec ? parse_spec(spec, out.spec) : spec_of_default_id(out.id, out.spec);
+  return spec_known ? LineDamage::kNone : LineDamage::kFormat;
+}
+
+}  // namespace workpool

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Messages to frames and back (docs/protocol.md). A frame is a msgpack array [type, run, session, seq, …],
+// positional; fields may be added at the end, so a longer array than known is read as far as it is known.
+// Decoding never throws, checks every length and range, and allocates nothing beyond what the frame itself
+// holds. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/wire/messages.h"
+
+namespace workpool {
+
+inline constexpr std::size_t kFrameBytesMost = 128 * 1024;  // ZMQ_MAXMSGSIZE
+inline constexpr std::size_t kPartBytesMost = 64 * 1024;    // a longer message travels as parts of this size
+inline constexpr std::size_t kMessageBytesMost = 4 << 20;   // of an assembled one
+inline constexpr std::size_t kHelloBytesMost = 4096;
+inline constexpr std::size_t kErrorMessageBytesMost = 4096;
+
+// One piece of a message longer than a frame. `index` counts from 0; all pieces carry the message's own seq.
+struct Part {
+  Header header;
+  std::uint32_t index = 0;
+  bool last = false;
+  std::string_view bytes;  // into the frame
+};
+
+// Each replaces the contents of `out`.
+void encode(const RegistrationRequest& request, std::string& out);
+void encode(const RegistrationReply& reply, std::string& out);
+void encode(const Header& header, const SinkMessage& message, std::string& out);
+void encode(const Header& header, const LaneMessage& message, std::string& out);
+
+// The frames for an encoded message: itself, or its parts.
+std::vector<std::string> frames_of(const Header& header, std::string&& encoded);
+
+struct SinkFrame {
+  Header header;
+  std::variant<SinkMessage, Part> content;
+};
+struct LaneFrame {
+  Header header;
+  std::variant<LaneMessage, Part> content;
+};
+
+// Nothing where the frame is not such a message. A HELLO of another protocol is read up to its protocol
+// number.
+std::optional<RegistrationRequest> decode_request(std::string_view frame);
+std::optional<RegistrationReply> decode_reply(std::string_view frame);
+std::optional<SinkFrame> decode_sink(std::string_view frame);
+std::optional<LaneFrame> decode_lane(std::string_view frame);
+
+// Puts parts together again; one per session and direction.
+class PartAssembler {
+ public:
+  // False where the part does not continue what is here, or makes it too long: the session is broken.
+  bool add(const Part& part);
+  // The whole encoded message, once its last part was added; empties the assembler.
+  std::optional<std::string> take();
+
+ private:
+  std::string bytes_;
+  std::uint64_t seq_ = 0;
+  std::uint32_t next_ = 0;
+  bool complete_ = false;
+};
+
+}  // namespace workpool

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+// Reading messages: through a cursor, never through msgpack's objects.
+#include <algorithm>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/wire/codec.h"
+#include "common/wire/wire_reader.h"
+#include "common/wire/wire_types.h"
+
+namespace workpool {
+namespace {
+
+using namespace wire;  // the type numbers
+
+constexpr std::size_t kTextMost = 8 * 1024;
+constexpr std::size_t kItemMost = 3 << 20;
+// Far beyond any that is measured or asked for, and small enough that sums and products of a few never
+// overflow.
+constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
+constexpr std::uint64_t kSlotsMost = 1 << 20;
+
+Hash128 read_hash(WireReader& from) {
+  const std::string_view bytes = from.bytes(16);
+  Hash128 hash;
+  if (bytes.size() != 16) {
+    from.fail();
+    return hash;
+  }
+  hash.high = big_endian_64(bytes.data());
+  hash.low = big_endian_64(bytes.data() + 8);
+  return hash;
+}
+
+Duration read_duration(WireReader& from) {
+  const std::uint64_t count = from.number();
+  if (count > kDurationMost) from.fail();
+  return Duration{static_cast<Duration::rep>(from.ok() ? count : 0)};
+}
+
+std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
+  const std::uint64_t value = from.number();
+  if (value > most) from.fail();
+  return from.ok() ? static_cast<std::uint32_t>(value) : 0;
+}
+
+// Of a job that is given or held: 0 is never given, and must not be given again.
+std::uint32_t read_given_attempt(WireReader& from) {
+  const std::uint32_t attempt = read_u32(from);
+  if (attempt == 0) from.fail();
+  return attempt;
+}
+
+// A width of 0 would let a worker start everything at once, and a huge one wrap its count of slots in use.
+std::uint32_t read_slots(WireReader& from) {
+  const std::uint32_t slots = read_u32(from, kSlotsMost);
+  if (slots == 0) from.fail();
+  return slots;
+}
+
+// An item's array may be longer than is known, never shorter than needed (`least`).
+std::uint32_t read_fields(WireReader& from, std::uint32_t least) {
+  const std::uint32_t fields = from.array();
+  if (fields < least) from.fail();
+  return fields;
+}
+
+void skip_rest(WireReader& from, std::uint32_t fields, std::uint32_t known) {
+  for (std::uint32_t i = known; from.ok() && i < fields; ++i) from.skip();
+}
+
+// A list: its length is bounded by the frame, each item by the reader.
+template <class Item, class Read>
+std::vector<Item> read_list(WireReader& from, Read read) {
+  std::vector<Item> items;
+  const std::uint32_t count = from.array();
+  items.reserve(std::min<std::uint32_t>(count, 4096));
+  for (std::uint32_t i = 0; from.ok() && i < count; ++i) items.push_back(read(from));
+  return items;
+}
+
+std::vector<std::string> read_texts(WireReader& from) {
+  return read_list<std::string>(from, [](WireReader& r) { return std::string(r.bytes(kTextMost)); });
+}
+
+std::vector<Key> read_keys(WireReader& from) {
+  return read_list<Key>(from, [](WireReader& r) { return Key{read_hash(r)}; });
+}
+
+template <class Item>
+void read_identity(WireReader& from, Item& item) {
+  item.handle.value = from.number();
+  item.key = Key{read_hash(from)};
+  item.spec = Spec{read_hash(from)};
+  item.attempt = read_u32(from);
+}
+
+std::optional<std::int32_t> read_optional(WireReader& from) {
+  if (from.nil()) return std::nullopt;
+  const std::int64_t value = from.integer();
+  if (value < INT32_MIN || value > INT32_MAX) from.fail();
+  return static_cast<std::int32_t>(value);
+}
+
+// The value goes into a result line as it came: a line break in it would break the file.
+bool fits_a_line(std::string_view value) {
+  return is_utf8(value) && std::none_of(value.begin(), value.end(),
+                                        [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+bool consistent(const Outcome& outcome) {
+  return (outcome.status == Status::kOk) == (outcome.kind == ErrorKind::kNone) && fits_a_line(outcome.value);
+}
+
+JobResult read_result(WireReader& from) {
+  JobResult result;
+  Outcome& outcome = result.outcome;
+  const std::uint32_t fields = read_fields(from, 6);
+  read_identity(from, result);
+  result.waited = read_duration(from);
+  result.ran = read_duration(from);
+  // What is left away at the end has its default, wherever the writer chose to stop.
+  if (fields > 6) outcome.status = static_cast<Status>(read_u32(from, 2));  // ok, failed, timeout
+  if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
+  if (fields > 8) outcome.value = from.bytes(kItemMost);
+  if (fields > 9) outcome.message = from.bytes(kTextMost);
+  if (fields > 10) outcome.command = from.boolean();
+  if (fields > 11) outcome.exit = read_optional(from);
+  if (fields > 12) outcome.signal = read_optional(from);
+  if (fields > 13) outcome.standard_output = from.bytes(kItemMost);
+  if (fields > 14) outcome.standard_error = from.bytes(kItemMost);
+  if (fields > 15) outcome.truncated = from.number();
+  skip_rest(from, fields, 16);
+  if (!consistent(outcome)) from.fail();
+  return result;
+}
+
+JobOrder read_order(WireReader& from) {
+  JobOrder order;
+  const std::uint32_t fields = read_fields(from, 8);
+  order.handle.value = from.number();
+  if (from.next_is_number()) {
+    order.repeat = from.number();
+  } else {
+    order.id = from.bytes(256);
+  }
+  order.key = Key{read_hash(from)};
+  order.spec = Spec{read_hash(from)};
+  order.attempt = read_given_attempt(from);
+  order.work = from.bytes(kItemMost);
+  order.timeout = read_duration(from);
+  order.slots = read_slots(from);
+  skip_rest(from, fields, 8);
+  return order;
+}
+
+JobRef read_ref(WireReader& from) {
+  JobRef ref;
+  const std::uint32_t fields = read_fields(from, 3);
+  ref.handle.value = from.number();
+  ref.key = Key{read_hash(from)};
+  ref.attempt = read_u32(from);
+  skip_rest(from, fields, 3);
+  return ref;
+}
+
+ReturnedJob read_returned(WireReader& from) {
+  ReturnedJob job;
+  const std::uint32_t fields = read_fields(from, 5);
+  read_identity(from, job);
+  job.reason = static_cast<ReturnReason>(read_u32(from, 2));
+  skip_rest(from, fields, 5);
+  return job;
+}
+
+HeldJob read_held(WireReader& from) {
+  HeldJob job;
+  const std::uint32_t fields = read_fields(from, 4);
+  job.key = Key{read_hash(from)};
+  job.spec = Spec{read_hash(from)};
+  job.attempt = read_given_attempt(from);
+  job.elapsed = read_duration(from);
+  skip_rest(from, fields, 4);
+  return job;
+}
+
+Death read_death(WireReader& from) {
+  Death death;
+  const std::uint32_t fields = read_fields(from, 3);
+  death.engine = read_u32(from);
+  death.cause = from.bytes(kTextMost);
+  death.ran = read_keys(from);
+  skip_rest(from, fields, 3);
+  return death;
+}
+
+struct Opened {
+  std::uint32_t type = 0;
+  std::uint32_t fields = 0;  // after the header
+  Header header;
+};
+
+Opened open_frame(WireReader& from) {
+  Opened opened;
+  const std::uint32_t fields = read_fields(from, 4);
+  opened.type = read_u32(from);
+  opened.header.run.value = from.number();
+  opened.header.session.value = from.number();
+  opened.header.seq = from.number();
+  opened.fields = from.ok() ? fields - 4 : 0;
+  return opened;
+}
+
+Part read_part(WireReader& from, const Header& header) {
+  Part part;
+  part.header = header;
+  part.index = read_u32(from, kMessageBytesMost);
+  part.last = from.boolean();
+  part.bytes = from.bytes(kPartBytesMost);
+  return part;
+}
+
+Hello read_hello(WireReader& from, std::uint32_t fields) {
+  Hello hello;
+  hello.protocol = read_u32(from);
+  if (hello.protocol != kProtocol || fields < 9) return hello;
+  hello.version = from.bytes(256);
+  hello.worker.value = from.number();
+  hello.engine = read_u32(from);
+  hello.try_number = read_u32(from);
+  hello.name = from.bytes(256);
+  hello.slots = read_u32(from, kSlotsMost);
+  hello.handlers = read_texts(from);
+  hello.labels = read_texts(from);
+  return hello;
+}
+
+Welcome read_welcome(WireReader& from, std::uint32_t fields) {
+  Welcome welcome;
+  welcome.protocol = read_u32(from);
+  if (welcome.protocol != kProtocol) return welcome;
+  if (fields < 9) from.fail();
+  welcome.run.value = from.number();
+  welcome.session.value = from.number();
+  welcome.name = from.bytes(512);
+  welcome.lane_port = static_cast<std::uint16_t>(read_u32(from, 65535));
+  welcome.sink_port = static_cast<std::uint16_t>(read_u32(from, 65535));
+  welcome.worker_timeout = read_duration(from);
+  welcome.result_window = from.number();
+  welcome.capture_bytes = from.number();
+  // Nothing can be dialled at port 0, and a D of 0 would make every session a silent one at once.
+  const bool usable = welcome.lane_port != 0 && welcome.sink_port != 0 && welcome.worker_timeout.count() > 0;
+  if (!usable || welcome.session.value == 0) from.fail();
+  return welcome;
+}
+
+}  // namespace
+
+namespace {
+
+// Whether a registration message that has been read up to here is whole: of our own protocol to its last
+// byte; of another one only as far as it was read, whatever follows.
+bool whole(WireReader& from, std::uint32_t protocol, std::uint32_t fields, std::uint32_t known) {
+  if (protocol != kProtocol) return from.ok();
+  skip_rest(from, fields, known);
+  return fields >= known && from.finished();
+}
+
+Refused read_refused(WireReader& from) {
+  Refused refused;
+  refused.protocol = read_u32(from);
+  const std::uint32_t code = read_u32(from, 255);
+  refused.reason = from.bytes(kTextMost);
+  refused.code = code == 0 || code == 1 || code == 76 ? static_cast<Refusal>(code) : Refusal::kOther;
+  return refused;
+}
+
+}  // namespace
+
+std::optional<RegistrationRequest> decode_request(std::string_view frame) {
+  if (frame.size() > kHelloBytesMost) return std::nullopt;
+  WireReader from(frame);
+  const Opened opened = open_frame(from);
+  if (!from.ok() || opened.fields < 1) return std::nullopt;
+  if (opened.type == kStatusRequest) {
+    const StatusRequest request{read_u32(from)};
+    if (!whole(from, request.protocol, opened.fields, 1)) return std::nullopt;
+    return request;
+  }
+  if (opened.type != kHello) return std::nullopt;
+  Hello hello = read_hello(from, opened.fields);
+  if (!whole(from, hello.protocol, opened.fields, 9)) return std::nullopt;
+  return hello;
+}
+
+std::optional<RegistrationReply> decode_reply(std::string_view frame) {
+  WireReader from(frame);
+  const Opened opened = open_frame(from);
+  if (!from.ok() || opened.fields < 1) return std::nullopt;
+  if (opened.type == kWelcome) {
+    Welcome welcome = read_welcome(from, opened.fields);
+    if (!whole(from, welcome.protocol, opened.fields, 9)) return std::nullopt;
+    return welcome;
+  }
+  if (opened.type == kRefused && opened.fields >= 3) {
+    Refused refused = read_refused(from);
+    if (!whole(from, refused.protocol, opened.fields, 3)) return std::nullopt;
+    return refused;
+  }
+  if (opened.type == kStatusReply && opened.fields >= 2) {
+    StatusReply reply;
+    reply.protocol = read_u32(from);
+    reply.json = from.bytes(kMessageBytesMost);
+    if (!whole(from, reply.protocol, opened.fields, 2)) return std::nullopt;
+    return reply;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t type, std::uint32_t fields) {
+  switch (type) {
+    case kDied:
+      if (fields >= 1) return Died{read_list<Death>(from, read_death)};
+      break;
+    case kHeld:
+      if (fields >= 1) return Held{read_list<HeldJob>(from, read_held)};
+      break;
+    case kResults:
+      if (fields >= 1) return Results{read_list<JobResult>(from, read_result)};
+      break;
+    case kReturned:
+      if (fields >= 1) return Returned{read_list<ReturnedJob>(from, read_returned)};
+      break;
+    case kReady:
+      if (fields >= 1) return Ready{from.boolean()};
+      break;
+    case kBeat:
+      if (fields >= 3) {
+        Beat beat;
+        beat.echo = from.number();
+        beat.echo_held = read_duration(from);
+        beat.running = read_keys(from);
+        return beat;
+      }
+      break;
+    case kGoodbye:
+      return Goodbye{};
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::uint32_t known_fields(std::uint32_t type) {
+  switch (type) {
+    case kGoodbye:
+    case kStop:
+    case kEnd:
+      return 0;
+    case kBeat:
+    case kJobs:
+    case kLaneBeat:
+    case kPart:
+      return 3;
+    default:
+      return 1;
+  }
+}
+
+std::optional<LaneMessage> read_lane_message(WireReader& from, std::uint32_t type, std::uint32_t fields) {
+  if (fields < known_fields(type)) return std::nullopt;
+  switch (type) {
+    case kJobs: {
+      Jobs jobs;
+      jobs.ack = from.number();
+      jobs.received = from.number();
+      jobs.jobs = read_list<JobOrder>(from, read_order);
+      return jobs;
+    }
+    case kCancel:
+      return Cancel{read_list<JobRef>(from, read_ref)};
+    case kRecall:
+      return Recall{read_list<JobRef>(from, read_ref)};
+    case kLaneBeat: {
+      LaneBeat beat;
+      beat.stamp = from.number();
+      beat.ack = from.number();
+      beat.received = from.number();
+      return beat;
+    }
+    case kStop:
+      return Stop{};
+    case kEnd:
+      return End{};
+    default:
+      return std::nullopt;
+  }
+}
+
+// A frame of either direction: the header, then a part or a message that `read` knows.
+template <class Frame, class Read>
+std::optional<Frame> decode_frame(std::string_view frame, Read read) {
+  WireReader from(frame);
+  const Opened opened = open_frame(from);
+  if (!from.ok()) return std::nullopt;
+  Frame result;
+  result.header = opened.header;
+  if (opened.type == kPart && opened.fields >= 3) {
+    result.content = read_part(from, opened.header);
+  } else {
+    auto message = read(from, opened.type, opened.fields);
+    if (!message) return std::nullopt;
+    result.content = std::move(*message);
+  }
+  skip_rest(from, opened.fields, known_fields(opened.type));
+  if (!from.finished()) return std::nullopt;
+  return result;
+}
+
+}  // namespace
+
+std::optional<SinkFrame> decode_sink(std::string_view frame) {
+  return decode_frame<SinkFrame>(frame, read_sink_message);
+}
+
+std::optional<LaneFrame> decode_lane(std::string_view frame) {
+  return decode_frame<LaneFrame>(frame, read_lane_message);
+}
+
+bool PartAssembler::add(const Part& part) {
+  if (next_ == 0) seq_ = part.header.seq;
+  if (complete_ || part.index != next_ || part.header.seq != seq_) return false;
+  if (bytes_.size() + part.bytes.size() > kMessageBytesMost) return false;
+  bytes_ += part.bytes;
+  ++next_;
+  complete_ = part.last;
+  return true;
+}
+
+std::optional<std::string> PartAssembler::take() {
+  if (!complete_) return std::nullopt;
+  complete_ = false;
+  next_ = 0;
+  return std::exchange(bytes_, std::string{});
+}
+
+}  // namespace workpool

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/jobs/jobs_indexer.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "common/base/ids.h"
+#include "common/base/text.h"
+#include "common/io/threads.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 40;  // offsets in the index have 40 bits
+constexpr std::size_t kExtendBytes = 64 * 1024;  // read at a time for a line that goes on behind its segment
+constexpr std::size_t kLineAndMore = kLineBytesMax + 2;
+
+// What the merge needs of a job. Its line number counts from the first line of the segment.
+struct SegmentJob {
+  Spec spec;
+  std::uint64_t key_prefix = 0;  // of the given id, or of the default id without ordinal
+  std::uint64_t offset = 0;
+  std::uint32_t line = 0;
+  std::uint32_t requirement = 0;  // into the segment's own list
+  std::int32_t priority = 0;
+  bool given = false;
+};
+
+// The lines that start in [begin, end), read and parsed by one thread. Kept between segments for its buffers.
+class Segment {
+ public:
+  explicit Segment(JobsFormat format) : parser_(format) {}
+
+  void run(int fd, std::uint64_t begin, std::uint64_t end) {
+    jobs_.clear();
+    requirements_.clear();
+    errors_.clear();
+    error_count_ = 0;
+    lines_ = 0;
+    problem_.clear();
+    // One byte more at the front: whether a line starts at `begin` is for that byte to say.
+    offset_ = begin == 0 ? 0 : begin - 1;
+    if (!read_more(fd, static_cast<std::size_t>(end - offset_), true)) return;
+    std::size_t at = 0;
+    if (begin == 0) {
+      if (std::string_view(buffer_).substr(0, kByteOrderMark.size()) == kByteOrderMark)
+        at = kByteOrderMark.size();
+    } else {
+      const std::size_t newline = buffer_.find('\n');
+      if (newline == std::string::npos) return;  // all of it belongs to a line that starts before
+      at = newline + 1;
+    }
+    while (offset_ + at < end) {
+      std::size_t newline = buffer_.find('\n', at);
+      while (newline == std::string::npos && buffer_.size() - at < kLineAndMore) {
+        const std::size_t before = buffer_.size();
+        if (!read_more(fd, kExtendBytes, false)) return;
+        if (buffer_.size() == before) break;  // the file ends without a newline
+        newline = buffer_.find('\n', before);
+      }
+      const std::size_t line_end = std::min(newline, buffer_.size());
+      take_line(std::string_view(buffer_).substr(at, std::min(line_end - at, kLineAndMore)), offset_ + at);
+      at = newline == std::string::npos ? static_cast<std::size_t>(end - offset_) : newline + 1;
+    }
+  }
+
+  const std::vector<SegmentJob>& jobs() const { return jobs_; }
+  const std::vector<Requirement>& requirements() const { return requirements_; }
+  const std::vector<JobsError>& errors() const { return errors_; }
+  std::uint64_t error_count() const { return error_count_; }
+  std::uint64_t lines() const { return lines_; }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  // Appends `bytes` of the file to the buffer; fewer than asked for is a problem where `all` are known to be
+  // there.
+  bool read_more(int fd, std::size_t bytes, bool all) {
+    const std::size_t before = all ? 0 : buffer_.size();
+    buffer_.resize(before + bytes);
+    const std::int64_t got = read_at(fd, buffer_.data() + before, bytes, offset_ + before);
+    if (got < 0) problem_ = "cannot be read: " + std::generic_category().message(errno);
+    if (got >= 0 && all && static_cast<std::size_t>(got) < bytes)
+      problem_ = "became shorter while it was read";
+    buffer_.resize(before + (got < 0 ? 0 : static_cast<std::size_t>(got)));
+    return problem_.empty();
+  }
+
+  void take_line(std::string_view line, std::uint64_t offset) {
+    ++lines_;
+    auto parsed = parser_.parse(line);
+    if (auto* error = std::get_if<LineError>(&parsed)) {
+      ++error_count_;
+      if (errors_.size() < IndexReport::kErrorsMax) {
+        errors_.push_back({lines_, error->column, std::move(error->message)});
+      }
+    } else if (auto* job = std::get_if<JobLine>(&parsed)) {
+      SegmentJob kept;
+      kept.spec = job->spec;
+      kept.given = !job->id.empty();
+      kept.key_prefix = key_of_id(kept.given ? job->id : default_id(job->spec, 1)).high;
+      kept.offset = offset;
+      kept.line = static_cast<std::uint32_t>(lines_);
+      kept.priority = job->priority;
+      kept.requirement = number_of(std::move(job->requirement));
+      jobs_.push_back(kept);
+    }
+  }
+
+  std::uint32_t number_of(Requirement&& requirement) {
+    // Lines of a kind follow one another: one of the last is nearly always it.
+    constexpr std::size_t kLookBack = 8;
+    for (std::size_t back = 1; back <= std::min(kLookBack, requirements_.size()); ++back) {
+      const std::size_t number = requirements_.size() - back;
+      if (requirements_[number] == requirement) return static_cast<std::uint32_t>(number);
+    }
+    requirements_.push_back(std::move(requirement));
+    return static_cast<std::uint32_t>(requirements_.size() - 1);
+  }
+
+  JobLineParser parser_;
+  std::string buffer_;
+  std::uint64_t offset_ = 0;  // of buffer_ in the file
+  std::vector<SegmentJob> jobs_;
+  std::vector<Requirement> requirements_;
+  std::vector<JobsError> errors_;
+  std::uint64_t error_count_ = 0;
+  std::uint64_t lines_ = 0;
+  std::string problem_;
+};
+
+// Puts segments into the index in the order of the file: numbers default ids, finds ids that stand twice.
+class Merger {
+ public:
+  Merger(int fd, JobsFormat format, JobIndex& index, IndexReport& report)
+      : lines_(fd), parser_(format), index_(index), report_(report) {}
+
+  void take(const Segment& segment) {
+    std::vector<JobsError> errors;
+    for (JobsError error : segment.errors()) {
+      error.line += report_.lines;
+      errors.push_back(std::move(error));
+    }
+    report_.error_count += segment.error_count();
+    std::vector<std::uint32_t> requirement_numbers;
+    for (const Requirement& requirement : segment.requirements()) {
+      requirement_numbers.push_back(index_.requirement_number(requirement));
+    }
+    constexpr std::size_t kExpectAhead = 16;
+    const std::vector<SegmentJob>& jobs = segment.jobs();
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      if (i + kExpectAhead < jobs.size()) index_.expect(jobs[i + kExpectAhead].key_prefix);
+      const SegmentJob& job = jobs[i];
+      if (index_.size() == JobIndex::kJobsMax) {
+        report_.problem = JobsProblem{"more than " + std::to_string(JobIndex::kJobsMax) + " jobs"};
+        return;
+      }
+      JobIndex::Entry entry;
+      entry.key_prefix = job.key_prefix;
+      entry.spec_prefix = job.spec.high;
+      entry.offset = job.offset;
+      entry.line = report_.lines + job.line;
+      entry.repeat = job.given ? 0 : 1;
+      entry.requirement = requirement_numbers[job.requirement];
+      entry.priority = job.priority;
+      if (!add(entry, job.spec, errors)) ++report_.error_count;
+    }
+    report_.lines += segment.lines();
+    std::sort(errors.begin(), errors.end(),
+              [](const JobsError& left, const JobsError& right) { return left.line < right.line; });
+    for (JobsError& error : errors) {
+      if (report_.errors.size() < IndexReport::kErrorsMax) report_.errors.push_back(std::move(error));
+    }
+  }
+
+ private:
+  // False where the job's id is another's.
+  bool add(JobIndex::Entry& entry, const Spec& spec, std::vector<JobsError>& errors) {
+    auto other = index_.find_prefix(entry.key_prefix);
+    if (other && entry.repeat == 1) {
+      const JobIndex::Entry same = index_.entry(*other);
+      if (same.repeat != 0 && same.spec_prefix == entry.spec_prefix) {
+        // The first job of a spec is in no map, so that a file without repeats costs nothing.
+        entry.repeat = ++repeats_.try_emplace(entry.spec_prefix, 1).first->second;
+        entry.key_prefix = key_of_id(default_id(spec, entry.repeat)).high;
+        other = index_.find_prefix(entry.key_prefix);
+      }
+    }
+    if (other && is_duplicate(entry, spec, *other, errors)) return false;
+    index_.add(entry);
+    return true;
+  }
+
+  // Equal prefixes: whether the ids are equal, too. Both lines are read again, at most kErrorsMax times in a
+  // file with duplicates; behind those nobody sees more than their count.
+  bool is_duplicate(const JobIndex::Entry& entry, const Spec& spec, JobNumber other_number,
+                    std::vector<JobsError>& errors) {
+    if (report_.errors.size() == IndexReport::kErrorsMax || errors.size() >= 2 * IndexReport::kErrorsMax)
+      return true;
+    const JobIndex::Entry other = index_.entry(other_number);
+    std::uint64_t column = 1;
+    const auto other_id = id_of(other, nullptr);
+    const auto id = entry.repeat == 0 ? id_of(entry, &column) : default_id(spec, entry.repeat);
+    if (other_id && id && *other_id != *id) return false;
+    if (id) errors.push_back({entry.line, column, describe(entry, *id, other)});
+    return true;
+  }
+
+  static std::string describe(const JobIndex::Entry& entry, const std::string& id,
+                              const JobIndex::Entry& other) {
+    const std::string shown = '"' + printable(id, 80) + '"';
+    const std::string place = "line " + std::to_string(other.line);
+    if (entry.repeat != 0) {
+      return "this job has no id and would be " + shown + ", which " + place +
+             " gives: give this one an id of its own";
+    }
+    if (other.repeat != 0)
+      return "the id " + shown + " is the default id of the job on " + place + ": choose another";
+    return "the id " + shown + " stands twice, on " + place + " too: ids are unique in a file";
+  }
+
+  // The id in full, from the line; nothing where the file has changed since.
+  std::optional<std::string> id_of(const JobIndex::Entry& entry, std::uint64_t* column) {
+    const auto line = lines_.line_at(entry.offset);
+    if (!line) return std::nullopt;
+    auto parsed = parser_.parse(*line);
+    const auto* job = std::get_if<JobLine>(&parsed);
+    if (job == nullptr) return std::nullopt;
+    if (column != nullptr) *column = id_column(*line);
+    return entry.repeat == 0 ? job->id : default_id(job->spec, entry.repeat);
+  }
+
+  LineCache lines_;
+  JobLineParser parser_;
+  JobIndex& index_;
+  IndexReport& report_;
+  std::unordered_map<std::uint64_t, std::uint64_t>
+      repeats_;  // spec prefix -> last ordinal, of those seen twice
+};
+
+// One wave: as many segments as threads, parsed while the wave before is merged.
+class Waves {
+ public:
+  Waves(int fd, JobsFormat format, std::uint64_t file_bytes, std::uint64_t segment_bytes, unsigned threads)
+      : fd_(fd), file_bytes_(file_bytes), segment_bytes_(segment_bytes) {
+    for (unsigned i = 0; i < 2 * threads; ++i) segments_.push_back(std::make_unique<Segment>(format));
+    threads_.reserve(threads);
+  }
+  ~Waves() { join(); }  // whatever ends run(): they write into the segments
+  Waves(const Waves&) = delete;
+  Waves& operator=(const Waves&) = delete;
+
+  void run(Merger& merger, JobIndex& index, IndexReport& report) {
+    const std::size_t width = segments_.size() / 2;
+    std::size_t parsed = start(0, width);
+    join();
+    for (std::size_t half = 0; parsed > 0 && !report.problem; half = 1 - half) {
+      const std::size_t next = start(1 - half, width);
+      for (std::size_t i = 0; i < parsed && !report.problem; ++i) {
+        const Segment& segment = *segments_[half * width + i];
+        if (!segment.problem().empty()) report.problem = JobsProblem{segment.problem()};
+        if (report.problem) break;
+        if (report.lines == 0) reserve(index, segment);
+        merger.take(segment);
+      }
+      join();
+      parsed = next;
+    }
+  }
+
+ private:
+  // Starts the next wave in one half of the segments; gives how many of them have something to do.
+  std::size_t start(std::size_t half, std::size_t width) {
+    std::size_t started = 0;
+    for (; started < width && next_ < file_bytes_; ++started) {
+      const std::uint64_t begin = next_;
+      next_ = std::min(file_bytes_, begin + segment_bytes_);
+      Segment* segment = segments_[half * width + started].get();
+      const auto body = [this, segment, begin, end = next_] { segment->run(fd_, begin, end); };
+      if (width == 1 || !run_beside(body)) body();
+    }
+    return started;
+  }
+  // False where the system has no thread to give: then this one does the work itself.
+  bool run_beside(const std::function<void()>& body) {
+    try {
+      threads_.push_back(start_thread(body));
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+  void join() {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+  // From the first segment to the whole file, and a tenth more. Too little only means growing.
+  void reserve(JobIndex& index, const Segment& segment) const {
+    const std::uint64_t segments = file_bytes_ / segment_bytes_ + 1;
+    const std::uint64_t jobs = segment.jobs().size();
+    index.reserve(segments == 1 ? jobs : segments * (jobs + jobs / 10));
+  }
+
+  int fd_;
+  std::uint64_t file_bytes_;
+  std::uint64_t segment_bytes_;
+  std::uint64_t next_ = 0;
+  std::vector<std::unique_ptr<Segment>> segments_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
+                            const IndexOptions& options) {
+  IndexReport report;
+  struct stat status {};
+  if (fstat(input.fd(), &status) != 0) {
+    report.problem = JobsProblem{"cannot be examined: " + std::generic_category().message(errno)};
+  } else if (static_cast<std::uint64_t>(status.st_size) > kFileBytesMax) {
+    report.problem = JobsProblem{"larger than 1 TiB: split it"};
+  }
+  if (!report.problem) {
+    const auto bytes = static_cast<std::uint64_t>(status.st_size);
+    unsigned threads =
+        options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+    if (bytes <= options.segment_bytes) threads = 1;
+    Merger merger(input.fd(), format, index, report);
+    Waves(input.fd(), format, bytes, options.segment_bytes, threads).run(merger, index, report);
+  }
+  if (report.problem) report.problem->message = input.shown_path() + ": " + report.problem->message;
+  index.seal();
+  return report;
+}
+
+std::string format_errors(const std::string& shown_path, const IndexReport& report) {
+  if (report.problem) return "workpool-dispatcher: " + report.problem->message;
+  std::string text;
+  for (const JobsError& error : report.errors) {
+    text += (text.empty() ? "" : "\n") + shown_path + ':' + std::to_string(error.line) + ':' +
+            std::to_string(error.column) + ": " + error.message;
+  }
+  if (report.error_count > report.errors.size()) {
+    text += '\n' + shown_path + ": " + counted(report.error_count - report.errors.size(), "more error");
+  }
+  return text;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// The whole-file check of a regular jobs file before anything of it runs; `run`, `check` and `verify` start
+// with it. Reads with pread in segments that are parsed on all cores and merged in the order of the file:
+// memory is the index and a few MiB, whatever the lines look like.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/formats/jobs_file.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+
+namespace workpool::dispatcher {
+
+struct JobsError {
+  std::uint64_t line = 0;    // from 1
+  std::uint64_t column = 0;  // from 1, in bytes, a byte order mark not counted
+  std::string message;
+};
+
+struct IndexReport {
+  static constexpr std::size_t kErrorsMax = 20;
+  std::optional<JobsProblem> problem;  // the file could not be read to its end
+  std::vector<JobsError> errors;       // the first kErrorsMax by line
+  std::uint64_t error_count = 0;
+  std::uint64_t lines = 0;  // of the file, blank ones too
+  bool ok() const { return !problem && error_count == 0; }
+};
+
+struct IndexOptions {
+  unsigned threads = 0;                   // 0 = the cores
+  std::uint64_t segment_bytes = 1 << 20;  // small ones are for tests
+};
+
+// `input`: regular. Adds every job to `index` (empty before) and seals it. Where the report is not ok the
+// index holds the good jobs only and is not to be run.
+IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
+                            const IndexOptions& options = {});
+
+// Of a report that is not ok: "jobs.jsonl:3:14: message" a line, and behind the last one how many more there
+// are; or why the file could not be read to its end. No newline at the end.
+std::string format_errors(const std::string& shown_path, const IndexReport& report);
+
+}  // namespace workpool::dispatcher

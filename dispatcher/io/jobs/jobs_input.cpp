@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/jobs/jobs_input.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/text.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::size_t kJumpBytes = 8 * 1024;       // read for a line that is not near the last one
+constexpr std::size_t kForwardBytes = 256 * 1024;  // read while lines are asked for in order
+constexpr std::size_t kLineAndMore =
+    kLineBytesMax + 2;  // room for a CR, and one byte that makes a line too long
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+}  // namespace
+
+FileMark FileMark::of(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return {};
+  return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
+  if (path == "-") return JobsInput(STDIN_FILENO, false, false, "stdin");
+  const std::string shown = printable(path);
+  // O_NONBLOCK: a FIFO without a writer would hold up the program here, where Ctrl-C is not handled yet.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT)
+    return JobsProblem{shown + ": no such file; give the path of a jobs file, or - for stdin"};
+  if (fd < 0) return JobsProblem{shown + ": cannot be opened: " + reason(errno)};
+  JobsInput input(fd, true, false, shown);
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return JobsProblem{shown + ": cannot be examined: " + reason(errno)};
+  if (S_ISDIR(status.st_mode)) return JobsProblem{shown + ": is a directory; give the path of a jobs file"};
+  input.regular_ = S_ISREG(status.st_mode);
+  input.opened_ = FileMark::of(fd);
+  return input;
+}
+
+std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/tmp";
+  std::string path = std::string(folder) + "/workpool-XXXXXX";
+  const int fd = ::mkostemp(path.data(), O_CLOEXEC);
+  if (fd < 0)
+    return JobsProblem{pipe.path_ + ": no file for a copy of it in " + folder + ": " + reason(errno)};
+  ::unlink(path.c_str());
+  JobsInput copy(fd, true, true, pipe.path_);
+  std::string buffer(kForwardBytes, '\0');
+  while (true) {
+    pollfd ready{pipe.fd_, POLLIN, 0};
+    ::poll(&ready, 1, -1);  // a FIFO is open without waiting, and reads as ended until its writer comes
+    const ssize_t got = ::read(pipe.fd_, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return JobsProblem{pipe.path_ + ": cannot be read: " + reason(errno)};
+    if (got == 0) return copy;
+    for (ssize_t done = 0; done < got;) {
+      const ssize_t written = ::write(fd, buffer.data() + done, static_cast<std::size_t>(got - done));
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0)
+        return JobsProblem{pipe.path_ + ": no room for a copy of it in " + folder + ": " + reason(errno)};
+      done += written;
+    }
+  }
+}
+
+JobsInput::JobsInput(JobsInput&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      owned_(other.owned_),
+      regular_(other.regular_),
+      path_(std::move(other.path_)),
+      opened_(other.opened_) {}
+
+JobsInput::~JobsInput() {
+  if (owned_ && fd_ >= 0) close(fd_);
+}
+
+LoadedJob load_job(JobLine&& line, const JobDefaults& defaults) {
+  LoadedJob loaded;
+  loaded.facts.id = std::move(line.id);
+  loaded.facts.spec = line.spec;
+  loaded.facts.priority = line.priority;
+  loaded.facts.timeout = line.timeout.value_or(defaults.timeout);
+  loaded.facts.retries = line.retries.value_or(defaults.retries);
+  loaded.facts.slots = line.requirement.slots;
+  loaded.facts.payload_bytes = line.work.size();
+  loaded.work = std::move(line.work);
+  return loaded;
+}
+
+std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = pread(fd, to + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return static_cast<std::int64_t>(done);
+}
+
+// ---- LineCache ----
+
+bool LineCache::read_block(std::uint64_t offset, std::size_t bytes) {
+  block_.resize(bytes);
+  const std::int64_t got = read_at(fd_, block_.data(), bytes, offset);
+  block_.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  block_offset_ = offset;
+  return got > 0;
+}
+
+std::optional<std::string_view> LineCache::line_at(std::uint64_t offset) {
+  const bool inside = offset >= block_offset_ && offset - block_offset_ < block_.size();
+  const bool forward = offset >= block_offset_ && offset - block_offset_ <= block_.size() + kForwardBytes;
+  std::size_t bytes = forward ? kForwardBytes : kJumpBytes;
+  if (!inside && !read_block(offset, bytes)) return std::nullopt;
+  while (true) {
+    const std::string_view rest = std::string_view(block_).substr(offset - block_offset_);
+    const std::size_t newline = rest.find('\n');
+    if (newline != std::string_view::npos) return rest.substr(0, std::min(newline, kLineAndMore));
+    if (rest.size() >= kLineAndMore) return rest.substr(0, kLineAndMore);
+    if (block_offset_ == offset) {
+      if (block_.size() < bytes) return rest;  // the end of the file
+      bytes = std::min(bytes * 4, kLineAndMore);
+    }
+    if (!read_block(offset, bytes)) return std::nullopt;
+  }
+}
+
+// ---- WakeUp ----
+
+WakeUp::WakeUp() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+WakeUp::~WakeUp() { close(event_); }
+
+void WakeUp::raise() {
+  const std::uint64_t one = 1;
+  // Fails only where the counter is full, and then it is raised.
+  [[maybe_unused]] const ssize_t written = write(event_, &one, sizeof one);
+}
+
+bool WakeUp::wait(int fd) {
+  pollfd polled[2] = {{event_, POLLIN, 0}, {fd, POLLIN, 0}};
+  while (poll(polled, fd >= 0 ? 2 : 1, -1) < 0) CHECK(errno == EINTR);
+  std::uint64_t count = 0;
+  return read(event_, &count, sizeof count) == sizeof count;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// JOBS as an open file, and what its readers share: bytes at an offset, one line at an offset, a loaded job,
+// and the wake-up that each reader has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/base/job.h"
+#include "common/formats/jobs_file.h"
+
+namespace workpool::dispatcher {
+
+// JOBS cannot be read as a whole: one line for people that names it and the reason; exit code 65.
+struct JobsProblem {
+  std::string message;
+};
+
+// Differs from an earlier one of the same file when that has been written to in between.
+struct FileMark {
+  std::int64_t size = 0;
+  std::int64_t seconds = 0;  // of the last change
+  std::int64_t nanoseconds = 0;
+  bool operator==(const FileMark&) const = default;
+  static FileMark of(int fd);
+};
+
+// Owns the descriptor; `run`, `check` and `verify` read through this one only, so that all see the same file.
+class JobsInput {
+ public:
+  // `path` "-" is stdin, which is never treated as a regular file. A FIFO is opened without waiting for its
+  // writer.
+  static std::variant<JobsInput, JobsProblem> open(const std::string& path);
+  // What is no regular file, read to its end into a file without a name in $TMPDIR or /tmp, so that it can be
+  // looked at as a whole. Waits for it. Shown under the name of `pipe`.
+  static std::variant<JobsInput, JobsProblem> copy_of(const JobsInput& pipe);
+  JobsInput(JobsInput&& other) noexcept;
+  JobsInput& operator=(JobsInput&& other) = delete;
+  ~JobsInput();
+
+  int fd() const { return fd_; }
+  bool regular() const { return regular_; }                // else a StreamReader's
+  const std::string& shown_path() const { return path_; }  // as the user wrote it; "stdin" for "-"
+  // Whether a regular file has been written to since it was opened; its jobs may be the same all the same.
+  bool written_to() const { return FileMark::of(fd_) != opened_; }
+
+ private:
+  JobsInput(int fd, bool owned, bool regular, std::string path)
+      : fd_(fd), owned_(owned), regular_(regular), path_(std::move(path)) {}
+  int fd_;
+  bool owned_;
+  bool regular_;
+  std::string path_;
+  FileMark opened_;
+};
+
+// What jobs get that state nothing themselves (--timeout, --retries).
+struct JobDefaults {
+  Duration timeout{0};
+  std::uint32_t retries = 0;
+};
+
+// Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
+LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
+
+// Bytes [offset, offset + size) as far as the file has them; fewer only at its end. -1 and errno on a read
+// error.
+std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset);
+
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// Lines by their offset, through one block: forward steps cost few reads, jumps small ones. One thread.
+class LineCache {
+ public:
+  explicit LineCache(int fd) : fd_(fd) {}
+  // The line that starts at `offset`, without its newline; valid until the next call. Of a line over the
+  // limit only the start, enough for the parser to refuse it. Nothing where the file ends before or cannot be
+  // read.
+  std::optional<std::string_view> line_at(std::uint64_t offset);
+  void forget() { block_.clear(); }  // the file has changed
+
+ private:
+  bool read_block(std::uint64_t offset, std::size_t bytes);
+  int fd_;
+  std::string block_;
+  std::uint64_t block_offset_ = 0;
+};
+
+// Wakes the thread of a reader; an eventfd, so that it can be polled beside a descriptor.
+class WakeUp {
+ public:
+  WakeUp();  // throws std::system_error
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+  void raise();  // any thread
+  // Until raised (then true, and it counts as not raised again) or, with `fd` >= 0, until that has something
+  // to read.
+  bool wait(int fd = -1);
+
+ private:
+  int event_;
+};
+
+}  // namespace workpool::dispatcher

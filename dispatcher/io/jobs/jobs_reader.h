@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Reads lines of an indexed jobs file again when their jobs are to be dispatched, from a thread of its own,
+// through the same descriptor, and compares each with the index: a file that changes under the run is
+// noticed, not run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/formats/jobs_file.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+
+namespace workpool::dispatcher {
+
+// What has been read since the last take(). Every number given to load() comes back once, in the order given:
+// as a job, or as a changed line.
+struct LoadedJobs {
+  std::vector<LoadedJob> jobs;
+  // Lines that are gone or differ from what was indexed: nothing more may be dispatched (exit 65).
+  std::vector<std::uint64_t> changed_lines;
+};
+
+class JobsReader {
+ public:
+  // `fd` and `index` outlive the reader; `index` is sealed and is only used inside load(). `wake` is called
+  // from the reader's thread when there is something to take; it must be quick.
+  JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
+             std::function<void()> wake);
+  ~JobsReader();  // forgets what has not been read
+  JobsReader(const JobsReader&) = delete;
+  JobsReader& operator=(const JobsReader&) = delete;
+
+  // Both: the loop's thread; never block. How much is under way is the caller's to bound.
+  void load(const std::vector<JobNumber>& numbers);
+  LoadedJobs take();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/jobs/stream_reader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <iterator>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/io/threads.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::size_t kReadBytes = 64 * 1024;  // what a pipe holds
+constexpr std::size_t kLineAndMore =
+    kLineBytesMax + 2;  // room for a CR, and one byte that makes a line too long
+constexpr std::size_t kBatchItems = 256;
+
+}  // namespace
+
+struct StreamReader::Impl {
+  Impl(int descriptor, JobsFormat format, const JobDefaults& given, std::function<void()> woken,
+       const StreamLimits& bounds)
+      : fd(descriptor), defaults(given), wake(std::move(woken)), limits(bounds), parser(format) {}
+
+  void serve() {
+    while (!stopping) {
+      if (full()) {
+        hand_over(false);
+        if (begin_waiting()) wake_up.wait();
+      } else if (!take_buffered_line()) {
+        hand_over(false);
+        if (!read_more()) break;
+      }
+    }
+    if (!stopping) hand_over(true);
+  }
+
+  // Everything is handed over: whether it is still too much. Looked at again under the lock, since a release
+  // in between saw a thread that did not wait yet.
+  bool begin_waiting() {
+    const std::lock_guard lock(mutex);
+    return waits_for_release = is_full(0, 0);
+  }
+
+  bool full() {
+    const std::lock_guard lock(mutex);
+    return is_full(pending.size(), pending_bytes);
+  }
+  // With what else there is beside the open ones. REQUIRES: mutex is held.
+  bool is_full(std::uint64_t more_items, std::uint64_t more_bytes) const {
+    return open_items + more_items >= limits.jobs || open_bytes + more_bytes >= limits.payload_bytes;
+  }
+
+  // Takes the next whole line out of the buffer; false where there is none.
+  bool take_buffered_line() {
+    const std::size_t newline = buffer.find('\n', std::max(searched, begin));
+    if (newline == std::string::npos) {
+      searched = buffer.size();
+      if (!skipping && buffer.size() - begin >= kLineAndMore) {
+        add_line(std::string_view(buffer).substr(begin));
+        skipping = true;  // its error is out; the rest of the line says nothing
+      }
+      if (skipping) drop_buffer();
+      return false;
+    }
+    if (!skipping) add_line(std::string_view(buffer).substr(begin, newline - begin));
+    skipping = false;
+    begin = newline + 1;
+    searched = begin;
+    if (pending.size() >= kBatchItems) hand_over(false);
+    return true;
+  }
+
+  void drop_buffer() {
+    buffer.clear();
+    begin = 0;
+    searched = 0;
+  }
+
+  // Waits for bytes and appends them; false at the end of the input, which ends the last line too.
+  bool read_more() {
+    if (wake_up.wait(fd)) return true;  // stopping, or released: nothing to read for
+    buffer.erase(0, begin);
+    searched -= std::min(searched, begin);
+    begin = 0;
+    const std::size_t before = buffer.size();
+    buffer.resize(before + kReadBytes);
+    const ssize_t got = read(fd, buffer.data() + before, kReadBytes);
+    const int error = errno;
+    buffer.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    if (got > 0 || (got < 0 && (error == EINTR || error == EAGAIN))) return true;
+    if (got < 0) read_error = std::generic_category().message(error);
+    if (!skipping && !buffer.empty()) add_line(buffer);
+    return false;
+  }
+
+  void add_line(std::string_view text) {
+    ++line;
+    if (line == 1 && text.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+      text.remove_prefix(kByteOrderMark.size());
+    auto parsed = parser.parse(text);
+    if (auto* error = std::get_if<LineError>(&parsed)) {
+      pending.push_back({line, std::move(*error)});
+    } else if (auto* job = std::get_if<JobLine>(&parsed)) {
+      StreamJob made;
+      if (job->id.empty()) job->id = 'L' + std::to_string(line);
+      made.requirement = std::move(job->requirement);
+      job->requirement.slots = made.requirement.slots;
+      made.loaded = load_job(std::move(*job), defaults);
+      made.loaded.facts.number = next_number++;
+      made.loaded.facts.line = line;
+      made.loaded.facts.key = key_of_id(made.loaded.facts.id);
+      pending_bytes += made.loaded.facts.payload_bytes;
+      pending.push_back({line, std::move(made)});
+    }
+  }
+
+  void hand_over(bool end) {
+    if (pending.empty() && !end) return;
+    {
+      const std::lock_guard lock(mutex);
+      open_items += pending.size();
+      open_bytes += pending_bytes;
+      ready.items.insert(ready.items.end(), std::make_move_iterator(pending.begin()),
+                         std::make_move_iterator(pending.end()));
+      ready.ended = end;
+      ready.read_error = read_error;
+    }
+    pending.clear();
+    pending_bytes = 0;
+    wake();
+  }
+
+  // The thread's.
+  const int fd;
+  const JobDefaults defaults;
+  const std::function<void()> wake;
+  const StreamLimits limits;
+  JobLineParser parser;
+  std::string buffer;
+  std::size_t begin = 0;     // of the first line in it that has not been taken
+  std::size_t searched = 0;  // no newline between `begin` and here
+  bool skipping = false;     // the rest of a line that was too long
+  std::uint64_t line = 0;
+  JobNumber next_number = 0;
+  std::vector<StreamItem> pending;  // read, not handed over
+  std::uint64_t pending_bytes = 0;
+  std::string read_error;
+
+  // Both threads'.
+  std::atomic<bool> stopping{false};
+  WakeUp wake_up;
+  std::mutex mutex;
+  StreamBatch ready;  // guarded by mutex, as are the three below
+  std::uint64_t open_items = 0;
+  std::uint64_t open_bytes = 0;
+  bool waits_for_release = false;
+
+  std::thread thread;
+};
+
+StreamReader::StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
+                           const StreamLimits& limits)
+    : impl_(std::make_unique<Impl>(fd, format, defaults, std::move(wake), limits)) {
+  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
+}
+
+StreamReader::~StreamReader() {
+  impl_->stopping = true;
+  impl_->wake_up.raise();
+  impl_->thread.join();
+}
+
+StreamBatch StreamReader::take() {
+  const std::lock_guard lock(impl_->mutex);
+  return std::exchange(impl_->ready, {});
+}
+
+void StreamReader::released(std::uint64_t items, std::uint64_t payload_bytes) {
+  bool waited_for = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    CHECK(items <= impl_->open_items && payload_bytes <= impl_->open_bytes);
+    impl_->open_items -= items;
+    impl_->open_bytes -= payload_bytes;
+    if (impl_->waits_for_release && !impl_->is_full(0, 0)) {
+      impl_->waits_for_release = false;
+      waited_for = true;
+    }
+  }
+  if (waited_for) impl_->wake_up.raise();
+}
+
+}  // namespace workpool::dispatcher

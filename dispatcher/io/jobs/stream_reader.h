@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// Reads jobs from stdin, a FIFO or whatever else is no regular file, line by line as they come, from a thread
+// of its own. Memory is constant: the thread stops reading while too many of its jobs are open.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/formats/jobs_file.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+
+namespace workpool::dispatcher {
+
+// facts: number from 0 over the good lines, id as given or L<line>, repeat 0; facts.requirement is 0, for the
+// loop to number (`requirement`).
+struct StreamJob {
+  LoadedJob loaded;
+  Requirement requirement;
+};
+
+struct StreamItem {
+  std::uint64_t line = 0;  // from 1
+  std::variant<StreamJob, LineError> content;
+};
+
+// What has been read since the last take(), in the order of the lines.
+struct StreamBatch {
+  std::vector<StreamItem> items;
+  bool ended = false;      // nothing comes after these items
+  std::string read_error;  // why it ended early; empty at the end of the input
+};
+
+struct StreamLimits {
+  std::uint64_t jobs = 10'000;  // the read-ahead: items handed over and not released
+  std::uint64_t payload_bytes = 64ULL << 20;
+};
+
+class StreamReader {
+ public:
+  // `fd` outlives the reader; it may be blocking. `wake` is called from the reader's thread when there is
+  // something to take; it must be quick. A line is handed over as soon as it has been read.
+  StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
+               const StreamLimits& limits = {});
+  ~StreamReader();  // at once, also while nothing comes
+  StreamReader(const StreamReader&) = delete;
+  StreamReader& operator=(const StreamReader&) = delete;
+
+  // Both: the loop's thread; never block.
+  StreamBatch take();
+  // So many items taken before are over, and their payloads (facts.payload_bytes; 0 for a bad line) together.
+  void released(std::uint64_t items, std::uint64_t payload_bytes);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace workpool::dispatcher

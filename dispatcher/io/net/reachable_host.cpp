@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/net/reachable_host.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+#include "common/base/address.h"
+#include "common/io/threads.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr auto kResolveLimit = std::chrono::seconds(1);
+
+// The text of an address that others may be able to reach; nothing for loopback, link-local and other
+// families.
+std::optional<std::string> usable_text(const sockaddr* address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const char* shown = nullptr;
+  if (address->sa_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(address);
+    shown = ::inet_ntop(AF_INET, &v4->sin_addr, text.data(), text.size());
+  } else if (address->sa_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(address);
+    if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)) return std::nullopt;
+    shown = ::inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
+  }
+  if (shown == nullptr || is_loopback_literal(shown)) return std::nullopt;
+  return shown;
+}
+
+bool resolves_to_others(const std::string& name, int family) {
+  addrinfo hints{};
+  hints.ai_family = family;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0) return false;
+  bool usable = false;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    usable = usable || usable_text(entry->ai_addr).has_value();
+  }
+  ::freeaddrinfo(found);
+  return usable;
+}
+
+// getaddrinfo has no limit of its own; the thread is left behind when it takes too long.
+bool resolves_to_others_soon(const std::string& name, int family) {
+  auto answer = std::make_shared<std::promise<bool>>();
+  std::future<bool> result = answer->get_future();
+  start_thread([answer, name, family] { answer->set_value(resolves_to_others(name, family)); }).detach();
+  return result.wait_for(kResolveLimit) == std::future_status::ready && result.get();
+}
+
+// The first usable address, of the interface named where one is named.
+std::optional<std::string> interface_address(const std::string& interface, int family) {
+  ifaddrs* found = nullptr;
+  if (::getifaddrs(&found) != 0) return std::nullopt;
+  std::optional<std::string> first;
+  for (const ifaddrs* entry = found; entry != nullptr && !first; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
+    if (!interface.empty() && interface != entry->ifa_name) continue;
+    if (entry->ifa_addr->sa_family == family) first = usable_text(entry->ifa_addr);
+  }
+  ::freeifaddrs(found);
+  return first;
+}
+
+std::optional<std::string> best_address(int family) {
+  std::ifstream in("/proc/net/route");
+  std::ostringstream table;
+  table << in.rdbuf();
+  const std::string interface = default_route_interface(table.str());
+  if (!interface.empty()) {
+    if (auto address = interface_address(interface, family)) return address;
+  }
+  return interface_address("", family);
+}
+
+}  // namespace
+
+std::string default_route_interface(const std::string& route_table) {
+  std::istringstream in(route_table);
+  std::string line;
+  std::getline(in, line);  // the heading
+  std::string best;
+  std::uint64_t best_metric = 0;
+  while (std::getline(in, line)) {
+    std::istringstream fields(line);
+    std::string interface;
+    std::string destination;
+    std::string gateway;
+    std::string mask;
+    std::uint64_t flags = 0;
+    std::uint64_t metric = 0;
+    std::string skipped;
+    fields >> interface >> destination >> gateway >> std::hex >> flags >> std::dec >> skipped >> skipped >>
+        metric >> mask;
+    constexpr std::uint64_t kRouteUp = 1;
+    if (!fields || destination != "00000000" || mask != "00000000" || (flags & kRouteUp) == 0) continue;
+    if (best.empty() || metric < best_metric) {
+      best = interface;
+      best_metric = metric;
+    }
+  }
+  return best;
+}
+
+std::string reachable_host(const std::string& bound) {
+  if (bound != "0.0.0.0" && bound != "::" && bound != "*") return bound;
+  // Who binds 0.0.0.0 is not reached under an IPv6 address.
+  const int family = bound == "0.0.0.0" ? AF_INET : AF_UNSPEC;
+  std::array<char, 256> buffer{};
+  if (::gethostname(buffer.data(), buffer.size() - 1) == 0) {
+    std::string name = buffer.data();
+    if (parse_address("tcp://" + name + ":1") && resolves_to_others_soon(name, family)) return name;
+  }
+  if (auto address = best_address(AF_INET)) return *address;
+  if (family != AF_INET) {
+    if (auto address = best_address(AF_INET6)) return *address;
+  }
+  return "127.0.0.1";
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/net/transport.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+#include "common/base/address.h"
+#include "common/io/descriptor.h"
+#include "common/io/sockets.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kTendInterval = milliseconds(250);
+constexpr std::size_t kAssemblersMost = 4096;
+// A worker that stalls may have a job of the largest size on its way for each slot: its lane must take them
+// all, since one that refuses a frame counts as gone.
+constexpr int kFramesOfAJob = 18;
+constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
+
+std::uint16_t bound_port(zmq::socket_t& socket) {
+  const std::string last = socket.get(zmq::sockopt::last_endpoint);
+  return static_cast<std::uint16_t>(std::strtoul(last.c_str() + last.rfind(':') + 1, nullptr, 10));
+}
+
+std::string bind_problem(const std::string& where, int error) {
+  std::string text = "cannot listen on " + where + ": " + zmq_strerror(error);
+  if (error == EADDRINUSE) text += "; another program has the port: choose another one with --listen";
+  if (error == EADDRNOTAVAIL || error == ENODEV)
+    text +=
+        "; this machine has no such address: choose one of its own, or tcp://0.0.0.0:PORT for all of them";
+  if (error == EACCES) text += "; ports below 1024 are for root: choose a higher one";
+  return text;
+}
+
+// Whether a socket can be made and bound. libzmq says so where it lacks a descriptor for the first, and
+// aborts where it lacks one to look at the interfaces for the second. Strangers may take some in the
+// meantime.
+bool has_spare_descriptors() {
+  constexpr std::size_t kSpare = 8;
+  std::array<Descriptor, kSpare> spare;
+  for (Descriptor& descriptor : spare) {
+    descriptor = Descriptor(::eventfd(0, EFD_CLOEXEC));
+    if (!descriptor.is_open()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Transport::Transport(zmq::context_t& context, const TransportOptions& options)
+    : context_(context),
+      options_(options),
+      registration_(make_socket(context, zmq::socket_type::router)),
+      sink_(make_socket(context, zmq::socket_type::pull)),
+      next_port_(options.ports_low) {
+  // The last REFUSED on it may still be on its way when everything closes.
+  registration_.set(zmq::sockopt::linger, 300);
+  const std::string where =
+      options_.port == 0 ? "tcp://" + options_.host + ":*" : endpoint(options_.host, options_.port);
+  try {
+    registration_.bind(where);
+  } catch (const zmq::error_t& error) {
+    throw BindError{bind_problem(endpoint(options_.host, options_.port), error.num())};
+  }
+  port_ = bound_port(registration_);
+  if (!bind_some(sink_, sink_port_)) {
+    throw BindError{options_.ports_low == 0
+                        ? "cannot listen on any port of " + options_.host
+                        : "cannot listen on any of the ports " + std::to_string(options_.ports_low) + "-" +
+                              std::to_string(options_.ports_high) + " (--ports): all are taken"};
+  }
+}
+
+bool Transport::bind_some(zmq::socket_t& socket, std::uint16_t& port) {
+  const std::uint32_t tries = options_.ports_low == 0 ? 1u : 1u + options_.ports_high - options_.ports_low;
+  for (std::uint32_t i = 0; i < tries; ++i) {
+    std::string where = options_.host.find(':') != std::string::npos ? "tcp://[" + options_.host + "]:*"
+                                                                     : "tcp://" + options_.host + ":*";
+    if (options_.ports_low != 0) {
+      where = endpoint(options_.host, next_port_);
+      next_port_ =
+          next_port_ == options_.ports_high ? options_.ports_low : static_cast<std::uint16_t>(next_port_ + 1);
+    }
+    try {
+      socket.bind(where);
+      port = bound_port(socket);
+      return true;
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EADDRINUSE && error.num() != EACCES) return false;
+    }
+  }
+  return false;
+}
+
+// ---- up ----
+
+bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
+  zmq::message_t frame;
+  for (std::size_t i = 0; i < most; ++i) {
+    const Receipt receipt = receive_frame(sink_, frame);
+    if (receipt == Receipt::kNone) return true;
+    auto decoded = receipt == Receipt::kFrame ? decode_sink(frame.to_string_view()) : std::nullopt;
+    if (!decoded) {
+      ++refused_frames_;
+      continue;
+    }
+    if (const auto* part = std::get_if<Part>(&decoded->content)) {
+      const Header header = decoded->header;
+      const SessionId session = header.session;
+      // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the
+      // memory.
+      if (!lanes_.contains(session)) continue;
+      if (parts_.size() >= kAssemblersMost && !parts_.contains(session)) continue;
+      events.emplace_back(PartReceived{session});
+      PartAssembler& assembler = parts_[session];
+      if (!assembler.add(*part)) {
+        ++refused_frames_;
+        continue;
+      }
+      const auto whole = assembler.take();
+      if (!whole) continue;
+      parts_.erase(session);
+      decoded = decode_sink(*whole);
+      // What is inside must not speak for another session, or out of turn.
+      const bool its_own = decoded && decoded->header == header;
+      if (!its_own || std::holds_alternative<Part>(decoded->content)) {
+        ++refused_frames_;
+        continue;
+      }
+    }
+    events.emplace_back(SinkReceived{decoded->header, std::move(std::get<SinkMessage>(decoded->content))});
+  }
+  return false;
+}
+
+void Transport::receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
+                                     std::vector<StatusAsked>& asked) {
+  zmq::message_t peer;
+  zmq::message_t frame;
+  for (std::size_t i = 0; i < most; ++i) {
+    if (!registration_.recv(peer, zmq::recv_flags::dontwait)) return;
+    if (!peer.more()) {
+      ++refused_frames_;
+      continue;
+    }
+    if (receive_frame(registration_, frame) != Receipt::kFrame) {
+      ++refused_frames_;
+      continue;
+    }
+    auto request = decode_request(frame.to_string_view());
+    if (!request) {
+      ++refused_frames_;
+    } else if (auto* hello = std::get_if<Hello>(&*request)) {
+      hellos.push_back({peer.to_string(), std::move(*hello), {}});
+    } else {
+      asked.push_back({peer.to_string()});
+    }
+  }
+}
+
+void Transport::reply(const std::string& peer, const RegistrationReply& reply) {
+  encode(reply, buffer_);
+  try {
+    if (send_frame(registration_, peer, true)) send_frame(registration_, buffer_);
+  } catch (const zmq::error_t&) {
+    // The peer has gone; it will ask again.
+  }
+}
+
+// ---- lanes ----
+
+std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, std::uint32_t slots) {
+  if (!has_spare_descriptors()) return std::nullopt;
+  try {
+    Lane lane;
+    lane.socket = make_socket(context_, zmq::socket_type::push);
+    lane.socket.set(zmq::sockopt::sndhwm,
+                    kHighWaterMark + static_cast<int>(std::min(slots, kLaneSlotsMost)) * kFramesOfAJob);
+    lane.run = run;
+    std::uint16_t port = 0;
+    if (!bind_some(lane.socket, port)) return std::nullopt;
+    lanes_[session] = std::move(lane);
+    ++new_lanes_;
+    return port;
+  } catch (const zmq::error_t&) {
+    return std::nullopt;  // no socket, no descriptor
+  }
+}
+
+bool Transport::send_waiting(Lane& lane) {
+  while (!lane.waiting.empty()) {
+    if (!send_frame(lane.socket, lane.waiting.front())) return false;
+    lane.waiting.pop_front();
+  }
+  return true;
+}
+
+bool Transport::send(SessionId session, const LaneMessage& message) {
+  const auto found = lanes_.find(session);
+  if (found == lanes_.end() || found->second.gone) return true;
+  Lane& lane = found->second;
+  const Header header{lane.run, session, lane.next_seq++};
+  encode(header, message, buffer_);
+  if (lane.was_writable && lane.waiting.empty() && buffer_.size() <= kPartBytesMost) {
+    return send_frame(lane.socket, buffer_);
+  }
+  for (std::string& frame : frames_of(header, std::string(buffer_))) lane.waiting.push_back(std::move(frame));
+  return !lane.was_writable || send_waiting(lane);
+}
+
+void Transport::close_lane(SessionId session, Time now, Duration patience) {
+  parts_.erase(session);
+  const auto found = lanes_.find(session);
+  if (found == lanes_.end()) return;
+  Lane& lane = found->second;
+  if (patience.count() > 0 && !lane.gone) {
+    lane.close_by = now + patience;
+    return;
+  }
+  if (!lane.was_writable) --new_lanes_;
+  lanes_.erase(found);
+}
+
+bool Transport::tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events) {
+  if (lane.close_by && now >= *lane.close_by) return false;
+  const bool now_writable = writable(lane.socket);
+  if (now_writable && !lane.was_writable) {
+    lane.was_writable = true;
+    --new_lanes_;
+    if (!lane.close_by) events.emplace_back(LaneWritable{session});
+  }
+  // Once writable and now not: the connection is gone for good, since the worker never dials again.
+  const bool gone = (lane.was_writable && !now_writable) || (now_writable && !send_waiting(lane));
+  if (!gone) return true;
+  if (lane.close_by) return false;
+  if (!std::exchange(lane.gone, true)) events.emplace_back(LaneGone{session});
+  return true;
+}
+
+void Transport::tend(Time now, std::vector<Event>& events) {
+  const bool all = now >= tended_all_ + kTendInterval;
+  if (!all && new_lanes_ == 0) return;
+  if (all) tended_all_ = now;
+  for (auto it = lanes_.begin(); it != lanes_.end();) {
+    Lane& lane = it->second;
+    const bool due = all || !lane.was_writable;
+    if (due && !lane.gone && !tend_lane(it->first, lane, now, events)) {
+      if (!lane.was_writable) --new_lanes_;
+      parts_.erase(it->first);
+      it = lanes_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+}  // namespace workpool::dispatcher

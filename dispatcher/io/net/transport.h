@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// The dispatcher's sockets: registration (ROUTER), sink (PULL) and a lane (PUSH) for each session. Frames to
+// messages and back; long messages as parts. A lane keeps frames until it was once writable; one that is
+// closed stays until its last frame is out and the worker has gone, or its time is over. The loop's thread
+// only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "common/base/time.h"
+#include "common/base/units.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages.h"
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+// Thrown where registration or sink cannot be bound: one line that names the address and says what to do
+// (exit 71).
+struct BindError {
+  std::string message;
+};
+
+struct TransportOptions {
+  std::string host = "127.0.0.1";  // a literal, or `*`
+  std::uint16_t port = 0;          // of registration; 0 = any
+  std::uint16_t ports_low = 0;     // for sink and lanes; 0 = any
+  std::uint16_t ports_high = 0;
+};
+
+struct StatusAsked {
+  std::string peer;
+};
+
+class Transport {
+ public:
+  Transport(zmq::context_t& context, const TransportOptions& options);
+
+  std::uint16_t port() const { return port_; }
+  void* registration_handle() { return registration_.handle(); }
+  void* sink_handle() { return sink_.handle(); }
+
+  // Up to `most` frames of the sink. True where it is drained.
+  bool receive_sink(std::size_t most, std::vector<Event>& events);
+  // HELLOs (without a fresh session id) and requests for the status.
+  void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
+                            std::vector<StatusAsked>& asked);
+  void reply(const std::string& peer, const RegistrationReply& reply);
+
+  // The port of a new lane for a worker of so many slots; nothing where none is free.
+  std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
+  std::uint16_t sink_port() const { return sink_port_; }
+  // False where the lane was writable once and does not take it: the worker is gone.
+  bool send(SessionId session, const LaneMessage& message);
+  // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
+  void close_lane(SessionId session, Time now, Duration patience);
+
+  // Asks the lanes how they are: LaneWritable and LaneGone on change. New lanes are asked at every call, all
+  // of them every 250 ms.
+  void tend(Time now, std::vector<Event>& events);
+  bool any_new() const { return new_lanes_ > 0; }
+  std::uint64_t refused_frames() const { return refused_frames_; }
+
+ private:
+  struct Lane {
+    zmq::socket_t socket;
+    RunId run;
+    std::uint64_t next_seq = 1;
+    std::deque<std::string> waiting;
+    bool was_writable = false;
+    bool gone = false;
+    std::optional<Time> close_by;
+  };
+  bool bind_some(zmq::socket_t& socket, std::uint16_t& port);
+  bool send_waiting(Lane& lane);
+  // False where the lane can be thrown away.
+  bool tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events);
+
+  zmq::context_t& context_;
+  TransportOptions options_;
+  zmq::socket_t registration_;
+  zmq::socket_t sink_;
+  std::uint16_t port_ = 0;
+  std::uint16_t sink_port_ = 0;
+  std::uint16_t next_port_ = 0;  // of the range: cycled, so that a port just left rests longest
+  std::map<SessionId, Lane> lanes_;
+  std::size_t new_lanes_ = 0;
+  Time tended_all_;
+  std::unordered_map<SessionId, PartAssembler> parts_;
+  std::uint64_t refused_frames_ = 0;
+  std::string buffer_;
+};
+
+}  // namespace workpool::dispatcher

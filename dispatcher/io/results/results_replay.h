@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What RESULTS says of the jobs when a run is resumed or verified. The file is read in blocks and may hold
+// anything: a line counts only with its crc. Reads alone, so it works beside a run that is going on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/formats/results_file.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/io/results/store_error.h"
+
+namespace workpool::dispatcher {
+
+inline constexpr std::size_t kDamagedLinesShown = 20;
+
+struct ReplaySummary {
+  std::uint64_t lines = 0;       // valid lines
+  std::uint64_t superseded = 0;  // valid lines of a job that a later line, or a changed spec, replaced
+  std::uint64_t removed = 0;     // valid lines whose id is not in the jobs file
+  std::uint64_t changed = 0;     // jobs that have lines, but none of their spec
+  std::uint64_t invalid = 0;     // valid lines that record a bad line of a stream; they are no job's
+  std::vector<std::uint64_t> damaged_lines;  // numbers from 1, the first 20; their jobs run again
+  std::uint64_t damaged = 0;                 // how many in all
+  std::uint64_t bytes = 0;                   // of the whole file, as it was read
+  std::uint64_t whole_bytes = 0;  // where a new line may begin: behind the last line that is not torn
+  std::uint64_t torn_bytes =
+      0;  // of a tail without newline that begins as a line of ours does, but is not whole
+  bool newline_missing =
+      false;              // the tail is whole, or not ours: it stays, and a newline goes before the next line
+  bool matched = false;   // at least one recorded id is a job's
+  std::uint64_t run = 0;  // of the last valid line; 0 = none
+};
+
+// Reads the file at `fd` from its start in blocks (constant memory; a line over 2 MiB is damaged) and calls
+// `line` for each valid line in order. Never fails on content; throws StoreError{74} on a read error. Fills
+// what concerns the file; superseded, removed, changed, matched are the index's matter.
+ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line);
+
+// Replays into `index` by set_past: per id the last line whose spec is the job's counts. Fills all of
+// ReplaySummary.
+ReplaySummary replay_into(int fd, JobIndex& index);
+
+// For jobs from a stream, which no index knows: what RESULTS held at the start, by id and spec. About 60
+// bytes a line.
+class StreamPast {
+ public:
+  // In the order of the file. An `invalid` line is no job's and is left out.
+  void add(const ReplayedLine& line);
+  // The status of the last line of this id with this spec; nothing where the job has still to run.
+  std::optional<Status> find(const Key& key, const Spec& spec) const;
+  std::size_t size() const { return past_.size(); }
+
+ private:
+  // 64 bits of each, as in the index: both would have to clash at once.
+  struct Job {
+    std::uint64_t key = 0;
+    std::uint64_t spec = 0;
+    bool operator==(const Job&) const = default;
+  };
+  struct JobHash {
+    std::size_t operator()(const Job& job) const noexcept { return job.key ^ (job.spec * 31); }
+  };
+  std::unordered_map<Job, Status, JobHash> past_;
+};
+
+// Replays into `past`.
+ReplaySummary replay_into(int fd, StreamPast& past);
+
+}  // namespace workpool::dispatcher

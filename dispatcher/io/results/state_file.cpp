@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/results/state_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/formats/json_scalars.h"
+#include "common/formats/results_file.h"
+#include "common/io/bounded_lines.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::size_t kStateLineBytesMax = 64 << 10;  // a path has 4 KiB, a name 64 bytes
+constexpr std::string_view kHead = "{\"state\":1,\"run\":\"";
+constexpr std::string_view kWorker = "{\"worker\":\"";
+
+// The member of the head that names the jobs file; equal exactly where the paths are.
+std::string jobs_member(const std::string& path) {
+  const bool utf8 = is_utf8(path);
+  std::string member = utf8 ? "\"jobs\":" : "\"jobs_base64\":\"";
+  if (utf8) {
+    append_json_string(member, path);
+  } else {
+    append_base64(member, path);
+    member += '"';
+  }
+  return member;
+}
+
+// `text`: a line without its crc and what follows it.
+std::optional<GrantedName> name_in(std::string_view text) {
+  if (text.substr(0, kWorker.size()) != kWorker) return std::nullopt;
+  const auto members = json_scalars(std::string(text) + "}");
+  if (!members || !members->contains("name")) return std::nullopt;
+  GrantedName granted;
+  granted.name = members->at("name");
+  if (!parse_hex64(members->at("worker"), granted.worker.value)) return std::nullopt;
+  return granted;
+}
+
+}  // namespace
+
+StateFile::StateFile(std::string path) : path_(std::move(path)) {
+  // Not through a link: its name is made from that of RESULTS, and nobody else has a reason to put something
+  // there.
+  fd_ = open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+  if (fd_ >= 0) {
+    read();
+  } else if (errno != ENOENT) {
+    throw std::system_error(errno, std::generic_category());
+  }
+}
+
+StateFile::~StateFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void StateFile::read() {
+  BoundedLines lines(fd_, kStateLineBytesMax);
+  for (BoundedLines::Line line; lines.next(line);) {
+    if (!line.ended) break;
+    whole_bytes_ = static_cast<std::int64_t>(line.end);
+    std::string_view text = line.text;
+    if (line.too_long || !strip_crc(text)) continue;
+    if (text.substr(0, kHead.size()) == kHead) {
+      read_head(text.substr(kHead.size()));
+    } else if (const auto granted = name_in(text)) {
+      worker_names_.push_back(*granted);
+    }
+  }
+}
+
+void StateFile::read_head(std::string_view text) {
+  std::uint64_t run = 0;
+  if (text.size() < 18 || text.substr(16, 2) != "\"," || !parse_hex64(std::string(text.substr(0, 16)), run))
+    return;
+  if (run_ && run_->value != run) worker_names_.clear();
+  run_ = RunId{run};
+  jobs_ = text.substr(18);
+}
+
+bool StateFile::names(const std::string& jobs_path) const { return run_ && jobs_ == jobs_member(jobs_path); }
+
+int StateFile::begin(RunId run, const std::string& jobs_path) {
+  run_.reset();
+  worker_names_.clear();
+  const int error = open_to_write(0);
+  return error != 0 ? error : append_head(run, jobs_path);
+}
+
+int StateFile::keep(RunId run, const std::string& jobs_path) {
+  const int error = open_to_write(whole_bytes_);
+  if (error != 0) return error;
+  return names(jobs_path) ? output_->sync() : append_head(run, jobs_path);
+}
+
+int StateFile::name_worker(const GrantedName& granted) {
+  std::string line(kWorker);
+  line += hex64(granted.worker.value);
+  line += "\",\"name\":";
+  append_json_string(line, granted.name);
+  append_crc(line, 0);
+  return append(line);
+}
+
+int StateFile::open_to_write(std::int64_t keep_bytes) {
+  if (fd_ < 0) fd_ = open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0) return errno;
+  output_.reset();
+  if (ftruncate(fd_, keep_bytes) != 0) return errno;
+  whole_bytes_ = keep_bytes;
+  output_ = std::make_unique<LineOutput>(fd_, true);
+  return 0;
+}
+
+int StateFile::append(const std::string& line) {
+  if (output_ == nullptr) return EBADF;
+  const LineOutput::Attempt attempt = output_->write(line);
+  if (attempt.ending == LineOutput::Ending::kDone) return 0;
+  // After an error of another kind nothing may follow: a torn line could stand in the middle.
+  if (attempt.ending == LineOutput::Ending::kError) output_.reset();
+  return attempt.error;
+}
+
+int StateFile::append_head(RunId run, const std::string& jobs_path) {
+  std::string line(kHead);
+  line += hex64(run.value);
+  line += "\",";
+  line += jobs_member(jobs_path);
+  append_crc(line, 0);
+  if (const int error = append(line); error != 0) return error;
+  if (const int error = output_->sync(); error != 0) return error;
+  run_ = run;
+  jobs_ = jobs_member(jobs_path);
+  return 0;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// RESULTS.state, which stands beside RESULTS and says whose results they are: append-only JSON lines with the
+// crc of result lines (common/formats/results_file.h).
+//   {"state":1,"run":"16 hex","jobs":"/path/of/jobs.jsonl","crc":"8 hex"}      the head; a later one replaces
+//   it
+//   {"worker":"16 hex","name":"node7","crc":"8 hex"}                           the run calls this worker so
+// A path that is no UTF-8 is written as "jobs_base64". A torn tail is cut when the file is next written; a
+// line that is damaged says nothing. Under RESULTS' lock, by one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "dispatcher/core/facts.h"
+#include "dispatcher/io/results/line_output.h"
+
+namespace workpool::dispatcher {
+
+class StateFile {
+ public:
+  // Reads what is there, if anything; writes nothing. Throws std::system_error where it is there and cannot
+  // be read.
+  explicit StateFile(std::string path);
+  ~StateFile();
+  StateFile(const StateFile&) = delete;
+  StateFile& operator=(const StateFile&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  // The run of the last head; nothing where there is no valid one.
+  std::optional<RunId> run() const { return run_; }
+  // Whether the last head names this jobs file.
+  bool names(const std::string& jobs_path) const;
+  // The jobs file as the last head names it, as JSON text.
+  const std::string& jobs_shown() const { return jobs_; }
+
+  // What name_worker has written since the first head of this run.
+  const std::vector<GrantedName>& worker_names() const { return worker_names_; }
+
+  // Each gives errno, 0 when done. After ENOSPC or EDQUOT the same call may be repeated.
+  int begin(RunId run, const std::string& jobs_path);  // discards what is there; the head is synced
+  int keep(RunId run,
+           const std::string& jobs_path);  // cuts a torn tail; a head more where the path is another
+  // One line; not synced. What cannot be written is left out without a trace in the file.
+  int name_worker(const GrantedName& granted);
+
+ private:
+  void read();
+  void read_head(std::string_view text);
+  int open_to_write(std::int64_t keep_bytes);
+  int append(const std::string& line);
+  int append_head(RunId run, const std::string& jobs_path);
+
+  std::string path_;
+  int fd_ = -1;
+  std::int64_t whole_bytes_ = 0;
+  std::optional<RunId> run_;
+  std::string jobs_;  // `"jobs":"…"` of the last head
+  std::vector<GrantedName> worker_names_;
+  std::unique_ptr<LineOutput> output_;  // once begin or keep has opened it to write
+};
+
+}  // namespace workpool::dispatcher

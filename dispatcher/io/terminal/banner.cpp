@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/terminal/banner.h"
+
+#include "common/base/address.h"
+#include "common/base/text.h"
+#include "dispatcher/io/terminal/shell_words.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+std::string source_of(const BannerFacts& facts) {
+  return facts.jobs == "-" ? "stdin" : printable(facts.jobs, 200);
+}
+
+std::string count_of(const BannerFacts& facts) {
+  if (!facts.total) return "jobs";
+  return std::to_string(*facts.total) + (*facts.total == 1 ? " job" : " jobs");
+}
+
+}  // namespace
+
+std::string worker_command(const BannerFacts& facts) {
+  if (!facts.listen) return "";
+  const Address address = {facts.reachable, facts.listen->port};
+  std::string command = "workpool-worker " + shell_word(address.text());
+  // A worker asks for the same word before it trusts an address that is not this machine's.
+  if (facts.insecure && !is_loopback_literal(facts.listen->host)) command += " --insecure";
+  return command;
+}
+
+std::string banner_text(const BannerFacts& facts) {
+  std::string text = "workpool " + facts.version + ": " + count_of(facts) + " from " + source_of(facts);
+  if (facts.before != 0) text += ", " + std::to_string(facts.before) + " of them done before";
+  text += "\nresults go to " + (facts.results == "-" ? std::string("stdout") : printable(facts.results, 200));
+  if (facts.local_slots != 0) {
+    text += "; a local worker runs " + std::to_string(facts.local_slots) +
+            (facts.local_slots == 1 ? " job at a time" : " jobs at a time");
+  }
+  if (facts.listen) {
+    text += "\nlistening on " + facts.listen->text() + "; to start a worker there or elsewhere:\n  " +
+            worker_command(facts);
+  }
+  return text;
+}
+
+}  // namespace workpool::dispatcher

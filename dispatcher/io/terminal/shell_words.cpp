@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/terminal/shell_words.h"
+
+#include <algorithm>
+
+#include "common/base/text.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+bool is_bare(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("_@%+=:,./-").find(c) != std::string_view::npos;
+}
+
+std::string escaped_word(std::string_view word) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out = "$'";
+  for (const char c : word) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\'' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += "\\x";
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+}  // namespace
+
+std::string shell_word(std::string_view word) {
+  if (!word.empty() && std::all_of(word.begin(), word.end(), is_bare)) return std::string(word);
+  if (printable(word, word.size() * 4 + 16) != word) return escaped_word(word);
+  std::string out = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+std::string shell_line(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) {
+    if (!line.empty()) line += ' ';
+    line += shell_word(word);
+  }
+  return line;
+}
+
+std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
+                                       bool overwrite_variable) {
+  // What stands behind a lone "--" are no flags.
+  const auto end_of_flags = std::find(command.begin(), command.end(), "--");
+  std::vector<std::string> again;
+  for (auto word = command.begin(); word != end_of_flags; ++word) {
+    if (*word == "--overwrite" || word->rfind("--overwrite=", 0) == 0) continue;
+    if (*word == "--retry-failed") continue;
+    again.push_back(*word);
+  }
+  if (overwrite_variable) again.emplace_back("--overwrite=false");
+  if (retry_failed) again.emplace_back("--retry-failed");
+  again.insert(again.end(), end_of_flags, command.end());
+  return again;
+}
+
+}  // namespace workpool::dispatcher

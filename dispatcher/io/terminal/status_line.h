@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The one line that says how a run goes, and the estimate of its rate behind it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "common/base/time.h"
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+// Finished jobs per second, of late where that says something, else since the start. Jobs finished in an
+// earlier start of the run do not count.
+class RateMeter {
+ public:
+  explicit RateMeter(Time start) : start_(start) {}
+  // `finished`: in this start; never falls. Called as often as one likes.
+  void sample(std::uint64_t finished, Time now);
+  double per_second() const;  // of late
+  double per_second_overall() const;
+
+ private:
+  struct Sample {
+    Time at;
+    std::uint64_t finished = 0;
+  };
+  Time start_;
+  Sample last_;
+  std::deque<Sample> window_;  // a sample a second, the last 30
+};
+
+// "12/200 (6%)  ok 11  failed 1  running 4  2 workers, 4 slots  3.1/s  ETA 1m2s", without escape characters.
+// Where it is wider than `columns` letters what tells least goes first; what is waited for goes last.
+std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns = 10'000);
+
+// Cut to `columns` letters, "…" as the last one where something is missing.
+std::string fit(const std::string& text, std::size_t columns);
+
+// "0.25/s", "16.3/s", "2410/s".
+std::string format_rate(double per_second);
+// Rounded to what a person reads: "0.3s", "12.4s", "2m5s", "3h10m".
+std::string format_roughly(Duration duration);
+
+}  // namespace workpool::dispatcher

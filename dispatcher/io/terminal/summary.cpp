@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/terminal/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/text.h"
+#include "dispatcher/io/terminal/shell_words.h"
+#include "dispatcher/io/terminal/status_line.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr std::size_t kGroupsKept = 1000;
+constexpr std::size_t kGroupsShown = 5;
+constexpr std::size_t kReasonBytesMax = 200;
+constexpr std::size_t kIdBytesMax = 80;
+
+// "exit status 2"; a status of its own (timeout, quarantined, invalid) is said before the message.
+std::string reason_of(const JobEnded& job) {
+  std::string reason = job.status == Status::kFailed ? "" : std::string(name_of(job.status));
+  const std::string message =
+      printable(job.message.empty() ? name_of(job.kind) : job.message, kReasonBytesMax);
+  if (message.empty() || message.rfind(reason, 0) == 0) return message.empty() ? reason : message;
+  return reason.empty() ? message : reason + ": " + message;
+}
+
+std::string place_of(const JobEnded& job) {
+  return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
+}
+
+std::string totals_line(const SummaryFacts& facts) {
+  const Snapshot& s = facts.snapshot;
+  std::string text = fmt::format("{} ok", s.ok);
+  if (s.failed != 0) text += fmt::format(", {} failed", s.failed);
+  if (s.timeout != 0) text += fmt::format(", {} timed out", s.timeout);
+  if (s.quarantined != 0) text += fmt::format(", {} quarantined", s.quarantined);
+  if (s.invalid != 0) text += fmt::format(", {} invalid", s.invalid);
+  const std::uint64_t left = s.total - std::min(s.done(), s.total);
+  if (left != 0) text += fmt::format(", {} not done", left);
+  text += " of " + counted(s.total, "job");
+  if (s.before != 0) text += fmt::format(" ({} done before)", s.before);
+  return text;
+}
+
+std::string pace_line(const SummaryFacts& facts) {
+  const Snapshot& s = facts.snapshot;
+  std::string text = fmt::format("{}, {}", format_roughly(facts.elapsed), format_rate(facts.per_second));
+  if (facts.slot_use) text += fmt::format(", slots {:.0f}% busy", *facts.slot_use * 100);
+  if (s.retried != 0) text += fmt::format(", {} retried", s.retried);
+  if (s.redelivered != 0) text += ", " + counted(s.redelivered, "attempt") + " lost with a worker";
+  return text;
+}
+
+std::string next_line(const SummaryFacts& facts) {
+  const Snapshot& s = facts.snapshot;
+  const std::uint64_t left = s.total - std::min(s.done(), s.total);
+  // Of a pipe nothing can be read again, and without a file nothing is remembered.
+  if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
+  if (left != 0 || facts.end.exit_code > 1) {
+    return "to go on: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
+  }
+  if (s.done() != s.ok)
+    return "to run what is not ok again: " +
+           shell_line(command_again(facts.command, true, facts.overwrite_variable));
+  return "";
+}
+
+}  // namespace
+
+std::optional<std::string> Failures::add(const JobEnded& job) {
+  ++count_;
+  const std::string reason = reason_of(job);
+  const auto place = by_reason_.find(reason);
+  if (place != by_reason_.end()) {
+    ++place->second.count;
+  } else if (by_reason_.size() < kGroupsKept) {
+    by_reason_[reason] = {1, place_of(job)};
+  } else {
+    ++other_;
+  }
+  if (count_ > kShownOnce) return std::nullopt;
+  std::string text = place_of(job) + ": " + reason;
+  if (job.attempt > 1) text += fmt::format(" (attempt {})", job.attempt);
+  if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
+  if (!job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
+  return text;
+}
+
+std::string Failures::groups() const {
+  std::vector<std::pair<const std::string*, const Group*>> order;
+  for (const auto& [reason, group] : by_reason_) order.emplace_back(&reason, &group);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.second->count > b.second->count; });
+  std::string text;
+  std::uint64_t rest = other_;
+  std::size_t hidden = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i >= kGroupsShown) {
+      rest += order[i].second->count;
+      ++hidden;
+      continue;
+    }
+    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", order[i].second->count,
+                        *order[i].first, order[i].second->example);
+  }
+  if (rest != 0)
+    text += fmt::format("\n{:>8}  for {} other reasons", rest,
+                        other_ == 0 ? std::to_string(hidden) : "more than " + std::to_string(hidden));
+  return text;
+}
+
+std::string describe(const JobUnsatisfiable& jobs) {
+  std::string text = counted(jobs.jobs, "job");
+  if (!jobs.requirement.type.empty())
+    text += " of type '" + printable(jobs.requirement.type, kIdBytesMax) + "'";
+  if (!jobs.requirement.labels.empty()) {
+    std::string labels;
+    for (const std::string& label : jobs.requirement.labels) labels += (labels.empty() ? "" : ", ") + label;
+    text += (jobs.requirement.labels.size() == 1 ? " with the label " : " with the labels ") +
+            printable(labels, 300);
+  }
+  if (jobs.requirement.slots > 1) {
+    text += fmt::format(" that need{} {} slots", jobs.jobs == 1 ? "s" : "", jobs.requirement.slots);
+  }
+  return text;
+}
+
+std::string summary_text(const SummaryFacts& facts) {
+  const bool early = !facts.end.reason.empty() && facts.end.exit_code > 1;
+  std::string text = (early ? "stopped: " + printable(facts.end.reason, 1000) + "\n" : std::string());
+  const Snapshot& s = facts.snapshot;
+  text += (early ? "" : s.done() == s.total ? "done: " : "ended: ") + totals_line(facts);
+  if (s.done() != s.before || s.retried + s.redelivered != 0) text += "\n" + pace_line(facts);
+  if (!facts.failure_groups.empty()) text += "\nnot ok, by reason:\n" + facts.failure_groups;
+  for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
+  text += "\nresults: " + (facts.results == "-" ? std::string("on stdout") : printable(facts.results, 300));
+  const std::string next = next_line(facts);
+  if (!next.empty()) text += "\n" + next;
+  return text;
+}
+
+}  // namespace workpool::dispatcher

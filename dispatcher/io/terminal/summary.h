@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Failures while a run goes on, and what is said at its end.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/time.h"
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+// Jobs that ended not ok, told one by one at first and grouped by reason.
+class Failures {
+ public:
+  static constexpr std::uint64_t kShownOnce = 10;
+
+  // What to print of this one, printable; nothing where it is only counted. Only for jobs that are not ok.
+  std::optional<std::string> add(const JobEnded& job);
+  std::uint64_t count() const { return count_; }
+  // The most frequent reasons, a line each, indented; "" where nothing failed.
+  std::string groups() const;
+
+ private:
+  struct Group {
+    std::uint64_t count = 0;
+    std::string example;  // id and line of the first one
+  };
+  std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
+  std::uint64_t other_ = 0;
+  std::uint64_t count_ = 0;
+};
+
+// How a run ended, as the loop knows it.
+struct RunEnd {
+  int exit_code = 0;   // of interfaces.md
+  std::string reason;  // why it ended early, "" where all was done
+};
+
+struct SummaryFacts {
+  RunEnd end;
+  Snapshot snapshot;
+  Duration elapsed{0};
+  double per_second = 0;
+  std::optional<double> slot_use;  // busy slot time over slot time, 0 to 1
+  std::string failure_groups;
+  std::vector<std::string> given_up;  // what no worker could run, a line each
+  std::string results;                // path or "-"
+  bool resumable = true;              // RESULTS is a regular file
+  std::vector<std::string> command;   // argv as given
+  bool overwrite_variable = false;    // WORKPOOL_OVERWRITE is set
+};
+
+// Several lines without the last newline, printable.
+std::string summary_text(const SummaryFacts& facts);
+
+// "12 jobs of type 'thumbnail' with labels gpu that need 4 slots".
+std::string describe(const JobUnsatisfiable& jobs);
+
+}  // namespace workpool::dispatcher

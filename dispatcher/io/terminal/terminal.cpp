@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/terminal/terminal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/base/units.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr Duration kLiveInterval = milliseconds(100);
+constexpr Duration kPlainInterval = seconds(10);
+// A fleet that comes and goes must not scroll the failures away.
+constexpr std::uint64_t kChatLinesInWindow = 20;
+constexpr Duration kChatWindow = seconds(10);
+constexpr std::size_t kGivenUpKept = 20;
+constexpr std::size_t kNameBytesMax = 80;
+
+int level_number(const std::string& name) {
+  if (name == "error") return 0;
+  if (name == "warn") return 1;
+  return name == "info" ? 2 : 3;
+}
+
+}  // namespace
+
+bool Terminal::Budget::admits(Time now) {
+  if (!window_start_ || now - *window_start_ >= kChatWindow) {
+    window_start_ = now;
+    shown_ = 0;
+  }
+  if (shown_ >= kChatLinesInWindow) {
+    ++left_out_;
+    return false;
+  }
+  ++shown_;
+  return true;
+}
+
+std::uint64_t Terminal::Budget::take_left_out(Time now) {
+  if (!window_start_ || now - *window_start_ < kChatWindow) return 0;
+  return std::exchange(left_out_, 0);
+}
+
+Terminal::Terminal(Console& console, TerminalOptions options, Time start)
+    : console_(console),
+      options_(std::move(options)),
+      level_(level_number(options_.log_level)),
+      start_(start),
+      last_seen_(start),
+      next_draw_(start),
+      rate_(start) {
+  const char* no_color = std::getenv("NO_COLOR");
+  colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
+  const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
+  // Nothing moves where there is no terminal, or where results go to it, whatever was asked for.
+  live_ = wants_bar && console_.redrawable() && !options_.shares_screen;
+  plain_ = !live_ && options_.progress != Progress::kNone;
+  if (plain_) next_draw_ = start + kPlainInterval;
+}
+
+void Terminal::banner(const BannerFacts& facts) {
+  // Where others are to come, how they do is no progress but what has to be known.
+  if (options_.progress != Progress::kNone || options_.listening) console_.line(banner_text(facts));
+}
+
+void Terminal::report(const Report& report, Time now) {
+  std::visit([&](const auto& fact) { on(fact, now); }, report);
+}
+
+void Terminal::chat(const std::string& text, Time now) {
+  const std::uint64_t left_out = chat_.take_left_out(now);
+  if (left_out != 0) console_.line(fmt::format("({} more such lines left out)", left_out));
+  if (chat_.admits(now)) console_.line(text);
+}
+
+std::string Terminal::red(const std::string& text) const {
+  return colour_ ? "\x1b[31m" + text + "\x1b[0m" : text;
+}
+
+void Terminal::on(const WorkerJoined& joined, Time now) {
+  // The one local worker is in the banner already.
+  if (level_ < 2 || (!options_.listening && !joined.back)) return;
+  chat(fmt::format("worker {} {} ({} slot{})", printable(joined.name, kNameBytesMax),
+                   joined.back ? "is back" : "joined", joined.slots, joined.slots == 1 ? "" : "s"),
+       now);
+}
+
+void Terminal::on(const WorkerLeft& left, Time now) {
+  if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
+  if (!left.known) return;
+  std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
+                                 left.lost ? "is lost" : "left", printable(left.why, 300));
+  if (left.requeued != 0 && stopping_) {
+    text += fmt::format("; {} not done", counted(left.requeued, "job"));
+  } else if (left.requeued != 0) {
+    text += fmt::format("; {} go{} to others", counted(left.requeued, "job"), left.requeued == 1 ? "es" : "");
+  }
+  chat(text, now);
+}
+
+void Terminal::on(const WorkerOutOfReach& worker, Time now) {
+  if (level_ < 1) return;
+  chat(fmt::format(
+           "worker {} has registered, but did not connect for its jobs: where it runs, the ports of --ports "
+           "have to be open to it as well",
+           printable(worker.name, kNameBytesMax)),
+       now);
+}
+
+void Terminal::on(const JobEnded& job, Time) {
+  if (const auto text = failures_.add(job)) {
+    console_.line(red("not ok") + "  " + *text);
+  } else if (failures_.count() == Failures::kShownOnce + 1) {
+    console_.line("(further failures are only counted)");
+  }
+}
+
+void Terminal::on(const JobRetried& job, Time now) {
+  attempt_ended(job.ran, job.slots);
+  if (level_ < 3) return;
+  chat(fmt::format("job '{}' is tried again in {} (attempt {}: {})", printable(job.id, kNameBytesMax),
+                   format_duration(job.delay), job.attempt, printable(job.message, 300)),
+       now);
+}
+
+void Terminal::on(const JobUnsatisfiable& jobs, Time now) {
+  if (jobs.given_up) {
+    if (given_up_.size() < kGivenUpKept) given_up_.push_back(describe(jobs));
+    return;
+  }
+  if (level_ >= 1) chat("warning: no worker here can run " + describe(jobs), now);
+}
+
+void Terminal::on(const EngineDied& died, Time now) {
+  if (level_ < 1) return;
+  std::string text = fmt::format("warning: the engine of worker {} died ({})",
+                                 printable(died.name, kNameBytesMax), printable(died.cause, 200));
+  constexpr std::size_t kShown = 3;
+  for (std::size_t i = 0; i < std::min(died.ran.size(), kShown); ++i) {
+    text += fmt::format("{}'{}'", i == 0 ? "; it ran " : ", ", printable(died.ran[i], kNameBytesMax));
+  }
+  if (died.ran.size() > kShown) text += fmt::format(" and {} more", died.ran.size() - kShown);
+  chat(text, now);
+}
+
+void Terminal::on(const Note& note, Time) {
+  if (level_ < (note.warning ? 1 : 2)) return;
+  console_.line((note.warning ? "warning: " : "") + printable(note.text, 2000));
+}
+
+void Terminal::count(const Snapshot& snapshot, Time now) {
+  if (now > last_seen_) {
+    slot_seconds_ += static_cast<double>((now - last_seen_).count()) / 1e6 * snapshot_.slots;
+    last_seen_ = now;
+  }
+  rate_.sample(snapshot.done() - std::min(snapshot.before, snapshot.done()), now);
+}
+
+void Terminal::draw(Time now) {
+  if (live_) {
+    // The last column stays free: some terminals wrap as soon as it is written.
+    console_.live(status_line(snapshot_, rate_, console_.columns() - 1));
+    next_draw_ = now + kLiveInterval;
+  } else {
+    console_.line(status_line(snapshot_, rate_));
+    next_draw_ = now + kPlainInterval;
+  }
+}
+
+void Terminal::show(const Snapshot& snapshot, Time now) {
+  if (finished_) return;
+  if (!over_) count(snapshot, now);
+  snapshot_ = snapshot;
+  if ((live_ || plain_) && now >= next_draw_) draw(now);
+}
+
+Time Terminal::next_draw() const { return (live_ || plain_) && !finished_ ? next_draw_ : kNever; }
+
+void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace) {
+  const bool interrupt = kind == StopKind::kInterrupt;
+  const std::string cause = interrupt ? "Ctrl-C" : kind == StopKind::kTerminate ? "SIGTERM" : "SIGHUP";
+  const std::string more = interrupt ? "Ctrl-C again" : "a second signal";
+  const std::string limit = interrupt ? "" : ", for at most " + format_duration(grace);
+  const std::uint64_t running = snapshot.running;
+  stopping_ = true;
+  if (nth >= 3) {
+    console_.line(cause + ": leaving now");
+  } else if (running == 0 && snapshot.stuck_records > 0) {
+    const std::string stuck = counted(snapshot.stuck_records, "result");
+    console_.line(
+        nth == 2 ? fmt::format("{}: leaving; {} could not be written, and those jobs run again", cause, stuck)
+                 : fmt::format("{}: nothing new is started; {} cannot be written yet, which is waited for{}; "
+                               "{} leaves without",
+                               cause, stuck, limit, more));
+  } else if (nth == 2) {
+    console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
+                              interrupt ? "Ctrl-C again" : "a third signal"));
+  } else if (running == 0) {
+    console_.line(cause + ": nothing new is started, and nothing runs");
+  } else {
+    console_.line(fmt::format("{}: finishing {}{}; {} cancels {}", cause, counted(running, "running job"),
+                              limit, more, running == 1 ? "it" : "them"));
+  }
+}
+
+void Terminal::say(std::string_view text) { console_.line(printable(text, 2000)); }
+
+void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience) {
+  if (finished_) return;
+  finished_ = true;
+  const Time end_of_work = over_.value_or(now);
+  count(snapshot, end_of_work);
+  SummaryFacts facts;
+  facts.end = end;
+  facts.snapshot = snapshot;
+  facts.elapsed = end_of_work - start_;
+  facts.per_second = rate_.per_second_overall();
+  // Of what was cancelled nobody knows how long it ran.
+  if (end.reason.empty() && slot_seconds_ > 0.001)
+    facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
+  facts.failure_groups = failures_.groups();
+  facts.given_up = given_up_;
+  facts.results = options_.results;
+  facts.resumable = options_.resumable;
+  facts.command = options_.command;
+  facts.overwrite_variable = options_.overwrite_variable;
+  console_.live("");
+  console_.line(summary_text(facts));
+  console_.flush(patience);
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What a person sees of a run. A reader of reports and snapshots: it keeps no books but those of its own
+// display, and the run would be the same without it. The time is passed in. One thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/time.h"
+#include "common/io/console.h"
+#include "dispatcher/core/facts.h"
+#include "dispatcher/io/terminal/banner.h"
+#include "dispatcher/io/terminal/status_line.h"
+#include "dispatcher/io/terminal/summary.h"
+#include "dispatcher/options.h"
+
+namespace workpool::dispatcher {
+
+struct TerminalOptions {
+  Progress progress = Progress::kAuto;
+  std::string log_level = "info";    // error: no warnings; warn: no coming and going; debug: retries too
+  bool listening = false;            // the coming of workers is worth a line
+  std::string results;               // path or "-"
+  bool shares_screen = false;        // results go to a terminal too
+  bool resumable = true;             // RESULTS is a regular file
+  std::vector<std::string> command;  // argv as given, for the command that goes on
+  bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
+};
+
+class Terminal {
+ public:
+  // `console` outlives the terminal. Colour only where the console is redrawable and NO_COLOR is not set.
+  Terminal(Console& console, TerminalOptions options, Time start);
+
+  void banner(const BannerFacts& facts);
+  void report(const Report& report, Time now);
+  // Of a job that is recorded.
+  void attempt_ended(Duration ran, std::uint32_t slots) {
+    busy_slot_seconds_ += static_cast<double>(ran.count()) / 1e6 * slots;
+  }
+  // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between
+  // that it only counts, so it may be called after every step.
+  void show(const Snapshot& snapshot, Time now);
+  // When show should be called next even if nothing happens; kNever where nothing is drawn.
+  Time next_draw() const;
+
+  // Says at once what the n-th stop does (n from 1).
+  void stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace);
+  // Any other line for people, made printable.
+  void say(std::string_view text);
+
+  // Nothing runs any more and all is recorded: what comes now, telling the workers, counts for no figure.
+  void run_over(Time now) { over_ = now; }
+  // The summary, once; nothing is drawn after it. Waits for a slow stderr, for at most `patience`.
+  void finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience = milliseconds(500));
+
+ private:
+  // A bound on lines of one kind: some in a window, then a count.
+  class Budget {
+   public:
+    bool admits(Time now);
+    std::uint64_t take_left_out(Time now);  // once their window is over
+   private:
+    std::optional<Time> window_start_;
+    std::uint64_t shown_ = 0;
+    std::uint64_t left_out_ = 0;
+  };
+
+  void chat(const std::string& text, Time now);
+  void count(const Snapshot& snapshot, Time now);
+  void draw(Time now);
+  std::string red(const std::string& text) const;
+
+  void on(const WorkerJoined& joined, Time now);
+  void on(const WorkerLeft& left, Time now);
+  void on(const WorkerOutOfReach& worker, Time now);
+  void on(const JobEnded& job, Time now);
+  void on(const JobRetried& job, Time now);
+  void on(const JobUnsatisfiable& jobs, Time now);
+  void on(const EngineDied& died, Time now);
+  void on(const Note& note, Time now);
+
+  Console& console_;
+  TerminalOptions options_;
+  bool live_ = false;   // one line that is redrawn
+  bool plain_ = false;  // a line every 10 s
+  bool colour_ = false;
+  int level_ = 2;  // 0 error, 1 warn, 2 info, 3 debug and more
+
+  Time start_;
+  bool stopping_ = false;  // a signal has come
+  std::optional<Time> over_;
+  Time last_seen_;
+  Time next_draw_;
+  Snapshot snapshot_;
+  RateMeter rate_;
+  Failures failures_;
+  Budget chat_;
+  std::vector<std::string> given_up_;
+  double busy_slot_seconds_ = 0;
+  double slot_seconds_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace workpool::dispatcher

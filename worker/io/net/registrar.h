@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Registers with the dispatcher from a thread of its own: looks the name up, tries its addresses in order by
+// plain TCP (libzmq tries one only, and tells no reason), then says HELLO on a socket of its own and waits
+// for the answer (architecture.md §1, "Registering"). One try at a time; each ends in exactly one answer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include <zmq.hpp>
+
+#include "common/base/address.h"
+#include "common/io/mailbox.h"
+#include "common/io/names.h"
+#include "common/wire/messages.h"
+
+namespace workpool::worker {
+
+struct Unanswered {
+  std::string reason;        // what failed, of which address
+  bool not_allowed = false;  // there are addresses, and every one of them takes --insecure
+};
+struct RegistrationAnswer {
+  std::uint32_t try_number = 0;  // of the HELLO
+  std::string host;              // the literal address that answered
+  std::variant<Welcome, Refused, Unanswered> answer;
+};
+
+class Registrar {
+ public:
+  using Resolver = Resolved (*)(const std::string& host, std::uint16_t port);
+
+  // `context` and `answers` outlive the registrar. An address that is not of this host is passed over without
+  // `insecure`: the worker would run anyone's commands.
+  Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
+            Mailbox<RegistrationAnswer>& answers, Resolver resolver = resolve);
+  // Gives a try that is under way up; waits at most 200 ms for the thread, then leaves it behind.
+  ~Registrar();
+  Registrar(const Registrar&) = delete;
+  Registrar& operator=(const Registrar&) = delete;
+
+  // REQUIRES: the try before has been answered.
+  void register_with(const Hello& hello);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // also the thread's: a name look-up cannot be broken off
+};
+
+}  // namespace workpool::worker

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// The worker's two sockets of a session: lane (PULL) and sink (PUSH), both dialled, both closed with it.
+// Frames to messages and back; long messages as parts. The loop's thread only.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "common/base/time.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages.h"
+#include "worker/core/facts.h"
+
+namespace workpool::worker {
+
+class Transport {
+ public:
+  explicit Transport(zmq::context_t& context) : context_(context) {}
+
+  // `host`: the literal address that the registration answered from. False, and nothing is open, where it
+  // cannot be dialled: no descriptor is left, or what WELCOME says is no address.
+  bool open(const std::string& host, const Welcome& welcome, Time now);
+  void close();
+  bool is_open() const { return link_.has_value(); }
+
+  // What a poll may wait for; nullptr while nothing is open.
+  void* lane_handle();
+  // Appends LaneReceived and LanePart for at most `most` frames. A frame that is none ends the session:
+  // SinkGone.
+  void receive(std::size_t most, std::vector<Event>& events);
+
+  // Before the sink was ever writable the frames wait here. False where the sink takes no more: it is gone.
+  bool send(const Header& header, const SinkMessage& message);
+  // Asks the sink how it is and sends what waits; false where it is gone for good.
+  bool tend(Time now);
+  // Whether tend() should be called every few milliseconds.
+  bool is_new() const { return link_ && !link_->sink_was_writable; }
+  SessionId session() const { return link_ ? link_->session : SessionId{}; }
+
+ private:
+  struct Link {
+    SessionId session;
+    zmq::socket_t lane;
+    zmq::socket_t sink;
+    PartAssembler parts;
+    std::deque<std::string> waiting;
+    bool sink_was_writable = false;
+    Time opened;
+  };
+  bool send_waiting();
+
+  zmq::context_t& context_;
+  std::optional<Link> link_;
+  std::string buffer_;  // of one encoded message
+};
+
+}  // namespace workpool::worker

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/process/command.h"
+
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "common/base/check.h"
+
+namespace workpool::worker {
+namespace {
+
+// Of one pipe before the others have their turn. A child's pipe holds 64 KiB, so that what it wrote before it
+// died is read in one go.
+constexpr int kReadsMax = 8;
+
+std::string signal_text(int number) {
+  std::string text = "killed by signal " + std::to_string(number);
+  if (const char* name = ::sigabbrev_np(number)) text += std::string(" (SIG") + name + ')';
+  return text;
+}
+
+}  // namespace
+
+Command::~Command() {
+  for (const Channel channel : {kProcess, kInput, kOutput, kErrors}) close(channel);
+}
+
+void Command::watch(int epoll, std::uint64_t tag) {
+  epoll_ = epoll;
+  for (const Channel channel : {kProcess, kInput, kOutput, kErrors}) {
+    if (!channels_[channel].is_open()) continue;
+    epoll_event event{};
+    event.events = channel == kInput ? EPOLLOUT : EPOLLIN;
+    event.data.u64 = tag + channel;
+    // Fails only without memory (or at max_user_watches): the job's end would never be seen.
+    CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, channels_[channel].get(), &event) == 0);
+  }
+}
+
+// A close alone would leave the event behind for as long as a child that another thread spawns has its copy
+// of all our descriptors: until it executes its program, which on a busy machine the loop would spend
+// spinning.
+void Command::close(Channel channel) {
+  Descriptor& descriptor = channels_[channel];
+  if (descriptor.is_open() && epoll_ >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.get(), nullptr);
+  descriptor.close();
+}
+
+void Command::abandon() {
+  for (const Channel channel : {kInput, kOutput, kErrors}) close(channel);
+  if (channels_[kProcess].is_open()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, channels_[kProcess].get(), nullptr);
+}
+
+void Command::feed() {
+  while (channels_[kInput].is_open()) {
+    ssize_t written = 0;
+    if (fed_ < input_.size()) {
+      written = ::write(channels_[kInput].get(), input_.data() + fed_, input_.size() - fed_);
+    }
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EAGAIN) return;
+    if (written > 0) fed_ += static_cast<std::size_t>(written);
+    // Anything else is EPIPE: a command may end, or close its stdin, without reading all of it.
+    if (written < 0 || fed_ == input_.size()) {
+      close(kInput);
+      input_ = {};
+      fed_ = 0;
+    }
+  }
+}
+
+void Command::drain(Channel channel, CaptureBuffer& into, std::string& buffer) {
+  const Descriptor& pipe = channels_[channel];
+  for (int reads = 0; pipe.is_open() && reads < kReadsMax; ++reads) {
+    const ssize_t size = ::read(pipe.get(), buffer.data(), buffer.size());
+    if (size > 0) {
+      into.append({buffer.data(), static_cast<std::size_t>(size)});
+    } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
+      close(channel);
+    } else if (errno == EAGAIN) {
+      return;
+    }
+  }
+}
+
+bool Command::reap() {
+  siginfo_t info{};
+  if (exited_) return true;
+  if (::waitid(P_PIDFD, static_cast<id_t>(channels_[kProcess].get()), &info, WEXITED | WNOHANG) != 0) {
+    // Cannot happen: nobody else waits for it. Said as a kill rather than waited for for ever.
+    if (errno != ECHILD) return false;
+    info.si_code = CLD_KILLED;
+    info.si_status = SIGKILL;
+  } else if (info.si_pid == 0) {
+    return false;
+  }
+  exited_ = true;
+  by_signal_ = info.si_code != CLD_EXITED;
+  status_ = info.si_status;
+  close(kProcess);
+  return true;
+}
+
+Outcome Command::take_outcome() {
+  Outcome outcome;
+  outcome.command = true;
+  if (!exited_) {
+    outcome.status = Status::kFailed;
+    outcome.kind = ErrorKind::kSignal;
+    outcome.message = "it cannot be killed";
+  } else if (by_signal_) {
+    outcome.status = Status::kFailed;
+    outcome.kind = ErrorKind::kSignal;
+    outcome.signal = status_;
+    outcome.message = signal_text(status_);
+  } else {
+    outcome.exit = status_;
+    if (status_ != 0) {
+      outcome.status = Status::kFailed;
+      outcome.kind = ErrorKind::kExit;
+      outcome.message = "exit status " + std::to_string(status_);
+    }
+  }
+  outcome.standard_output = output_.take(outcome.truncated);
+  outcome.standard_error = error_output_.take(outcome.truncated);
+  return outcome;
+}
+
+}  // namespace workpool::worker

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// A command that runs: its process, its pipes, and what is known of its end so far. Owned by one spawner
+// thread, which decides when to do what; this knows how.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/outcome.h"
+#include "common/base/time.h"
+#include "common/io/descriptor.h"
+#include "worker/io/process/capture_buffer.h"
+#include "worker/io/process/process_tree.h"
+
+namespace workpool::worker {
+
+class Command {
+ public:
+  enum Channel : std::size_t { kProcess, kInput, kOutput, kErrors };
+  static constexpr std::size_t kChannels = 4;
+  // The pidfd and our ends of the pipes, non-blocking; the input is closed where there is nothing to feed.
+  using Channels = std::array<Descriptor, kChannels>;
+
+  Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
+          std::uint64_t capture_bytes)
+      : pid_(pid),
+        channels_(std::move(channels)),
+        attempt_key_(std::move(attempt_key)),
+        input_(std::move(input)),
+        output_(capture_bytes),
+        error_output_(capture_bytes) {}
+  ~Command();
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  // From now on `epoll`, which outlives this, has an event tagged `tag` + Channel while there is something to
+  // do.
+  void watch(int epoll, std::uint64_t tag);
+
+  // Writes what the pipe takes; closes it at the end of the input or when nobody reads any more.
+  void feed();
+  // Reads until nothing is there at the moment or the writers are gone, which closes our end, or a fair share
+  // is read. `buffer` is scratch space.
+  void drain_output(std::string& buffer) { drain(kOutput, output_, buffer); }
+  void drain_errors(std::string& buffer) { drain(kErrors, error_output_, buffer); }
+  bool has_open_pipes() const { return channels_[kOutput].is_open() || channels_[kErrors].is_open(); }
+
+  // Takes the status of the job's own process if it has ended; true when it has.
+  bool reap();
+  bool has_exited() const { return exited_; }
+
+  JobProcesses processes() const { return {pid_, !exited_, attempt_key_}; }
+
+  // The signal that ended it; 0 where none did.
+  int ended_by_signal() const { return by_signal_ ? status_ : 0; }
+  // How it ended by itself, with what it wrote; neither exit nor signal where it has not. Once.
+  Outcome take_outcome();
+  // It cannot be ended: nothing is read or fed any more; only reap() is of use.
+  void abandon();
+
+ private:
+  void drain(Channel channel, CaptureBuffer& into, std::string& buffer);
+  void close(Channel channel);
+
+  pid_t pid_;
+  Channels channels_;
+  int epoll_ = -1;
+  std::string attempt_key_;
+  std::string input_;
+  std::size_t fed_ = 0;
+  CaptureBuffer output_;
+  CaptureBuffer error_output_;
+  bool exited_ = false;
+  bool by_signal_ = false;
+  int status_ = 0;  // exit status, or the number of the signal
+};
+
+}  // namespace workpool::worker

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Finds the processes of a job. What a job starts stays below the job's process; when a process on the way
+// dies, its children become children of the engine, which is a child subreaper ("adopted"). So the processes
+// of a job are the tree below its own process and the trees below those adopted ones that have its session or
+// carry its attempt key in their environment. /proc as a whole is never walked: a job that left nothing
+// behind costs one read of 1 us.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/time.h"
+#include "common/io/descriptor.h"
+
+namespace workpool::worker {
+
+// What of the system is missing that everything here needs, in one line; empty where nothing is. Asked once,
+// at the start of the worker: an engine that found it out would die, again and again.
+std::string missing_for_process_trees();
+
+// How the processes of one job are told from others.
+struct JobProcesses {
+  pid_t leader = 0;           // the job's own process, also the number of its session
+  bool leader_lives = false;  // it has not been waited for
+  std::string_view attempt_key;
+};
+
+// The engine's view; safe from any thread. REQUIRES: this process is a child subreaper
+// (PR_SET_CHILD_SUBREAPER), its SIGCHLD is not ignored, and its main thread lives on and starts no process of
+// its own: the kernel gives every adopted process to the main thread, those of spawner threads are listed
+// with these.
+class ProcessTree {
+ public:
+  // Throws std::system_error where /proc does not list children: what escaped could not be found then.
+  ProcessTree();
+
+  // Whether there is any adopted process, dead ones included.
+  bool has_adopted() const;
+  // The living processes of `job`. Adopted ones that are dead are reaped on the way, by their pid.
+  std::vector<pid_t> members(const JobProcesses& job);
+  // Reaps adopted processes that are dead.
+  void reap();
+  // Kills the adopted processes, with all below them, that are older than every command that runs (`oldest`,
+  // asked once they are listed; kNever where none runs): whatever they hid from, the job that they came from
+  // has ended.
+  void kill_strays(const std::function<Time()>& oldest);
+
+ private:
+  // Whose an adopted process is: what does not change while it lives unreaped.
+  struct Origin {
+    std::string attempt_key;  // empty = none found
+    bool read = false;
+  };
+
+  std::vector<pid_t> adopted() const;
+  bool belongs(pid_t pid, const JobProcesses& job);
+
+  Descriptor children_of_main_;  // /proc/self/task/<main>/children, read from its start each time
+  std::mutex mutex_;
+  std::unordered_map<pid_t, Origin> origins_;
+};
+
+// Sends TERM and CONT, or KILL, to each.
+void terminate(const std::vector<pid_t>& pids);
+// How many of them are another user's, whom we may not kill (what sudo has started, say).
+std::size_t kill_now(const std::vector<pid_t>& pids);
+
+// Every living process below this one.
+std::vector<pid_t> descendants_of_self();
+
+// Kills every process below this one, with KILL, until none is left that we may kill or `limit` has passed;
+// true where none is left. Reaps only with `reap`, since the waits of other threads must find their children.
+bool kill_descendants_of_self(Duration limit, bool reap);
+
+}  // namespace workpool::worker

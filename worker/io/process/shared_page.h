@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Memory shared by supervisor and engines of one worker (MAP_SHARED | MAP_ANONYMOUS, made before the first
+// engine): which jobs run now, the deaths that the dispatcher has not acked yet, and what the next engine has
+// to know. Written without locks, so that it is whole at any instruction the engine may die at.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/time.h"
+#include "common/wire/messages.h"
+
+namespace workpool::worker {
+
+class SharedPage {
+ public:
+  // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error where mmap fails.
+  explicit SharedPage(std::uint32_t places);
+  ~SharedPage();
+  SharedPage(const SharedPage&) = delete;
+  SharedPage& operator=(const SharedPage&) = delete;
+
+  // Engine, any thread, before a job starts: takes a free place (there is always one). Returns its number.
+  // `hint`: where to look first; a thread that passes its last place finds it again at once.
+  std::uint32_t started(const Key& key, std::uint32_t hint = 0);
+  void ended(std::uint32_t place);
+  // How many run now.
+  std::size_t running() const;
+
+  // Nothing may be started any more and no ending leaves, since everything is being killed. Until the next
+  // engine.
+  void close();
+  bool is_closed() const;
+
+  // Engine: says that it ends by itself with `code`, so that a handler's exit() is not taken for it.
+  void announce_exit(int code);
+  // Supervisor: what the engine announced, if anything; forgets it, and opens the page for the next engine.
+  std::optional<int> take_announced_exit();
+
+  // Supervisor, after the engine is dead: all places are free again; record_death makes the keys that ran a
+  // Death.
+  void record_death(std::uint32_t engine, const char* cause);
+  void forget_running();
+  // Engine: deaths not yet acked (at most the last 64), and the ack of all up to this engine number.
+  std::vector<Death> deaths() const;
+  void deaths_acked(std::uint32_t up_to_engine);
+
+  // The run of the last WELCOME, of whichever engine; 0 = there was none yet.
+  void note_run(RunId run);
+  RunId last_run() const;
+  std::uint32_t joins() const;  // WELCOMEs so far, of all engines
+
+  // What the last WELCOME gave as D, of whichever engine; 10 s before.
+  void note_worker_timeout(Duration timeout);
+  Duration worker_timeout() const;
+
+  // Worker id: random, made with the page.
+  WorkerId worker() const;
+
+ private:
+  struct Place;
+  struct DeathRecord;
+  struct Layout;
+
+  Place& place(std::uint32_t number) const;
+  DeathRecord& death(std::uint32_t number) const;
+  Key* keys_of_death(std::uint32_t number) const;
+
+  Layout* layout_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace workpool::worker

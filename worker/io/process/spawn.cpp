@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/process/spawn.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <system_error>
+
+// glibc's clone by its other name: ThreadSanitizer puts a clone of its own before the first one, which takes
+// the child for the copy of a process and changes its books in the parent's memory.
+extern "C" int clone_of_libc(int (*function)(void*), void* stack, int flags, void* argument,
+                             ...) __asm__("__clone");
+
+namespace workpool::worker {
+namespace {
+
+constexpr std::size_t kStackBytes = 64 * 1024;
+constexpr int kSignals = 64;
+
+// Between clone and exec everything goes through here: glibc's wrappers may be replaced by a sanitizer's,
+// whose books would then be changed in the parent's memory.
+#define WORKPOOL_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
+
+struct KernelSigaction {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)();
+  unsigned long mask;
+};
+
+struct Shared {
+  const SpawnRequest* request;
+  SpawnStep failed;
+  int error;
+  std::size_t program;
+};
+
+WORKPOOL_IN_CHILD void fail(Shared& shared, SpawnStep step) {
+  shared.failed = step;
+  shared.error = errno;
+  ::syscall(SYS_exit_group, 127);
+}
+
+// A handler of the engine must not run in the child, and what the engine ignores the job must not.
+WORKPOOL_IN_CHILD void reset_signals() {
+  const KernelSigaction defaults{};
+  for (int signal = 1; signal <= kSignals; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) {
+      ::syscall(SYS_rt_sigaction, signal, &defaults, nullptr, sizeof defaults.mask);
+    }
+  }
+}
+
+WORKPOOL_IN_CHILD void close_from_3() {
+  if (::syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+  // Kernels before 5.9, and containers whose filter does not know the call.
+  rlimit limit{};
+  ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
+  for (rlim_t fd = 3; fd < limit.rlim_cur; ++fd) ::syscall(SYS_close, static_cast<int>(fd));
+}
+
+// As execvp does, except that a file which is there is never passed over for what it lacks, and none goes to
+// a shell.
+WORKPOOL_IN_CHILD void execute(Shared& shared) {
+  const SpawnRequest& request = *shared.request;
+  bool denied = false;
+  for (std::size_t i = 0; request.programs[i] != nullptr; ++i) {
+    ::syscall(SYS_execve, request.programs[i], request.argv, request.envp);
+    const int error = errno;
+    if (error == EACCES) {
+      if (!denied) shared.program = i;
+      denied = true;
+      continue;
+    }
+    if (error == ENOENT && ::syscall(SYS_faccessat, AT_FDCWD, request.programs[i], F_OK) == 0) {
+      errno = ENOENT;
+      shared.program = i;
+      fail(shared, SpawnStep::kInterpreter);
+    }
+    if (error != ENOENT && error != ENOTDIR) {
+      errno = error;
+      shared.program = i;
+      fail(shared, SpawnStep::kExec);
+    }
+  }
+  errno = denied ? EACCES : ENOENT;
+  fail(shared, SpawnStep::kExec);
+}
+
+WORKPOOL_IN_CHILD int child_main(void* argument) {
+  Shared& shared = *static_cast<Shared*>(argument);
+  const SpawnRequest& request = *shared.request;
+  ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::syscall(SYS_setsid) < 0) fail(shared, SpawnStep::kSession);
+  reset_signals();
+  if (request.starting_directory != nullptr && ::syscall(SYS_chdir, request.starting_directory) != 0) {
+    fail(shared, SpawnStep::kStartingDirectory);
+  }
+  // Fails only where the worker itself stands in a directory that it could not enter; the child stands there
+  // too then.
+  if (request.starting_directory == nullptr && request.starting_fd >= 0)
+    ::syscall(SYS_fchdir, request.starting_fd);
+  if (request.directory != nullptr && ::syscall(SYS_chdir, request.directory) != 0) {
+    fail(shared, SpawnStep::kDirectory);
+  }
+  const int streams[] = {request.standard_input, request.standard_output, request.standard_error};
+  for (int fd = 0; fd < 3; ++fd) {
+    if (::syscall(SYS_dup3, streams[fd], fd, 0) < 0) fail(shared, SpawnStep::kDescriptors);
+  }
+  close_from_3();
+  if (request.descriptor_limit.rlim_cur != 0) {
+    ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &request.descriptor_limit, nullptr);
+  }
+  const unsigned long no_signals = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);
+  execute(shared);
+  return 127;
+}
+
+}  // namespace
+
+bool is_lack_of_resources(int error) {
+  return error == EMFILE || error == ENFILE || error == EAGAIN || error == ENOMEM;
+}
+
+bool Spawned::lacks_resources() const { return !is_running() && is_lack_of_resources(error); }
+
+Launcher::Launcher() {
+  stack_ =
+      ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of a stack");
+}
+
+Launcher::~Launcher() { ::munmap(stack_, kStackBytes); }
+
+Spawned Launcher::spawn(const SpawnRequest& request) {
+  Shared shared{&request, SpawnStep::kNone, 0, 0};
+  // No signal may be delivered to the child while it still has the engine's handlers.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  const int pid = clone_of_libc(child_main, static_cast<char*>(stack_) + kStackBytes,
+                                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &shared, &pidfd);
+  const int error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+
+  Spawned result;
+  if (pid < 0) {
+    result.failed = SpawnStep::kClone;
+    result.error = error;
+    return result;
+  }
+  result.pid = pid;
+  result.pidfd = Descriptor(pidfd);
+  result.failed = shared.failed;
+  result.error = shared.error;
+  result.program = shared.program;
+  if (!result.is_running()) {
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) {
+    }
+  }
+  return result;
+}
+
+Descriptor lifted(int fd) {
+  if (fd < 0 || fd > 2) return Descriptor(fd);
+  const int higher = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return Descriptor(higher);
+}
+
+bool make_pipe(Pipe& pipe) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  pipe.read = lifted(ends[0]);
+  pipe.write = lifted(ends[1]);
+  return pipe.read.is_open() && pipe.write.is_open();
+}
+
+}  // namespace workpool::worker

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/runner/command_start.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "common/base/ids.h"
+#include "common/base/text.h"
+#include "common/formats/jobs_file.h"
+#include "worker/io/process/spawn_failure.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr std::size_t kMessageBytesMax = 4096;
+
+CannotStart cannot_start(const std::string& message) {
+  CannotStart result;
+  result.outcome.status = Status::kFailed;
+  result.outcome.kind = ErrorKind::kSpawn;
+  result.outcome.command = true;
+  result.outcome.message = std::string(utf8_prefix(message, kMessageBytesMax));
+  return result;
+}
+
+std::string random_key() {
+  std::uint64_t bits[2] = {};
+  while (::getrandom(bits, sizeof bits, 0) < 0 && errno == EINTR) {
+  }
+  return hex64(bits[0]) + hex64(bits[1]);
+}
+
+struct Pipes {
+  Pipe input;
+  Pipe output;
+  Pipe errors;
+
+  // False with errno set where there are no descriptors left.
+  bool make(bool with_input) {
+    if (with_input && !make_pipe(input)) return false;
+    if (!make_pipe(output) || !make_pipe(errors)) return false;
+    // Each end is an open file of its own, so the child's ends stay blocking, as programs expect.
+    for (const int fd : {input.write.get(), output.read.get(), errors.read.get()}) {
+      if (fd >= 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return false;
+    }
+    return true;
+  }
+};
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  result.reserve(texts.size() + 1);
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+}  // namespace
+
+CommandStarter::CommandStarter(const RunServices& services)
+    : services_(services), null_(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))) {
+  if (!null_.is_open()) throw std::system_error(errno, std::generic_category(), "open of /dev/null");
+  starting_directory_ = lifted(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit_) == 0) {
+    descriptor_limit_.rlim_cur = services.options.job_descriptors;
+  }
+}
+
+Started CommandStarter::start(const RunOrder& order) {
+  auto parsed = parser_.parse(order.work);
+  if (const auto* error = std::get_if<LineError>(&parsed))
+    return cannot_start("unusable job: " + error->message);
+  auto* const work = std::get_if<CommandWork>(&parsed);
+  if (work == nullptr || work->argv.empty()) return cannot_start("unusable job: it has no command");
+
+  Pipes pipes;
+  const bool has_input = work->standard_input.has_value();
+  if (!pipes.make(has_input)) {
+    if (is_lack_of_resources(errno)) return NoResources{errno};
+    return cannot_start("cannot make pipes: " + std::generic_category().message(errno));
+  }
+
+  const std::string attempt_key = random_key();
+  const ChildEnvironment environment(services_.environment, work->env, order.id, order.attempt, attempt_key);
+  SpawnAttempt attempt{work->argv[0], environment.search_path(),
+                       candidates_for(work->argv[0], environment.search_path()),
+                       services_.options.starting_directory, work->cwd.value_or("")};
+  const std::vector<char*> argv = pointers_to(work->argv);
+  const std::vector<char*> programs = pointers_to(attempt.candidates);
+  SpawnRequest request;
+  request.argv = argv.data();
+  request.envp = environment.pointers();
+  request.programs = programs.data();
+  if (!attempt.starting_directory.empty()) request.starting_directory = attempt.starting_directory.c_str();
+  if (work->cwd) request.directory = work->cwd->c_str();
+  request.starting_fd = starting_directory_.get();
+  request.standard_input = has_input ? pipes.input.read.get() : null_.get();
+  request.standard_output = pipes.output.write.get();
+  request.standard_error = pipes.errors.write.get();
+  request.descriptor_limit = descriptor_limit_;
+
+  Spawned spawned = launcher_.spawn(request);
+  if (spawned.lacks_resources()) return NoResources{spawned.error};
+  if (!spawned.is_running()) return cannot_start(explain(spawned, attempt));
+  Command::Channels channels{std::move(spawned.pidfd), std::move(pipes.input.write),
+                             std::move(pipes.output.read), std::move(pipes.errors.read)};
+  return std::make_unique<Command>(spawned.pid, std::move(channels), attempt_key,
+                                   std::move(work->standard_input).value_or(""),
+                                   services_.capture_bytes.load());
+}
+
+}  // namespace workpool::worker

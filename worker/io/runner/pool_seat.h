@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// The place of one pool thread: what it runs now, and the stop token of that. The thread itself, kill() and
+// the watch over the timeouts meet here.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "common/io/clock.h"
+#include "worker/handlers/handler.h"
+
+namespace workpool::worker {
+
+class PoolSeat : public StopToken {
+ public:
+  enum class Verdict : std::uint8_t {
+    kOwn,       // ended by itself
+    kStopped,   // kill() came
+    kReported,  // its timeout, or that it does not stop, has been reported already
+  };
+  struct Overdue {
+    std::uint64_t token = 0;
+    bool timed_out = false;  // else it has not come back from kill()
+    Duration timeout{0};
+    Duration ran{0};
+  };
+
+  // ---- its thread ----
+
+  // `claim` gives the token, under the lock: kill() finds an order either in its batch or here.
+  template <typename Claim>
+  bool sit_down(Claim&& claim) {
+    const std::lock_guard lock(mutex_);
+    busy_ = claim(token_);
+    stopped_ = false;
+    verdict_ = Verdict::kOwn;
+    timeout_ = Duration(0);
+    return busy_;
+  }
+  void set_timeout(Time started, Duration timeout) {
+    const std::lock_guard lock(mutex_);
+    started_ = started;
+    timeout_ = timeout;
+  }
+  Verdict stand_up() {
+    const std::lock_guard lock(mutex_);
+    busy_ = false;
+    return verdict_;
+  }
+
+  bool is_stopped() const override {
+    const std::lock_guard lock(mutex_);
+    return stopped_;
+  }
+  bool sleep_for(Duration duration) const override {
+    std::unique_lock lock(mutex_);
+    // The clock is asked again after each wait: a condition variable knows no CLOCK_BOOTTIME.
+    for (const Time until = boot_time() + duration; !stopped_;) {
+      const Time now = boot_time();
+      if (now >= until) return true;
+      set_.wait_for(lock, until - now);
+    }
+    return false;
+  }
+
+  // ---- any thread ----
+
+  // True where it runs `token`. Its handler has until `patience` to come back.
+  bool stop(std::uint64_t token, Time patience) {
+    const std::lock_guard lock(mutex_);
+    if (!busy_ || token_ != token) return false;
+    if (verdict_ == Verdict::kOwn) {
+      verdict_ = Verdict::kStopped;
+      patience_ = patience;
+    }
+    set();
+    return true;
+  }
+  void stop_whatever_runs() {
+    const std::lock_guard lock(mutex_);
+    set();
+  }
+  // Whether its job has reached its timeout, or its patience after a stop, now, once; else `next` is lowered
+  // to when that will be.
+  bool expire(Time now, Overdue& overdue, Time& next) {
+    const std::lock_guard lock(mutex_);
+    const bool may_time_out = verdict_ == Verdict::kOwn && timeout_ > Duration(0);
+    if (!busy_ || (!may_time_out && verdict_ != Verdict::kStopped)) return false;
+    const Time due = may_time_out ? started_ + timeout_ : patience_;
+    if (due > now) {
+      if (due < next) next = due;
+      return false;
+    }
+    verdict_ = Verdict::kReported;
+    overdue = {token_, may_time_out, timeout_, now - started_};
+    set();
+    return true;
+  }
+
+ private:
+  void set() {
+    stopped_ = true;
+    set_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable set_;  // the stop token
+  bool busy_ = false;
+  bool stopped_ = false;
+  Verdict verdict_ = Verdict::kOwn;
+  std::uint64_t token_ = 0;
+  Time started_{};
+  Duration timeout_{0};
+  Time patience_{};
+};
+
+}  // namespace workpool::worker

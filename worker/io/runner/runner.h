@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Runs jobs for the engine: commands on spawner threads, handlers on the thread pool (architecture.md §5).
+// The engine's loop thread calls start() and kill(); endings come back through a callback from the threads of
+// the runner, batched. One runner a process, which becomes a child subreaper by it and whose main thread must
+// start no process of its own (process_tree.h). Every job takes the same way: lease check, start record, run,
+// end record, ending.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/time.h"
+#include "worker/io/runner/run_order.h"
+
+namespace workpool::worker {
+
+class Runner {
+ public:
+  // `ended` is called from runner threads with one or more endings, one call at a time; it must be quick (a
+  // mailbox). Threads inherit the caller's signal mask. Throws std::system_error where the system has no
+  // room.
+  Runner(const RunnerOptions& options, std::function<void(std::vector<Ending>&&)> ended);
+  // Kills what runs (KILL) and joins its threads, those of handlers that do not return within a second
+  // excepted. `ended` is not called any more.
+  ~Runner();
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  // Jobs are started in order; the caller keeps the count of slots. Orders for handlers beyond the threads of
+  // the pool wait their turn in it, commands beyond the slots for the end of another. Never blocks.
+  void start(std::vector<RunOrder>&& orders);
+  // TERM and CONT to every process of the job, KILL after the grace; sets a handler's stop token. Ends in
+  // kStopped, or kNotStarted. With `now`, KILL at once. A job that has timed out, or whose own process has
+  // ended, keeps its outcome and is only hurried. Unknown tokens are ignored (it has just ended).
+  void kill(std::uint64_t token, bool now);
+  // A handler that waits for a thread, or a command for a slot, ends in kNotStarted. Anything else goes on,
+  // also a command that a spawner has and is about to start.
+  void unstart(std::uint64_t token);
+  // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
+  void set_lease(Time until);
+  // WELCOME names it; takes effect for jobs started afterwards.
+  void set_capture(std::uint64_t bytes);
+
+  // The handler types that it runs, sorted.
+  static std::vector<std::string> handler_types();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace workpool::worker

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/runner/thread_pool.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "common/formats/jobs_file.h"
+#include "worker/io/runner/command_outcome.h"
+#include "worker/io/runner/handler_run.h"
+#include "worker/io/runner/pool_seat.h"
+
+namespace workpool::worker {
+namespace {
+
+// Quick jobs take about a microsecond, so that a full batch is no later than 0.3 ms.
+constexpr std::size_t kEndingsMax = 256;
+constexpr Duration kWaitForHandlers = seconds(1);
+
+// Orders that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
+// with it the ending: a thread, or unstart().
+struct Batch {
+  explicit Batch(std::vector<RunOrder>&& given) : orders(std::move(given)), taken(orders.size()) {}
+
+  std::size_t unclaimed() const {
+    return orders.size() - std::min(orders.size(), next.load(std::memory_order_relaxed));
+  }
+  bool take(std::size_t index) { return !taken[index].exchange(true, std::memory_order_relaxed); }
+  // The next order that nobody owns; null when there is none.
+  const RunOrder* claim() {
+    while (true) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= orders.size()) return nullptr;
+      if (take(index)) return &orders[index];
+    }
+  }
+
+  std::vector<RunOrder> orders;
+  std::vector<std::atomic<bool>> taken;
+  std::atomic<std::size_t> next{0};
+};
+
+}  // namespace
+
+struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
+  struct Thread {
+    PoolSeat seat;
+    WorkParser parser;
+    std::vector<Ending> endings;
+    std::uint32_t place = 0;  // in the shared page, where it found one last
+    std::thread thread;
+    bool has_ended = false;  // protected by mutex
+  };
+
+  State(std::uint32_t limit, std::shared_ptr<RunServices> given,
+        std::shared_ptr<const HandlerRegistry> registry)
+      : services(std::move(given)), handlers(std::move(registry)), threads_max(limit) {}
+
+  void run(Thread& self);
+  std::shared_ptr<Batch> next_batch(Thread& self);
+  bool run_next(Thread& self, Batch& batch);
+  Ending run_order(Thread& self, const RunOrder& order);
+  Outcome run_work(Thread& self, const RunOrder& order, Time now);
+  void add_thread();
+  void add_threads();
+  void close();
+  void watch_timeouts();
+  void expect_timeout(Time deadline);
+
+  const std::shared_ptr<RunServices> services;
+  const std::shared_ptr<const HandlerRegistry> handlers;
+  const std::uint32_t threads_max;
+
+  std::mutex mutex;  // protects all below; taken before that of a seat
+  std::condition_variable has_work;
+  std::condition_variable has_changed;  // for the destructor and the watch over the timeouts
+  std::deque<std::shared_ptr<Batch>> batches;
+  std::vector<std::unique_ptr<Thread>> threads;
+  std::uint32_t idle = 0;
+  bool closing = false;
+  std::thread watch;  // over the timeouts; ends with the pool, which joins it
+  Time next_timeout = kNever;
+};
+
+// ---- threads of the pool ----
+
+void ThreadPool::State::run(Thread& self) {
+  while (const std::shared_ptr<Batch> batch = next_batch(self)) {
+    while (run_next(self, *batch)) {
+    }
+  }
+  const std::lock_guard lock(mutex);
+  self.has_ended = true;
+  has_changed.notify_all();
+}
+
+// Null when the pool closes.
+std::shared_ptr<Batch> ThreadPool::State::next_batch(Thread& self) {
+  std::unique_lock lock(mutex);
+  while (true) {
+    while (!batches.empty() && batches.front()->unclaimed() == 0) batches.pop_front();
+    if (closing) return nullptr;
+    if (!batches.empty()) return batches.front();
+    if (!self.endings.empty()) {
+      lock.unlock();
+      services->deliver(self.endings);
+      lock.lock();
+      continue;
+    }
+    ++idle;
+    has_work.wait(lock);
+    --idle;
+  }
+}
+
+// False when the batch is used up.
+bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
+  const RunOrder* order = nullptr;
+  self.seat.sit_down([&](std::uint64_t& token) {
+    order = batch.claim();
+    if (order != nullptr) token = order->token;
+    return order != nullptr;
+  });
+  if (order == nullptr) return false;
+  if (self.endings.empty()) self.endings.reserve(std::min(kEndingsMax, batch.orders.size()));
+  self.endings.push_back(run_order(self, *order));
+  if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
+  return true;
+}
+
+Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
+  Ending ending;
+  ending.token = order.token;
+  const Time started = boot_time();
+  if (!services->may_start(started)) {
+    self.seat.stand_up();
+    ending.kind = EndKind::kNotStarted;
+    return ending;
+  }
+  self.place = services->options.page->started(order.key, self.place);
+  ending.outcome = run_work(self, order, started);
+  services->options.page->ended(self.place);
+  ending.ran = boot_time() - started;
+  const PoolSeat::Verdict verdict = self.seat.stand_up();
+  if (verdict != PoolSeat::Verdict::kOwn) {
+    if (verdict == PoolSeat::Verdict::kReported) {
+      const std::lock_guard until_it_is_reported(mutex);
+    }
+    ending.kind = EndKind::kStopped;
+    ending.outcome = {};
+  }
+  return ending;
+}
+
+Outcome ThreadPool::State::run_work(Thread& self, const RunOrder& order, Time now) {
+  const auto parsed = self.parser.parse(order.work);
+  if (const auto* error = std::get_if<LineError>(&parsed))
+    return handler_failure("unusable job: " + error->message);
+  const auto* const work = std::get_if<HandlerWork>(&parsed);
+  const Handler* const handler = work == nullptr ? nullptr : handlers->find(work->type);
+  if (handler == nullptr) {
+    return handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
+  }
+  if (!handler->is_quick()) services->deliver(self.endings);
+  HandlerContext context{self.seat, std::nullopt, order.attempt, order.id};
+  if (order.timeout > Duration(0)) {
+    context.deadline = now + order.timeout;
+    self.seat.set_timeout(now, order.timeout);
+    expect_timeout(*context.deadline);
+  }
+  return run_handler(*handler, work->args, context);
+}
+
+// ---- the watch over timeouts, and over what does not stop ----
+
+void ThreadPool::State::expect_timeout(Time deadline) {
+  const std::lock_guard lock(mutex);
+  if (deadline >= next_timeout) return;
+  next_timeout = deadline;
+  has_changed.notify_all();
+}
+
+void ThreadPool::State::watch_timeouts() {
+  std::vector<Ending> endings;
+  std::unique_lock lock(mutex);
+  while (!closing) {
+    const Time now = boot_time();
+    if (next_timeout > now) {
+      if (next_timeout == kNever) {
+        has_changed.wait(lock);
+      } else {
+        has_changed.wait_for(lock, next_timeout - now);
+      }
+      continue;
+    }
+    next_timeout = kNever;
+    for (const auto& thread : threads) {
+      PoolSeat::Overdue overdue;
+      if (!thread->seat.expire(now, overdue, next_timeout)) continue;
+      const EndKind kind = overdue.timed_out ? EndKind::kOutcome : EndKind::kStopped;
+      Outcome outcome = overdue.timed_out ? timed_out({}, overdue.timeout) : Outcome{};
+      endings.push_back({overdue.token, kind, std::move(outcome), overdue.ran, true});
+    }
+    // Still under the lock: the thread of such a job takes it before its own ending, so that the slot never
+    // comes back before that was reported.
+    services->deliver(endings);
+  }
+}
+
+// ---- the pool ----
+
+// Throws std::system_error where the system has no room. REQUIRES: mutex is held.
+void ThreadPool::State::add_thread() {
+  auto thread = std::make_unique<Thread>();
+  Thread* const self = thread.get();
+  self->place = static_cast<std::uint32_t>(threads.size());
+  self->thread = std::thread([state = shared_from_this(), self] { state->run(*self); });
+  threads.push_back(std::move(thread));
+}
+
+// As many as it takes for every order to have one, or as the system has room for. REQUIRES: mutex is held.
+void ThreadPool::State::add_threads() {
+  std::size_t unclaimed = 0;
+  for (const auto& batch : batches) unclaimed += batch->unclaimed();
+  // An idle thread that was woken for an order and has not taken it yet is counted with that order.
+  try {
+    for (std::size_t ready = idle; ready < unclaimed && threads.size() < threads_max; ++ready) add_thread();
+  } catch (const std::system_error&) {
+    // Those that are there do it all.
+  }
+}
+
+ThreadPool::ThreadPool(std::uint32_t threads, std::shared_ptr<RunServices> services,
+                       std::shared_ptr<const HandlerRegistry> handlers)
+    : state_(std::make_shared<State>(threads, std::move(services), std::move(handlers))) {
+  // One at once: where there is no room for it this worker is of no use, and a run would wait for it.
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->add_thread();
+  }
+  try {
+    state_->watch = std::thread([state = state_.get()] { state->watch_timeouts(); });
+  } catch (const std::system_error&) {
+    state_->close();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() { state_->close(); }
+
+void ThreadPool::State::close() {
+  std::unique_lock lock(mutex);
+  closing = true;
+  has_work.notify_all();
+  has_changed.notify_all();
+  for (const auto& thread : threads) thread->seat.stop_whatever_runs();
+  const auto all_ended = [&] {
+    return std::all_of(threads.begin(), threads.end(), [](auto& thread) { return thread->has_ended; });
+  };
+  for (const Time until = boot_time() + kWaitForHandlers; !all_ended() && boot_time() < until;) {
+    has_changed.wait_for(lock, until - boot_time());
+  }
+  std::vector<std::thread> to_join;
+  for (const auto& thread : threads) {
+    if (thread->has_ended) {
+      to_join.push_back(std::move(thread->thread));
+    } else {
+      thread->thread.detach();
+    }
+  }
+  if (watch.joinable()) to_join.push_back(std::move(watch));
+  lock.unlock();
+  for (std::thread& thread : to_join) thread.join();
+  lock.lock();  // for ThreadSanitizer, which does not see the joins inside libstdc++
+}
+
+void ThreadPool::start(std::vector<RunOrder>&& orders) {
+  if (orders.empty()) return;
+  const std::size_t count = orders.size();
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  state.batches.push_back(std::make_shared<Batch>(std::move(orders)));
+  state.add_threads();
+  if (count == 1) {
+    state.has_work.notify_one();
+  } else {
+    state.has_work.notify_all();
+  }
+}
+
+bool ThreadPool::unstart(std::uint64_t token) {
+  const auto take_out = [&] {
+    const std::lock_guard lock(state_->mutex);
+    for (const auto& batch : state_->batches) {
+      for (std::size_t i = batch->next; i < batch->orders.size(); ++i) {
+        if (batch->orders[i].token == token) return batch->take(i);
+      }
+    }
+    return false;
+  };
+  if (!take_out()) return false;
+  std::vector<Ending> endings;
+  endings.push_back({token, EndKind::kNotStarted, {}, Duration(0), false});
+  state_->services->deliver(endings);
+  return true;
+}
+
+void ThreadPool::kill(std::uint64_t token) {
+  if (unstart(token)) return;
+  State& state = *state_;
+  const Time patience = boot_time() + state.services->options.kill_grace;
+  const auto stop_it = [&] {
+    const std::lock_guard lock(state.mutex);
+    return std::any_of(state.threads.begin(), state.threads.end(),
+                       [&](auto& thread) { return thread->seat.stop(token, patience); });
+  };
+  if (stop_it()) state.expect_timeout(patience);
+}
+
+}  // namespace workpool::worker
