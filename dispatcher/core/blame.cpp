@@ -31,23 +31,22 @@ void Blame::died(Worker& worker, const Died& died, Step& step) {
 void Blame::name(Worker& worker, const Death& death, Step& step) {
   EngineDied report{worker.name, death.cause, {}};
   for (const Key& key : death.ran) {
-    const auto slot = ledger_.jobs.find_active(key);
-    if (!slot) continue;
-    ActiveJob& job = ledger_.jobs.at(*slot);
+    const auto row = ledger_.jobs().find_active(key);
+    if (!row) continue;
+    const ActiveJob& job = ledger_.jobs().at(*row);
     report.ran.push_back(job.facts.full_id());
-    job.last_worker = worker.name;
-    ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.named; });
+    ledger_.name_in_death(*row, worker.name);
   }
   step.actions.emplace_back(Report{std::move(report)});
   if (death.ran.size() == 1) judge_alone(death.ran.front(), death.cause, step);
 }
 
 void Blame::judge_alone(const Key& key, const std::string& cause, Step& step) {
-  const auto slot = ledger_.jobs.find_active(key);
-  if (!slot) return;
-  const ActiveJob& job = ledger_.jobs.at(*slot);
+  const auto row = ledger_.jobs().find_active(key);
+  if (!row) return;
+  const ActiveJob& job = ledger_.jobs().at(*row);
   if (!job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit)) return;
-  ledger_.quarantine(*slot,
+  ledger_.quarantine(*row,
                      "killed the worker's engine " + counted(job.named + job.lost, "time") +
                          ", the last time alone: " + cause,
                      step);
@@ -58,19 +57,19 @@ void Blame::lose(Worker& worker, Step& step) {
   worker.blame.reset();
   const bool alone = blame.candidates.size() == 1;
   for (const Handle handle : blame.candidates) {
-    const auto slot = ledger_.jobs.find(handle);
-    if (!slot) continue;  // it has a result: cleared
-    ActiveJob& job = ledger_.jobs.at(*slot);
-    ledger_.jobs.reclassify(*slot, [](ActiveJob& changed) { ++changed.lost; });
+    const auto row = ledger_.jobs().find(handle);
+    if (!row) continue;  // it has a result: cleared
+    const ActiveJob& job = ledger_.jobs().at(*row);
+    ledger_.count_loss(*row);
     if (!alone || !job.known || job.lost < 3 * options_.crash_limit) continue;
-    ledger_.quarantine(*slot, "lost with its worker " + counted(job.lost, "time") + ", the last time alone",
+    ledger_.quarantine(*row, "lost with its worker " + counted(job.lost, "time") + ", the last time alone",
                        step);
   }
 }
 
 void Blame::judge_overdue(Step& step) {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
-    Worker* worker = ledger_.workers.find(*it);
+    Worker* worker = workers_.find(*it);
     if (worker->blame && worker->blame->deadline <= step.now) lose(*worker, step);
     it = worker->blame ? std::next(it) : waiting_.erase(it);
   }
@@ -79,7 +78,7 @@ void Blame::judge_overdue(Step& step) {
 std::optional<Time> Blame::next_deadline() const {
   std::optional<Time> next;
   for (const WorkerId id : waiting_) {
-    const auto& blame = ledger_.workers.workers().at(id).blame;
+    const auto& blame = workers_.workers().at(id).blame;
     if (blame && (!next || blame->deadline < *next)) next = blame->deadline;
   }
   return next;

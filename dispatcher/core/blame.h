@@ -14,7 +14,8 @@ namespace workpool::dispatcher {
 
 class Blame {
  public:
-  Blame(const SchedulerOptions& options, Ledger& ledger) : options_(options), ledger_(ledger) {}
+  Blame(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers)
+      : options_(options), ledger_(ledger), workers_(workers) {}
 
   // The engine's session is over; these jobs may have been its end. Waits for DIED until `now` + D.
   void suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step);
@@ -32,6 +33,7 @@ class Blame {
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
+  WorkerTable& workers_;
   std::set<WorkerId> waiting_;  // that may have a PendingBlame; few of all that ever came
 };
 

@@ -52,14 +52,14 @@ const char* name_of(RunPhase phase) {
   return "";
 }
 
-bool Ending::complete() const { return input_ended_ && ledger_.jobs.open() == 0; }
+bool Ending::complete() const { return input_ended_ && ledger_.jobs().open() == 0; }
 
 int Ending::signal_code() const { return first_signal_ == StopKind::kInterrupt ? 130 : 143; }
 
 int Ending::exit_code() const {
   if (writer_.error != 0) return 74;
-  if (signals_ > 0 && writer_.durable < ledger_.records) return signal_code();
-  if (complete()) return ledger_.counts.not_ok() == 0 ? 0 : 1;
+  if (signals_ > 0 && writer_.durable < ledger_.records()) return signal_code();
+  if (complete()) return ledger_.counts().not_ok() == 0 ? 0 : 1;
   if (broken_ != 0) return broken_;
   if (signals_ > 0) return signal_code();
   return 1;
@@ -111,7 +111,7 @@ void Ending::drain(Step& step) {
   if (phase_ != RunPhase::kRunning) return;
   phase_ = RunPhase::kDraining;
   early_limit_ = step.now + kEarlyLimit;
-  for (auto& [id, session] : ledger_.workers.sessions()) ledger_.recall(session, step);
+  for (auto& [id, session] : workers_.sessions()) ledger_.recall(session, step);
 }
 
 void Ending::cancel(Step& step) {
@@ -135,13 +135,13 @@ void Ending::advance(Step& step) {
     case RunPhase::kDraining:
       if (cancel_at_ && step.now >= *cancel_at_) {
         cancel(step);
-      } else if (ledger_.jobs.assigned() == 0 && (ledger_.early == 0 || step.now >= early_limit_)) {
+      } else if (ledger_.jobs().assigned() == 0 && (ledger_.early() == 0 || step.now >= early_limit_)) {
         flush(step);
       }
       break;
     case RunPhase::kCancelling:
-      for (auto& [id, session] : ledger_.workers.sessions()) ledger_.cancel_held(session, step);
-      if (ledger_.jobs.assigned() == 0 || step.now >= *cancel_limit_) flush(step);
+      for (auto& [id, session] : workers_.sessions()) ledger_.cancel_held(session, step);
+      if (ledger_.jobs().assigned() == 0 || step.now >= *cancel_limit_) flush(step);
       break;
     case RunPhase::kFlushing:
       advance_flushing(step);
@@ -162,7 +162,7 @@ void Ending::flush(Step& step) {
 void Ending::advance_flushing(Step& step) {
   // A disk without room is waited for, but not against a second signal, or a first one whose grace is over.
   const bool told_to_leave = signals_ >= 2 || (cancel_at_ && step.now >= *cancel_at_);
-  if (writer_.error == 0 && writer_.durable < ledger_.records && !told_to_leave) return;
+  if (writer_.error == 0 && writer_.durable < ledger_.records() && !told_to_leave) return;
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);
@@ -203,15 +203,14 @@ void Ending::look_for_unsatisfiable(Step& step) {
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
-  for (auto& [id, session] : ledger_.workers.sessions())
-    any_worker |= std::holds_alternative<Live>(session.phase);
-  for (std::uint32_t number = 0; any_worker && number < ledger_.jobs.requirement_count(); ++number) {
-    const std::uint64_t open = ledger_.jobs.open(number);
+  for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
+  for (std::uint32_t number = 0; any_worker && number < ledger_.jobs().requirement_count(); ++number) {
+    const std::uint64_t open = ledger_.jobs().open(number);
     if (open == 0) continue;
-    const Requirement& requirement = ledger_.jobs.requirement(number);
+    const Requirement& requirement = ledger_.jobs().requirement(number);
     bool met = false;
-    for (auto& [id, session] : ledger_.workers.sessions()) {
-      met = met || ledger_.workers.fits(session, number, requirement);
+    for (auto& [id, session] : workers_.sessions()) {
+      met = met || workers_.fits(session, number, requirement);
     }
     if (met) continue;
     unmet_jobs += open;
@@ -226,7 +225,7 @@ void Ending::look_for_unsatisfiable(Step& step) {
     unmet.push_back(entry);
   }
   unmet_ = std::move(unmet);
-  const bool nothing_else = input_ended_ && unmet_jobs > 0 && unmet_jobs == ledger_.jobs.open();
+  const bool nothing_else = input_ended_ && unmet_jobs > 0 && unmet_jobs == ledger_.jobs().open();
   if (!nothing_else) {
     only_unmet_since_.reset();
     return;
@@ -237,8 +236,8 @@ void Ending::look_for_unsatisfiable(Step& step) {
 
 void Ending::give_up_unsatisfiable(Step& step) {
   for (const Unmet& entry : unmet_) {
-    step.actions.emplace_back(Report{JobUnsatisfiable{ledger_.jobs.requirement(entry.requirement),
-                                                      ledger_.jobs.open(entry.requirement), true}});
+    step.actions.emplace_back(Report{JobUnsatisfiable{ledger_.jobs().requirement(entry.requirement),
+                                                      ledger_.jobs().open(entry.requirement), true}});
   }
   flush(step);
 }
@@ -255,7 +254,7 @@ std::optional<Time> Ending::next_deadline() const {
       break;
     case RunPhase::kDraining:
       if (cancel_at_) take(*cancel_at_);
-      if (ledger_.early > 0) take(early_limit_);
+      if (ledger_.early() > 0) take(early_limit_);
       break;
     case RunPhase::kCancelling:
       take(*cancel_limit_);

@@ -23,8 +23,9 @@ const char* name_of(RunPhase phase);
 class Ending {
  public:
   // `start`: when registration was bound.
-  Ending(const SchedulerOptions& options, Ledger& ledger, Sessions& sessions, Time start)
-      : options_(options), ledger_(ledger), sessions_(sessions), start_(start) {}
+  Ending(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers, Sessions& sessions,
+         Time start)
+      : options_(options), ledger_(ledger), workers_(workers), sessions_(sessions), start_(start) {}
 
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
@@ -59,6 +60,7 @@ class Ending {
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
+  WorkerTable& workers_;
   Sessions& sessions_;
   Time start_;
   RunPhase phase_ = RunPhase::kRunning;

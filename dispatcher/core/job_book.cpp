@@ -24,11 +24,11 @@ void JobBook::know_requirements() {
   if (classes_.size() < index_.requirements().size()) classes_.resize(index_.requirements().size());
 }
 
-std::uint32_t JobBook::take_from_backlog(JobNumber number) {
+JobRow JobBook::take_from_backlog(JobNumber number) {
   const JobIndex::Entry entry = index_.entry(number);
   CHECK(index_.take(number));
-  const std::uint32_t slot = table_.add();
-  ActiveJob& job = table_.at(slot);
+  const JobRow row = table_.add();
+  ActiveJob& job = table_.at(row);
   job.facts.number = number;
   job.facts.line = entry.line;
   job.facts.requirement = entry.requirement;
@@ -36,29 +36,29 @@ std::uint32_t JobBook::take_from_backlog(JobNumber number) {
   job.facts.slots = index_.requirements()[entry.requirement].slots;
   job.state = Waiting{};
   ++class_of(job).active;
-  return slot;
+  return row;
 }
 
-void JobBook::ask(std::uint32_t slot, Load& load) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::ask(JobRow row, Load& load) {
+  ActiveJob& job = table_.at(row);
   if (job.loading) return;
   job.loading = true;
-  asked_.push_back({table_.handle(slot), job.facts.number});
+  asked_.push_back({table_.handle(row), job.facts.number});
   load.jobs.push_back(job.facts.number);
 }
 
-void JobBook::start_loading(std::uint32_t slot, Load& load) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::start_loading(JobRow row, Load& load) {
+  ActiveJob& job = table_.at(row);
   Class& group = class_of(job);
   const QueueRank rank{job.facts.priority, job.facts.number};
   if (group.loading == 0 || rank.before(group.loading_best)) group.loading_best = rank;
   ++group.loading;
   job.state = Loading{};
-  ask(slot, load);
+  ask(row, load);
 }
 
-std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) {
-  Class& group = classes_[requirement];
+std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) const {
+  const Class& group = classes_[requirement];
   if (!group.ready.empty()) return std::nullopt;
   std::optional<QueueRank> best;
   const auto consider = [&best](const QueueRank& rank) {
@@ -70,29 +70,29 @@ std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) {
   return best;
 }
 
-std::optional<std::uint32_t> JobBook::find(const Key& key, const Spec& spec, Load& load) {
-  if (const auto slot = table_.find(key)) {
-    if (table_.at(*slot).facts.spec != spec) return std::nullopt;
-    return slot;
+std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load) {
+  if (const auto row = table_.find(key)) {
+    if (table_.at(*row).facts.spec != spec) return std::nullopt;
+    return row;
   }
   if (streaming_) return std::nullopt;
   const auto number = index_.find(key);
   if (!number || !index_.has_spec(*number, spec)) return std::nullopt;
-  std::optional<std::uint32_t> slot;
+  std::optional<JobRow> row;
   if (!index_.taken(*number)) {
-    slot = take_from_backlog(*number);
-    start_loading(*slot, load);
+    row = take_from_backlog(*number);
+    start_loading(*row, load);
   } else {
     // Its line may be on its way; until it is here only its number is known.
     for (const Asked& asked : asked_) {
-      if (asked.number == *number) slot = table_.find(asked.handle);
+      if (asked.number == *number) row = table_.find(asked.handle);
     }
   }
   // One that has a key has another: the index knows the first half only, which a worker may have made up.
-  if (!slot || table_.keyed(*slot)) return std::nullopt;
-  table_.at(*slot).facts.spec = spec;
-  CHECK(table_.set_key(*slot, key));
-  return slot;
+  if (!row || table_.keyed(*row)) return std::nullopt;
+  table_.at(*row).facts.spec = spec;
+  CHECK(table_.set_key(*row, key));
+  return row;
 }
 
 std::uint64_t JobBook::unread(std::uint32_t requirement) const {
@@ -107,16 +107,16 @@ void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
          (ready_bytes_ < kReadyBytesMost || under_way == 0)) {
     const auto fresh = index_.front(requirement);
     const auto again = group.waiting.front_rank(table_);
-    std::uint32_t slot = 0;
+    JobRow row = 0;
     if (again && (!fresh || again->before({index_.entry(*fresh).priority, *fresh}))) {
-      slot = group.waiting.pop(table_);
+      row = group.waiting.pop(table_);
     } else if (fresh) {
-      slot = take_from_backlog(*fresh);
+      row = take_from_backlog(*fresh);
     } else {
       return;
     }
     ++under_way;
-    start_loading(slot, load);
+    start_loading(row, load);
   }
 }
 
@@ -127,19 +127,19 @@ void JobBook::fetch_alone(Load& load) {
   }
 }
 
-std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
+std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
   know_requirements();
-  std::uint32_t slot = 0;
+  JobRow row = 0;
   if (streaming_) {
-    slot = table_.add();
-    ActiveJob& job = table_.at(slot);
+    row = table_.add();
+    ActiveJob& job = table_.at(row);
     job.facts = loaded.facts;
     job.ready_since = now;
     ++class_of(job).active;
-    CHECK(table_.set_key(slot, loaded.facts.key));
+    CHECK(table_.set_key(row, loaded.facts.key));
     job.known = true;
-    make_ready(slot, std::move(loaded.work));
-    return slot;
+    make_ready(row, std::move(loaded.work));
+    return row;
   }
   // A line that has changed under the run is not answered: what was asked before this one never comes.
   while (!asked_.empty() && asked_.front().number != loaded.facts.number) asked_.pop_front();
@@ -147,10 +147,10 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
   const auto found = table_.find(asked_.front().handle);
   asked_.pop_front();
   if (!found) return std::nullopt;  // recorded in the meantime
-  slot = *found;
-  ActiveJob& job = table_.at(slot);
+  row = *found;
+  ActiveJob& job = table_.at(row);
   job.loading = false;
-  table_.set_key(slot, loaded.facts.key);  // a worker may have named it by now
+  table_.set_key(row, loaded.facts.key);  // a worker may have named it by now
   if (!job.known) {
     job.facts = std::move(loaded.facts);
     job.known = true;
@@ -158,23 +158,23 @@ std::optional<std::uint32_t> JobBook::loaded(LoadedJob&& loaded, Time now) {
   if (std::holds_alternative<Loading>(job.state)) {
     if (job.attempt == 0) job.ready_since = now;
     --class_of(job).loading;
-    make_ready(slot, std::move(loaded.work));
+    make_ready(row, std::move(loaded.work));
   }
-  return slot;
+  return row;
 }
 
-void JobBook::make_ready(std::uint32_t slot, std::string&& work) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::make_ready(JobRow row, std::string&& work) {
+  ActiveJob& job = table_.at(row);
   job.work = std::move(work);
   ready_bytes_ += job.work.size();
   job.state = Loaded{};
-  queue_up(slot);
+  queue_up(row);
 }
 
-void JobBook::queue_up(std::uint32_t slot) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::queue_up(JobRow row) {
+  ActiveJob& job = table_.at(row);
   if (must_run_alone(job)) with_alone_.insert(job.facts.requirement);
-  queue_of(job).push(table_, slot);
+  queue_of(job).push(table_, row);
 }
 
 // REQUIRES: it is Loaded or Waiting.
@@ -185,43 +185,43 @@ ReadyQueue& JobBook::queue_of(const ActiveJob& job) {
 }
 
 // Takes the job out of the queue or the count that its state stands for.
-void JobBook::leave_state(std::uint32_t slot) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::leave_state(JobRow row) {
+  ActiveJob& job = table_.at(row);
   if (std::holds_alternative<Loaded>(job.state)) {
-    queue_of(job).remove(table_, slot);
+    queue_of(job).remove(table_, row);
     ready_bytes_ -= job.work.size();
   } else if (std::holds_alternative<Waiting>(job.state)) {
-    queue_of(job).remove(table_, slot);
+    queue_of(job).remove(table_, row);
   } else if (std::holds_alternative<Loading>(job.state)) {
     --class_of(job).loading;
   } else if (const auto* backoff = std::get_if<Backoff>(&job.state)) {
-    backoffs_.erase({backoff->until, slot});
+    backoffs_.erase({backoff->until, row});
   } else {
     --assigned_;
   }
 }
 
-void JobBook::requeue(std::uint32_t slot, Time now, Duration delay) {
-  ActiveJob& job = table_.at(slot);
-  leave_state(slot);
+void JobBook::requeue(JobRow row, Time now, Duration delay) {
+  ActiveJob& job = table_.at(row);
+  leave_state(row);
   job.ready_since = now + delay;
   if (!streaming_) job.work.clear();  // read again, also where it was here
   if (delay.count() > 0) {
     job.state = Backoff{now + delay};
-    backoffs_.insert({now + delay, slot});
+    backoffs_.insert({now + delay, row});
   } else if (streaming_) {
     std::string work = std::move(job.work);  // make_ready moves it back: from itself it would be emptied
-    make_ready(slot, std::move(work));
+    make_ready(row, std::move(work));
   } else {
     job.state = Waiting{};
-    queue_up(slot);
+    queue_up(row);
   }
 }
 
 void JobBook::wake_due(Time now) {
   while (!backoffs_.empty() && backoffs_.begin()->first <= now) {
-    const std::uint32_t slot = backoffs_.begin()->second;
-    requeue(slot, now, Duration{0});
+    const JobRow row = backoffs_.begin()->second;
+    requeue(row, now, Duration{0});
   }
 }
 
@@ -230,31 +230,31 @@ std::optional<Time> JobBook::next_wake() const {
   return backoffs_.begin()->first;
 }
 
-std::string JobBook::assign(std::uint32_t slot, const Assigned& assigned) {
-  ActiveJob& job = table_.at(slot);
-  leave_state(slot);
+std::string JobBook::assign(JobRow row, const Assigned& assigned) {
+  ActiveJob& job = table_.at(row);
+  leave_state(row);
   job.state = assigned;
   ++assigned_;
   if (streaming_) return job.work;
   return std::exchange(job.work, std::string{});
 }
 
-std::optional<std::uint32_t> JobBook::front(std::uint32_t requirement) {
+std::optional<JobRow> JobBook::front(std::uint32_t requirement) const {
   return classes_[requirement].ready.front(table_);
 }
 
-std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) {
+std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) const {
   return classes_[requirement].ready.front_rank(table_);
 }
 
-std::optional<std::uint32_t> JobBook::front_alone(std::uint32_t requirement) {
+std::optional<JobRow> JobBook::front_alone(std::uint32_t requirement) const {
   return classes_[requirement].alone.front(table_);
 }
 
-std::vector<std::uint32_t> JobBook::alone_requirements() {
+std::vector<std::uint32_t> JobBook::alone_requirements() const {
   std::vector<std::pair<QueueRank, std::uint32_t>> found;
   for (auto it = with_alone_.begin(); it != with_alone_.end();) {
-    Class& group = classes_[*it];
+    const Class& group = classes_[*it];
     if (const auto rank = group.alone.front_rank(table_)) found.emplace_back(*rank, *it);
     it = group.alone.empty() && group.alone_waiting.empty() ? with_alone_.erase(it) : std::next(it);
   }
@@ -265,35 +265,27 @@ std::vector<std::uint32_t> JobBook::alone_requirements() {
   return requirements;
 }
 
-void JobBook::finish(std::uint32_t slot) {
-  leave_state(slot);
-  --class_of(table_.at(slot)).active;
-  table_.remove(slot);
+void JobBook::finish(JobRow row) {
+  leave_state(row);
+  --class_of(table_.at(row)).active;
+  table_.remove(row);
 }
 
 bool JobBook::must_run_alone(const ActiveJob& job) const {
   return job.named >= crash_limit_ || job.lost >= 2 * crash_limit_;
 }
 
-void JobBook::reclassify(std::uint32_t slot, const std::function<void(ActiveJob&)>& change) {
-  ActiveJob& job = table_.at(slot);
+void JobBook::name_in_death(JobRow row) { change_blame(row, at(row).named + 1, at(row).lost); }
+
+void JobBook::count_loss(JobRow row) { change_blame(row, at(row).named, at(row).lost + 1); }
+
+void JobBook::change_blame(JobRow row, std::uint32_t named, std::uint32_t lost) {
+  ActiveJob& job = table_.at(row);
   const bool queued = std::holds_alternative<Loaded>(job.state) || std::holds_alternative<Waiting>(job.state);
-  const bool alone_before = must_run_alone(job);
-  ActiveJob probe;
-  probe.named = job.named;
-  probe.lost = job.lost;
-  change(probe);
-  if (queued && must_run_alone(probe) != alone_before) {
-    const JobState state = job.state;
-    const std::uint64_t bytes = job.work.size();
-    leave_state(slot);
-    change(job);
-    if (std::holds_alternative<Loaded>(state)) ready_bytes_ += bytes;
-    job.state = state;
-    queue_up(slot);
-    return;
-  }
-  change(job);
+  if (queued) queue_of(job).remove(table_, row);
+  job.named = named;
+  job.lost = lost;
+  if (queued) queue_up(row);
 }
 
 std::uint64_t JobBook::open(std::uint32_t requirement) const {

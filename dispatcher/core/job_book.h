@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
@@ -25,13 +24,13 @@ class JobBook {
   // `index` is sealed, with its queues open; it outlives the book. Of a stream it only numbers requirements.
   JobBook(JobIndex& index, bool streaming, std::uint32_t crash_limit);
 
-  ActiveJob& at(std::uint32_t slot) { return table_.at(slot); }
-  const ActiveJob& at(std::uint32_t slot) const { return table_.at(slot); }
-  Handle handle(std::uint32_t slot) const { return table_.handle(slot); }
-  std::optional<std::uint32_t> find(Handle handle) const { return table_.find(handle); }
+  ActiveJob& at(JobRow row) { return table_.at(row); }
+  const ActiveJob& at(JobRow row) const { return table_.at(row); }
+  Handle handle(JobRow row) const { return table_.handle(row); }
+  std::optional<JobRow> find(Handle handle) const { return table_.find(handle); }
   // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a
   // Load for it in `load`). Nothing where it is recorded already, unknown, or of another spec.
-  std::optional<std::uint32_t> find(const Key& key, const Spec& spec, Load& load);
+  std::optional<JobRow> find(const Key& key, const Spec& spec, Load& load);
 
   // ---- backlog -> Loaded ----
   // Jobs of this requirement whose lines are still to be asked for.
@@ -40,38 +39,40 @@ class JobBook {
   void fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
   void fetch_alone(Load& load);
-  // The answer to a Load, or the next job of a stream. Returns its slot; nothing where it is no longer open.
+  // The answer to a Load, or the next job of a stream. Returns its row; nothing where it is no longer open.
   // A stream's key must not be open (see `open_key`).
-  std::optional<std::uint32_t> loaded(LoadedJob&& job, Time now);
+  std::optional<JobRow> loaded(LoadedJob&& job, Time now);
   bool open_key(const Key& key) const { return table_.find(key).has_value(); }
   // Of the jobs that have left the backlog, the one with this key.
-  std::optional<std::uint32_t> find_active(const Key& key) const { return table_.find(key); }
+  std::optional<JobRow> find_active(const Key& key) const { return table_.find(key); }
 
   // ---- from a worker, or from a backoff, back to the queue ----
-  void requeue(std::uint32_t slot, Time now, Duration delay);
+  void requeue(JobRow row, Time now, Duration delay);
   void wake_due(Time now);
   std::optional<Time> next_wake() const;
 
   // ---- to a worker ----
   // Takes it out of whatever state it is in. `work` is moved out, but of a stream copied.
-  std::string assign(std::uint32_t slot, const Assigned& assigned);
+  std::string assign(JobRow row, const Assigned& assigned);
   // The best ready job of a requirement that need not run alone, and of those that must.
-  std::optional<std::uint32_t> front(std::uint32_t requirement);
-  std::optional<QueueRank> front_rank(std::uint32_t requirement);
-  std::optional<std::uint32_t> front_alone(std::uint32_t requirement);
+  std::optional<JobRow> front(std::uint32_t requirement) const;
+  std::optional<QueueRank> front_rank(std::uint32_t requirement) const;
+  std::optional<JobRow> front_alone(std::uint32_t requirement) const;
   // The requirements with ready jobs that must run alone, the one with the best of them first.
-  std::vector<std::uint32_t> alone_requirements();
+  std::vector<std::uint32_t> alone_requirements() const;
   std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
   // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nothing
   // where one is ready, and where none is left.
-  std::optional<QueueRank> unread_rank(std::uint32_t requirement);
+  std::optional<QueueRank> unread_rank(std::uint32_t requirement) const;
 
-  // It is recorded: the slot is free again.
-  void finish(std::uint32_t slot);
+  // It is recorded: the row is free again.
+  void finish(JobRow row);
 
   bool must_run_alone(const ActiveJob& job) const;
-  // Blame changed: a ready job moves to the queue it belongs to now.
-  void reclassify(std::uint32_t slot, const std::function<void(ActiveJob&)>& change);
+  // A death named it, or may have been its doing: from some number on a ready job moves to the queue of those
+  // that must run alone.
+  void name_in_death(JobRow row);
+  void count_loss(JobRow row);
 
   std::size_t requirement_count() const { return classes_.size(); }
   const Requirement& requirement(std::uint32_t number) const { return index_.requirements()[number]; }
@@ -80,10 +81,9 @@ class JobBook {
   std::uint64_t open() const { return index_.open() + table_.size(); }
   std::size_t assigned() const { return assigned_; }
   std::size_t delayed() const { return backoffs_.size(); }
-  bool streaming() const { return streaming_; }
-  // Every slot that may be in use; `used` tells.
-  std::uint32_t slots() const { return table_.slots(); }
-  bool used(std::uint32_t slot) const { return table_.used(slot); }
+  // Every row that may be in use; `used` tells.
+  JobRow rows() const { return table_.rows(); }
+  bool used(JobRow row) const { return table_.used(row); }
 
   // Run times of ok jobs, for the credit of this requirement; nothing while none is known.
   void note_run_time(std::uint32_t requirement, Duration ran);
@@ -109,22 +109,23 @@ class JobBook {
 
   Class& class_of(const ActiveJob& job) { return classes_[job.facts.requirement]; }
   void know_requirements();
-  std::uint32_t take_from_backlog(JobNumber number);
-  void ask(std::uint32_t slot, Load& load);
-  void start_loading(std::uint32_t slot, Load& load);
-  void leave_state(std::uint32_t slot);
-  void make_ready(std::uint32_t slot, std::string&& work);
-  void queue_up(std::uint32_t slot);
+  JobRow take_from_backlog(JobNumber number);
+  void ask(JobRow row, Load& load);
+  void start_loading(JobRow row, Load& load);
+  void leave_state(JobRow row);
+  void make_ready(JobRow row, std::string&& work);
+  void queue_up(JobRow row);
   ReadyQueue& queue_of(const ActiveJob& job);
+  void change_blame(JobRow row, std::uint32_t named, std::uint32_t lost);
 
   JobIndex& index_;
   bool streaming_;
   std::uint32_t crash_limit_;
   JobTable table_;
   std::vector<Class> classes_;
-  std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone
-  std::deque<Asked> asked_;             // Loads under way, in order
-  std::set<std::pair<Time, std::uint32_t>> backoffs_;
+  mutable std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone
+  std::deque<Asked> asked_;                     // Loads under way, in order
+  std::set<std::pair<Time, JobRow>> backoffs_;
   std::size_t assigned_ = 0;
   std::uint64_t ready_bytes_ = 0;
 };

@@ -5,53 +5,53 @@
 
 namespace workpool::dispatcher {
 
-std::uint32_t JobTable::add() {
-  std::uint32_t slot = 0;
+JobRow JobTable::add() {
+  JobRow row = 0;
   if (free_.empty()) {
-    slot = static_cast<std::uint32_t>(jobs_.size());
-    CHECK(slot != ActiveJob::kNone);
+    row = static_cast<JobRow>(jobs_.size());
+    CHECK(row != ActiveJob::kNone);
     jobs_.emplace_back();
     lives_.emplace_back();
   } else {
-    slot = free_.back();
+    row = free_.back();
     free_.pop_back();
   }
-  lives_[slot].used = true;
-  return slot;
+  lives_[row].used = true;
+  return row;
 }
 
-bool JobTable::set_key(std::uint32_t slot, const Key& key) {
-  Life& life = lives_[slot];
+bool JobTable::set_key(JobRow row, const Key& key) {
+  Life& life = lives_[row];
   CHECK(life.used);
-  if (!by_key_.insert(key, slot)) return false;
-  if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
-  jobs_[slot].facts.key = key;
+  if (!by_key_.insert(key, row)) return false;
+  if (life.keyed) by_key_.erase(jobs_[row].facts.key);
+  jobs_[row].facts.key = key;
   life.keyed = true;
   return true;
 }
 
-void JobTable::remove(std::uint32_t slot) {
-  Life& life = lives_[slot];
+void JobTable::remove(JobRow row) {
+  Life& life = lives_[row];
   CHECK(life.used);
-  if (life.keyed) by_key_.erase(jobs_[slot].facts.key);
-  ActiveJob& job = jobs_[slot];
+  if (life.keyed) by_key_.erase(jobs_[row].facts.key);
+  ActiveJob& job = jobs_[row];
   std::destroy_at(&job);
   std::construct_at(&job);
   life.used = life.keyed = false;
   ++life.queue_stamp;                               // whatever queue it stood in
   if (++life.generation == 0) life.generation = 1;  // 0 would make handle 0 possible
-  free_.push_back(slot);
+  free_.push_back(row);
 }
 
-Handle JobTable::handle(std::uint32_t slot) const {
-  return Handle{std::uint64_t{lives_[slot].generation} << 32 | slot};
+Handle JobTable::handle(JobRow row) const {
+  return Handle{std::uint64_t{lives_[row].generation} << 32 | row};
 }
 
-std::optional<std::uint32_t> JobTable::find(Handle handle) const {
-  const auto slot = static_cast<std::uint32_t>(handle.value);
-  if (slot >= lives_.size()) return std::nullopt;
-  if (!lives_[slot].used || lives_[slot].generation != handle.value >> 32) return std::nullopt;
-  return slot;
+std::optional<JobRow> JobTable::find(Handle handle) const {
+  const auto row = static_cast<JobRow>(handle.value);
+  if (row >= lives_.size()) return std::nullopt;
+  if (!lives_[row].used || lives_[row].generation != handle.value >> 32) return std::nullopt;
+  return row;
 }
 
 }  // namespace workpool::dispatcher

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The jobs that are open and have left the backlog: being read, ready, in a backoff, or with a worker. A slot
-// is given to each; a Handle (slot and generation) names it on the wire and stays unique when the slot is
+// The jobs that are open and have left the backlog: being read, ready, in a backoff, or with a worker. A row
+// is given to each; a Handle (row and generation) names it on the wire and stays unique when the row is
 // used again.
 //
-//   backlog ──> Loading ──> Loaded ──> Assigned ──> (recorded, slot freed)
+//   backlog ──> Loading ──> Loaded ──> Assigned ──> (recorded, row freed)
 //                  ^                      │
 //                  │                      ├── returned, lost ──> Waiting
 //                  │                      └── lost again, retried ──> Backoff ──> Waiting
@@ -30,6 +30,10 @@
 #include "dispatcher/core/key_map.h"
 
 namespace workpool::dispatcher {
+
+// A place in the table of open jobs, used again once its job is recorded. What a worker has room for is a
+// slot, never this.
+using JobRow = std::uint32_t;
 
 // Its line is being read.
 struct Loading {};
@@ -76,33 +80,33 @@ struct ActiveJob {
   std::uint32_t lost = 0;         // deaths that may have been its doing
   std::string last_worker;        // that died or was lost with it
   Time ready_since;
-  std::uint32_t next = kNone;  // neighbours in the list of its session, in order of assignment
-  std::uint32_t previous = kNone;
+  JobRow next = kNone;  // neighbours in the list of its session, in order of assignment
+  JobRow previous = kNone;
   std::unique_ptr<EarlyResult> early;  // rare, and large
 
-  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr JobRow kNone = 0xffffffff;
 };
 
 class JobTable {
  public:
-  std::uint32_t add();
-  // Makes the job findable by this key, and by no other any more. False, and nothing is done, where a slot
+  JobRow add();
+  // Makes the job findable by this key, and by no other any more. False, and nothing is done, where a row
   // has it.
-  bool set_key(std::uint32_t slot, const Key& key);
-  bool keyed(std::uint32_t slot) const { return lives_[slot].keyed; }
-  void remove(std::uint32_t slot);
-  ActiveJob& at(std::uint32_t slot) { return jobs_[slot]; }
-  const ActiveJob& at(std::uint32_t slot) const { return jobs_[slot]; }
+  bool set_key(JobRow row, const Key& key);
+  bool keyed(JobRow row) const { return lives_[row].keyed; }
+  void remove(JobRow row);
+  ActiveJob& at(JobRow row) { return jobs_[row]; }
+  const ActiveJob& at(JobRow row) const { return jobs_[row]; }
   // Entries of a queue with another stamp than their job's are stale.
-  std::uint32_t& queue_stamp(std::uint32_t slot) { return lives_[slot].queue_stamp; }
-  std::uint32_t queue_stamp(std::uint32_t slot) const { return lives_[slot].queue_stamp; }
-  Handle handle(std::uint32_t slot) const;
-  std::optional<std::uint32_t> find(Handle handle) const;  // nothing for 0 and for a generation that is over
-  std::optional<std::uint32_t> find(const Key& key) const { return by_key_.find(key); }
+  std::uint32_t& queue_stamp(JobRow row) { return lives_[row].queue_stamp; }
+  std::uint32_t queue_stamp(JobRow row) const { return lives_[row].queue_stamp; }
+  Handle handle(JobRow row) const;
+  std::optional<JobRow> find(Handle handle) const;  // nothing for 0 and for a generation that is over
+  std::optional<JobRow> find(const Key& key) const { return by_key_.find(key); }
   std::size_t size() const { return jobs_.size() - free_.size(); }
-  // Slots ever used; those in use are told apart by `used`.
-  std::uint32_t slots() const { return static_cast<std::uint32_t>(jobs_.size()); }
-  bool used(std::uint32_t slot) const { return lives_[slot].used; }
+  // Rows ever used; `used` tells whether one is in use.
+  JobRow rows() const { return static_cast<JobRow>(jobs_.size()); }
+  bool used(JobRow row) const { return lives_[row].used; }
 
  private:
   // Apart from the jobs: what is asked of every handle and queue entry fits the nearest cache.
@@ -113,8 +117,8 @@ class JobTable {
     bool keyed = false;
   };
   std::deque<ActiveJob> jobs_;  // stable addresses
-  std::vector<Life> lives_;     // the same slots
-  std::vector<std::uint32_t> free_;
+  std::vector<Life> lives_;     // the same rows
+  std::vector<JobRow> free_;
   KeyMap by_key_;
 };
 

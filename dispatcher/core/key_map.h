@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From a job's key to its slot in the job table: open addressing with linear probing over digests that are
+// From a job's key to its row in the job table: open addressing with linear probing over digests that are
 // random already, so a look-up costs a cache miss and no allocation. Deletion shifts back, so there are no
 // tombstones.
 #pragma once
@@ -14,15 +14,15 @@ namespace workpool::dispatcher {
 
 class KeyMap {
  public:
-  bool insert(const Key& key, std::uint32_t slot);  // false, and nothing done, where the key is in the map
-  void erase(const Key& key);                       // no effect where it is not
+  bool insert(const Key& key, std::uint32_t row);  // false, and nothing done, where the key is in the map
+  void erase(const Key& key);                      // no effect where it is not
   std::optional<std::uint32_t> find(const Key& key) const;
   std::size_t size() const { return size_; }
 
  private:
   struct Place {
     Key key;
-    std::uint32_t slot = kFree;
+    std::uint32_t row = kFree;
   };
   static constexpr std::uint32_t kFree = 0xffffffff;
 

@@ -55,34 +55,44 @@ std::string last_line(const std::string& bytes) {
   return bytes.substr(begin, std::min<std::size_t>(end - begin, 512));
 }
 
-Ledger::Ledger(const SchedulerOptions& options, JobIndex& index)
-    : jobs(index, options.streaming, options.crash_limit) {}
+Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, WorkerTable& workers)
+    : jobs_(index, options.streaming, options.crash_limit), workers_(workers) {}
+
+// ---- the queue ----
+
+void Ledger::read_ahead(std::uint32_t requirement, std::size_t want, Step& step) {
+  jobs_.fetch(requirement, want, step.load);
+}
+
+void Ledger::read_ahead_alone(Step& step) { jobs_.fetch_alone(step.load); }
+
+void Ledger::wake_due(Time now) { jobs_.wake_due(now); }
 
 // ---- a session's list of what it holds, through the jobs themselves ----
 
-void Ledger::link(Session& session, std::uint32_t slot) {
-  ActiveJob& job = jobs.at(slot);
+void Ledger::link(Session& session, JobRow row) {
+  ActiveJob& job = jobs_.at(row);
   job.previous = session.last_held;
   job.next = ActiveJob::kNone;
   if (session.last_held == ActiveJob::kNone) {
-    session.first_held = slot;
+    session.first_held = row;
   } else {
-    jobs.at(session.last_held).next = slot;
+    jobs_.at(session.last_held).next = row;
   }
-  session.last_held = slot;
+  session.last_held = row;
   ++session.held_jobs;
   session.held_slots += job.facts.slots;
   session.held_bytes += std::get<Assigned>(job.state).bytes;
 }
 
-void Ledger::unlink(std::uint32_t slot) {
-  ActiveJob& job = jobs.at(slot);
+void Ledger::unlink(JobRow row) {
+  ActiveJob& job = jobs_.at(row);
   const auto* assigned = std::get_if<Assigned>(&job.state);
   if (assigned == nullptr) return;
-  Session* session = workers.find(assigned->session);
+  Session* session = workers_.find(assigned->session);
   CHECK(session != nullptr && session->held_jobs > 0);
-  (job.previous == ActiveJob::kNone ? session->first_held : jobs.at(job.previous).next) = job.next;
-  (job.next == ActiveJob::kNone ? session->last_held : jobs.at(job.next).previous) = job.previous;
+  (job.previous == ActiveJob::kNone ? session->first_held : jobs_.at(job.previous).next) = job.next;
+  (job.next == ActiveJob::kNone ? session->last_held : jobs_.at(job.next).previous) = job.previous;
   job.next = job.previous = ActiveJob::kNone;
   --session->held_jobs;
   session->held_slots -= job.facts.slots;
@@ -92,18 +102,18 @@ void Ledger::unlink(std::uint32_t slot) {
 
 // ---- down ----
 
-void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
-  ActiveJob& job = jobs.at(slot);
+void Ledger::give(Session& session, JobRow row, Step& step) {
+  ActiveJob& job = jobs_.at(row);
   if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
-  const Handle handle = jobs.handle(slot);
+  const Handle handle = jobs_.handle(row);
   const Duration queued = std::max(Duration{0}, step.now - job.ready_since);
-  std::string work = jobs.assign(slot, {.session = session.id,
+  std::string work = jobs_.assign(row, {.session = session.id,
                                         .since = step.now,
                                         .handle = handle,
                                         .attempt = job.attempt,
                                         .queued = queued,
                                         .bytes = job.work.size()});
-  link(session, slot);
+  link(session, row);
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
@@ -124,16 +134,16 @@ void Ledger::give(Session& session, std::uint32_t slot, Step& step) {
 }
 
 void Ledger::recall(Session& session, Step& step) {
-  std::vector<std::uint32_t> slots;
-  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone; slot = jobs.at(slot).previous)
-    slots.push_back(slot);
-  recall(session, slots, step);
+  std::vector<JobRow> rows;
+  for (JobRow row = session.last_held; row != ActiveJob::kNone; row = jobs_.at(row).previous)
+    rows.push_back(row);
+  recall(session, rows, step);
 }
 
-void Ledger::recall(Session& session, const std::vector<std::uint32_t>& slots, Step& step) {
+void Ledger::recall(Session& session, const std::vector<JobRow>& rows, Step& step) {
   Recall recall;
-  for (const std::uint32_t slot : slots) {
-    ActiveJob& job = jobs.at(slot);
+  for (const JobRow row : rows) {
+    ActiveJob& job = jobs_.at(row);
     auto& assigned = std::get<Assigned>(job.state);
     if (assigned.recalled || !assigned.confirmed || assigned.handle.value == 0) continue;
     assigned.recalled = true;
@@ -144,8 +154,8 @@ void Ledger::recall(Session& session, const std::vector<std::uint32_t>& slots, S
 
 void Ledger::cancel_held(Session& session, Step& step) {
   Cancel cancel;
-  for (std::uint32_t slot = session.first_held; slot != ActiveJob::kNone; slot = jobs.at(slot).next) {
-    ActiveJob& job = jobs.at(slot);
+  for (JobRow row = session.first_held; row != ActiveJob::kNone; row = jobs_.at(row).next) {
+    ActiveJob& job = jobs_.at(row);
     auto& assigned = std::get<Assigned>(job.state);
     if (assigned.cancelled || !assigned.confirmed) continue;
     assigned.cancelled = true;
@@ -154,8 +164,8 @@ void Ledger::cancel_held(Session& session, Step& step) {
   if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
 }
 
-void Ledger::cancel_twin(std::uint32_t slot, Step& step) {
-  const ActiveJob& job = jobs.at(slot);
+void Ledger::cancel_twin(JobRow row, Step& step) {
+  const ActiveJob& job = jobs_.at(row);
   const auto* assigned = std::get_if<Assigned>(&job.state);
   if (assigned == nullptr || !assigned->confirmed) return;
   step.actions.emplace_back(
@@ -185,27 +195,27 @@ bool Ledger::failure_counts(const Session* session, const ActiveJob& job, const 
 
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                                   Step& step) {
-  std::optional<std::uint32_t> slot;
+  std::optional<JobRow> row;
   if (session != nullptr && result.handle.value != 0) {
-    slot = jobs.find(result.handle);
-    if (slot) {
-      const ActiveJob& job = jobs.at(*slot);
-      if (job.facts.key != result.key || job.facts.spec != result.spec) slot.reset();
+    row = jobs_.find(result.handle);
+    if (row) {
+      const ActiveJob& job = jobs_.at(*row);
+      if (job.facts.key != result.key || job.facts.spec != result.spec) row.reset();
     }
   }
-  if (!slot) slot = jobs.find(result.key, result.spec, step.load);
-  if (!slot) {
+  if (!row) row = jobs_.find(result.key, result.spec, step.load);
+  if (!row) {
     // Recorded already, as far as we can know; its record is durable once all are that have been issued.
-    ++counts.duplicates;
-    return records;
+    ++counts_.duplicates;
+    return records_;
   }
-  ActiveJob& job = jobs.at(*slot);
+  ActiveJob& job = jobs_.at(*row);
   if (result.outcome.status != Status::kOk && !failure_counts(session, job, result)) {
-    ++counts.duplicates;
+    ++counts_.duplicates;
     return 0;  // a late failure of an attempt that was given up
   }
-  const std::string worker = workers.name_of(from);
-  if (job.known) return settle(*slot, std::move(result), worker, session, step);
+  const std::string worker = workers_.name_of(from);
+  if (job.known) return settle(*row, std::move(result), worker, session, step);
   keep_early(job, std::move(result), from, worker);
   job.early->acks.emplace_back(from, seq);
   return AckLedger::kUnknown;
@@ -215,10 +225,10 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
 void Ledger::keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker) {
   if (!job.early) {
     job.early = std::make_unique<EarlyResult>(EarlyResult{std::move(result), from, worker, {}});
-    ++early;
+    ++early_;
     return;
   }
-  ++counts.duplicates;
+  ++counts_.duplicates;
   if (result.outcome.status != Status::kOk || job.early->result.outcome.status == Status::kOk) return;
   job.early->result = std::move(result);
   job.early->from = from;
@@ -226,25 +236,24 @@ void Ledger::keep_early(ActiveJob& job, JobResult&& result, SessionId from, cons
 }
 
 void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
-  const auto slot = jobs.loaded(std::move(loaded), step.now);
-  if (!slot || !jobs.at(*slot).early) return;
-  EarlyResult came = std::move(*jobs.at(*slot).early);
-  jobs.at(*slot).early.reset();
-  --early;
-  Session* session = workers.find(came.from);
+  const auto row = jobs_.loaded(std::move(loaded), step.now);
+  if (!row || !jobs_.at(*row).early) return;
+  EarlyResult came = std::move(*jobs_.at(*row).early);
+  jobs_.at(*row).early.reset();
+  --early_;
+  Session* session = workers_.find(came.from);
   // Until the line was here only the first halves of its key and spec were known: it may not have been its
   // result.
-  const JobFacts& facts = jobs.at(*slot).facts;
+  const JobFacts& facts = jobs_.at(*row).facts;
   const bool of_it = came.result.key == facts.key && came.result.spec == facts.spec;
-  if (!of_it) ++counts.foreign;
-  const std::uint64_t record = of_it ? settle(*slot, std::move(came.result), came.worker, session, step) : 0;
+  const std::uint64_t record = of_it ? settle(*row, std::move(came.result), came.worker, session, step) : 0;
   for (const auto& [id, seq] : came.acks) {
-    if (Session* waiting = workers.find(id)) waiting->acks.settle(seq, record);
+    if (Session* waiting = workers_.find(id)) waiting->acks.settle(seq, record);
   }
 }
 
-bool Ledger::retry(std::uint32_t slot, const JobResult& result, Step& step) {
-  ActiveJob& job = jobs.at(slot);
+bool Ledger::retry(JobRow row, const JobResult& result, Step& step) {
+  ActiveJob& job = jobs_.at(row);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
   if (!retried || job.failures >= job.facts.retries) return false;
   ++job.failures;
@@ -253,35 +262,35 @@ bool Ledger::retry(std::uint32_t slot, const JobResult& result, Step& step) {
     job.attempt = result.attempt;
     job.reuse_attempt = false;
   }
-  ++counts.retried;
+  ++counts_.retried;
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
-  unlink(slot);
-  jobs.requeue(slot, step.now, delay);
+  unlink(row);
+  jobs_.requeue(row, step.now, delay);
   step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message,
                                               delay, result.ran, job.facts.slots}});
   return true;
 }
 
-std::uint64_t Ledger::settle(std::uint32_t slot, JobResult&& result, const std::string& worker,
-                             Session* session, Step& step) {
+std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
+                             Step& step) {
   if (result.outcome.status != Status::kOk) {
-    if (!failure_counts(session, jobs.at(slot), result)) {  // no more, since its line was asked for
-      ++counts.duplicates;
+    if (!failure_counts(session, jobs_.at(row), result)) {  // no more, since its line was asked for
+      ++counts_.duplicates;
       return 0;
     }
-    if (retry(slot, result, step)) return 0;
+    if (retry(row, result, step)) return 0;
   }
-  if (result.outcome.status == Status::kOk) jobs.note_run_time(jobs.at(slot).facts.requirement, result.ran);
-  if (!holds(session, jobs.at(slot), result.attempt, result.handle)) cancel_twin(slot, step);
-  if (session != nullptr) ++workers.worker_of(*session).done;
-  return record(slot, std::move(result), worker, step);
+  if (result.outcome.status == Status::kOk) jobs_.note_run_time(jobs_.at(row).facts.requirement, result.ran);
+  if (!holds(session, jobs_.at(row), result.attempt, result.handle)) cancel_twin(row, step);
+  if (session != nullptr) ++workers_.worker_of(*session).done;
+  return record(row, std::move(result), worker, step);
 }
 
-std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step) {
-  ActiveJob& job = jobs.at(slot);
+std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& worker, Step& step) {
+  ActiveJob& job = jobs_.at(row);
   const auto* assigned = std::get_if<Assigned>(&job.state);
   const Duration queued = (assigned != nullptr ? assigned->queued : Duration{0}) + result.waited;
-  unlink(slot);
+  unlink(row);
   std::optional<JobEnded> ended;
   if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
   count_record(result.outcome.status);
@@ -294,29 +303,29 @@ std::uint64_t Ledger::record(std::uint32_t slot, JobResult&& result, const std::
   record.ran = result.ran;
   if (ended) step.actions.emplace_back(Report{std::move(*ended)});
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
-  jobs.finish(slot);
-  return records;
+  jobs_.finish(row);
+  return records_;
 }
 
 void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
-  std::optional<std::uint32_t> slot;
-  if (returned.handle.value != 0) slot = jobs.find(returned.handle);
-  if (!slot) slot = jobs.find_active(returned.key);
-  if (!slot) return;
-  ActiveJob& job = jobs.at(*slot);
+  std::optional<JobRow> row;
+  if (returned.handle.value != 0) row = jobs_.find(returned.handle);
+  if (!row) row = jobs_.find_active(returned.key);
+  if (!row) return;
+  ActiveJob& job = jobs_.at(*row);
   if (job.facts.key != returned.key || !holds(&session, job, returned.attempt, returned.handle)) return;
   job.reuse_attempt = returned.reason != ReturnReason::kStopped;
-  unlink(*slot);
-  jobs.requeue(*slot, step.now, Duration{0});
+  unlink(*row);
+  jobs_.requeue(*row, step.now, Duration{0});
 }
 
 void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
-  const auto slot = held.attempt <= kAttemptMost ? jobs.find(held.key, held.spec, step.load) : std::nullopt;
-  if (!slot) {
+  const auto row = held.attempt <= kAttemptMost ? jobs_.find(held.key, held.spec, step.load) : std::nullopt;
+  if (!row) {
     cancel_unknown(session, held, step);
     return;
   }
-  ActiveJob& job = jobs.at(*slot);
+  ActiveJob& job = jobs_.at(*row);
   const Time since = step.now - held.elapsed;
   job.attempt = std::max(job.attempt, held.attempt);
   if (auto* assigned = std::get_if<Assigned>(&job.state)) {
@@ -334,21 +343,21 @@ void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
       cancel_unknown(session, held, step);
       return;
     }
-    cancel_twin(*slot, step);
-    unlink(*slot);
+    cancel_twin(*row, step);
+    unlink(*row);
   }
   job.reuse_attempt = false;
-  jobs.assign(*slot, {.session = session.id, .since = since, .handle = Handle{}, .attempt = held.attempt});
-  link(session, *slot);
+  jobs_.assign(*row, {.session = session.id, .since = since, .handle = Handle{}, .attempt = held.attempt});
+  link(session, *row);
 }
 
 void Ledger::drop_unconfirmed(Session& session, Step& step) {
-  std::uint32_t next = ActiveJob::kNone;
-  for (std::uint32_t slot = session.first_held; slot != ActiveJob::kNone; slot = next) {
-    next = jobs.at(slot).next;
-    if (std::get<Assigned>(jobs.at(slot).state).confirmed) continue;
-    unlink(slot);
-    jobs.requeue(slot, step.now, Duration{0});
+  JobRow next = ActiveJob::kNone;
+  for (JobRow row = session.first_held; row != ActiveJob::kNone; row = next) {
+    next = jobs_.at(row).next;
+    if (std::get<Assigned>(jobs_.at(row).state).confirmed) continue;
+    unlink(row);
+    jobs_.requeue(row, step.now, Duration{0});
   }
 }
 
@@ -361,8 +370,8 @@ void Ledger::inherit(Session& from, Session& to) {
   to.held_slots = std::exchange(from.held_slots, 0);
   to.held_bytes = std::exchange(from.held_bytes, 0);
   to.exclusive = std::exchange(from.exclusive, false);
-  for (std::uint32_t slot = to.first_held; slot != ActiveJob::kNone; slot = jobs.at(slot).next) {
-    auto& assigned = std::get<Assigned>(jobs.at(slot).state);
+  for (JobRow row = to.first_held; row != ActiveJob::kNone; row = jobs_.at(row).next) {
+    auto& assigned = std::get<Assigned>(jobs_.at(row).state);
     assigned.session = to.id;
     assigned.handle = Handle{};
     assigned.confirmed = assigned.recalled = assigned.cancelled = false;
@@ -373,51 +382,65 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
   std::vector<Handle> candidates;
   std::uint32_t slots = 0;
   while (session.first_held != ActiveJob::kNone) {
-    const std::uint32_t slot = session.first_held;
-    ActiveJob& job = jobs.at(slot);
+    const JobRow row = session.first_held;
+    ActiveJob& job = jobs_.at(row);
     Duration delay{0};
     if (lost && slots < session.slots) {
       slots += job.facts.slots;
-      candidates.push_back(jobs.handle(slot));
-      ++counts.redelivered;
+      candidates.push_back(jobs_.handle(row));
+      ++counts_.redelivered;
       ++job.losses;
       job.last_worker = session.name;
       delay = loss_delay(job.facts.key, job.attempt, job.losses);
       if (job.named > 0 || job.lost > 0) delay = std::max(delay, kNamedDelay);
     }
-    unlink(slot);
-    jobs.requeue(slot, step.now, delay);
+    unlink(row);
+    jobs_.requeue(row, step.now, delay);
   }
   return candidates;
 }
 
+// ---- blame ----
+
+void Ledger::name_in_death(JobRow row, const std::string& worker) {
+  jobs_.at(row).last_worker = worker;
+  jobs_.name_in_death(row);
+}
+
+void Ledger::count_loss(JobRow row) { jobs_.count_loss(row); }
+
 // ---- for good ----
 
+void Ledger::count_done_before(Status status, std::uint64_t jobs) {
+  counts_.of(status) += jobs;
+  counts_.before += jobs;
+}
+
 void Ledger::count_record(Status status) {
-  ++records;
-  ++counts.of(status);
+  ++records_;
+  ++counts_.of(status);
   undurable_.push_back(status);
 }
 
 void Ledger::durable(std::uint64_t number) {
-  while (undurable_.size() > records - std::min(number, records)) undurable_.pop_front();
+  while (undurable_.size() > records_ - std::min(number, records_)) undurable_.pop_front();
 }
 
 Counts Ledger::durable_counts() const {
-  Counts known = counts;
+  Counts known = counts_;
   for (const Status status : undurable_) --known.of(status);
   return known;
 }
 
-void Ledger::quarantine(std::uint32_t slot, const std::string& evidence, Step& step) {
-  ActiveJob& job = jobs.at(slot);
-  cancel_twin(slot, step);
+void Ledger::quarantine(JobRow row, const std::string& evidence, Step& step) {
+  ActiveJob& job = jobs_.at(row);
+  cancel_twin(row, step);
   JobResult result;
   result.attempt = job.attempt;
   result.outcome.status = Status::kQuarantined;
   result.outcome.kind = ErrorKind::kCrash;
   result.outcome.message = evidence;
-  record(slot, std::move(result), job.last_worker, step);
+  record(row, std::move(result), job.last_worker, step);
 }
 
 void Ledger::record_invalid(const JobFacts& facts, const std::string& message, Step& step) {

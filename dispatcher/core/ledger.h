@@ -32,7 +32,6 @@ struct Counts {
   std::uint64_t retried = 0;
   std::uint64_t redelivered = 0;
   std::uint64_t duplicates = 0;
-  std::uint64_t foreign = 0;  // frames and entries that belong to nothing here
 
   std::uint64_t& of(Status status);
   std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
@@ -40,19 +39,27 @@ struct Counts {
 
 class Ledger {
  public:
-  Ledger(const SchedulerOptions& options, JobIndex& index);
+  Ledger(const SchedulerOptions& options, JobIndex& index, WorkerTable& workers);
 
-  JobBook jobs;
-  WorkerTable workers;
-  Counts counts;
-  std::uint64_t records = 0;  // issued so far
-  std::size_t early = 0;      // results that wait for the line of their job to be read
+  // Views. What is changed is changed by the verbs below.
+  const JobBook& jobs() const { return jobs_; }
+  const Counts& counts() const { return counts_; }
+  std::uint64_t records() const { return records_; }  // issued so far
+  std::size_t early() const { return early_; }  // results that wait for the line of their job to be read
+
+  // ---- the queue ----
+  // Asks for lines of this requirement until `want` of its jobs are ready or under way; of those that must
+  // run alone for all.
+  void read_ahead(std::uint32_t requirement, std::size_t want, Step& step);
+  void read_ahead_alone(Step& step);
+  // What has waited for its backoff is ready.
+  void wake_due(Time now);
 
   // ---- down ----
-  void give(Session& session, std::uint32_t slot, Step& step);
+  void give(Session& session, JobRow row, Step& step);
   // Everything that the session holds, or these of it, but for what a recall is out for.
   void recall(Session& session, Step& step);
-  void recall(Session& session, const std::vector<std::uint32_t>& slots, Step& step);
+  void recall(Session& session, const std::vector<JobRow>& rows, Step& step);
   void cancel_held(Session& session, Step& step);
 
   // ---- up ----
@@ -75,13 +82,20 @@ class Ledger {
   // many as it has slots; nothing where it was not `lost` with them, and then no attempt counts as lost.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
+  // ---- blame ----
+  // A death that `worker` reports names the job, or may have been its doing (`lost`).
+  void name_in_death(JobRow row, const std::string& worker);
+  void count_loss(JobRow row);
+
   // ---- for good ----
   // Records 1..`number` need nothing more.
   void durable(std::uint64_t number);
   std::uint64_t undurable() const { return undurable_.size(); }
   // The counts without what is not durable yet: what a later run finds.
   Counts durable_counts() const;
-  void quarantine(std::uint32_t slot, const std::string& evidence, Step& step);
+  // Jobs that an earlier start of the run has finished.
+  void count_done_before(Status status, std::uint64_t jobs);
+  void quarantine(JobRow row, const std::string& evidence, Step& step);
   void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
 
  private:
@@ -91,18 +105,23 @@ class Ledger {
   bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
   bool failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const;
-  std::uint64_t settle(std::uint32_t slot, JobResult&& result, const std::string& worker, Session* session,
+  std::uint64_t settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);
-  std::uint64_t record(std::uint32_t slot, JobResult&& result, const std::string& worker, Step& step);
-  bool retry(std::uint32_t slot, const JobResult& result, Step& step);
-  void cancel_twin(std::uint32_t slot, Step& step);
+  std::uint64_t record(JobRow row, JobResult&& result, const std::string& worker, Step& step);
+  bool retry(JobRow row, const JobResult& result, Step& step);
+  void cancel_twin(JobRow row, Step& step);
   void cancel_unknown(const Session& session, const HeldJob& held, Step& step);
-  void link(Session& session, std::uint32_t slot);
+  void link(Session& session, JobRow row);
   // Off its session's list, where it is on one.
-  void unlink(std::uint32_t slot);
+  void unlink(JobRow row);
 
   void count_record(Status status);
 
+  JobBook jobs_;
+  WorkerTable& workers_;
+  Counts counts_;
+  std::uint64_t records_ = 0;
+  std::size_t early_ = 0;
   std::deque<Status> undurable_;  // of the last records, in order
 };
 

@@ -23,22 +23,24 @@ constexpr Duration kRebalanceInterval = milliseconds(50);
 
 }  // namespace
 
+std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
+                          std::uint64_t share) {
+  if (!mean) return slots;
+  const Duration ahead = kAheadBase + 2 * round_trip;
+  const std::uint64_t extra = slots * static_cast<std::uint64_t>(ahead / *mean);
+  const std::uint64_t most = std::max(kWindowMost, slots);
+  return static_cast<std::uint32_t>(std::min({slots + extra, most, std::max<std::uint64_t>(slots, share)}));
+}
+
 std::uint32_t Placement::window(const Session& session, std::uint32_t requirement) const {
-  const auto mean = ledger_.jobs.mean_run_time(requirement);
-  if (!mean) return session.slots;
-  const Duration ahead = kAheadBase + 2 * session.round_trip;
-  const std::uint64_t extra = session.slots * static_cast<std::uint64_t>(ahead / *mean);
-  const std::uint64_t most = std::max(kWindowMost, session.slots);
-  const std::uint64_t share = ledger_.jobs.open() * session.slots / std::max(1u, open_slots_) / 2;
-  const std::uint64_t wanted =
-      std::min({session.slots + extra, most, std::max<std::uint64_t>(session.slots, share)});
-  return static_cast<std::uint32_t>(wanted);
+  const std::uint64_t share = ledger_.jobs().open() * session.slots / std::max(1u, open_slots_) / 2;
+  return window_size(session.slots, session.round_trip, ledger_.jobs().mean_run_time(requirement), share);
 }
 
 void Placement::hand_out(Step& step) {
   open_.clear();
   open_slots_ = 0;
-  for (auto& [id, session] : ledger_.workers.sessions()) {
+  for (auto& [id, session] : workers_.sessions()) {
     if (!sessions_.takes_work(session, step.now) || session.emptying || session.exclusive) continue;
     open_.push_back(&session);
     open_slots_ += session.slots;
@@ -50,18 +52,18 @@ void Placement::hand_out(Step& step) {
 }
 
 void Placement::fetch(Step& step) {
-  ledger_.jobs.fetch_alone(step.load);
-  const std::uint32_t requirements = static_cast<std::uint32_t>(ledger_.jobs.requirement_count());
+  ledger_.read_ahead_alone(step);
+  const std::uint32_t requirements = static_cast<std::uint32_t>(ledger_.jobs().requirement_count());
   const std::size_t least = std::clamp(kFetchAll / std::max(1u, requirements), std::size_t{2}, kFetchLeast);
   for (std::uint32_t number = 0; number < requirements; ++number) {
-    if (ledger_.jobs.unread(number) == 0) continue;
+    if (ledger_.jobs().unread(number) == 0) continue;
     std::size_t credit = 0;
     for (Session* session : open_) {
-      if (ledger_.workers.fits(*session, number, ledger_.jobs.requirement(number)))
+      if (workers_.fits(*session, number, ledger_.jobs().requirement(number)))
         credit += window(*session, number);
     }
     // Half of it is read again in the time that the other half takes; more only fills the caches.
-    if (credit > 0) ledger_.jobs.fetch(number, std::clamp(credit / 2, least, kFetchMost), step.load);
+    if (credit > 0) ledger_.read_ahead(number, std::clamp(credit / 2, least, kFetchMost), step);
   }
 }
 
@@ -73,9 +75,9 @@ Session* Placement::alone_place(const ActiveJob& job, Time now) {
     return std::tuple(s.name == job.last_worker, s.held_jobs > 0, !s.emptying, s.held_jobs);
   };
   Session* best = nullptr;
-  for (auto& [id, session] : ledger_.workers.sessions()) {
+  for (auto& [id, session] : workers_.sessions()) {
     if (!sessions_.takes_work(session, now) || session.exclusive) continue;
-    if (!ledger_.workers.fits(session, number, ledger_.jobs.requirement(number))) continue;
+    if (!workers_.fits(session, number, ledger_.jobs().requirement(number))) continue;
     if (best == nullptr || rank(session) < rank(*best)) best = &session;
   }
   return best;
@@ -86,19 +88,19 @@ Session* Placement::alone_place(const ActiveJob& job, Time now) {
 // at a time, so that the others go on.
 void Placement::place_alone(Step& step) {
   Session* emptied = nullptr;
-  for (const std::uint32_t requirement : ledger_.jobs.alone_requirements()) {
-    while (const auto slot = ledger_.jobs.front_alone(requirement)) {
-      Session* place = alone_place(ledger_.jobs.at(*slot), step.now);
+  for (const std::uint32_t requirement : ledger_.jobs().alone_requirements()) {
+    while (const auto row = ledger_.jobs().front_alone(requirement)) {
+      Session* place = alone_place(ledger_.jobs().at(*row), step.now);
       if (place == nullptr) break;  // of this requirement only: others may fit
       if (place->held_jobs > 0) {
         if (emptied == nullptr) emptied = place;
         break;
       }
-      ledger_.give(*place, *slot, step);
+      ledger_.give(*place, *row, step);
       place->exclusive = true;
     }
   }
-  for (auto& [id, session] : ledger_.workers.sessions()) {
+  for (auto& [id, session] : workers_.sessions()) {
     const bool was = std::exchange(session.emptying, &session == emptied);
     if (session.emptying && !was) ledger_.recall(session, step);
   }
@@ -114,10 +116,10 @@ void Placement::place_ready(Step& step) {
   std::vector<Head> heads;
   awaited_.clear();
   if (open_.empty()) return;
-  for (std::uint32_t number = 0; number < ledger_.jobs.requirement_count(); ++number) {
-    if (const auto rank = ledger_.jobs.front_rank(number)) {
+  for (std::uint32_t number = 0; number < ledger_.jobs().requirement_count(); ++number) {
+    if (const auto rank = ledger_.jobs().front_rank(number)) {
       heads.push_back({*rank, number});
-    } else if (const auto unread = ledger_.jobs.unread_rank(number)) {
+    } else if (const auto unread = ledger_.jobs().unread_rank(number)) {
       await({number, *unread, true});
     }
   }
@@ -128,17 +130,17 @@ void Placement::place_ready(Step& step) {
     heads.pop_back();
     // As long as this requirement has the best job, and somebody for it.
     bool placed = true;
-    std::optional<QueueRank> rank = ledger_.jobs.front_rank(requirement);
+    std::optional<QueueRank> rank = ledger_.jobs().front_rank(requirement);
     while (rank && placed && (heads.empty() || !heads.front().rank.before(*rank))) {
       placed = place_one(requirement, heads.empty() ? nullptr : &heads.front().rank, step);
-      rank = ledger_.jobs.front_rank(requirement);
+      rank = ledger_.jobs().front_rank(requirement);
     }
     if (rank && placed) {
       heads.push_back({*rank, requirement});
       std::push_heap(heads.begin(), heads.end(), later);
     } else if (rank) {
       await({requirement, *rank, false});
-    } else if (const auto unread = ledger_.jobs.unread_rank(requirement)) {
+    } else if (const auto unread = ledger_.jobs().unread_rank(requirement)) {
       await({requirement, *unread, true});
     }
   }
@@ -157,8 +159,8 @@ void Placement::await(const Awaited& awaited) {
 bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free_slots) const {
   for (const Awaited& better : awaited_) {
     if (!better.rank.before(rank)) return false;
-    const Requirement& needed = ledger_.jobs.requirement(better.requirement);
-    if (!ledger_.workers.fits(session, better.requirement, needed)) continue;
+    const Requirement& needed = ledger_.jobs().requirement(better.requirement);
+    if (!workers_.fits(session, better.requirement, needed)) continue;
     if (!has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots)) return true;
   }
   return false;
@@ -166,24 +168,24 @@ bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free
 
 // Whether the session may get the best ready job of this requirement ahead of need.
 bool Placement::may_prefetch(const Session& session, std::uint32_t requirement) {
-  const std::uint32_t slots = ledger_.jobs.requirement(requirement).slots;
+  const std::uint32_t slots = ledger_.jobs().requirement(requirement).slots;
   if (session.held_slots + slots > window(session, requirement)) return false;
-  return session.held_bytes + ledger_.jobs.at(*ledger_.jobs.front(requirement)).work.size() <=
+  return session.held_bytes + ledger_.jobs().at(*ledger_.jobs().front(requirement)).work.size() <=
          kAheadBytesMost;
 }
 
 bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step& step) {
-  const QueueRank rank = *ledger_.jobs.front_rank(requirement);
-  const Requirement& needed = ledger_.jobs.requirement(requirement);
+  const QueueRank rank = *ledger_.jobs().front_rank(requirement);
+  const Requirement& needed = ledger_.jobs().requirement(requirement);
   Session* ahead = nullptr;
   for (std::size_t i = 0; i < open_.size(); ++i) {
     Session& session = *open_[(turn_ + i) % open_.size()];
-    if (!ledger_.workers.fits(session, requirement, needed)) continue;
+    if (!workers_.fits(session, requirement, needed)) continue;
     const bool has_free_slots = session.held_slots + needed.slots <= session.slots;
     if (must_wait(session, rank, has_free_slots)) continue;
     if (has_free_slots) {
       turn_ = (turn_ + i + 1) % open_.size();
-      ledger_.give(session, *ledger_.jobs.front(requirement), step);
+      ledger_.give(session, *ledger_.jobs().front(requirement), step);
       return true;
     }
     // Ahead of need: to the one that holds the least for its size.
@@ -197,10 +199,10 @@ bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step
   // A run of them in one go: neighbours travel in one message.
   constexpr int kRun = 16;
   for (int i = 0; i < kRun; ++i) {
-    const auto best = ledger_.jobs.front_rank(requirement);
+    const auto best = ledger_.jobs().front_rank(requirement);
     if (!best || (next != nullptr && next->before(*best))) break;
     if (i > 0 && (!may_prefetch(*ahead, requirement) || must_wait(*ahead, *best, false))) break;
-    ledger_.give(*ahead, *ledger_.jobs.front(requirement), step);
+    ledger_.give(*ahead, *ledger_.jobs().front(requirement), step);
   }
   return true;
 }
@@ -224,10 +226,9 @@ void Placement::rebalance(Step& step) {
 void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& step) {
   const Duration limit = std::max(kStuckLeast, 5 * (kAheadBase + 2 * session.round_trip));
   std::uint32_t unstarted = session.held_slots - session.slots;
-  std::vector<std::uint32_t> stuck;
-  for (std::uint32_t slot = session.last_held; slot != ActiveJob::kNone;
-       slot = ledger_.jobs.at(slot).previous) {
-    const ActiveJob& job = ledger_.jobs.at(slot);
+  std::vector<JobRow> stuck;
+  for (JobRow row = session.last_held; row != ActiveJob::kNone; row = ledger_.jobs().at(row).previous) {
+    const ActiveJob& job = ledger_.jobs().at(row);
     if (job.facts.slots > unstarted) break;
     unstarted -= job.facts.slots;
     const auto& assigned = std::get<Assigned>(job.state);
@@ -235,11 +236,11 @@ void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& st
     const std::uint32_t number = job.facts.requirement;
     const auto taker = std::find_if(free.begin(), free.end(), [&](const Free& place) {
       return place.slots >= job.facts.slots &&
-             ledger_.workers.fits(*place.session, number, ledger_.jobs.requirement(number));
+             workers_.fits(*place.session, number, ledger_.jobs().requirement(number));
     });
     if (taker == free.end()) continue;
     taker->slots -= job.facts.slots;
-    stuck.push_back(slot);
+    stuck.push_back(row);
   }
   ledger_.recall(session, stuck, step);
 }

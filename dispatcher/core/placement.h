@@ -14,18 +14,22 @@
 
 namespace workpool::dispatcher {
 
+// How many slots' worth of jobs of one requirement a worker may hold:
+// slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
+// while no run time is known; and never more than `share`, half its share of what is left of the run, or its
+// slots.
+std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
+                          std::uint64_t share);
+
 class Placement {
  public:
-  Placement(Ledger& ledger, Sessions& sessions) : ledger_(ledger), sessions_(sessions) {}
+  Placement(Ledger& ledger, WorkerTable& workers, Sessions& sessions)
+      : ledger_(ledger), workers_(workers), sessions_(sessions) {}
 
   void hand_out(Step& step);
 
-  // How many slots' worth of jobs of this requirement the session may hold:
-  // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
-  // while no run time is known; and never more than half its share of what is left of the run.
-  std::uint32_t window(const Session& session, std::uint32_t requirement) const;
-
  private:
+  std::uint32_t window(const Session& session, std::uint32_t requirement) const;
   void fetch(Step& step);
   void place_alone(Step& step);
   Session* alone_place(const ActiveJob& job, Time now);
@@ -52,6 +56,7 @@ class Placement {
   void await(const Awaited& awaited);
 
   Ledger& ledger_;
+  WorkerTable& workers_;
   Sessions& sessions_;
   std::vector<Awaited> awaited_;  // of this pass, the best first
   std::vector<Session*> open_;    // that may get work; made anew for each pass

@@ -7,9 +7,9 @@
 
 namespace workpool::dispatcher {
 
-void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
-  const JobFacts& facts = jobs.at(slot).facts;
-  const Entry entry{{facts.priority, facts.number}, slot, ++jobs.queue_stamp(slot)};
+void ReadyQueue::push(JobTable& jobs, JobRow row) {
+  const JobFacts& facts = jobs.at(row).facts;
+  const Entry entry{{facts.priority, facts.number}, row, ++jobs.queue_stamp(row)};
   if (line_.empty() || line_.back().rank.before(entry.rank)) {
     line_.emplace_back() = entry;
   } else {
@@ -19,19 +19,19 @@ void ReadyQueue::push(JobTable& jobs, std::uint32_t slot) {
   ++size_;
 }
 
-void ReadyQueue::remove(JobTable& jobs, std::uint32_t slot) {
+void ReadyQueue::remove(JobTable& jobs, JobRow row) {
   CHECK(size_ > 0);
-  ++jobs.queue_stamp(slot);
+  ++jobs.queue_stamp(row);
   --size_;
 }
 
-void ReadyQueue::pop_heap() {
+void ReadyQueue::pop_heap() const {
   std::pop_heap(heap_.begin(), heap_.end(), later);
   heap_.pop_back();
 }
 
-const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) {
-  const auto stale = [&jobs](const Entry& entry) { return jobs.queue_stamp(entry.slot) != entry.stamp; };
+const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) const {
+  const auto stale = [&jobs](const Entry& entry) { return jobs.queue_stamp(entry.row) != entry.stamp; };
   while (!line_.empty() && stale(line_.front())) line_.pop_front();
   while (!heap_.empty() && stale(heap_.front())) pop_heap();
   if (heap_.empty()) return line_.empty() ? nullptr : &line_.front();
@@ -39,30 +39,30 @@ const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) {
   return line_is_first ? &line_.front() : &heap_.front();
 }
 
-std::optional<std::uint32_t> ReadyQueue::front(const JobTable& jobs) {
+std::optional<JobRow> ReadyQueue::front(const JobTable& jobs) const {
   const Entry* entry = best(jobs);
   if (entry == nullptr) return std::nullopt;
-  return entry->slot;
+  return entry->row;
 }
 
-std::optional<QueueRank> ReadyQueue::front_rank(const JobTable& jobs) {
+std::optional<QueueRank> ReadyQueue::front_rank(const JobTable& jobs) const {
   const Entry* entry = best(jobs);
   if (entry == nullptr) return std::nullopt;
   return entry->rank;
 }
 
-std::uint32_t ReadyQueue::pop(JobTable& jobs) {
+JobRow ReadyQueue::pop(JobTable& jobs) {
   const Entry* entry = best(jobs);
   CHECK(entry != nullptr);
-  const std::uint32_t slot = entry->slot;
+  const JobRow row = entry->row;
   if (in_line(entry)) {
     line_.pop_front();
   } else {
     pop_heap();
   }
-  ++jobs.queue_stamp(slot);
+  ++jobs.queue_stamp(row);
   --size_;
-  return slot;
+  return row;
 }
 
 }  // namespace workpool::dispatcher

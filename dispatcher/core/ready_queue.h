@@ -26,29 +26,30 @@ struct QueueRank {
 
 class ReadyQueue {
  public:
-  void push(JobTable& jobs, std::uint32_t slot);
+  void push(JobTable& jobs, JobRow row);
   // The job leaves the queue from wherever it stands. REQUIRES: it is in this queue.
-  void remove(JobTable& jobs, std::uint32_t slot);
-  std::optional<std::uint32_t> front(const JobTable& jobs);
-  std::optional<QueueRank> front_rank(const JobTable& jobs);
-  std::uint32_t pop(JobTable& jobs);          // REQUIRES: not empty
+  void remove(JobTable& jobs, JobRow row);
+  std::optional<JobRow> front(const JobTable& jobs) const;
+  std::optional<QueueRank> front_rank(const JobTable& jobs) const;
+  JobRow pop(JobTable& jobs);                 // REQUIRES: not empty
   std::size_t size() const { return size_; }  // without stale entries
   bool empty() const { return size_ == 0; }
 
  private:
   struct Entry {
     QueueRank rank;
-    std::uint32_t slot = 0;
+    JobRow row = 0;
     std::uint32_t stamp = 0;
   };
   static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
   // The best entry; nothing where there is none. Stays until the next call of anything here.
-  const Entry* best(const JobTable& jobs);
+  const Entry* best(const JobTable& jobs) const;
   bool in_line(const Entry* entry) const { return !line_.empty() && entry == &line_.front(); }
-  void pop_heap();
+  void pop_heap() const;
 
-  Ring<Entry> line_;  // each comes after the one before it
-  std::vector<Entry> heap_;
+  // Looking at the best entry drops stale ones in front of it, which changes nothing that can be seen.
+  mutable Ring<Entry> line_;  // each comes after the one before it
+  mutable std::vector<Entry> heap_;
   std::size_t size_ = 0;
 };
 

@@ -18,11 +18,11 @@ constexpr Duration kPauseLeast = milliseconds(500);
 Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
     : options_(options),
       index_(index),
-      ledger_(options_, index),
-      blame_(options_, ledger_),
-      sessions_(options_, ledger_, blame_),
-      placement_(ledger_, sessions_),
-      ending_(options_, ledger_, sessions_, start),
+      ledger_(options_, index, workers_),
+      blame_(options_, ledger_, workers_),
+      sessions_(options_, ledger_, workers_, blame_),
+      placement_(ledger_, workers_, sessions_),
+      ending_(options_, ledger_, workers_, sessions_, start),
       last_drained_(start) {
   if (!options_.streaming) ending_.input_ended();
 }
@@ -43,14 +43,13 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     }
     void operator()(StreamJobRead& e) { self.stream_job(std::move(e), step); }
     void operator()(AlreadyDone& e) {
-      self.ledger_.counts.ok += e.ok;
-      self.ledger_.counts.failed += e.failed;
-      self.ledger_.counts.timeout += e.timeout;
-      self.ledger_.counts.quarantined += e.quarantined;
-      self.ledger_.counts.before += e.ok + e.failed + e.timeout + e.quarantined;
+      self.ledger_.count_done_before(Status::kOk, e.ok);
+      self.ledger_.count_done_before(Status::kFailed, e.failed);
+      self.ledger_.count_done_before(Status::kTimeout, e.timeout);
+      self.ledger_.count_done_before(Status::kQuarantined, e.quarantined);
     }
     void operator()(NamesKnown& e) {
-      for (const GrantedName& granted : e.names) self.ledger_.workers.know(granted);
+      for (const GrantedName& granted : e.names) self.workers_.know(granted);
     }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
     void operator()(InputBroken&) { self.ending_.input_broken(step); }
@@ -69,10 +68,9 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
 void Scheduler::stream_job(StreamJobRead&& read, Step& step) {
   JobFacts& facts = read.job.facts;
   if (read.past && (*read.past == Status::kOk || !options_.retry_failed)) {
-    ++ledger_.counts.of(*read.past);
-    ++ledger_.counts.before;
+    ledger_.count_done_before(*read.past, 1);
     step.actions.emplace_back(Skip{facts.payload_bytes});
-  } else if (ledger_.jobs.open_key(facts.key)) {
+  } else if (ledger_.jobs().open_key(facts.key)) {
     const std::string why =
         "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
     facts.id = "L" + std::to_string(facts.line);
@@ -88,14 +86,14 @@ void Scheduler::drained(bool whole, Step& step) {
   last_drained_ = step.now;
   sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, whole, step);
   blame_.judge_overdue(step);
-  ledger_.jobs.wake_due(step.now);
+  ledger_.wake_due(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);
   ending_.advance(step);
 }
 
 std::optional<Time> Scheduler::next_deadline() const {
   std::optional<Time> next;
-  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs.next_wake(),
+  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs().next_wake(),
                            ending_.next_deadline()}) {
     if (time && (!next || *time < *next)) next = time;
   }
@@ -105,7 +103,7 @@ std::optional<Time> Scheduler::next_deadline() const {
 Snapshot Scheduler::snapshot(Time now) const {
   // At the end only what a later run will find is counted.
   const bool over = ending_.phase() == RunPhase::kFinished;
-  const Counts counts = over ? ledger_.durable_counts() : ledger_.counts;
+  const Counts counts = over ? ledger_.durable_counts() : ledger_.counts();
   Snapshot view;
   view.ok = counts.ok;
   view.failed = counts.failed;
@@ -113,14 +111,14 @@ Snapshot Scheduler::snapshot(Time now) const {
   view.quarantined = counts.quarantined;
   view.invalid = counts.invalid;
   view.before = counts.before;
-  view.total = ledger_.counts.ok + ledger_.counts.not_ok() + ledger_.jobs.open();
+  view.total = ledger_.counts().ok + ledger_.counts().not_ok() + ledger_.jobs().open();
   view.total_known = !options_.streaming;
-  view.held = ledger_.jobs.assigned();
-  view.delayed = ledger_.jobs.delayed();
+  view.held = ledger_.jobs().assigned();
+  view.delayed = ledger_.jobs().delayed();
   view.retried = counts.retried;
   view.redelivered = counts.redelivered;
   view.duplicates = counts.duplicates;
-  for (const auto& [id, session] : ledger_.workers.sessions()) {
+  for (const auto& [id, session] : workers_.sessions()) {
     view.running += std::min(session.held_jobs, session.slots);
     if (!std::holds_alternative<Live>(session.phase)) continue;
     ++view.workers;
@@ -134,7 +132,7 @@ Snapshot Scheduler::snapshot(Time now) const {
     view.waiting_for = "the results file to take more";
   } else if (sessions_.lacks_ports(now)) {
     view.waiting_for = "a port for another worker (--ports)";
-  } else if (ledger_.jobs.open() > 0 && view.workers == 0) {
+  } else if (ledger_.jobs().open() > 0 && view.workers == 0) {
     view.waiting_for = "a worker";
   } else if (!ending_.unsatisfiable().empty() && view.held == 0) {
     view.waiting_for = ending_.unsatisfiable();
@@ -147,7 +145,7 @@ Snapshot Scheduler::snapshot(Time now) const {
 
 std::vector<WorkerView> Scheduler::workers(Time now) const {
   std::vector<WorkerView> views;
-  for (const auto& [id, session] : ledger_.workers.sessions()) {
+  for (const auto& [id, session] : workers_.sessions()) {
     WorkerView view;
     view.name = session.name;
     view.slots = session.slots;
@@ -155,8 +153,8 @@ std::vector<WorkerView> Scheduler::workers(Time now) const {
     view.held = session.held_jobs;
     view.accepting = session.accepting;
     view.suspect = sessions_.suspect(session, now);
-    const auto worker = ledger_.workers.workers().find(session.worker);
-    if (worker != ledger_.workers.workers().end()) view.done = worker->second.done;
+    const auto worker = workers_.workers().find(session.worker);
+    if (worker != workers_.workers().end()) view.done = worker->second.done;
     views.push_back(std::move(view));
   }
   return views;

@@ -35,8 +35,9 @@ class Scheduler {
   std::vector<WorkerView> workers(Time now) const;
   RunPhase phase() const { return ending_.phase(); }
 
-  // For the simulator's checks.
+  // For checks of the simulator and the fuzzer.
   const Ledger& ledger() const { return ledger_; }
+  const WorkerTable& worker_table() const { return workers_; }
 
  private:
   void drained(bool whole, Step& step);
@@ -44,6 +45,7 @@ class Scheduler {
 
   SchedulerOptions options_;
   JobIndex& index_;
+  WorkerTable workers_;
   Ledger ledger_;
   Blame blame_;
   Sessions sessions_;

@@ -55,20 +55,20 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     refuse(event.peer, Refusal::kOther, "a HELLO without a name, a slot or an identity", step);
     return;
   }
-  if (const Worker* known = ledger_.workers.find(hello.worker)) {
+  if (const Worker* known = workers_.find(hello.worker)) {
     // A late copy of a HELLO that has been served, or overtaken by a later one.
     const Hello& last = known->hello;
     if (std::pair(hello.engine, hello.try_number) <= std::pair(last.engine, last.try_number)) return;
   }
-  const Worker* before = ledger_.workers.find(hello.worker);
+  const Worker* before = workers_.find(hello.worker);
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
-  const auto [worker, has_new_name] = ledger_.workers.enrol(hello);
+  const auto [worker, has_new_name] = workers_.enrol(hello);
   if (has_new_name) step.actions.emplace_back(NameGranted{{worker.id, worker.name}});
-  Session& fresh = ledger_.workers.open(worker, event.fresh, step.now);
+  Session& fresh = workers_.open(worker, event.fresh, step.now);
   fresh.acks.advance(durable_);  // the writer may have nothing more to say
   if (old) {
-    Session* session = ledger_.workers.find(*old);
+    Session* session = workers_.find(*old);
     CHECK(session != nullptr);
     if (engine_before == hello.engine) {
       report_out_of_reach(*session, step);
@@ -77,11 +77,11 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
     }
     step.actions.emplace_back(CloseSession{*old, false});
-    ledger_.workers.close(*old);
+    workers_.close(*old);
     worker.session = fresh.id;
   }
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
-  fresh.result_window = result_window(ledger_.workers.sessions().size());
+  fresh.result_window = result_window(workers_.sessions().size());
   step.actions.emplace_back(Admit{event.peer,
                                   {kProtocol, options_.run, fresh.id, worker.name, 0, 0,
                                    options_.worker_timeout, fresh.result_window, options_.capture_bytes},
@@ -89,7 +89,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
 }
 
 void Sessions::lane_bound(const LaneBound& event, Step& step) {
-  Session* session = ledger_.workers.find(event.session);
+  Session* session = workers_.find(event.session);
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
     if (!lacks_ports(step.now)) {
@@ -113,7 +113,7 @@ bool Sessions::lacks_ports(Time now) const { return port_missed_ && now < *port_
 // ---- lane ----
 
 void Sessions::lane_writable(SessionId id, Step& step) {
-  Session* session = ledger_.workers.find(id);
+  Session* session = workers_.find(id);
   if (session == nullptr) return;
   session->lane_writable = true;
   if (in<Live>(*session)) announce(*session, step);
@@ -125,7 +125,7 @@ void Sessions::lane_writable(SessionId id, Step& step) {
 }
 
 void Sessions::lane_gone(SessionId id, Step& step) {
-  Session* session = ledger_.workers.find(id);
+  Session* session = workers_.find(id);
   if (session == nullptr) return;
   if (stopping_) {
     lose(id, "connection closed", step);
@@ -145,7 +145,7 @@ void Sessions::fence(Session& session, bool say_end, Step& step) {
 // ---- sink ----
 
 void Sessions::part(SessionId id, Step& step) {
-  if (Session* session = ledger_.workers.find(id)) session->last_heard = step.now;
+  if (Session* session = workers_.find(id)) session->last_heard = step.now;
 }
 
 Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
@@ -163,13 +163,9 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
 }
 
 void Sessions::sink(SinkReceived&& event, Step& step) {
-  if (event.header.run != options_.run) {
-    ++ledger_.counts.foreign;
-    return;
-  }
-  Session* session = ledger_.workers.find(event.header.session);
+  if (event.header.run != options_.run) return;
+  Session* session = workers_.find(event.header.session);
   if (session == nullptr) {
-    ++ledger_.counts.foreign;
     if (auto* results = std::get_if<Results>(&event.message)) {
       receive_results(nullptr, event.header.session, event.header.seq, std::move(*results), step);
     }
@@ -196,7 +192,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     std::uint64_t seq;
     Needed& needed;
     Step& step;
-    void operator()(Died& died) { self.blame_.died(self.ledger_.workers.worker_of(session), died, step); }
+    void operator()(Died& died) { self.blame_.died(self.workers_.worker_of(session), died, step); }
     void operator()(Held& held) {
       for (const HeldJob& job : held.jobs) self.ledger_.adopt(session, job, step);
     }
@@ -212,7 +208,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
   session.acks.received(seq, needed.record, needed.unnumbered);
-  if (std::holds_alternative<Goodbye>(message)) goodbye(*ledger_.workers.find(id), step);
+  if (std::holds_alternative<Goodbye>(message)) goodbye(*workers_.find(id), step);
 }
 
 void Sessions::ready(Session& session, const Ready& ready, Step& step) {
@@ -226,14 +222,14 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
 // Of a session that is over. Where no port was left for it that has been told.
 void Sessions::report_out_of_reach(const Session& session, Step& step) {
   if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
-  Worker& worker = ledger_.workers.worker_of(session);
+  Worker& worker = workers_.worker_of(session);
   if (std::exchange(worker.out_of_reach, true)) return;
   step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
 }
 
 void Sessions::announce(Session& session, Step& step) {
   if (std::exchange(session.announced, true)) return;
-  Worker& worker = ledger_.workers.worker_of(session);
+  Worker& worker = workers_.worker_of(session);
   worker.out_of_reach = false;
   const bool back = std::exchange(worker.seen_ready, true);
   step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
@@ -254,14 +250,14 @@ void Sessions::goodbye(Session& session, Step& step) {
   step.actions.emplace_back(SendLane{session.id, End{}});
   step.actions.emplace_back(CloseSession{session.id, true});
   step.actions.emplace_back(Report{WorkerLeft{session.name, "said goodbye", 0, false}});
-  ledger_.workers.close(session.id);
+  workers_.close(session.id);
 }
 
 // ---- silence, beats, acks ----
 
 void Sessions::durable(std::uint64_t durable) {
   durable_ = durable;
-  for (auto& [id, session] : ledger_.workers.sessions()) session.acks.advance(durable);
+  for (auto& [id, session] : workers_.sessions()) session.acks.advance(durable);
 }
 
 Time Sessions::end_of(const Session& session) const {
@@ -290,7 +286,7 @@ void Sessions::tell(Session& session, Step& step) {
 
 void Sessions::judge(Duration pause, bool whole, Step& step) {
   std::vector<std::pair<SessionId, std::string>> lost;
-  for (auto& [id, session] : ledger_.workers.sessions()) {
+  for (auto& [id, session] : workers_.sessions()) {
     if (pause.count() > 0) {
       // What came since the pause was not delayed by it: nothing was heard in the future.
       const auto shift = [&](Time& time) { time = std::min(time + pause, step.now); };
@@ -313,9 +309,9 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
 }
 
 void Sessions::lose(SessionId id, const std::string& why, Step& step) {
-  Session* session = ledger_.workers.find(id);
+  Session* session = workers_.find(id);
   CHECK(session != nullptr);
-  Worker& worker = ledger_.workers.worker_of(*session);
+  Worker& worker = workers_.worker_of(*session);
   const std::uint64_t held = session->held_jobs;
   const std::uint32_t engine = worker.hello.engine;
   // Also where STOP was sent: it may have been lost with the lane, and then the worker comes back.
@@ -329,7 +325,7 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
     step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, known}});
   }
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);
-  ledger_.workers.close(id);
+  workers_.close(id);
   blame_.suspect(worker, engine, std::move(candidates), step);
 }
 
@@ -338,7 +334,7 @@ std::optional<Time> Sessions::next_deadline() const {
   const auto take = [&next](Time time) {
     if (!next || time < *next) next = time;
   };
-  for (const auto& [id, session] : ledger_.workers.sessions()) {
+  for (const auto& [id, session] : workers_.sessions()) {
     take(end_of(session));
     if (session.lane_writable && !in<Binding>(session)) take(told_due(session));
     const auto* live = std::get_if<Live>(&session.phase);
@@ -359,7 +355,7 @@ bool Sessions::takes_work(const Session& session, Time now) const {
 
 void Sessions::say_stop(Step& step) {
   stopping_ = true;
-  for (auto& [id, session] : ledger_.workers.sessions()) {
+  for (auto& [id, session] : workers_.sessions()) {
     if (!session.lane_writable || session.stop_sent) continue;
     session.stop_sent = true;
     tell(session, step);  // the last acks
@@ -368,12 +364,12 @@ void Sessions::say_stop(Step& step) {
 }
 
 void Sessions::close_all(Step& step) {
-  while (!ledger_.workers.sessions().empty()) {
-    const SessionId id = ledger_.workers.sessions().begin()->first;
+  while (!workers_.sessions().empty()) {
+    const SessionId id = workers_.sessions().begin()->first;
     goodbye_missed_ = true;
-    ledger_.lose(*ledger_.workers.find(id), false, step);
+    ledger_.lose(*workers_.find(id), false, step);
     step.actions.emplace_back(CloseSession{id, false});
-    ledger_.workers.close(id);
+    workers_.close(id);
   }
 }
 

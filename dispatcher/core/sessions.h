@@ -13,8 +13,8 @@ namespace workpool::dispatcher {
 
 class Sessions {
  public:
-  Sessions(const SchedulerOptions& options, Ledger& ledger, Blame& blame)
-      : options_(options), ledger_(ledger), blame_(blame) {}
+  Sessions(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers, Blame& blame)
+      : options_(options), ledger_(ledger), workers_(workers), blame_(blame) {}
 
   void hello(HelloReceived&& event, Step& step);
   void lane_bound(const LaneBound& event, Step& step);
@@ -39,7 +39,7 @@ class Sessions {
 
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
-  bool any_session() const { return !ledger_.workers.sessions().empty(); }
+  bool any_session() const { return !workers_.sessions().empty(); }
   // False once a session has been lost, or closed with the rest, while stopping.
   bool every_goodbye_said() const { return !goodbye_missed_; }
   // Closes whatever is left.
@@ -69,6 +69,7 @@ class Sessions {
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
+  WorkerTable& workers_;
   Blame& blame_;
   std::uint64_t durable_ = 0;
   bool stopping_ = false;

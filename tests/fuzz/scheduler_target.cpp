@@ -60,7 +60,7 @@ class SchedulerWorld {
   void misbehave() {
     while (!input_.empty() && !finished_) {
       one_choice();
-      check_books(scheduler_->ledger());
+      check_books(scheduler_->ledger(), scheduler_->worker_table());
     }
   }
   void finish_honestly();
@@ -409,7 +409,7 @@ void SchedulerWorld::honest_turn(Peer& peer) {
     deliver({kRun, peer.session, peer.next_seq++}, Results{{result}});
   }
   step(dispatcher::Drained{});
-  check_books(scheduler_->ledger());
+  check_books(scheduler_->ledger(), scheduler_->worker_table());
 }
 
 void SchedulerWorld::finish_honestly() {
@@ -420,9 +420,9 @@ void SchedulerWorld::finish_honestly() {
     now_ += milliseconds(500);
     load(kJobs);
     step(dispatcher::Drained{});
-    check_books(scheduler_->ledger());
+    check_books(scheduler_->ledger(), scheduler_->worker_table());
   }
-  CHECK(scheduler_->ledger().jobs.assigned() == 0);
+  CHECK(scheduler_->ledger().jobs().assigned() == 0);
   dispatcher::HelloReceived event;
   event.hello.worker = {kHonestWorker};
   event.hello.engine = event.hello.try_number = 1;

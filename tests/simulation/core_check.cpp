@@ -156,7 +156,7 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::LanePart&) const { return "part"; }
   std::string operator()(const worker::SinkGone& e) const { return "sink gone " + text(e.session); }
   std::string operator()(const worker::RunEnded& e) const {
-    return "run ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " slot lost" : "");
+    return "run ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " row lost" : "");
   }
   std::string operator()(const worker::DeathsKnown&) const { return "deaths known"; }
   std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
@@ -186,12 +186,12 @@ std::string describe(const dispatcher::Action& action) { return std::visit(Dispa
 std::string describe(const worker::Event& event) { return std::visit(WorkerText{}, event); }
 std::string describe(const worker::Action& action) { return std::visit(WorkerText{}, action); }
 
-std::string describe_open(const dispatcher::Ledger& ledger) {
+std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers) {
   static const char* const kStates[] = {"loading", "waiting", "loaded", "backoff", "assigned"};
   std::string all;
-  for (std::uint32_t slot = 0; slot < ledger.jobs.slots(); ++slot) {
-    if (!ledger.jobs.used(slot)) continue;
-    const dispatcher::ActiveJob& job = ledger.jobs.at(slot);
+  for (dispatcher::JobRow row = 0; row < ledger.jobs().rows(); ++row) {
+    if (!ledger.jobs().used(row)) continue;
+    const dispatcher::ActiveJob& job = ledger.jobs().at(row);
     all += "job " + job.facts.id + " number " + std::to_string(job.facts.number) + " " +
            kStates[job.state.index()] + (job.loading ? " load out" : "") +
            (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " +
@@ -204,50 +204,51 @@ std::string describe_open(const dispatcher::Ledger& ledger) {
     }
     all += "\n";
   }
-  for (const auto& [id, session] : ledger.workers.sessions()) {
+  for (const auto& [id, session] : workers.sessions()) {
     all += "session " + text(id) + " " + session.name + " phase " + std::to_string(session.phase.index()) +
            " held " + std::to_string(session.held_jobs) + " of " + std::to_string(session.slots) +
            (session.accepting ? " accepting" : "") + (session.lane_writable ? " writable" : "") +
            (session.emptying ? " emptying" : "") + (session.exclusive ? " exclusive" : "") + "\n";
   }
-  return all + "open " + std::to_string(ledger.jobs.open()) + "\n";
+  return all + "open " + std::to_string(ledger.jobs().open()) + "\n";
 }
 
-std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough) {
+std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers,
+                         bool thorough) {
   std::uint64_t held = 0;
-  for (const auto& [id, session] : ledger.workers.sessions()) {
+  for (const auto& [id, session] : workers.sessions()) {
     held += session.held_jobs;
     std::uint32_t jobs = 0;
     std::uint32_t slots = 0;
-    for (std::uint32_t slot = session.first_held; slot != dispatcher::ActiveJob::kNone;
-         slot = ledger.jobs.at(slot).next) {
-      const auto* assigned = std::get_if<dispatcher::Assigned>(&ledger.jobs.at(slot).state);
+    for (dispatcher::JobRow row = session.first_held; row != dispatcher::ActiveJob::kNone;
+         row = ledger.jobs().at(row).next) {
+      const auto* assigned = std::get_if<dispatcher::Assigned>(&ledger.jobs().at(row).state);
       if (assigned == nullptr || assigned->session != id)
         return "a session's list has a job that it does not hold";
       ++jobs;
-      slots += ledger.jobs.at(slot).facts.slots;
+      slots += ledger.jobs().at(row).facts.slots;
     }
     if (jobs != session.held_jobs || slots != session.held_slots)
       return "a session's counts differ from its list";
     if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots)
       return "S6: a session holds more than any credit";
   }
-  if (held != ledger.jobs.assigned()) return "as many assigned as the sessions hold: no";
+  if (held != ledger.jobs().assigned()) return "as many assigned as the sessions hold: no";
   if (!thorough) return {};
   std::uint64_t assigned = 0;
   std::uint64_t delayed = 0;
-  for (std::uint32_t slot = 0; slot < ledger.jobs.slots(); ++slot) {
-    if (!ledger.jobs.used(slot)) continue;
-    const dispatcher::ActiveJob& job = ledger.jobs.at(slot);
+  for (dispatcher::JobRow row = 0; row < ledger.jobs().rows(); ++row) {
+    if (!ledger.jobs().used(row)) continue;
+    const dispatcher::ActiveJob& job = ledger.jobs().at(row);
     assigned += std::holds_alternative<dispatcher::Assigned>(job.state) ? 1 : 0;
     delayed += std::holds_alternative<dispatcher::Backoff>(job.state) ? 1 : 0;
   }
-  if (assigned != ledger.jobs.assigned()) return "the count of assigned jobs is wrong";
-  if (delayed != ledger.jobs.delayed()) return "the count of delayed jobs is wrong";
+  if (assigned != ledger.jobs().assigned()) return "the count of assigned jobs is wrong";
+  if (delayed != ledger.jobs().delayed()) return "the count of delayed jobs is wrong";
   std::uint64_t open = 0;
-  for (std::uint32_t number = 0; number < ledger.jobs.requirement_count(); ++number)
-    open += ledger.jobs.open(number);
-  if (open != ledger.jobs.open()) return "open jobs by requirement are not all open jobs";
+  for (std::uint32_t number = 0; number < ledger.jobs().requirement_count(); ++number)
+    open += ledger.jobs().open(number);
+  if (open != ledger.jobs().open()) return "open jobs by requirement are not all open jobs";
   return {};
 }
 

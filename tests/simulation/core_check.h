@@ -12,10 +12,11 @@
 namespace workpool::simulation {
 
 // What is wrong, or nothing. `thorough`: every job too, not only the sessions.
-std::string check_ledger(const dispatcher::Ledger& ledger, bool thorough);
+std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers,
+                         bool thorough);
 
 // The open jobs and the sessions, for a trace's end.
-std::string describe_open(const dispatcher::Ledger& ledger);
+std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers);
 
 std::string describe(const dispatcher::Event& event);
 std::string describe(const dispatcher::Action& action);

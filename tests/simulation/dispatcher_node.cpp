@@ -254,7 +254,7 @@ void DispatcherNode::stop() {
 
 void DispatcherNode::check_core() {
   const bool thorough = ++checks_ % 16 == 0;
-  const std::string fault = check_ledger(scheduler_->ledger(), thorough);
+  const std::string fault = check_ledger(scheduler_->ledger(), scheduler_->worker_table(), thorough);
   if (!fault.empty()) world_.books.broke(fault);
 }
 

@@ -54,7 +54,7 @@ Verdict World::run() {
   }
   if (books.broken().empty()) check_end();
   if (trace_lines_ > 0 && dispatcher.scheduler() != nullptr)
-    trace_.push_back(describe_open(dispatcher.scheduler()->ledger()));
+    trace_.push_back(describe_open(dispatcher.scheduler()->ledger(), dispatcher.scheduler()->worker_table()));
   return {setup.seed,         books.broken(), timeline.steps(),
           books.executions(), timeline.now(), {trace_.begin(), trace_.end()}};
 }

@@ -44,9 +44,9 @@ class JobBookTest : public testing::Test {
     load.jobs.clear();
   }
   std::uint32_t assign_front() {
-    const std::uint32_t slot = *book->front(plain);
-    book->assign(slot, given(1, now, book->handle(slot)));
-    return slot;
+    const std::uint32_t row = *book->front(plain);
+    book->assign(row, given(1, now, book->handle(row)));
+    return row;
   }
   // Each job is open until it is recorded, whatever happens to it in between.
   void expect_open(std::uint64_t open) {
@@ -75,9 +75,9 @@ TEST_F(JobBookTest, KeepsTheCountsOverAJobsLife) {
   book->fetch(plain, 2, load);
   answer();
   EXPECT_EQ(book->ready(plain), 2u);
-  const std::uint32_t slot = assign_front();
+  const std::uint32_t row = assign_front();
   EXPECT_EQ(book->assigned(), 1u);
-  book->requeue(slot, now, seconds(1));
+  book->requeue(row, now, seconds(1));
   EXPECT_EQ(book->assigned(), 0u);
   EXPECT_EQ(book->delayed(), 1u);
   EXPECT_EQ(book->next_wake(), now + seconds(1));
@@ -89,40 +89,40 @@ TEST_F(JobBookTest, KeepsTheCountsOverAJobsLife) {
   book->fetch(plain, 3, load);
   EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0, 2}));
   answer();
-  EXPECT_EQ(assign_front(), slot);
-  book->finish(slot);
+  EXPECT_EQ(assign_front(), row);
+  book->finish(row);
   expect_open(11);
   EXPECT_EQ(book->assigned(), 0u);
 }
 
 TEST_F(JobBookTest, IsFoundByKeyBeforeItsLineIsRead) {
   const JobFacts facts = facts_of(7);
-  const auto slot = book->find(facts.key, facts.spec, load);
-  ASSERT_TRUE(slot);
+  const auto row = book->find(facts.key, facts.spec, load);
+  ASSERT_TRUE(row);
   EXPECT_EQ(load.jobs, (std::vector<JobNumber>{7}));
-  EXPECT_EQ(book->find(facts.key, facts.spec, load), slot);
+  EXPECT_EQ(book->find(facts.key, facts.spec, load), row);
   EXPECT_EQ(load.jobs.size(), 1u);
-  EXPECT_FALSE(book->at(*slot).known);
+  EXPECT_FALSE(book->at(*row).known);
   answer();
-  EXPECT_TRUE(book->at(*slot).known);
-  EXPECT_EQ(book->front(plain), slot);
+  EXPECT_TRUE(book->at(*row).known);
+  EXPECT_EQ(book->front(plain), row);
 }
 
 TEST_F(JobBookTest, IsNotFoundWithAnotherSpecOrOnceRecorded) {
   const JobFacts facts = facts_of(7);
   EXPECT_FALSE(book->find(facts.key, facts_of(6).spec, load));
-  const auto slot = book->find(facts.key, facts.spec, load);
+  const auto row = book->find(facts.key, facts.spec, load);
   answer();
-  book->finish(*slot);
+  book->finish(*row);
   EXPECT_FALSE(book->find(facts.key, facts.spec, load));
   expect_open(11);
 }
 
 TEST_F(JobBookTest, IgnoresALineOfAJobRecordedMeanwhile) {
   book->fetch(plain, 1, load);
-  const auto slot = book->find(facts_of(0).key, facts_of(0).spec, load);
-  ASSERT_TRUE(slot);
-  book->finish(*slot);
+  const auto row = book->find(facts_of(0).key, facts_of(0).spec, load);
+  ASSERT_TRUE(row);
+  book->finish(*row);
   EXPECT_FALSE(book->loaded({facts_of(0), "work 0"}, now));
   EXPECT_EQ(book->ready(plain), 0u);
   expect_open(11);
@@ -151,12 +151,12 @@ TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
 
 TEST_F(JobBookTest, TakesAHeldJobWhileItsLineIsRead) {
   book->fetch(plain, 1, load);
-  const auto slot = book->find(facts_of(0).key, facts_of(0).spec, load);
-  book->assign(*slot, given(1, now));
+  const auto row = book->find(facts_of(0).key, facts_of(0).spec, load);
+  book->assign(*row, given(1, now));
   answer();  // the line comes: it stays where it is
   EXPECT_EQ(book->assigned(), 1u);
   EXPECT_EQ(book->ready(plain), 0u);
-  book->requeue(*slot, now, Duration{0});
+  book->requeue(*row, now, Duration{0});
   book->fetch(plain, 1, load);
   EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0}));
 }
@@ -164,14 +164,14 @@ TEST_F(JobBookTest, TakesAHeldJobWhileItsLineIsRead) {
 TEST_F(JobBookTest, ReadsTheLinesOfJobsThatRunAlone) {
   book->fetch(plain, 1, load);
   answer();
-  const std::uint32_t slot = assign_front();
-  book->reclassify(slot, [](ActiveJob& job) { job.named = 3; });
-  book->requeue(slot, now, Duration{0});
+  const std::uint32_t row = assign_front();
+  for (int i = 0; i < 3; ++i) book->name_in_death(row);
+  book->requeue(row, now, Duration{0});
   EXPECT_FALSE(book->front_alone(plain));
   book->fetch_alone(load);
   EXPECT_EQ(load.jobs, (std::vector<JobNumber>{0}));
   answer();
-  EXPECT_EQ(book->front_alone(plain), slot);
+  EXPECT_EQ(book->front_alone(plain), row);
   EXPECT_FALSE(book->front(plain));
   expect_open(12);
 }
@@ -179,11 +179,11 @@ TEST_F(JobBookTest, ReadsTheLinesOfJobsThatRunAlone) {
 TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
   book->fetch(plain, 2, load);
   answer();
-  const std::uint32_t slot = *book->front(plain);
-  book->reclassify(slot, [](ActiveJob& job) { job.lost = 6; });
-  EXPECT_EQ(book->front_alone(plain), slot);
+  const std::uint32_t row = *book->front(plain);
+  for (int i = 0; i < 6; ++i) book->count_loss(row);
+  EXPECT_EQ(book->front_alone(plain), row);
   EXPECT_EQ(book->ready(plain), 1u);
-  EXPECT_EQ(book->assign(slot, given(1, Time{})), "work 0");
+  EXPECT_EQ(book->assign(row, given(1, Time{})), "work 0");
 }
 
 TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
@@ -195,13 +195,13 @@ TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
   facts.id = "L1";
   facts.key = key_of_id(facts.id);
   facts.requirement = index.requirement_number({});
-  const auto slot = book.loaded({facts, "work"}, Time{});
-  ASSERT_TRUE(slot);
-  EXPECT_EQ(book.assign(*slot, given(1, Time{})), "work");
-  book.requeue(*slot, Time{}, Duration{0});
-  EXPECT_EQ(book.assign(*slot, given(2, Time{})), "work");
+  const auto row = book.loaded({facts, "work"}, Time{});
+  ASSERT_TRUE(row);
+  EXPECT_EQ(book.assign(*row, given(1, Time{})), "work");
+  book.requeue(*row, Time{}, Duration{0});
+  EXPECT_EQ(book.assign(*row, given(2, Time{})), "work");
   EXPECT_TRUE(book.open_key(facts.key));
-  book.finish(*slot);
+  book.finish(*row);
   EXPECT_FALSE(book.open_key(facts.key));
   EXPECT_EQ(book.open(), 0u);
 }

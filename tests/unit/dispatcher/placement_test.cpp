@@ -4,53 +4,33 @@
 
 #include <gtest/gtest.h>
 
-#include <string>
-
 namespace workpool::dispatcher {
 namespace {
 
-JobIndex index_of(std::uint64_t jobs) {
-  JobIndex index;
-  index.requirement_number({});
-  for (std::uint64_t number = 0; number < jobs; ++number)
-    index.add({number * 0x9e3779b97f4a7c15, number, 0, number + 1, 0, 0, 0});
-  index.seal();
-  index.open_queues(false);
-  return index;
+constexpr std::uint64_t kPlenty = 100'000;  // of the run is left
+
+TEST(Window, IsTheSlotsWhileNoRunTimeIsKnown) {
+  EXPECT_EQ(window_size(4, Duration{0}, std::nullopt, kPlenty), 4u);
 }
 
-class WindowTest : public testing::Test {
- protected:
-  WindowTest() { session.slots = 4; }
-  std::uint32_t window(Duration mean, Duration round_trip) {
-    ledger.jobs.note_run_time(0, mean);
-    session.round_trip = round_trip;
-    return placement.window(session, 0);
-  }
+TEST(Window, PrefetchesNoJobOfSeconds) {
+  EXPECT_EQ(window_size(4, milliseconds(200), seconds(5), kPlenty), 4u);
+}
 
-  SchedulerOptions options;
-  JobIndex index = index_of(100'000);
-  Ledger ledger{options, index};
-  Blame blame{options, ledger};
-  Sessions sessions{options, ledger, blame};
-  Placement placement{ledger, sessions};
-  Session session;
-};
-
-TEST_F(WindowTest, IsTheSlotsWhileNothingIsKnown) { EXPECT_EQ(placement.window(session, 0), 4u); }
-
-TEST_F(WindowTest, PrefetchesNoJobOfSeconds) { EXPECT_EQ(window(seconds(5), milliseconds(200)), 4u); }
-
-TEST_F(WindowTest, CoversTwoRoundTripsOfShortJobs) {
+TEST(Window, CoversTwoRoundTripsOfShortJobs) {
   // 20 ms + 2 x 5 ms of work for each slot, beside what runs.
-  EXPECT_EQ(window(milliseconds(3), milliseconds(5)), 4u + 4u * 10u);
+  EXPECT_EQ(window_size(4, milliseconds(5), milliseconds(3), kPlenty), 4u + 4u * 10u);
 }
 
-TEST_F(WindowTest, IsBounded) { EXPECT_EQ(window(microseconds(1), milliseconds(5)), 1024u); }
+TEST(Window, IsBounded) { EXPECT_EQ(window_size(4, milliseconds(5), microseconds(1), kPlenty), 1024u); }
 
-TEST_F(WindowTest, NeverIsBelowTheSlots) {
-  session.slots = 2000;
-  EXPECT_EQ(window(microseconds(1), milliseconds(5)), 2000u);
+TEST(Window, IsAtMostTheShareOfWhatIsLeft) {
+  EXPECT_EQ(window_size(4, milliseconds(5), microseconds(1), 10), 10u);
+  EXPECT_EQ(window_size(4, milliseconds(5), microseconds(1), 1), 4u);
+}
+
+TEST(Window, IsNeverBelowTheSlots) {
+  EXPECT_EQ(window_size(2000, milliseconds(5), microseconds(1), kPlenty), 2000u);
 }
 
 }  // namespace

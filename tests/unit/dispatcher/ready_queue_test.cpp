@@ -15,10 +15,10 @@ namespace {
 class ReadyQueueTest : public testing::Test {
  protected:
   std::uint32_t job(JobNumber number, std::int32_t priority) {
-    const std::uint32_t slot = jobs.add();
-    jobs.at(slot).facts.number = number;
-    jobs.at(slot).facts.priority = priority;
-    return slot;
+    const std::uint32_t row = jobs.add();
+    jobs.at(row).facts.number = number;
+    jobs.at(row).facts.priority = priority;
+    return row;
   }
   std::vector<JobNumber> drained() {
     std::vector<JobNumber> numbers;
@@ -43,7 +43,7 @@ TEST_F(ReadyQueueTest, TakesOneOutFromAnywhere) {
   const std::uint32_t first = job(1, 0);
   const std::uint32_t second = job(2, 0);
   const std::uint32_t third = job(3, 0);
-  for (const std::uint32_t slot : {first, second, third}) queue.push(jobs, slot);
+  for (const std::uint32_t row : {first, second, third}) queue.push(jobs, row);
   queue.remove(jobs, first);
   queue.remove(jobs, third);
   EXPECT_EQ(queue.size(), 1u);
@@ -66,8 +66,8 @@ TEST_F(ReadyQueueTest, ForgetsAnEntryWhoseSlotIsUsedAgain) {
 }
 
 TEST_F(ReadyQueueTest, AgreesWithASetOverManyChanges) {
-  const auto rank = [this](std::uint32_t slot) {
-    return std::tuple(-std::int64_t{jobs.at(slot).facts.priority}, jobs.at(slot).facts.number, slot);
+  const auto rank = [this](std::uint32_t row) {
+    return std::tuple(-std::int64_t{jobs.at(row).facts.priority}, jobs.at(row).facts.number, row);
   };
   std::set<std::tuple<std::int64_t, JobNumber, std::uint32_t>> expected;
   std::vector<std::uint32_t> out;  // open, and not in the queue
@@ -79,27 +79,27 @@ TEST_F(ReadyQueueTest, AgreesWithASetOverManyChanges) {
   JobNumber number = 0;
   for (int i = 0; i < 20'000; ++i) {
     if (next(3) == 0 && !out.empty()) {  // comes back, out of order mostly
-      const std::uint32_t slot = out[next(out.size())];
-      std::erase(out, slot);
-      queue.push(jobs, slot);
-      expected.insert(rank(slot));
-    } else if (next(3) == 0 && !out.empty()) {  // is done, and its slot is used again
+      const std::uint32_t row = out[next(out.size())];
+      std::erase(out, row);
+      queue.push(jobs, row);
+      expected.insert(rank(row));
+    } else if (next(3) == 0 && !out.empty()) {  // is done, and its row is used again
       jobs.remove(out.back());
       out.pop_back();
     } else if (next(2) == 0) {
-      const std::uint32_t slot = job(++number, static_cast<std::int32_t>(next(8)) / 7);
-      queue.push(jobs, slot);
-      expected.insert(rank(slot));
+      const std::uint32_t row = job(++number, static_cast<std::int32_t>(next(8)) / 7);
+      queue.push(jobs, row);
+      expected.insert(rank(row));
     } else if (!expected.empty()) {
       const auto it = next(4) == 0 ? std::prev(expected.end()) : expected.begin();
-      const std::uint32_t slot = std::get<2>(*it);
+      const std::uint32_t row = std::get<2>(*it);
       if (it == expected.begin() && next(2) == 0) {
-        ASSERT_EQ(queue.pop(jobs), slot);
+        ASSERT_EQ(queue.pop(jobs), row);
       } else {
-        queue.remove(jobs, slot);
+        queue.remove(jobs, row);
       }
       expected.erase(it);
-      out.push_back(slot);
+      out.push_back(row);
     }
     ASSERT_EQ(queue.size(), expected.size());
     ASSERT_EQ(queue.front(jobs).has_value(), !expected.empty());
