@@ -35,51 +35,52 @@ constexpr const char* kHelp =
 Runs a jobs file on any number of machines and records every result.
 
   run JOBS [-o RESULTS]     run a jobs file (or - for stdin) to the end
-  check JOBS                validate a jobs file; errors as file:line:col
-  verify JOBS RESULTS       prove that every job has its one counting result
-  status [ADDRESS]          what a running dispatcher is doing
+  check JOBS                validate a jobs file; lists errors as file:line:column
+  verify JOBS RESULTS       prove that every job has exactly one result that counts
+  status [ADDRESS]          show what a running dispatcher is doing
 
   COMMAND --help            flags with their defaults, examples, exit codes
   --version                 print the version and exit
 
 Example: printf 'date\nuname -a\n' > jobs.txt && workpool-dispatcher run jobs.txt
 
-Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind, or start
-the local worker; 73 results of another jobs file; 74 I/O error on results; 75 results in use;
-78 unsafe configuration; 130/143 stopped by a signal with jobs left (the same command resumes).
+Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
+or the local worker cannot work; 73 results of another jobs file; 74 results cannot be written;
+75 results in use; 78 unsafe address; 130/143 stopped by a signal with jobs left (the same command
+continues).
 )";
 
 constexpr const char* kRunEpilogue = R"(Examples:
   workpool-dispatcher run jobs.jsonl                        on all cores of this machine
   workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
-  find . -name '*.gz' -printf "gzip -t '%p'\n" | workpool-dispatcher run - --format lines -o -
+  seq 1000 | jq -c '{cmd: ["factor", tostring]}' | workpool-dispatcher run - -o factors.jsonl
   workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
-                                                            workers of other machines join
-The same command again resumes: jobs that have their result are skipped.
+                                                            workers on other machines join
+The same command again continues: jobs that have a result are skipped.
 
-Exit codes: 0 all ok; 1 some jobs not ok; 2 usage; 65 bad jobs file; 71 cannot bind, or start
-the local worker; 73 RESULTS belongs to another jobs file; 74 I/O error on RESULTS; 75 RESULTS in
-use; 78 unsafe configuration; 130/143 stopped by a signal with jobs left.
+Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
+or the local worker cannot work; 73 RESULTS belongs to another jobs file; 74 RESULTS cannot be
+written; 75 RESULTS in use; 78 unsafe address; 130/143 stopped by a signal with jobs left.
 )";
 
 constexpr const char* kCheckEpilogue = R"(Example:
   workpool-dispatcher check jobs.jsonl
 
-Exit codes: 0 every line is fine; 2 usage; 65 the file has errors or cannot be read; 74 stdout
-does not take the answer.
+Exit codes: 0 every line is fine; 2 wrong usage; 65 the file has errors or cannot be read; 71 the
+system refuses memory or files; 74 the answer cannot be written to stdout.
 )";
 
 constexpr const char* kVerifyEpilogue = R"(Example:
   workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
 
-Exit codes: 0 every job has its counting line; 1 some have none, or RESULTS cannot be read; 2 usage;
+Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
 65 the jobs file has errors or cannot be read.
 )";
 
 constexpr const char* kStatusEpilogue = R"(Example:
   workpool-dispatcher status tcp://10.0.0.5:5555 --json
 
-Exit codes: 0 it answered; 1 no answer within 5 s; 2 usage.
+Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage.
 )";
 
 // ---- values of this program's own flags ----
@@ -99,7 +100,7 @@ Setter set_choice(Target& target, const std::array<std::pair<std::string_view, V
   };
 }
 
-// A path; the other names of stdin (0) or stdout (1) mean `-`, also where the shell has put a file there.
+// A path. The other names of stdin (0) or stdout (1) mean `-`, also if the shell has put a file there.
 Setter set_stream(std::string& target, int descriptor) {
   return [&target, descriptor](const std::string& value) -> std::string {
     if (value.empty()) return "is empty";
@@ -152,33 +153,38 @@ Setter set_capture(std::uint64_t& target) {
 }
 
 Flag format_flag(std::optional<JobsFormat>& target) {
-  return {"format",
-          0,
-          "jsonl|lines",
-          "one JSON object, or one shell command, a line (# and blank lines are skipped)",
-          "by the ending: .jsonl and .ndjson are jsonl, others lines; - and pipes: jsonl",
-          set_format(target)};
+  return {
+      "format",
+      0,
+      "jsonl|lines",
+      "jsonl: one JSON object per line; lines: one shell command per line (blank lines and lines that start "
+      "with # are skipped)",
+      "jsonl for .jsonl, .ndjson, - and pipes; else lines",
+      set_format(target)};
 }
 
 // ---- run ----
 
 std::vector<Flag> worker_flags(RunOptions& options) {
   return {
-      {"local", 0, "N", "slots of the local worker", "the cores that may be used; with --listen 0",
+      {"local", 0, "N", "slots of the local worker", "number of usable cores; 0 with --listen",
        set_number(options.local, 0, kSlotsMax)},
-      {"listen", 0, "ADDRESS", "let workers of other machines join here, e.g. tcp://0.0.0.0:5555", "",
+      {"listen", 0, "ADDRESS",
+       "let workers on other machines join at this address, such as tcp://0.0.0.0:5555", "",
        set_listen(options.listen)},
-      {"ports", 0, "LO-HI", "ports for results and lanes, as a firewall needs them", "any free ones",
-       set_ports(options)},
-      {"insecure", 0, "", "listen on a non-loopback address without keys: only where the network is trusted",
-       "", set_switch(options.insecure)},
-      {"worker-timeout", 0, "D", "a worker that is silent for this long is lost, at least 2s", "10s",
+      {"ports", 0, "LO-HI", "ports for results (one) and jobs (one per worker), for firewalls",
+       "any free ports", set_ports(options)},
+      {"insecure", 0, "",
+       "allow a --listen address that is not loopback, without keys: only on trusted networks", "",
+       set_switch(options.insecure)},
+      {"worker-timeout", 0, "D", "a worker that is silent for this long is lost; at least 2s", "10s",
        set_duration(options.worker_timeout, seconds(2))},
       {"unsatisfiable-after", 0, "D",
-       "end when for this long none of the workers that are there can run what is left", "60s",
+       "end the run if for this long no connected worker could run any remaining job", "60s",
        set_duration(options.unsatisfiable_after)},
       {"crash-limit", 0, "N",
-       "a job that runs while its worker dies this often runs alone, and is quarantined if that one dies too",
+       "a job that was running in this many worker crashes runs alone, and is quarantined if that crashes "
+       "too",
        "3", set_number(options.crash_limit, 1, 1000)},
   };
 }
@@ -193,32 +199,33 @@ std::vector<Flag> run_flags(RunOptions& options) {
        {"none", Progress::kNone}}};
   std::vector<Flag> flags = {
       {"results", 'o', "FILE",
-       "where results go, one JSON line each; - is stdout; required where JOBS is no file",
+       "where results go, one JSON line per job; - is stdout; required if JOBS is not a regular file",
        "JOBS with its ending replaced by .results.jsonl", set_stream(options.results, 1)},
-      {"overwrite", 0, "", "throw RESULTS away and start again", "", set_switch(options.overwrite)},
-      {"retry-failed", 0, "", "run again also what RESULTS holds as not ok", "",
+      {"overwrite", 0, "", "discard RESULTS and start again", "", set_switch(options.overwrite)},
+      {"retry-failed", 0, "", "also run jobs again whose result in RESULTS is not ok", "",
        set_switch(options.retry_failed)},
       format_flag(options.format),
-      {"retries", 0, "N", "further attempts of a job that fails or times out, where it states none", "0",
-       set_number(options.retries, 0, kRetriesMax)},
-      {"timeout", 0, "D", "of each attempt, where the job states none; 0: none", "none",
+      {"retries", 0, "N", "how often a job that fails or times out is tried again, for jobs without retries",
+       "0", set_number(options.retries, 0, kRetriesMax)},
+      {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
        set_duration(options.timeout)},
       {"capture", 0, "SIZE",
-       "how much of stdout, and of stderr, is kept: half head, half tail; at most 256KiB", "64KiB",
-       set_capture(options.capture_bytes)},
-      {"durability", 0, "sync|os", "results count once synced to disk, or once given to the system",
-       "sync; os where RESULTS is no regular file", set_choice(options.durability, kDurabilities)},
-      {"grace", 0, "D", "time for running jobs after SIGTERM", "30s", set_duration(options.grace)},
+       "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 256KiB",
+       "64KiB", set_capture(options.capture_bytes)},
+      {"durability", 0, "sync|os",
+       "sync: a result counts once it is on disk; os: once the operating system has taken it",
+       "sync; os if RESULTS is not a regular file", set_choice(options.durability, kDurabilities)},
+      {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "30s", set_duration(options.grace)},
   };
   for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
-  flags.push_back({"progress", 0, "auto|bar|plain|none", "a live line, a line every 10 s, or neither",
+  flags.push_back({"progress", 0, "auto|bar|plain|none", "bar: one live line; plain: a line every 10 s",
                    "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
   flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)",
                    "info", set_log_level(options.log_level)});
   return flags;
 }
 
-// What a path, or - for that descriptor, is right now; nothing where it is not there.
+// What a path (or `-`, for that descriptor) is right now; nullopt if it does not exist.
 std::optional<struct stat> look_at(const std::string& path, int descriptor_of_dash) {
   struct stat info {};
   const int result = path == "-" ? ::fstat(descriptor_of_dash, &info) : ::stat(path.c_str(), &info);
@@ -233,10 +240,10 @@ bool same_file(const std::optional<struct stat>& a, const std::optional<struct s
 
 std::string settle_results(RunOptions& options) {
   const auto jobs = look_at(options.jobs, 0);
-  // What is not there, or a folder, is refused with 65 when it is opened.
+  // A missing file and a folder are refused with 65 when they are opened.
   const bool pipe = options.jobs == "-" || (jobs && !S_ISREG(jobs->st_mode) && !S_ISDIR(jobs->st_mode));
   if (options.results.empty()) {
-    if (pipe) return "--results (-o) is required where JOBS is no regular file; -o - writes to stdout";
+    if (pipe) return "--results (-o) is required if JOBS is not a regular file; -o - writes to stdout";
     options.results = default_results(options.jobs);
   }
   if (options.results == options.jobs && options.jobs != "-") {
@@ -259,14 +266,13 @@ std::string settle_results(RunOptions& options) {
 CommandLine parse_run(const std::vector<std::string>& arguments, const Environment& environment,
                       Console& console) {
   RunOptions options;
-  const CommandTable table = {
-      std::string(kProgram) + " run",
-      "JOBS [-o RESULTS] [flags]",
-      "Runs a jobs file (or - for stdin) to the end and records one result for each job. "
-      "Without --listen it starts one local worker itself.",
-      {{"JOBS", set_stream(options.jobs, 0)}},
-      run_flags(options),
-      kRunEpilogue};
+  const CommandTable table = {std::string(kProgram) + " run",
+                              "JOBS [-o RESULTS] [flags]",
+                              "Runs a jobs file (or - for stdin) to the end and records one result per job. "
+                              "Without --listen it starts one local worker itself.",
+                              {{"JOBS", set_stream(options.jobs, 0)}},
+                              run_flags(options),
+                              kRunEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   std::string wrong = settle_results(options);
   if (wrong.empty() && options.local == 0U && !options.listen) {
@@ -294,7 +300,7 @@ CommandLine parse_check(const std::vector<std::string>& arguments, const Environ
   const CommandTable table = {
       std::string(kProgram) + " check",
       "JOBS [flags]",
-      "Validates a jobs file (or - for stdin); errors as file:line:col. Runs nothing.",
+      "Validates a jobs file (or - for stdin) and lists errors as file:line:column. Runs nothing.",
       {{"JOBS", set_stream(options.jobs, 0)}},
       {format_flag(options.format)},
       kCheckEpilogue};
@@ -307,7 +313,7 @@ CommandLine parse_verify(const std::vector<std::string>& arguments, const Enviro
   VerifyOptions options;
   const CommandTable table = {std::string(kProgram) + " verify",
                               "JOBS RESULTS [flags]",
-                              "Proves that every job has its one counting result. Changes nothing.",
+                              "Proves that every job has exactly one result that counts. Changes nothing.",
                               {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
                               {format_flag(options.format)},
                               kVerifyEpilogue};
@@ -328,10 +334,10 @@ CommandLine parse_status(const std::vector<std::string>& arguments, const Enviro
   const CommandTable table = {
       std::string(kProgram) + " status",
       "[ADDRESS] [flags]",
-      "Asks a running dispatcher at the address of its --listen, tcp://127.0.0.1:5555 unless given, what it "
-      "is doing.",
+      "Asks a running dispatcher what it is doing. ADDRESS is that of its --listen, tcp://127.0.0.1:5555 if "
+      "omitted.",
       {{"ADDRESS", set_address, false}},
-      {{"json", 0, "", "one JSON object instead of a text", "", set_switch(options.json)}},
+      {{"json", 0, "", "print one JSON object instead of text", "", set_switch(options.json)}},
       kStatusEpilogue};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   return options;

@@ -31,14 +31,14 @@ constexpr std::size_t kNameBytesMax = 64;
 
 constexpr const char* kEpilogue = R"(Examples:
   workpool-worker tcp://127.0.0.1:5555                         a dispatcher on this machine
-  workpool-worker tcp://10.0.0.5:5555 --insecure --slots 8     one elsewhere, in a trusted network
+  workpool-worker tcp://10.0.0.5:5555 --insecure --slots 8     one elsewhere, on a trusted network
   workpool-worker tcp://dispatcher:5555 --insecure --label gpu --label big
 
-SIGTERM and Ctrl-C finish what runs; a second one cancels it.
+SIGTERM and Ctrl-C finish the running jobs; a second signal cancels them.
 
-Exit codes: 0 the run is over, or stopped by a signal; 2 usage; 69 no dispatcher for --orphan-grace;
-71 the system lacks what running commands takes (/proc); 76 the dispatcher speaks another protocol
-version; 77 refused for another reason; 78 unsafe configuration.
+Exit codes: 0 the run is over, or stopped by a signal; 2 wrong usage; 69 no dispatcher for
+--orphan-grace; 71 the system lacks what running commands needs (/proc); 76 the dispatcher speaks
+another protocol version; 77 refused for another reason; 78 unsafe address.
 )";
 
 std::string short_help() {
@@ -134,20 +134,21 @@ std::string wrong_with_hello(const WorkerOptions& options) {
 
 std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
   return {
-      {"slots", 0, "N", "jobs that run at once", "the cores that may be used",
+      {"slots", 0, "N", "how many jobs run at once", "number of usable cores",
        set_number(slots, 1, kSlotsMax)},
-      {"name", 0, "NAME", "how the dispatcher calls this worker, at most 64 bytes", "the host's name",
+      {"name", 0, "NAME", "what the dispatcher calls this worker; at most 64 bytes", "the host name",
        set_name(options.name)},
       {"label", 0, "NAME",
-       "something that jobs may ask for, at most 64 bytes; can be given several times (WORKPOOL_LABEL: with "
-       "commas)",
+       "something that jobs can ask for; at most 64 bytes; can be given several times (in WORKPOOL_LABEL "
+       "separated by commas)",
        "", add_label(options.labels), true},
       {"insecure", 0, "",
-       "dial a non-loopback address without a key: whoever answers there can run anything here", "",
-       set_switch(options.insecure)},
-      {"orphan-grace", 0, "D", "how long to go on without a dispatcher; 0 leaves at once, inf waits",
-       "60s once it had one, before that for ever", set_orphan_grace(options.orphan_grace)},
-      {"grace", 0, "D", "time for running jobs after SIGTERM", "25s", set_duration(options.grace)},
+       "allow an address that is not loopback, without a key: whoever answers there can run anything here",
+       "", set_switch(options.insecure)},
+      {"orphan-grace", 0, "D",
+       "how long to go on without a dispatcher; 0 leaves at once, inf waits without limit",
+       "60s after the first contact, no limit before it", set_orphan_grace(options.orphan_grace)},
+      {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "25s", set_duration(options.grace)},
       {"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)", "info",
        set_log_level(options.log_level)},
       {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
@@ -168,8 +169,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   const CommandTable table = {
       kProgram,
       "ADDRESS [flags]",
-      "Serves the dispatcher at ADDRESS, e.g. tcp://10.0.0.5:5555 or tcp://[::1]:5555: runs "
-      "its jobs until the run is over. Starting order does not matter.",
+      "Runs jobs for the dispatcher at ADDRESS, such as tcp://10.0.0.5:5555 or tcp://[::1]:5555, until "
+      "the run is over. It does not matter which of the two is started first.",
       {{"ADDRESS", set_dispatcher(options.dispatcher)}},
       flags_of(options, slots),
       kEpilogue};

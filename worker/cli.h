@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line of workpool-worker (interfaces.md, "Programs"): from argv and environment to checked
+// The command line of workpool-worker (docs/reference.md, "Flags"): from argv and environment to checked
 // options.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the command line of workpool-worker says, checked and with defaults (interfaces.md, "Programs").
+// What the command line of workpool-worker says, checked and with defaults (docs/reference.md, "Flags").
 #pragma once
 
 #include <cstdint>

@@ -109,14 +109,14 @@ std::optional<std::uint32_t> parse_number(const std::string& text) {
   return number;
 }
 
-// What holds for all flags of the table.
+// What applies to all flags of the table.
 std::string about_flags(const CommandTable& table) {
   std::string text;
   bool has_durations = false;
   for (const Flag& flag : table.flags) {
     if (flag.hidden) continue;
     if (text.empty()) {
-      text = "Defaults stand in brackets. Each flag can come from the environment (the flag wins): --" +
+      text = "Defaults are in brackets. Each flag can also be set in the environment; the flag wins. --" +
              flag.name + " is " + variable_of(flag) + ".";
     }
     has_durations |= flag.value == "D";

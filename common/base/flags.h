@@ -16,7 +16,7 @@
 
 namespace workpool {
 
-// Takes a value; gives what is wrong with it ("is no duration such as 30s") or "".
+// Takes a value. Returns what is wrong with it ("is no duration such as 30s") or "".
 using Setter = std::function<std::string(const std::string&)>;
 
 struct Flag {
@@ -38,14 +38,14 @@ struct Positional {
 
 struct CommandTable {
   std::string program;  // "workpool-dispatcher run"
-  std::string usage;    // what stands behind the program in the usage line
+  std::string usage;    // what follows the program in the usage line
   std::string summary;  // one or two sentences
   std::vector<Positional> positionals;
-  std::vector<Flag> flags;  // --help and --version are added by nobody: every table has them
-  std::string epilogue;     // examples and exit codes, as they are to appear
+  std::vector<Flag> flags;  // --help and --version always exist; do not list them
+  std::string epilogue;     // examples and exit codes, printed as they are
 };
 
-// What stood in argv, not yet judged.
+// What argv holds, not yet judged.
 struct GivenFlags {
   std::map<std::string, std::vector<std::string>> values;  // by flag name, in order
   std::vector<std::string> positionals;
@@ -55,11 +55,11 @@ struct GivenFlags {
   std::string error;  // argv could not be read at all
 };
 
-// Looks up an environment variable; null where it is not set.
+// Looks up an environment variable; null if it is not set.
 using Environment = std::function<const char*(const std::string&)>;
 
-// Sets everything: a flag given wins over its variable; an empty variable counts as not set. Gives one line
-// that says what is wrong with which flag, variable or argument, or "".
+// Sets everything: a flag wins over its variable; an empty variable counts as not set. Returns one line that
+// says what is wrong with which flag, variable or argument, or "".
 std::string apply_flags(const CommandTable& table, const GivenFlags& given, const Environment& environment);
 
 // At most 100 columns wide, ends with a newline.

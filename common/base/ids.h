@@ -23,7 +23,7 @@ struct Key : Hash128 {
   auto operator<=>(const Key&) const = default;
 };
 
-// The identity of a job's work: XXH3-128 of its compact JSON (interfaces.md, `spec`).
+// The identity of a job's work: XXH3-128 of its compact JSON (docs/reference.md, "Members of a job").
 struct Spec : Hash128 {
   auto operator<=>(const Spec&) const = default;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How an attempt of a job ended: the facts that a result line tells (interfaces.md, "Results file").
+// How an attempt of a job ended: what a result line reports (docs/reference.md, "Results file").
 #pragma once
 
 #include <cstdint>

@@ -102,8 +102,8 @@ struct JobLineParser::State {
     job.spec = spec_of_work(job.work);
   }
 
-  // Exactly as interfaces.md writes a shell line: `"` and `\` escaped, control characters (U+0000 to U+001F)
-  // as \u00xx.
+  // Exactly as docs/reference.md defines the spec of a shell line: `"` and `\` escaped, control characters
+  // (U+0000 to U+001F) as \u00xx.
   static void append_spec_string(std::string& out, std::string_view text) {
     static constexpr char kHexDigits[] = "0123456789abcdef";
     out.reserve(out.size() + text.size() + 16);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The jobs file's format (interfaces.md): one line in, one job or one error with its column out. Pure; a
+// The jobs file's format (docs/reference.md): one line in, one job or one error with its column out. Pure; a
 // parser is used by one thread. Lines are given without their line ending; a BOM before the first line is the
 // caller's to strip.
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The results file's format (interfaces.md, "Results file"): a result line printed and read again. Pure.
+// The results file's format (docs/reference.md, "Results file"): a result line printed and read again. Pure.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,7 @@ struct ResultLine {
   Spec spec;
 };
 
-// Appends the line with its crc and a final newline; what `out` holds stays. Keys in the order of
-// interfaces.md:
+// Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
 //   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
 //   queued_ms, run_ms, finished, run, spec, crc
 // Nothing is written that another field says: `error` only where the status is not ok, `truncated` only above

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads argv through CLI11 by a CommandTable. For the cli.cpp of each program, which includes <CLI/CLI.hpp>
-// itself, and for nothing else: CLI11 takes ten seconds to compile. Values stay text here; common/flags
-// judges them, which gives the environment the same treatment, and messages that name the flag.
+// itself, and for nothing else: CLI11 takes ten seconds to compile. Values stay text here; common/base/flags
+// judges them, so values from the environment are treated the same and messages name the flag.
 #pragma once
 
 #include <cstdio>
@@ -72,8 +72,8 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
   return given;
 }
 
-// Reads, applies and prints what is to be printed. Nothing where the options are set and the program goes on;
-// else its exit code: 0 after --help and --version, 2 after a usage error.
+// Reads and applies the flags, and prints help or errors. Returns nullopt if the program should go on, else
+// its exit code: 0 after --help and --version, 2 after a usage error.
 inline std::optional<int> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
                                     const Environment& environment, Console& console) {
   const GivenFlags given = read_flags(table, arguments);

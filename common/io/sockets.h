@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ZeroMQ sockets with the options that every socket of ours has (architecture.md §1, "Socket rules"), set
+// ZeroMQ sockets with the options that every socket of ours has (docs/design.md, "Sockets"), set
 // before any bind or connect. A socket is used by the thread that made it.
 #pragma once
 

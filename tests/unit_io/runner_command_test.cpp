@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a command runs (interfaces.md), line by line: what it is given, how it is found, how it ends.
+// How a command runs (docs/reference.md), line by line: what it is given, how it is found, how it ends.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The handlers that every worker has (interfaces.md, "Built-in types").
+// The handlers that every worker has (docs/reference.md, "Built-in handlers").
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "worker/handlers/arguments.h"

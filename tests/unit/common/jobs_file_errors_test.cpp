@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The bad-input table of interfaces.md, row by row; the column is part of every row.
+// The table "Bad input" of docs/reference.md, row by row; the column is part of every row.
 #include <gtest/gtest.h>
 
 #include <string>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Registers with the dispatcher from a thread of its own: looks the name up, tries its addresses in order by
 // plain TCP (libzmq tries one only, and tells no reason), then says HELLO on a socket of its own and waits
-// for the answer (architecture.md §1, "Registering"). One try at a time; each ends in exactly one answer.
+// for the answer (docs/design.md, "Registering"). One try at a time; each ends in exactly one answer.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,184 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout 120
+"""docs/reference.md against the programs and the code: flags, defaults, variables, exit codes, limits, formats."""
+
+import json
+import re
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from cli_testing import DISPATCHER, SOURCE, WORKER, CliTest, clean_environment, free_port, jsonl, wait_until  # noqa: E402
+from markdown_tables import Page, cells_of, plain  # noqa: E402
+
+PAGE = Page(SOURCE / "docs" / "reference.md")
+
+# Sections with flags, and the commands that have exactly these.
+COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
+            "`workpool-dispatcher check` and `workpool-dispatcher verify`": [[DISPATCHER, "check"], [DISPATCHER, "verify"]],
+            "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
+            "`workpool-worker`": [[WORKER]]}
+ARGUMENTS = {"run": ["jobs.jsonl"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "status": [],
+             WORKER: ["tcp://127.0.0.1:1"]}
+
+# Rows of "Limits", and the constants of the code that they are about.
+LIMITS = {"a line": ("common/formats/job_line_limits.h", "kLineBytesMax"),
+          "nesting of JSON": ("common/formats/json_text.h", "kJsonDepthMax"),
+          "an id": ("common/formats/job_members.cpp", "kIdBytesMax"),
+          "a type": ("common/formats/job_members.cpp", "kTypeBytesMax"),
+          "labels of a job": ("common/formats/job_members.cpp", "kLabelsMax"),
+          "a label, of a job or a worker": ("common/base/job.h", "kLabelBytesMax"),
+          "an element of cmd, a string cmd, an env entry (NAME=value)": ("common/formats/job_line_limits.h", "kArgumentBytesMax"),
+          "the value that a handler returns": ("common/formats/job_line_limits.h", "kValueBytesMax"),
+          "error.message": ("common/wire/codec.h", "kErrorMessageBytesMost"),
+          "stdout, and stderr, of a command": ("dispatcher/cli.cpp", "kCaptureBytesMax"),
+          "slots of a worker, --local": ("dispatcher/cli.cpp", "kSlotsMax"),
+          "errors shown of a jobs file": ("dispatcher/io/jobs/jobs_indexer.h", "kErrorsMax"),
+          "jobs read ahead from a pipe": ("dispatcher/io/jobs/stream_reader.h", "jobs")}
+
+
+def source(path):
+    return (SOURCE / path).read_text()
+
+
+def constant(path, name):
+    """The value of an integer constant in C++ source."""
+    found = re.search(rf"\b{name}\s*=\s*([0-9'<* ]+?)(?:ull|u|U)?\s*;", source(path))
+    assert found, f"{path} has no integer constant {name}"
+    return eval(found.group(1).replace("'", ""), {"__builtins__": {}})  # digits, `<<` and `*` only
+
+
+def number_in(text):
+    """The last number of a cell such as `--capture`, at most 256 KiB."""
+    number, unit = re.findall(r"([\d,]+)\s*(KiB|MiB)?", text)[-1]
+    return int(number.replace(",", "")) * {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
+
+
+def flags_of_help(text):
+    """{--flag VALUE: default} as --help prints them; the default is what stands in brackets at the end."""
+    flags, current = {}, None
+    for line in text.split("\nDefaults are")[0].splitlines():
+        start = re.match(r"  (?:-(\w), )? *--([\w-]+)(?: (\S+))?(?:  |$)(.*)", line)
+        if start:
+            letter, name, value, rest = start.groups()
+            current = (f"-{letter}, " if letter else "") + f"--{name}" + (f" {value}" if value else "")
+            flags[current] = rest.strip()
+        elif current and line.startswith("   "):
+            flags[current] += " " + line.strip()
+    found = {}
+    for flag, text_of in flags.items():
+        default = re.search(r" \[(.*)\]$", " " + text_of)
+        found[flag] = default.group(1) if default else ""
+    return found
+
+
+class Flags(CliTest):
+    def test_page_and_help_have_the_same_flags_with_the_same_defaults(self):
+        for section, commands in COMMANDS.items():
+            rows = PAGE.table(section, "flag")
+            on_page = {plain(row["flag"]): plain(row["default"]) for row in rows}
+            for command in commands:
+                with self.subTest(" ".join(command)):
+                    in_help = flags_of_help(self.call([*command, "--help"]).out)
+                    for flag in ("-h, --help", "--version"):
+                        in_help.pop(flag)
+                    self.assertEqual(on_page, in_help)
+
+    def test_each_flag_has_the_variable_that_the_page_names(self):
+        self.write("jobs.jsonl", '{"cmd":["true"]}\n')
+        for section, commands in COMMANDS.items():
+            for row in PAGE.table(section, "flag"):
+                variable = plain(row["environment variable"])
+                for command in commands:
+                    with self.subTest(f"{command[-1]} {variable}"):
+                        # What does not print is no value of any flag, except that a file may be called anything.
+                        value = "jobs.jsonl" if variable == "WORKPOOL_RESULTS" else "\x01"
+                        finished = self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(**{variable: value}))
+                        self.assertEqual(finished.code, 2, str(finished))
+                        self.assertIn("same file" if value == "jobs.jsonl" else f"environment variable {variable}:",
+                                      finished.err)
+
+
+class ExitCodes(CliTest):
+    def rows(self):
+        return PAGE.table("Exit codes", "code")
+
+    def column(self, name):
+        return {int(row["code"]) for row in self.rows() if row[name]}
+
+    @unittest.skipUnless((SOURCE / "common/base/exit_code.h").exists(), "the codes do not stand in one place yet")
+    def test_the_page_has_those_of_the_code(self):
+        enum = re.search(r"enum class ExitCode[^{]*{(.*?)};", source("common/base/exit_code.h"), re.S).group(1)
+        self.assertEqual([int(row["code"]) for row in self.rows()],
+                         sorted(int(code) for code in re.findall(r"=\s*(\d+)\s*,", enum)))
+
+    def in_help(self, *command):
+        text = self.call([*command, "--help"]).out.partition("Exit codes: ")[2]
+        return {int(code) for codes in re.findall(r"(?:^|; )(\d+(?:/\d+)?) ", text.replace("\n", " ")) for code in codes.split("/")}
+
+    def test_help_has_those_of_the_page(self):
+        self.assertEqual(self.in_help(DISPATCHER, "run"), self.column("`run`"))
+        self.assertEqual(self.in_help(DISPATCHER), self.column("`run`"))
+        self.assertEqual(self.in_help(WORKER), self.column("`workpool-worker`"))
+        small = set().union(*(self.in_help(DISPATCHER, command) for command in ("check", "verify", "status")))
+        self.assertEqual(small, self.column("`check`, `verify`, `status`") - {130, 143})  # as of any program
+
+
+class Numbers(unittest.TestCase):
+    def test_limits_are_those_of_the_code(self):
+        rows = {plain(row["what"]): row["limit"] for row in PAGE.table("Limits", "what")}
+        self.assertEqual(rows.keys(), LIMITS.keys())
+        for what, (path, name) in LIMITS.items():
+            with self.subTest(what):
+                self.assertEqual(number_in(rows[what]), constant(path, name))
+
+
+class Formats(CliTest):
+    def test_members_of_a_job(self):
+        on_page = {plain(name) for row in PAGE.table("Members of a job", "member") for name in cells_of(row["member"])}
+        names = re.search(r"kMemberNames{(.*?)}", source("common/formats/job_members.h"), re.S).group(1)
+        self.assertEqual(on_page, set(re.findall(r'"(\w+)"', names)))
+
+    def test_built_in_handlers(self):
+        on_page = {plain(row["type"]) for row in PAGE.table("Built-in handlers", "type")}
+        self.assertEqual(on_page, set(re.findall(r'name\(\) const override { return "(\w+)"', source("worker/handlers/builtin.cpp"))))
+
+    def test_words_of_a_result(self):
+        code = source("common/base/outcome.cpp")
+        words = re.findall(r'return "(\w+)"', code) or re.findall(r'"(\w+)"', code)
+        on_page = {plain(row["status"]) for row in PAGE.table("Results file", "status")}
+        on_page |= {plain(row["`error.kind`"]) for row in PAGE.table("Results file", "`error.kind`")}
+        self.assertEqual(on_page, set(words))
+
+    def test_members_of_a_result(self):
+        jobs = [{"cmd": "echo out; echo err >&2", "id": "ok"}, {"cmd": "exit 3"}, {"cmd": "kill -9 $$"},
+                {"cmd": ["head", "-c", "300000", "/dev/zero"]}, {"cmd": "printf '\\377' | tee /dev/stderr"},
+                {"type": "echo", "args": 1}]
+        finished = self.run_jobs(*jobs, code=1)
+        seen = {member for result in finished.results for member in result}
+        on_page = {plain(name) for row in PAGE.table("Results file", "member") for name in cells_of(row["member"])}
+        # The page names these in the words about stdout and stderr.
+        self.assertEqual(on_page | {"stdout_base64", "stderr_base64"}, seen | {"stderr_base64"})
+
+    def test_members_of_a_status(self):
+        self.write("jobs.jsonl", jsonl({"cmd": ["sleep", "1000"]}))
+        address = f"tcp://127.0.0.1:{free_port()}"
+        self.start_run("jobs.jsonl", "--listen", address, "--local", "1")
+
+        def answer():
+            asked = self.dispatcher("status", address, "--json")
+            status = json.loads(asked.out) if asked.code == 0 else {}
+            return status if status.get("workers") else None
+        status = wait_until("a worker", answer)
+        rows = PAGE.table("Status as JSON", "member")
+        self.assertEqual([plain(name) for row in rows for name in cells_of(row["member"])], list(status))
+        rows_of_jobs = PAGE.table("Status as JSON", "member of `jobs`")
+        self.assertEqual([plain(name) for row in rows_of_jobs for name in cells_of(row["member of `jobs`"])], list(status["jobs"]))
+        workers = next(row["meaning"] for row in rows if plain(row["member"]) == "workers")
+        self.assertEqual(re.findall(r"`(\w+)`", workers), list(status["workers"][0]))
+
+
+if __name__ == "__main__":
+    unittest.main()
