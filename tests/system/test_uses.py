@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from cli_testing import DISPATCHER, SOURCE, CliTest, clean_environment, free_por
 
 EXAMPLES = SOURCE / "examples"
 BACKGROUNDS = Path("/usr/share/backgrounds/mate")
+
+# A shell that sees one of them unquoted, or in quotes of the wrong kind, makes a file PWNED.
+ODD_NAMES = ["two words", "it's", 'a "quoted" one', "dollar $HOME `x`", "back\\slash", "new\nline", "tab\there",
+             "\u00e9\u4e2d\U0001f600", "-n", "#hash", " lead", "trail ", "*", "%p", "{}", "control \x01\x1b[31m",
+             "b $(touch PWNED).jpg", "b `touch PWNED`.log", "b'; touch PWNED; '", 'b"; touch PWNED; "', "b\ntouch PWNED\n"]
 
 
 class Use(CliTest):
@@ -41,11 +47,13 @@ class Use(CliTest):
         """A few dozen real files, and names that have hurt others."""
         root = self.folder / "tree"
         shutil.copytree("/usr/share/common-licenses", root / "licenses")
-        for number, name in enumerate(["two words", "it's", 'a "quoted" one', "dollar $HOME `x`", "back\\slash", "new\nline",
-                                       "tab\there", "\u00e9\u4e2d\U0001f600", "-n", "#hash", " lead", "trail ", "*", "%p"]):
-            (root / "odd").mkdir(exist_ok=True)
+        (root / "odd").mkdir()
+        for number, name in enumerate(ODD_NAMES):
             (root / "odd" / name).write_text(f"{number}\n")
         return root
+
+    def assert_nothing_was_executed(self):
+        self.assertEqual(list(self.folder.rglob("PWNED")), [])
 
 
 class Checksums(Use):
@@ -78,19 +86,59 @@ class Checksums(Use):
         finished = self.dispatcher("run", "checksums.txt")
         self.assertEqual(finished.code, 0, str(finished))
 
+    def test_names_that_are_not_utf_8_are_reported(self):
+        root = self.tree()
+        (root / "odd" / os.fsdecode(b"latin \xe9.jpg")).write_text("x")
+        for command in (f"'{EXAMPLES}/checksums-of-a-tree' '{root}'", f"find '{root}' -type f -print0 | '{EXAMPLES}/for-each' cat"):
+            made = self.call(["bash", "-c", command])
+            self.assertEqual(made.code, 1)
+            self.assertIn("left out, not UTF-8", made.err)
+            self.assertEqual(len(made.out.splitlines()), len(self.expected(root)) - 1)
+
     def test_find_into_a_pipe(self):
         root = self.tree()
-        for path in (root / "odd").iterdir():  # a shell line cannot hold these names unquoted
-            path.unlink()
-        command = (f"find '{root}' -type f -printf \"sha256sum '%p'\\n\" | "
-                   f'"{DISPATCHER}" run - --format lines -o sums.results.jsonl')
+        command = (f"find '{root}' -type f -print0 | '{EXAMPLES}/for-each' sha256sum -- {{}} | "
+                   f"'{DISPATCHER}' run - -o sums.results.jsonl")
         finished = self.call(["bash", "-c", command])
         self.assertEqual(finished.code, 0, str(finished))
-        lines = [result["stdout"].split() for result in parse_results((self.folder / "sums.results.jsonl").read_bytes())]
-        self.assertEqual({name: digest for digest, name in lines}, self.expected(root))
+        self.assert_nothing_was_executed()
+        results = parse_results((self.folder / "sums.results.jsonl").read_bytes())
+        self.assertEqual(sorted(result["stdout"].lstrip("\\").split()[0] for result in results),
+                         sorted(self.expected(root).values()))
         finished = self.call(["bash", "-c", command])
         self.assertEqual(finished.code, 0, str(finished))
-        self.assertIn(f"{len(lines)} done before", finished.err)
+        self.assertIn(f"{len(results)} done before", finished.err)
+
+
+class OneLiners(Use):
+    """The pipes that README, pages and --help show, run as they are among names that would be executed by a careless one."""
+
+    def shown(self):
+        texts = [path.read_text() for path in (SOURCE / "README.md", *(SOURCE / "docs").glob("*.md"))]
+        texts += [path.read_text() for path in EXAMPLES.iterdir() if os.access(path, os.X_OK)]
+        texts += [self.dispatcher(*command, "--help").out for command in ([], ["run"], ["check"])]
+        lines = {found.strip() for text in texts for found in re.findall(r"(?m)^(?:  )?(?:\$ )?((?:find|seq) .*\|.*(?:dispatcher|for-each).*)$", text)}
+        for line in "\n".join(texts).splitlines():
+            self.assertNotRegex(line, r"find .*-printf|find .*\| *(sh|xargs)|-exec sh", "a name may become a command")
+        return sorted(lines)
+
+    def test_each_runs_and_executes_no_name(self):
+        lines = self.shown()
+        self.assertGreaterEqual(len(lines), 4, lines)
+        for folder in ("photos", "logs", "FOLDER"):
+            (self.folder / folder).mkdir()
+            for name in ODD_NAMES:
+                for ending in ("", ".jpg", ".log"):
+                    (self.folder / folder / (name + ending)).write_text("x")
+        os.symlink(EXAMPLES, self.folder / "examples")
+        for number, line in enumerate(lines):
+            with self.subTest(line):
+                line = line.partition("   #")[0].replace("COMMAND [ARGUMENT...]", "cat")
+                finished = self.call(["bash", "-c", f"set -o pipefail; {line}"])
+                self.assertEqual(finished.code, 0, line + "\n" + str(finished))
+                self.assert_nothing_was_executed()
+                for path in self.folder.glob("*.jsonl*"):
+                    path.unlink()
 
 
 @unittest.skipUnless(shutil.which("vipsthumbnail") and BACKGROUNDS.is_dir(), "libvips-tools or mate-backgrounds is missing")
@@ -104,7 +152,8 @@ class Thumbnails(Use):
         photos = self.folder / "my photos"
         (photos / "a trip").mkdir(parents=True)
         small = min((path for path in BACKGROUNDS.rglob("*.jpg")), key=lambda path: path.stat().st_size)
-        names = ["two words.JPG", "it's.jpeg", "a trip/same.jpg", "same.jpg", "100%s.jpg", "copy [1].jpg", "\u00e9.jpg"]
+        names = ["two words.JPG", "it's.jpeg", "a trip/same.jpg", "same.jpg", "100%s.jpg", "copy [1].jpg", "\u00e9.jpg",
+                 "b $(touch PWNED).jpg", "b\ntouch PWNED\n.jpg"]
         for name in names:
             shutil.copy(small, photos / name)
         self.assert_thumbnails(photos, names)
