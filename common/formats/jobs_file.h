@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The jobs file's format (docs/reference.md): one line in, one job or one error with its column out. Pure; a
-// parser is used by one thread. Lines are given without their line ending; a BOM before the first line is the
-// caller's to strip.
+// parser is used by one thread. Lines are given without their line ending, the first one without a byte order
+// mark.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +18,11 @@
 #include "common/formats/job_line_limits.h"
 
 namespace workpool {
+
+// How many bytes of a byte order mark `text` begins with: 3 or 0.
+inline std::size_t byte_order_mark_bytes(std::string_view text) {
+  return text.starts_with("\xef\xbb\xbf") ? 3 : 0;
+}
 
 enum class JobsFormat : std::uint8_t { kJsonLines, kLines };
 

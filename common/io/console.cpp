@@ -43,8 +43,9 @@ void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // The lowest free number is `fd`, as those below are open by now.
-    // For reading, also as stdout: whoever writes results there is told so, rather than losing them.
-    const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+    // The wrong way round for stdin and stdout, so that reading jobs or writing results there is an error,
+    // not an empty file.
+    const int opened = ::open("/dev/null", fd == 1 ? O_RDONLY : O_WRONLY);
     if (opened > fd) ::close(opened);
   }
 }

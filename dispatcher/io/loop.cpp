@@ -167,8 +167,8 @@ void Loop::gather_jobs() {
   if (parts_.stream != nullptr) {
     StreamBatch batch = parts_.stream->take();
     for (StreamItem& item : batch.items) gather_stream_item(std::move(item));
-    if (!batch.read_error.empty()) {
-      reason_ = "the jobs cannot be read any further: " + batch.read_error;
+    if (!batch.problem.empty()) {
+      reason_ = batch.problem;
       parts_.terminal.say(reason_);
       events_.emplace_back(InputBroken{});
     } else if (batch.ended) {

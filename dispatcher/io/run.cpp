@@ -78,18 +78,6 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
-// A file of another ending is one of shell commands, which JSON never is.
-void hint_at_json(const JobsInput& input, JobsFormat format, const JobIndex& index, Console& console) {
-  char start[2] = {};
-  if (format != JobsFormat::kLines || index.size() == 0 ||
-      ::pread(input.fd(), start, 2, static_cast<off_t>(index.entry(0).offset)) != 2 ||
-      std::string_view(start, 2) != "{\"")
-    return;
-  console.line("workpool-dispatcher: " + printable(input.shown_path()) +
-               " is read as one shell command a line, as its ending says, but looks like JSON: if it is, say "
-               "--format jsonl");
-}
-
 class Run {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
@@ -147,10 +135,7 @@ void Run::check_jobs() {
     return;
   }
   const IndexReport report = index_jobs_file(input_, format_, index_);
-  if (report.ok()) {
-    if (!options_.format) hint_at_json(input_, format_, index_, console_);
-    return;
-  }
+  if (report.ok()) return;
   console_.line(format_errors(input_.shown_path(), report));
   throw Ended{65};
 }
@@ -452,7 +437,6 @@ int check(const CheckOptions& options, Console& console) {
       console.line(format_errors(whole.shown_path(), report));
       return 65;
     }
-    if (!options.format) hint_at_json(whole, format, index, console);
     const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
                              (index.size() == 1 ? " job" : " jobs") + ", all good\n";
     return print_answer(text, console) ? 0 : 74;

@@ -3,6 +3,7 @@
 # ctest: timeout 240
 """Every row of the table of bad input: its exit code, place and message; nothing runs and nothing is left behind."""
 
+import json
 import os
 import re
 import sys
@@ -135,6 +136,30 @@ class BadLines(CliTest):
         self.assert_refused(finished, 2, 12, "UTF-8")
         _, results = self.pipe_jobs(NO_UTF8 + b'\n{"type":"noop"}\n', code=1)
         self.assertEqual({result["id"]: result["status"] for result in results}, {"L1": "invalid", "L2": "ok"})
+
+    def test_json_of_another_shape_is_named_and_not_run(self):
+        objects = [{"cmd": ["touch", "ran"]}, {"cmd": "touch ran"}]
+        texts = {"array": json.dumps(objects), "indented array": json.dumps(objects, indent=2),
+                 "indented": "".join(json.dumps(job, indent=4) + "\n" for job in objects)}
+        for name, text in texts.items():
+            for file in ("bad.json", "bad.txt", "bad.jsonl", "bad"):
+                with self.subTest(f"{name} in {file}"):
+                    finished = self.run_jobs(f"\ufeff\n{text}\n".encode(), name=file, code=65)
+                    advice = "jq -c ." if name == "indented" else "jq -c '.[]'"
+                    self.assertRegex(finished.err, rf"^{re.escape(file)}:2:1: this [^\n]*JSON[^\n]*{re.escape(advice)}[^\n]*\n$")
+                    self.assert_no_trace(finished)
+                    for command in (("check", file), ("verify", file, "r.jsonl")):
+                        other = self.dispatcher(*command)
+                        self.assertEqual((other.code, other.err), (65, finished.err))
+                    os.unlink(self.folder / file)
+
+    def test_json_lines_of_another_ending_are_not_run_as_shell_commands(self):
+        for file in ("bad.json", "bad.txt"):
+            finished = self.run_jobs(GOOD, GOOD, name=file, code=65)
+            self.assertRegex(finished.err, rf"^{re.escape(file)}:1:1: this is JSON[^\n]*--format jsonl[^\n]*\n$")
+            self.assert_no_trace(finished)
+            self.assertEqual(self.run_jobs(GOOD, name=file, flags=("--format", "jsonl", "--overwrite")).code, 0)
+            os.unlink(self.folder / "ran")
 
     def test_other_encodings_of_a_whole_file(self):
         for encoding in ("utf-16", "utf-32"):

@@ -176,6 +176,16 @@ class Sources(CliTest):
         _, results = self.pipe_jobs("echo one\n", code=1)  # jsonl where nothing is said
         self.assertEqual(results[0]["status"], "invalid")
 
+    def test_json_is_not_run_as_shell_commands(self):
+        for text in (jsonl({"cmd": "touch ran"}) * 3, json.dumps([{"cmd": "touch ran"}], indent=2) + "\n",
+                     "\n# jobs\n" + json.dumps({"cmd": "touch ran"}, indent=2)):
+            finished = self.dispatcher("run", "-", "-o", "-", "--format", "lines", stdin=text)
+            self.assertEqual((finished.code, finished.out), (65, ""), str(finished))
+            self.assertIn("JSON", finished.err)
+            self.assertIn("--format jsonl", finished.err)
+        _, results = self.pipe_jobs('{ "echo" : ; }\n[ -f x ] || echo y\n{ echo a; echo b; }\n', "--format", "lines", code=0)
+        self.assertEqual([r["stdout"] for r in sorted(results, key=lambda r: r["line"])], [":\n", "y\n", "a\nb\n"])
+
     def test_lines_from_a_regular_file_as_stdin(self):
         path = self.write("jobs.jsonl", '{"type":"noop"}\n{}\n')
         with open(path, "rb") as file:
@@ -192,9 +202,15 @@ class Sources(CliTest):
             self.assertEqual(json.loads(finished.out)["id"], "L1")
         self.assertEqual(self.dispatcher("run", "/dev/stdin").code, 2)
 
-    def test_closed_stdin_is_empty(self):
-        finished = self.call(["bash", "-c", f'"{DISPATCHER}" run - -o - <&-'])
-        self.assertEqual((finished.code, finished.out), (0, ""), str(finished))
+    def test_stdin_that_cannot_be_read(self):
+        for command in ("run - -o r.jsonl", "run - -o -", "check -", "run /dev/stdin -o -"):
+            for redirected in ("<&-", "0>/dev/null", "0>>out", "</"):
+                with self.subTest(command=command, redirected=redirected):
+                    finished = self.call(["bash", "-c", f'"{DISPATCHER}" {command} {redirected}'])
+                    word = "directory" if redirected == "</" else "closed"
+                    self.assert_one_line_error(finished, 65, "stdin", word)
+                    self.assertFalse((self.folder / "r.jsonl").exists())
+        self.pipe_jobs("", code=0)  # empty is not closed
 
     def test_check_takes_stdin_or_says_why_not(self):
         finished = self.dispatcher("check", "-", stdin='{"cmd":["true"]}\n')

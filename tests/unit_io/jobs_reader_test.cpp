@@ -263,6 +263,44 @@ TEST_F(JobsOnDisk, AHugeLineIsAnErrorInConstantMemory) {
   EXPECT_LT(grown_kib, 64 * 1024);
 }
 
+// Sized by its beginning of short lines, the index of such a file took 100 MiB.
+TEST_F(JobsOnDisk, ShortLinesInFrontOfALargeFileCostWhatTheyAre) {
+  {
+    std::ofstream file(path(), std::ios::binary);
+    for (int i = 0; i < 66'000; ++i) file << "{\"cmd\":\"" << i << "\"}\n";
+    const std::string block(10'000, 'x');
+    for (int i = 0; i < 20'000; ++i) file << "{\"type\":\"x\",\"args\":\"" << i << block << "\"}\n";
+  }
+  rusage before{};
+  getrusage(RUSAGE_SELF, &before);
+  Indexed jobs(path());
+  rusage after{};
+  getrusage(RUSAGE_SELF, &after);
+  EXPECT_EQ(jobs.index.size(), 86'000U);
+  const long grown_kib = after.ru_maxrss - before.ru_maxrss;
+  std::printf("66,000 short lines in front of 200 MB cost %ld KiB\n", grown_kib);
+  EXPECT_LT(grown_kib, 56 * 1024);
+}
+
+TEST_F(JobsOnDisk, AFileOfAnotherShapeIsOneErrorWithAdvice) {
+  const auto only_error = [&](const std::string& text, JobsFormat format) {
+    const Indexed jobs(write(text), {}, format);
+    return format_errors("jobs", jobs.report);
+  };
+  const std::string json = "[\n  {\n    \"cmd\": \"a\"\n  }\n]\n";
+  EXPECT_EQ(only_error("\xef\xbb\xbf\n" + json, JobsFormat::kJsonLines),
+            "jobs:2:1: this is a JSON array: turn it into one JSON object per line (jq -c '.[]')");
+  EXPECT_EQ(only_error("# jobs\n" + json, JobsFormat::kLines),
+            "jobs:2:1: this is a JSON array, which would be run as shell commands: turn it into one JSON "
+            "object per "
+            "line (jq -c '.[]') and say --format jsonl");
+  EXPECT_EQ(only_error("\xef\xbb\xbf  {\"cmd\":\"a\"}", JobsFormat::kLines).substr(0, 23),
+            "jobs:1:3: this is JSON,");
+  const std::string large = "[{\"cmd\":\"" + std::string(kLineBytesMax * 2, 'x') + "\"}]";
+  EXPECT_NE(only_error(large, JobsFormat::kLines).find("JSON array"), std::string::npos);
+  EXPECT_EQ(only_error("{ \"my tool\" : ; }\n", JobsFormat::kLines), "");
+}
+
 TEST_F(JobsOnDisk, ALineAtTheLimitMayCrossSegments) {
   const std::string head = "{\"type\":\"x\",\"args\":\"";
   const std::string line = head + std::string(kLineBytesMax - head.size() - 2, 'x') + "\"}";

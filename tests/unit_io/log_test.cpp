@@ -177,7 +177,7 @@ TEST(ConsoleTest, ClosedStandardDescriptorsAreFilled) {
     fill_standard_descriptors();
     const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     const bool right =
-        (::fcntl(0, F_GETFL) & O_ACCMODE) == O_RDONLY && (::fcntl(2, F_GETFL) & O_ACCMODE) == O_WRONLY;
+        (::fcntl(0, F_GETFL) & O_ACCMODE) == O_WRONLY && (::fcntl(2, F_GETFL) & O_ACCMODE) == O_WRONLY;
     return next > 2 && right ? 0 : 1;
   });
   EXPECT_EQ(code, 0);

@@ -32,6 +32,16 @@ class StreamOnPipe : public ::testing::Test {
     reader_ = std::make_unique<StreamReader>(
         ends_[0], format, JobDefaults{seconds(7), 2}, [this] { ++rung_; }, limits);
   }
+  // Ends the reader; the next one has a pipe of its own.
+  void again() {
+    reader_.reset();
+    close(ends_[0]);
+    finish();
+    EXPECT_EQ(pipe2(ends_, O_CLOEXEC), 0);
+    items_.clear();
+    ended_ = false;
+    problem_.clear();
+  }
   void send(const std::string& text) const {
     std::size_t done = 0;
     while (done < text.size()) {
@@ -53,7 +63,7 @@ class StreamOnPipe : public ::testing::Test {
       StreamBatch batch = reader_->take();
       for (auto& item : batch.items) items_.push_back(std::move(item));
       ended_ = ended_ || batch.ended;
-      if (!batch.read_error.empty()) read_error_ = batch.read_error;
+      if (!batch.problem.empty()) problem_ = batch.problem;
       if (batch.items.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
@@ -65,7 +75,7 @@ class StreamOnPipe : public ::testing::Test {
   std::unique_ptr<StreamReader> reader_;
   std::vector<StreamItem> items_;
   bool ended_ = false;
-  std::string read_error_;
+  std::string problem_;
 };
 
 TEST_F(StreamOnPipe, ALineIsHandedOverAsSoonAsItIsThere) {
@@ -80,7 +90,7 @@ TEST_F(StreamOnPipe, ALineIsHandedOverAsSoonAsItIsThere) {
   finish();
   take(0);
   EXPECT_EQ(items_.size(), 2U);
-  EXPECT_EQ(read_error_, "");
+  EXPECT_EQ(problem_, "");
 }
 
 TEST_F(StreamOnPipe, NumbersJobsAndLines) {
@@ -108,6 +118,41 @@ TEST_F(StreamOnPipe, NumbersJobsAndLines) {
   EXPECT_EQ(job(2).loaded.facts.timeout, seconds(1));
   EXPECT_EQ(job(3).loaded.facts.id, "L5") << "no final newline";
   EXPECT_EQ(job(3).loaded.facts.spec, job(0).loaded.facts.spec);
+}
+
+TEST_F(StreamOnPipe, JsonIsNotHandedOverAsShellCommands) {
+  for (const std::string text : {"\xef\xbb\xbf\n# jobs\n{\"cmd\":[\"true\"]}\n{\"cmd\":[\"true\"]}\n",
+                                 "[\n  {\n    \"cmd\": [", "{\n\"cmd\": \"a\"\n}\n", "[{\"cmd\":\"a\"}]"}) {
+    start({}, JobsFormat::kLines);
+    send(text);
+    finish();
+    take(0);
+    EXPECT_EQ(items_.size(), 0U) << text;
+    EXPECT_NE(problem_.find("JSON"), std::string::npos) << text << ": " << problem_;
+    again();
+  }
+}
+
+TEST_F(StreamOnPipe, ShellLinesThatBeginLikeJsonAreHandedOver) {
+  start({}, JobsFormat::kLines);
+  send("{ \"my tool\" : ; }\n");
+  take(1);
+  EXPECT_FALSE(ended_) << "as soon as the line is there";
+  again();
+  start({}, JobsFormat::kLines);
+  send("[\n");
+  send("{\n");
+  send("ls\n{\"cmd\":\"a\"}\n");
+  finish();
+  take(0);
+  EXPECT_EQ(items_.size(), 4U) << "only the first command is judged";
+  again();
+  start({}, JobsFormat::kLines);
+  send("[\n");
+  finish();
+  take(0);
+  EXPECT_EQ(items_.size(), 1U);
+  EXPECT_EQ(problem_, "");
 }
 
 TEST_F(StreamOnPipe, ReadsNoFurtherThanItsLimit) {
@@ -195,7 +240,7 @@ TEST(StreamInputs, ADirectoryAsStdinIsAReadError) {
     while (!rung) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const StreamBatch batch = reader.take();
     EXPECT_TRUE(batch.ended);
-    EXPECT_NE(batch.read_error, "");
+    EXPECT_NE(batch.problem, "");
   }
   close(fd);
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/text.h"
+#include "common/formats/jobs_shape.h"
 #include "common/io/threads.h"
 
 namespace workpool::dispatcher {
@@ -51,8 +53,7 @@ class Segment {
     if (!read_more(fd, static_cast<std::size_t>(end - offset_), true)) return;
     std::size_t at = 0;
     if (begin == 0) {
-      if (std::string_view(buffer_).substr(0, kByteOrderMark.size()) == kByteOrderMark)
-        at = kByteOrderMark.size();
+      at = byte_order_mark_bytes(buffer_);
     } else {
       const std::size_t newline = buffer_.find('\n');
       if (newline == std::string::npos) return;  // all of it belongs to a line that starts before
@@ -245,6 +246,23 @@ class Merger {
       repeats_;  // spec prefix -> last ordinal, of those seen twice
 };
 
+// From samples spread over the whole file, and a tenth more: its beginning says nothing of the rest.
+std::uint64_t estimated_lines(int fd, std::uint64_t file_bytes) {
+  constexpr std::uint64_t kSamples = 64;
+  constexpr std::size_t kSampleBytes = 4096;
+  std::array<char, kSampleBytes> sample{};
+  std::uint64_t lines = 0;
+  std::uint64_t bytes = 1;
+  for (std::uint64_t i = 0; i < kSamples; ++i) {
+    const std::int64_t got = read_at(fd, sample.data(), sample.size(), file_bytes / kSamples * i);
+    if (got <= 0) continue;
+    lines += static_cast<std::uint64_t>(std::count(sample.begin(), sample.begin() + got, '\n'));
+    bytes += static_cast<std::uint64_t>(got);
+  }
+  const double density = static_cast<double>(lines) / static_cast<double>(bytes);
+  return static_cast<std::uint64_t>(1.1 * density * static_cast<double>(file_bytes)) + 1;
+}
+
 // One wave: as many segments as threads, parsed while the wave before is merged.
 class Waves {
  public:
@@ -302,11 +320,9 @@ class Waves {
     threads_.clear();
   }
 
-  // From the first segment to the whole file, and a tenth more. Too little only means growing.
-  void reserve(JobIndex& index, const Segment& segment) const {
-    const std::uint64_t segments = file_bytes_ / segment_bytes_ + 1;
-    const std::uint64_t jobs = segment.jobs().size();
-    index.reserve(segments == 1 ? jobs : segments * (jobs + jobs / 10));
+  // Too little only means growing.
+  void reserve(JobIndex& index, const Segment& first) const {
+    index.reserve(file_bytes_ <= segment_bytes_ ? first.jobs().size() : estimated_lines(fd_, file_bytes_));
   }
 
   int fd_;
@@ -316,6 +332,25 @@ class Waves {
   std::vector<std::unique_ptr<Segment>> segments_;
   std::vector<std::thread> threads_;
 };
+
+// A file of another shape than the format's, as the only error: those of its lines would hide it.
+std::optional<JobsError> misshapen(int fd, JobsFormat format) {
+  // Nearly every file is judged by its first line; a single line that is longer is read as far as it may go.
+  for (const std::size_t bytes : {std::size_t{16 * 1024}, kLineAndMore}) {
+    std::string start(bytes, '\0');
+    const std::int64_t got = read_at(fd, start.data(), bytes, 0);
+    if (got < 0) return std::nullopt;  // indexing fails as well, and says why
+    start.resize(static_cast<std::size_t>(got));
+    const JobsShape shape = jobs_shape(start, start.size() < bytes, format);
+    if (shape == JobsShape::kAsExpected) return std::nullopt;
+    if (shape == JobsShape::kUndecided) continue;
+    const std::string_view before = std::string_view(start).substr(0, first_job_place(start, format));
+    const auto line = static_cast<std::uint64_t>(std::count(before.begin(), before.end(), '\n')) + 1;
+    const std::size_t line_start = line == 1 ? byte_order_mark_bytes(start) : before.rfind('\n') + 1;
+    return JobsError{line, before.size() - line_start + 1, advice_for(shape, format)};
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -329,6 +364,12 @@ IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex&
     report.problem = JobsProblem{"larger than 1 TiB: split it"};
   }
   if (!report.problem) {
+    if (auto error = misshapen(input.fd(), format)) {
+      report.error_count = 1;
+      report.errors.push_back(*std::move(error));
+    }
+  }
+  if (report.ok()) {
     const auto bytes = static_cast<std::uint64_t>(status.st_size);
     unsigned threads =
         options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());

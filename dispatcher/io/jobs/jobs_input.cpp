@@ -36,7 +36,7 @@ FileMark FileMark::of(int fd) {
 }
 
 std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
-  if (path == "-") return JobsInput(STDIN_FILENO, false, false, "stdin");
+  if (path == "-") return open_stdin();
   const std::string shown = printable(path);
   // O_NONBLOCK: a FIFO without a writer would hold up the program here, where Ctrl-C is not handled yet.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -50,6 +50,19 @@ std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   input.regular_ = S_ISREG(status.st_mode);
   input.opened_ = FileMark::of(fd);
   return input;
+}
+
+// Opened by others: what open() would have refused shows here.
+std::variant<JobsInput, JobsProblem> JobsInput::open_stdin() {
+  constexpr const char* kInstead =
+      "; connect it to a file or a pipe of jobs, or give the path of a jobs file";
+  const int flags = fcntl(STDIN_FILENO, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH) != 0)
+    return JobsProblem{std::string("stdin: is closed, or not open for reading") + kInstead};
+  struct stat status {};
+  if (fstat(STDIN_FILENO, &status) != 0) return JobsProblem{"stdin: cannot be examined: " + reason(errno)};
+  if (S_ISDIR(status.st_mode)) return JobsProblem{std::string("stdin: is a directory") + kInstead};
+  return JobsInput(STDIN_FILENO, false, false, "stdin");
 }
 
 std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {

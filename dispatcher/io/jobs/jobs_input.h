@@ -33,8 +33,8 @@ struct FileMark {
 // Owns the descriptor; `run`, `check` and `verify` read through this one only, so that all see the same file.
 class JobsInput {
  public:
-  // `path` "-" is stdin, which is never treated as a regular file. A FIFO is opened without waiting for its
-  // writer.
+  // `path` "-" is stdin, which is never treated as a regular file and must be open for reading. A FIFO is
+  // opened without waiting for its writer.
   static std::variant<JobsInput, JobsProblem> open(const std::string& path);
   // What is no regular file, read to its end into a file without a name in $TMPDIR or /tmp, so that it can be
   // looked at as a whole. Waits for it. Shown under the name of `pipe`.
@@ -52,6 +52,8 @@ class JobsInput {
  private:
   JobsInput(int fd, bool owned, bool regular, std::string path)
       : fd_(fd), owned_(owned), regular_(regular), path_(std::move(path)) {}
+  static std::variant<JobsInput, JobsProblem> open_stdin();
+
   int fd_;
   bool owned_;
   bool regular_;
@@ -71,8 +73,6 @@ LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
 // Bytes [offset, offset + size) as far as the file has them; fewer only at its end. -1 and errno on a read
 // error.
 std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset);
-
-inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // Lines by their offset, through one block: forward steps cost few reads, jumps small ones. One thread.
 class LineCache {

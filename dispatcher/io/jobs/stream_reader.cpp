@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/formats/jobs_shape.h"
 #include "common/io/threads.h"
 
 namespace workpool::dispatcher {
@@ -25,12 +26,18 @@ constexpr std::size_t kBatchItems = 256;
 }  // namespace
 
 struct StreamReader::Impl {
-  Impl(int descriptor, JobsFormat format, const JobDefaults& given, std::function<void()> woken,
+  Impl(int descriptor, JobsFormat given_format, const JobDefaults& given, std::function<void()> woken,
        const StreamLimits& bounds)
-      : fd(descriptor), defaults(given), wake(std::move(woken)), limits(bounds), parser(format) {}
+      : fd(descriptor),
+        defaults(given),
+        wake(std::move(woken)),
+        limits(bounds),
+        format(given_format),
+        parser(given_format),
+        shape_known(given_format == JobsFormat::kJsonLines) {}
 
   void serve() {
-    while (!stopping) {
+    while (!stopping && problem.empty()) {
       if (full()) {
         hand_over(false);
         if (begin_waiting()) wake_up.wait();
@@ -39,6 +46,7 @@ struct StreamReader::Impl {
         if (!read_more()) break;
       }
     }
+    if (!shape_known) judge_shape({}, true);
     if (!stopping) hand_over(true);
   }
 
@@ -50,12 +58,28 @@ struct StreamReader::Impl {
   }
 
   bool full() {
+    if (!shape_known) return false;
     const std::lock_guard lock(mutex);
     return is_full(pending.size(), pending_bytes);
   }
   // With what else there is beside the open ones. REQUIRES: mutex is held.
   bool is_full(std::uint64_t more_items, std::uint64_t more_bytes) const {
     return open_items + more_items >= limits.jobs || open_bytes + more_bytes >= limits.payload_bytes;
+  }
+
+  // JSON that comes as shell commands is not run. Lines are kept back until they tell what they are: at most
+  // a few lone brackets, which a shell would refuse.
+  void judge_shape(std::string_view text, bool last) {
+    start.append(text);
+    start += '\n';
+    const std::size_t place = first_job_place(start, format);
+    if (place == start.size()) return start.clear();
+    const JobsShape shape = jobs_shape(start, last, format);
+    if (shape == JobsShape::kUndecided) return;
+    shape_known = true;
+    if (shape != JobsShape::kAsExpected)
+      problem = "line " + std::to_string(line) + ": " + advice_for(shape, format);
+    start = {};
   }
 
   // Takes the next whole line out of the buffer; false where there is none.
@@ -96,15 +120,16 @@ struct StreamReader::Impl {
     const int error = errno;
     buffer.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
     if (got > 0 || (got < 0 && (error == EINTR || error == EAGAIN))) return true;
-    if (got < 0) read_error = std::generic_category().message(error);
+    if (got < 0) problem = "the jobs cannot be read any further: " + std::generic_category().message(error);
     if (!skipping && !buffer.empty()) add_line(buffer);
     return false;
   }
 
   void add_line(std::string_view text) {
     ++line;
-    if (line == 1 && text.substr(0, kByteOrderMark.size()) == kByteOrderMark)
-      text.remove_prefix(kByteOrderMark.size());
+    if (line == 1) text.remove_prefix(byte_order_mark_bytes(text));
+    if (!shape_known) judge_shape(text, false);
+    if (!problem.empty()) return pending.clear();
     auto parsed = parser.parse(text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
       pending.push_back({line, std::move(*error)});
@@ -123,7 +148,7 @@ struct StreamReader::Impl {
   }
 
   void hand_over(bool end) {
-    if (pending.empty() && !end) return;
+    if (!end && (pending.empty() || !shape_known)) return;
     {
       const std::lock_guard lock(mutex);
       open_items += pending.size();
@@ -131,7 +156,7 @@ struct StreamReader::Impl {
       ready.items.insert(ready.items.end(), std::make_move_iterator(pending.begin()),
                          std::make_move_iterator(pending.end()));
       ready.ended = end;
-      ready.read_error = read_error;
+      ready.problem = problem;
     }
     pending.clear();
     pending_bytes = 0;
@@ -143,6 +168,7 @@ struct StreamReader::Impl {
   const JobDefaults defaults;
   const std::function<void()> wake;
   const StreamLimits limits;
+  const JobsFormat format;
   JobLineParser parser;
   std::string buffer;
   std::size_t begin = 0;     // of the first line in it that has not been taken
@@ -152,7 +178,9 @@ struct StreamReader::Impl {
   JobNumber next_number = 0;
   std::vector<StreamItem> pending;  // read, not handed over
   std::uint64_t pending_bytes = 0;
-  std::string read_error;
+  std::string problem;  // why nothing more is read
+  bool shape_known;     // the text is what its format says, or a problem
+  std::string start;    // while it is not: the lines that do not tell
 
   // Both threads'.
   std::atomic<bool> stopping{false};

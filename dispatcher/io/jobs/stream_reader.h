@@ -30,8 +30,8 @@ struct StreamItem {
 // What has been read since the last take(), in the order of the lines.
 struct StreamBatch {
   std::vector<StreamItem> items;
-  bool ended = false;      // nothing comes after these items
-  std::string read_error;  // why it ended early; empty at the end of the input
+  bool ended = false;   // nothing comes after these items
+  std::string problem;  // why it ended early, for people; empty at the end of the input
 };
 
 struct StreamLimits {
