@@ -23,8 +23,6 @@ namespace {
 constexpr const char* kProgram = "workpool-dispatcher";
 constexpr std::array<std::string_view, 4> kCommands = {"run", "check", "verify", "status"};
 
-constexpr int kUsage = 2;
-constexpr int kUnsafe = 78;
 constexpr std::uint64_t kCaptureBytesMax = 256 * 1024;
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
@@ -280,13 +278,13 @@ CommandLine parse_run(const std::vector<std::string>& arguments, const Environme
   }
   if (!wrong.empty()) {
     console.line(table.program + ": " + wrong + " (see --help)");
-    return kUsage;
+    return ExitCode::kUsage;
   }
   if (options.listen && is_literal(options.listen->host)) {
     const std::string refusal = refusal_to_listen(options.listen->host, options.insecure);
     if (!refusal.empty()) {
       console.line(table.program + ": --listen: " + refusal);
-      return kUnsafe;
+      return ExitCode::kUnsafe;
     }
   }
   return options;
@@ -354,7 +352,7 @@ CommandLine refuse_command(const std::string& given, Console& console) {
     message += "; did you mean " + std::string(near) + "?";
   }
   console.line(message + " (see --help)");
-  return kUsage;
+  return ExitCode::kUsage;
 }
 
 }  // namespace
@@ -372,7 +370,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
                                Console& console) {
   if (arguments.empty()) {
     console.line(std::string_view(kHelp).substr(0, std::string_view(kHelp).size() - 1));
-    return kUsage;
+    return ExitCode::kUsage;
   }
   const std::string& command = arguments.front();
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
@@ -381,9 +379,10 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   if (command == "verify") return parse_verify(rest, environment, console);
   if (command == "status") return parse_status(rest, environment, console);
   if (command == "--help" || command == "-h")
-    return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 74;
+    return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? ExitCode::kOk
+                                                                      : ExitCode::kResultsFailed;
   if (command == "--version")
-    return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(0);
+    return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(ExitCode::kOk);
   return refuse_command(command, console);
 }
 

@@ -7,14 +7,15 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/base/flags.h"
 #include "common/io/console.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
 
-// An exit code where all there was to do has been printed: 0 (help, version), 2 (usage), 78 (unsafe).
-using CommandLine = std::variant<RunOptions, CheckOptions, VerifyOptions, StatusOptions, int>;
+// An exit code if all there was to do has been printed: kOk (help, version), kUsage, kUnsafe.
+using CommandLine = std::variant<RunOptions, CheckOptions, VerifyOptions, StatusOptions, ExitCode>;
 
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. Looks at JOBS and
 // RESULTS with stat, opens nothing: a JOBS that is not there or no file is for the reader to refuse (65).

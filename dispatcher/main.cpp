@@ -19,12 +19,12 @@ namespace {
 using namespace workpool;
 using namespace workpool::dispatcher;
 
-int verify_command(const VerifyOptions& options, Console& console) {
+ExitCode verify_command(const VerifyOptions& options, Console& console) {
   const VerifyAnswer answer = verify(options, format_of(options.jobs, true, options.format));
   if (!answer.is_report) {
     console.line(answer.text);
   } else if (!print_answer(answer.text, console)) {
-    return 1;
+    return ExitCode::kNotAllOk;
   }
   return answer.exit_code;
 }
@@ -32,11 +32,11 @@ int verify_command(const VerifyOptions& options, Console& console) {
 struct Dispatch {
   const std::vector<std::string>& command;
   Console& console;
-  int operator()(int exit_code) const { return exit_code; }
-  int operator()(const RunOptions& options) const { return run(options, command, console); }
-  int operator()(const CheckOptions& options) const { return check(options, console); }
-  int operator()(const VerifyOptions& options) const { return verify_command(options, console); }
-  int operator()(const StatusOptions& options) const { return ask_status(options, console); }
+  ExitCode operator()(ExitCode code) const { return code; }
+  ExitCode operator()(const RunOptions& options) const { return run(options, command, console); }
+  ExitCode operator()(const CheckOptions& options) const { return check(options, console); }
+  ExitCode operator()(const VerifyOptions& options) const { return verify_command(options, console); }
+  ExitCode operator()(const StatusOptions& options) const { return ask_status(options, console); }
 };
 
 }  // namespace
@@ -50,9 +50,9 @@ int main(int argc, char** argv) {
   Console console;
   try {
     const CommandLine command = parse_command_line(argc, argv, console);
-    return std::visit(Dispatch{std::vector<std::string>(argv, argv + argc), console}, command);
+    return exit_status(std::visit(Dispatch{std::vector<std::string>(argv, argv + argc), console}, command));
   } catch (const std::exception& error) {
     console.line(std::string("workpool-dispatcher: ") + error.what());
-    return 1;
+    return exit_status(ExitCode::kNotAllOk);
   }
 }

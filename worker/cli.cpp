@@ -24,8 +24,6 @@ namespace workpool::worker {
 namespace {
 
 constexpr const char* kProgram = "workpool-worker";
-constexpr int kUsage = 2;
-constexpr int kUnsafe = 78;
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::size_t kNameBytesMax = 64;
 
@@ -162,7 +160,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
                                Console& console) {
   if (arguments.empty()) {
     console.line(short_help());
-    return kUsage;
+    return ExitCode::kUsage;
   }
   WorkerOptions options;
   std::optional<std::uint32_t> slots;
@@ -179,13 +177,13 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   if (options.name.empty()) options.name = host_name();
   if (const std::string wrong = wrong_with_hello(options); !wrong.empty()) {
     console.line(std::string(kProgram) + ": " + wrong + " (see --help)");
-    return kUsage;
+    return ExitCode::kUsage;
   }
   if (is_literal(options.dispatcher.host)) {
     const std::string refusal = refusal_to_dial(options.dispatcher.host, options.insecure);
     if (!refusal.empty()) {
       console.line(std::string(kProgram) + ": " + refusal);
-      return kUnsafe;
+      return ExitCode::kUnsafe;
     }
   }
   return options;

@@ -7,14 +7,15 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/base/flags.h"
 #include "common/io/console.h"
 #include "worker/options.h"
 
 namespace workpool::worker {
 
-// An exit code where all there was to do has been printed: 0 (help, version), 2 (usage), 78 (unsafe).
-using CommandLine = std::variant<WorkerOptions, int>;
+// An exit code if all there was to do has been printed: kOk (help, version), kUsage, kUnsafe.
+using CommandLine = std::variant<WorkerOptions, ExitCode>;
 
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose
 // host is a name is not judged here: refusal_to_dial (common/base/address.h) is asked once it has resolved.

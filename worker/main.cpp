@@ -28,13 +28,10 @@ bool hangup_is_ignored() {
   return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
-// As sysexits.h has it: the operating system lacks something.
-constexpr int kSystemLacks = 71;
-
 int serve(WorkerOptions options, Console& console) {
   if (const std::string missing = missing_for_process_trees(); !missing.empty()) {
     console.line("workpool-worker: cannot start (exit 71): " + missing);
-    return kSystemLacks;
+    return exit_status(ExitCode::kSystem);
   }
   Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo));
   const DescriptorLimit limit = raise_descriptor_limit();
@@ -59,10 +56,10 @@ int main(int argc, char** argv) {
   Console console;
   try {
     CommandLine command = parse_command_line(argc, argv, console);
-    if (const int* code = std::get_if<int>(&command)) return *code;
+    if (const auto* code = std::get_if<ExitCode>(&command)) return exit_status(*code);
     return serve(std::move(std::get<WorkerOptions>(command)), console);
   } catch (const std::exception& error) {
     console.line(std::string("workpool-worker: ") + error.what());
-    return 1;
+    return exit_status(ExitCode::kNotAllOk);
   }
 }

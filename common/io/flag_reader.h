@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/base/flags.h"
 #include "common/io/console.h"
 
@@ -72,21 +73,21 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
   return given;
 }
 
-// Reads and applies the flags, and prints help or errors. Returns nullopt if the program should go on, else
-// its exit code: 0 after --help and --version, 2 after a usage error.
-inline std::optional<int> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
-                                    const Environment& environment, Console& console) {
+// Reads and applies the flags, and prints what is to be printed. Returns nullopt if the options are set and
+// the program goes on; else how it exits: kOk after --help and --version, kUsage after an error.
+inline std::optional<ExitCode> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
+                                         const Environment& environment, Console& console) {
   const GivenFlags given = read_flags(table, arguments);
   if (given.help || given.version) {
     const std::string text =
         given.help ? help_text(table) : std::string("workpool ") + WORKPOOL_VERSION + "\n";
     const bool printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-    return printed ? 0 : 74;
+    return printed ? ExitCode::kOk : ExitCode::kResultsFailed;
   }
   const std::string wrong = apply_flags(table, given, environment);
   if (wrong.empty()) return std::nullopt;
   console.line(table.program + ": " + wrong + " (see --help)");
-  return 2;
+  return ExitCode::kUsage;
 }
 
 inline const char* process_environment(const std::string& name) { return std::getenv(name.c_str()); }

@@ -2,6 +2,7 @@
 #include "dispatcher/core/ending.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 
@@ -21,16 +22,6 @@ constexpr Duration kLookInterval = milliseconds(250);
 // A result that waits for the line of its job is recorded before a drain ends; the line of a file that has
 // been changed may never come.
 constexpr Duration kEarlyLimit = seconds(5);
-
-std::string described(const Requirement& requirement) {
-  std::string text;
-  if (!requirement.type.empty()) text += "type \"" + requirement.type + "\"";
-  for (const std::string& label : requirement.labels)
-    text += (text.empty() ? "label \"" : ", label \"") + label + "\"";
-  if (requirement.slots > 1)
-    text += (text.empty() ? "" : ", ") + std::to_string(requirement.slots) + " slots";
-  return text.empty() ? "a slot" : text;
-}
 
 }  // namespace
 
@@ -54,15 +45,13 @@ const char* name_of(RunPhase phase) {
 
 bool Ending::complete() const { return input_ended_ && ledger_.jobs().open() == 0; }
 
-int Ending::signal_code() const { return first_signal_ == StopKind::kInterrupt ? 130 : 143; }
-
-int Ending::exit_code() const {
-  if (writer_.error != 0) return 74;
-  if (signals_ > 0 && writer_.durable < ledger_.records()) return signal_code();
-  if (complete()) return ledger_.counts().not_ok() == 0 ? 0 : 1;
-  if (broken_ != 0) return broken_;
-  if (signals_ > 0) return signal_code();
-  return 1;
+RunEnd Ending::run_end() const {
+  if (writer_.error != 0) return ResultsLost{writer_.error};
+  if (signals_ > 0 && writer_.durable < ledger_.records()) return Stopped{first_signal_};
+  if (complete()) return AllRecorded{ledger_.counts().not_ok() == 0};
+  if (broken_) return *broken_;
+  if (signals_ > 0) return Stopped{first_signal_};
+  return NobodyFits{};
 }
 
 // ---- reasons to end ----
@@ -80,22 +69,22 @@ void Ending::stop(StopKind kind, Step& step) {
 }
 
 void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
-  if (broken_ != 0) return;
-  broken_ = 65;
-  step.actions.emplace_back(Report{Note{
-      true, "the jobs file was changed under the run (line " + std::to_string(line) +
-                "): nothing more is started, what runs is finished; the same command goes on from there"}});
-  drain(step);
+  if (broken_) return;
+  step.actions.emplace_back(Report{JobsFileRefused{line}});
+  break_off(JobsChanged{line}, step);
 }
 
-void Ending::input_broken(Step& step) {
-  broken_ = 65;
-  drain(step);
+void Ending::input_broken(InputBroken&& event, Step& step) {
+  break_off(JobsUnreadable{std::move(event.problem)}, step);
 }
 
-void Ending::local_worker_failed(Step& step) {
-  if (options_.listening) return;
-  broken_ = 71;
+void Ending::local_worker_failed(LocalWorkerFailed&& event, Step& step) {
+  if (!options_.listening) break_off(NoLocalWorker{std::move(event.problem)}, step);
+}
+
+// The first cause is the one that is reported.
+void Ending::break_off(RunEnd cause, Step& step) {
+  if (!broken_) broken_ = std::move(cause);
   drain(step);
 }
 
@@ -166,7 +155,7 @@ void Ending::advance_flushing(Step& step) {
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);
-  step.actions.emplace_back(RunOver{exit_code()});
+  step.actions.emplace_back(RunOver{run_end()});
   advance_stopping(step);
 }
 
@@ -189,9 +178,9 @@ void Ending::advance_stopping(Step& step) {
 
 void Ending::finish(Step& step) {
   if (phase_ == RunPhase::kFinished) return;
-  const int code = exit_code();
+  RunEnd end = run_end();
   phase_ = RunPhase::kFinished;
-  step.actions.emplace_back(Finish{code});
+  step.actions.emplace_back(Finish{std::move(end)});
 }
 
 // ---- jobs that nobody can run ----
@@ -199,7 +188,7 @@ void Ending::finish(Step& step) {
 void Ending::look_for_unsatisfiable(Step& step) {
   if (step.now < looked_at_ + kLookInterval) return;
   looked_at_ = step.now;
-  unsatisfiable_text_.clear();
+  unsatisfiable_.reset();
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
@@ -217,7 +206,7 @@ void Ending::look_for_unsatisfiable(Step& step) {
     const auto known = std::find_if(unmet_.begin(), unmet_.end(),
                                     [number](const Unmet& before) { return before.requirement == number; });
     Unmet entry = known != unmet_.end() ? *known : Unmet{number, step.now, false};
-    unsatisfiable_text_ = "no worker has " + described(requirement);
+    unsatisfiable_ = requirement;
     if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
       entry.warned = true;
       step.actions.emplace_back(Report{JobUnsatisfiable{requirement, open, false}});

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a run comes to its end (interfaces.md, "Terminal and exit"; architecture.md §3 "Heartbeats drive
-// shutdown").
+// How a run comes to its end.
 //
 //   Running ──all recorded, unsatisfiable──────────────┐
 //      │ first signal, changed jobs file               v
@@ -10,7 +9,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "dispatcher/core/ledger.h"
 #include "dispatcher/core/sessions.h"
@@ -30,8 +28,8 @@ class Ending {
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
-  void input_broken(Step& step);
-  void local_worker_failed(Step& step);
+  void input_broken(InputBroken&& event, Step& step);
+  void local_worker_failed(LocalWorkerFailed&& event, Step& step);
   void writer_changed(const WriterChanged& writer, Step& step);
 
   // After the sockets have been drained.
@@ -41,8 +39,8 @@ class Ending {
   bool may_dispatch() const { return phase_ == RunPhase::kRunning && !writer_.blocked; }
   RunPhase phase() const { return phase_; }
   const WriterChanged& writer() const { return writer_; }
-  // Why nothing that is ready can be placed, "" where that is not so.
-  const std::string& unsatisfiable() const { return unsatisfiable_text_; }
+  // What no worker that is here meets and jobs that are left need; nullopt if there is none.
+  const std::optional<Requirement>& unsatisfiable() const { return unsatisfiable_; }
 
  private:
   void drain(Step& step);
@@ -55,8 +53,8 @@ class Ending {
   Time open_until() const;
   void finish(Step& step);
   bool complete() const;
-  int exit_code() const;
-  int signal_code() const;
+  void break_off(RunEnd cause, Step& step);
+  RunEnd run_end() const;
 
   const SchedulerOptions& options_;
   Ledger& ledger_;
@@ -65,7 +63,7 @@ class Ending {
   Time start_;
   RunPhase phase_ = RunPhase::kRunning;
   bool input_ended_ = false;
-  int broken_ = 0;  // the exit code of what ended the run before its time: 65, 71
+  std::optional<RunEnd> broken_;  // what ended the run before its time, beside signals and the writer
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
   std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then
@@ -81,7 +79,7 @@ class Ending {
   };
   std::vector<Unmet> unmet_;
   std::optional<Time> only_unmet_since_;
-  std::string unsatisfiable_text_;
+  std::optional<Requirement> unsatisfiable_;
   Time looked_at_;
   Time advanced_at_;
 };

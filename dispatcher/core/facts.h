@@ -13,6 +13,7 @@
 #include "common/base/job.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "dispatcher/core/run_end.h"
 
 namespace workpool::dispatcher {
 
@@ -86,13 +87,19 @@ struct AlreadyDone {
 struct NamesKnown {
   std::vector<GrantedName> names;
 };
-struct InputEnded {};     // of a stream
-struct InputBroken {};    // a stream that can be read no further: as with a changed file, exit 65
-struct JobsFileChanged {  // stop dispatching, finish what runs, exit 65
+struct InputEnded {};  // of a stream
+// A stream that can be read no further. Nothing more is given out; what runs is finished.
+struct InputBroken {
+  std::string problem;  // a sentence for people
+};
+// Nothing more is given out; what runs is finished.
+struct JobsFileChanged {
   std::uint64_t line = 0;
 };
-// The local worker cannot work here. Where nobody else may come nothing more can run: exit 71.
-struct LocalWorkerFailed {};
+// The local worker cannot work here. If nobody else may come, nothing more can run.
+struct LocalWorkerFailed {
+  std::string problem;  // what it said
+};
 // A line of a stream that is no job: recorded as `invalid`.
 struct InvalidLine {
   JobFacts facts;  // number, line, id
@@ -106,7 +113,6 @@ struct WriterChanged {
   bool no_space = false;
   int error = 0;
 };
-enum class StopKind : std::uint8_t { kInterrupt, kTerminate, kHangup };
 struct StopRequested {
   StopKind kind = StopKind::kInterrupt;
 };
@@ -216,21 +222,25 @@ struct EngineDied {
   std::string cause;
   std::vector<std::string> ran;  // ids of the jobs named
 };
+// JOBS was changed during the run.
+struct JobsFileRefused {
+  std::uint64_t line = 0;
+};
 struct Note {  // anything else a person should read once
   bool warning = false;
   std::string text;
 };
 using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
-                            JobUnsatisfiable, EngineDied, Note>;
+                            JobUnsatisfiable, EngineDied, JobsFileRefused, Note>;
 
-// Everything is over: close the sockets and leave with this code.
+// Everything is over: close the sockets and leave.
 struct Finish {
-  int exit_code = 0;
+  RunEnd end;
 };
 // The run is over: registration answers `complete`; workers are being told. Nothing more is given out; a
 // result that still comes is recorded.
 struct RunOver {
-  int exit_code = 0;
+  RunEnd end;
 };
 
 using Action = std::variant<Record, Skip, Load, NameGranted, Admit, Refuse, Assign, SendLane, CloseSession,
@@ -248,6 +258,21 @@ struct WorkerView {
   bool accepting = true;
   bool suspect = false;
 };
+
+// What a run waits for while nothing moves; the terminal words it.
+struct Nothing {};
+struct DiskSpace {};    // for RESULTS
+struct SlowResults {};  // RESULTS takes no more at present
+struct FreePort {};     // for the lane of another worker
+struct AnyWorker {};    // none is here
+struct FittingWorker {  // none that is here can run what is left
+  Requirement requirement;
+};
+struct BackoffOver {
+  std::uint64_t jobs = 0;
+};
+using WaitingFor =
+    std::variant<Nothing, DiskSpace, SlowResults, FreePort, AnyWorker, FittingWorker, BackoffOver>;
 
 struct Snapshot {
   std::uint64_t total = 0;  // of the jobs file; of a stream: read so far
@@ -267,8 +292,8 @@ struct Snapshot {
   std::uint64_t stuck_records = 0;  // not written yet, while the writer is held up
   std::uint32_t workers = 0;
   std::uint32_t slots = 0;
-  std::string waiting_for;  // why nothing moves, "" where something does
-  std::string phase;        // "running", "draining", "cancelling", "finishing", "over"
+  WaitingFor waiting_for;  // why nothing moves; Nothing if something does
+  std::string phase;       // "running", "draining", "cancelling", "finishing", "over"
 
   std::uint64_t done() const { return ok + failed + timeout + quarantined + invalid; }
 };

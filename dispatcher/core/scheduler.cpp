@@ -52,9 +52,9 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
       for (const GrantedName& granted : e.names) self.workers_.know(granted);
     }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
-    void operator()(InputBroken&) { self.ending_.input_broken(step); }
+    void operator()(InputBroken& e) { self.ending_.input_broken(std::move(e), step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
-    void operator()(LocalWorkerFailed&) { self.ending_.local_worker_failed(step); }
+    void operator()(LocalWorkerFailed& e) { self.ending_.local_worker_failed(std::move(e), step); }
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
     void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }
     void operator()(StopRequested& e) { self.ending_.stop(e.kind, step); }
@@ -127,18 +127,17 @@ Snapshot Scheduler::snapshot(Time now) const {
   if (ending_.writer().blocked) view.stuck_records = ledger_.undurable();
   view.phase = name_of(ending_.phase());
   if (ending_.writer().no_space) {
-    view.waiting_for = "space for the results file";
+    view.waiting_for = DiskSpace{};
   } else if (ending_.writer().blocked) {
-    view.waiting_for = "the results file to take more";
+    view.waiting_for = SlowResults{};
   } else if (sessions_.lacks_ports(now)) {
-    view.waiting_for = "a port for another worker (--ports)";
+    view.waiting_for = FreePort{};
   } else if (ledger_.jobs().open() > 0 && view.workers == 0) {
-    view.waiting_for = "a worker";
-  } else if (!ending_.unsatisfiable().empty() && view.held == 0) {
-    view.waiting_for = ending_.unsatisfiable();
+    view.waiting_for = AnyWorker{};
+  } else if (ending_.unsatisfiable() && view.held == 0) {
+    view.waiting_for = FittingWorker{*ending_.unsatisfiable()};
   } else if (view.held == 0 && view.delayed > 0) {
-    view.waiting_for =
-        "the backoff of " + std::to_string(view.delayed) + (view.delayed == 1 ? " job" : " jobs");
+    view.waiting_for = BackoffOver{view.delayed};
   }
   return view;
 }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/io/clock.h"
 
 extern char** environ;
@@ -39,9 +40,10 @@ constexpr int kOutOfTheWay = 10;
 
 // What a worker says that would be the same the next time: a wrong flag, a system that lacks what it needs, a
 // refusal.
-bool is_final(int exit_status) {
-  constexpr std::array kFinal = {2, 71, 76, 77, 78};
-  return std::find(kFinal.begin(), kFinal.end(), exit_status) != kFinal.end();
+bool is_final(int status) {
+  constexpr std::array kFinal = {ExitCode::kUsage, ExitCode::kSystem, ExitCode::kWrongProtocol,
+                                 ExitCode::kRefused, ExitCode::kUnsafe};
+  return std::find(kFinal.begin(), kFinal.end(), static_cast<ExitCode>(status)) != kFinal.end();
 }
 
 // The same open file by a number that no child's has.

@@ -27,8 +27,7 @@ constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 256;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;  // of a job beside its work and id
-constexpr int kLocalWorkerFailed = 71;
+constexpr std::size_t kOrderBytes = 96;        // of a job beside its work and id
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
@@ -45,26 +44,20 @@ std::int64_t unix_milliseconds() {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-const char* signal_name(std::uint32_t number) {
-  return number == SIGINT    ? "interrupted (SIGINT)"
-         : number == SIGTERM ? "terminated (SIGTERM)"
-                             : "hung up (SIGHUP)";
-}
-
 }  // namespace
 
 Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {}
 
 LoopEnd Loop::run() {
   show();
-  while (!exit_code_) {
+  while (!end_) {
     if (events_.empty() && sink_drained_) wait();
     now_ = std::max(now_, boot_time());
     gather();
     step(sink_drained_);
     show();
   }
-  return {*exit_code_, *exit_code_ == kLocalWorkerFailed ? local_end_ : reason_, signals_ >= 3};
+  return {std::move(*end_), signals_ >= 3};
 }
 
 Duration Loop::patience() const {
@@ -117,7 +110,7 @@ void Loop::gather_signals() {
     const StopKind kind = info.ssi_signo == SIGINT    ? StopKind::kInterrupt
                           : info.ssi_signo == SIGTERM ? StopKind::kTerminate
                                                       : StopKind::kHangup;
-    if (++signals_ == 1) reason_ = signal_name(info.ssi_signo);
+    ++signals_;
     parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_), parts_.grace);
     events_.emplace_back(StopRequested{kind});
   }
@@ -131,10 +124,6 @@ void Loop::gather_writer() {
   }
   if (!state.no_space && writer_.no_space && state.error == 0)
     parts_.terminal.say("there is room for results again: going on");
-  if (state.error != 0 && writer_.error == 0) {
-    reason_ = state.error == ESTALE ? std::string(kResultsGone)
-                                    : std::string("cannot write the results: ") + std::strerror(state.error);
-  }
   writer_ = state;
   events_.emplace_back(WriterChanged{state.durable, state.blocked, state.no_space, state.error});
 }
@@ -158,19 +147,14 @@ void Loop::gather_jobs() {
   if (parts_.reader != nullptr) {
     LoadedJobs loaded = parts_.reader->take();
     if (!loaded.jobs.empty()) events_.emplace_back(JobsLoaded{std::move(loaded.jobs)});
-    for (const std::uint64_t line : loaded.changed_lines) {
-      if (reason_.empty())
-        reason_ = "the jobs file was changed under the run (line " + std::to_string(line) + ")";
-      events_.emplace_back(JobsFileChanged{line});
-    }
+    for (const std::uint64_t line : loaded.changed_lines) events_.emplace_back(JobsFileChanged{line});
   }
   if (parts_.stream != nullptr) {
     StreamBatch batch = parts_.stream->take();
     for (StreamItem& item : batch.items) gather_stream_item(std::move(item));
     if (!batch.problem.empty()) {
-      reason_ = batch.problem;
-      parts_.terminal.say(reason_);
-      events_.emplace_back(InputBroken{});
+      parts_.terminal.say(batch.problem);
+      events_.emplace_back(InputBroken{std::move(batch.problem)});
     } else if (batch.ended) {
       events_.emplace_back(InputEnded{});
     }
@@ -196,8 +180,7 @@ void Loop::tend_local() {
   const LocalWorker::News news = parts_.local->tend(now_, run_over_);
   for (const std::string& line : news.lines) parts_.terminal.say(line);
   if (!news.for_good) return;
-  local_end_ = news.lines.back();
-  events_.emplace_back(LocalWorkerFailed{});
+  events_.emplace_back(LocalWorkerFailed{news.lines.back()});
 }
 
 // ---- step ----
@@ -271,7 +254,7 @@ void Loop::send(Action& action) {
       self.run_over_ = true;
       self.parts_.terminal.run_over(self.now_);
     }
-    void operator()(Finish& a) { self.exit_code_ = a.exit_code; }
+    void operator()(Finish& a) { self.end_ = std::move(a.end); }
   };
   std::visit(Visitor{*this}, action);
 }

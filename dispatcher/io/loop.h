@@ -41,8 +41,7 @@ struct LoopParts {
 };
 
 struct LoopEnd {
-  int exit_code = 0;
-  std::string reason;    // why it ended early, "" where all was done
+  RunEnd end;
   bool at_once = false;  // a third signal: nothing is waited for
 };
 
@@ -88,9 +87,7 @@ class Loop {
   int undrained_turns_ = 0;
   std::uint64_t refused_frames_ = 0;  // as last told
   int signals_ = 0;
-  std::string reason_;
-  std::string local_end_;  // what is to say of a local worker that cannot work here
-  std::optional<int> exit_code_;
+  std::optional<RunEnd> end_;
 
   SessionId jobs_session_;  // of the JOBS that is being filled
   Jobs jobs_;

@@ -36,7 +36,7 @@ constexpr std::uint64_t kDescriptorsLeast = 40;
 
 // Ends the program with this code; what there is to say has been said.
 struct Ended {
-  int exit_code = 0;
+  ExitCode code = ExitCode::kOk;
 };
 
 std::string resolved_path(const std::string& path) {
@@ -47,7 +47,7 @@ std::string resolved_path(const std::string& path) {
 JobsInput taken(std::variant<JobsInput, JobsProblem>&& opened, Console& console) {
   if (const auto* problem = std::get_if<JobsProblem>(&opened)) {
     console.line("workpool-dispatcher: " + problem->message);
-    throw Ended{65};
+    throw Ended{ExitCode::kBadInput};
   }
   return std::move(std::get<JobsInput>(opened));
 }
@@ -89,7 +89,7 @@ class Run {
         input_(open_jobs(options.jobs, console)),
         format_(format_of(options.jobs, input_.regular(), options.format)) {}
 
-  int go();
+  ExitCode go();
 
  private:
   void check_jobs();
@@ -100,7 +100,7 @@ class Run {
   void make_terminal();
   int lock_for_local_worker();
   void listen();
-  LoopEnd run_jobs();
+  ExitCode run_jobs();
   TransportOptions where_to_listen() const;
   void banner();
   std::uint32_t local_slots() const;
@@ -137,7 +137,7 @@ void Run::check_jobs() {
   const IndexReport report = index_jobs_file(input_, format_, index_);
   if (report.ok()) return;
   console_.line(format_errors(input_.shown_path(), report));
-  throw Ended{65};
+  throw Ended{ExitCode::kBadInput};
 }
 
 // Opens, locks and reads RESULTS; what is in it stays.
@@ -166,7 +166,7 @@ void Run::wait_on(const std::string& what) {
   }
   signalfd_siginfo info{};
   if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    throw Ended{info.ssi_signo == SIGINT ? 130 : 143};
+    throw Ended{stopped_by(static_cast<int>(info.ssi_signo))};
   }
 }
 
@@ -229,7 +229,7 @@ TransportOptions Run::where_to_listen() const {
     where.host = resolved.hosts.front();
     if (const std::string refusal = refusal_to_listen(where.host, options_.insecure); !refusal.empty()) {
       console_.line("workpool-dispatcher: " + refusal);
-      throw Ended{78};
+      throw Ended{ExitCode::kUnsafe};
     }
   }
   return where;
@@ -287,7 +287,7 @@ void Run::listen() {
   transport_.emplace(*context_, where_);
 }
 
-LoopEnd Run::run_jobs() {
+ExitCode Run::run_jobs() {
   SchedulerOptions scheduling;
   scheduling.run = run_;
   scheduling.worker_timeout = options_.worker_timeout;
@@ -344,19 +344,13 @@ LoopEnd Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) writer.give_up();
   if (local) local->shut_down(milliseconds(1500));
-  if (end.exit_code <= 1 && !writer.in_place()) {
-    end.exit_code = 74;
-    end.reason = kResultsGone;
-  } else if (end.exit_code <= 1 && jobs_changed(input_, options_.jobs, format_, index_)) {
-    end.exit_code = 65;
-    end.reason =
-        "the jobs file was changed or replaced under the run, which ran the jobs that it held at first";
-  }
-  terminal_->finish(scheduler.snapshot(boot_time()), {end.exit_code, end.reason}, boot_time());
-  return end;
+  RunEnd counts = after_last_look(std::move(end.end),
+                                  {writer.in_place(), !jobs_changed(input_, options_.jobs, format_, index_)});
+  terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
+  return exit_code_of(counts);
 }
 
-int Run::go() {
+ExitCode Run::go() {
   let_signals_end_it();
   check_jobs();
   read_results();
@@ -375,11 +369,11 @@ int Run::go() {
     snapshot.timeout = done_.timeout;
     snapshot.quarantined = done_.quarantined;
     snapshot.phase = "over";
-    const int code = done_.not_ok() == 0 ? 0 : 1;
-    terminal_->finish(snapshot, {code, ""}, boot_time());
-    return code;
+    const RunEnd end = AllRecorded{done_.not_ok() == 0};
+    terminal_->finish(snapshot, end, boot_time());
+    return exit_code_of(end);
   }
-  return run_jobs().exit_code;
+  return run_jobs();
 }
 
 // What to do where the system has refused something that a run needs.
@@ -389,9 +383,9 @@ std::string advice(int error) {
   return {};
 }
 
-int refused_by_system(const std::system_error& error, Console& console) {
+ExitCode refused_by_system(const std::system_error& error, Console& console) {
   console.line(std::string("workpool-dispatcher: ") + error.what() + advice(error.code().value()));
-  return 71;
+  return ExitCode::kSystem;
 }
 
 }  // namespace
@@ -406,27 +400,27 @@ JobsFormat format_of(const std::string& path, bool regular, const std::optional<
   return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
 }
 
-int run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
+ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
   try {
     return Run(options, command, console).go();
   } catch (const Ended& ended) {
-    return ended.exit_code;
+    return ended.code;
   } catch (const StoreError& error) {
     console.line("workpool-dispatcher: " + error.message);
     return error.exit_code;
   } catch (const BindError& error) {
     console.line("workpool-dispatcher: " + error.message);
-    return 71;
+    return ExitCode::kSystem;
   } catch (const std::system_error& error) {
     return refused_by_system(error, console);
   } catch (const zmq::error_t& error) {
     console.line(std::string("workpool-dispatcher: cannot open a socket: ") + error.what() +
                  advice(error.num()));
-    return 71;
+    return ExitCode::kSystem;
   }
 }
 
-int check(const CheckOptions& options, Console& console) {
+ExitCode check(const CheckOptions& options, Console& console) {
   try {
     JobsInput input = open_jobs(options.jobs, console);
     const JobsFormat format = format_of(options.jobs, input.regular(), options.format);
@@ -435,13 +429,13 @@ int check(const CheckOptions& options, Console& console) {
     const IndexReport report = index_jobs_file(whole, format, index);
     if (!report.ok()) {
       console.line(format_errors(whole.shown_path(), report));
-      return 65;
+      return ExitCode::kBadInput;
     }
     const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
                              (index.size() == 1 ? " job" : " jobs") + ", all good\n";
-    return print_answer(text, console) ? 0 : 74;
+    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
   } catch (const Ended& ended) {
-    return ended.exit_code;
+    return ended.code;
   } catch (const std::system_error& error) {
     return refused_by_system(error, console);
   }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 // `workpool-dispatcher run`: checks JOBS, opens RESULTS, and runs what is left to the end. Everything here is
-// put together once, in the order in which things may fail (interfaces.md, "Programs").
+// put together once, in the order in which things may fail.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/io/console.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
 
-// `command`: argv as given. The exit code; whatever there is to say has been said.
-int run(const RunOptions& options, const std::vector<std::string>& command, Console& console);
+// `command`: argv as given. Returns how to exit; whatever there is to say has been said.
+ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console);
 
 // As given, else by the ending of a regular file; what comes from a pipe is JSON lines.
 JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given);
 
-// `check JOBS`: 0 or 65.
-int check(const CheckOptions& options, Console& console);
+// `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed.
+ExitCode check(const CheckOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

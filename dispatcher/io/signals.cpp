@@ -9,6 +9,11 @@
 #include <system_error>
 
 namespace workpool::dispatcher {
+
+ExitCode stopped_by(int signal_number) {
+  return signal_number == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
+}
+
 namespace {
 
 bool hangup_counts() {
@@ -16,7 +21,7 @@ bool hangup_counts() {
   return ::sigaction(SIGHUP, nullptr, &before) != 0 || before.sa_handler != SIG_IGN;
 }
 
-void stop_at_once(int number) { ::_exit(number == SIGINT ? 130 : 143); }
+void stop_at_once(int number) { ::_exit(exit_status(stopped_by(number))); }
 
 }  // namespace
 

@@ -46,7 +46,7 @@ std::string ask(zmq::context_t& context, const std::string& where, Time end, std
 
 }  // namespace
 
-int ask_status(const StatusOptions& options, Console& console) {
+ExitCode ask_status(const StatusOptions& options, Console& console) {
   const Time end = boot_time() + kAnswerLimit;
   const std::atomic<bool> never{false};
   zmq::context_t context = make_context(16);
@@ -58,10 +58,10 @@ int ask_status(const StatusOptions& options, Console& console) {
     const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
     if (json.empty()) break;
     const std::string text = options.json ? json + "\n" : status_text(json).value_or(json + "\n");
-    return print_answer(text, console) ? 0 : 1;
+    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kNotAllOk;
   }
   console.line("workpool-dispatcher: no dispatcher at " + options.address.text() + ": " + problem);
-  return 1;
+  return ExitCode::kNotAllOk;
 }
 
 }  // namespace workpool::dispatcher

@@ -2,12 +2,13 @@
 // `workpool-dispatcher status`: asks a running dispatcher over its registration port.
 #pragma once
 
+#include "common/base/exit_code.h"
 #include "common/io/console.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
 
 // Prints the answer to stdout: as it came with --json, else as text. 0, or 1 where none came within 5 s.
-int ask_status(const StatusOptions& options, Console& console);
+ExitCode ask_status(const StatusOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

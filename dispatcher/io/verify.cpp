@@ -147,28 +147,31 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
 
 VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
   const auto opened = JobsInput::open(options.jobs);
-  if (const auto* problem = std::get_if<JobsProblem>(&opened)) return {65, kSpeaker + problem->message};
+  if (const auto* problem = std::get_if<JobsProblem>(&opened))
+    return {ExitCode::kBadInput, kSpeaker + problem->message};
   const JobsInput& input = std::get<JobsInput>(opened);
   if (!input.regular()) {
-    return {65, kSpeaker + printable(input.shown_path()) +
-                    ": verify needs a jobs file that can be read again, not a pipe"};
+    return {ExitCode::kBadInput, kSpeaker + printable(input.shown_path()) +
+                                     ": verify needs a jobs file that can be read again, not a pipe"};
   }
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, format, index);
-  if (!checked.ok()) return {65, format_errors(input.shown_path(), checked)};
+  if (!checked.ok()) return {ExitCode::kBadInput, format_errors(input.shown_path(), checked)};
 
   const Descriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (const std::string why = unreadable(results.get(), errno); !why.empty()) {
-    return {1, kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
+    return {ExitCode::kNotAllOk,
+            kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
   }
   LineCache lines(input.fd());
   JobLineParser parser(format);
   try {
     const VerifyReport report = verify_results(
         index, results.get(), [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
-    return {report.complete() ? 0 : 1, format_report(report, options.jobs, options.results), true};
+    return {report.complete() ? ExitCode::kOk : ExitCode::kNotAllOk,
+            format_report(report, options.jobs, options.results), true};
   } catch (const StoreError& error) {
-    return {1, kSpeaker + error.message};
+    return {ExitCode::kNotAllOk, kSpeaker + error.message};
   }
 }
 

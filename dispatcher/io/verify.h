@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/base/ids.h"
 #include "common/base/outcome.h"
 #include "dispatcher/core/job_index.h"
@@ -55,7 +56,8 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
 // The whole command. What it has to say is for stdout where the exit code is 0 or 1 and RESULTS could be
 // read, else for stderr.
 struct VerifyAnswer {
-  int exit_code = 0;  // 0 complete, 1 not complete or RESULTS unreadable, 65 JOBS
+  // kOk: complete; kNotAllOk: not complete, or RESULTS cannot be read; kBadInput: JOBS has errors.
+  ExitCode exit_code = ExitCode::kOk;
   std::string text;
   bool is_report = false;
 };

@@ -182,6 +182,8 @@ void Stage::carry_out(dispatcher::Action& action) {
         self.say("dispatcher will give " + retried->id + " again in " +
                  std::to_string(retried->delay / milliseconds(1)) + " ms");
       }
+      if (const auto* refused = std::get_if<dispatcher::JobsFileRefused>(&report))
+        self.say("dispatcher: the jobs file was changed (line " + std::to_string(refused->line) + ")");
       if (const auto* note = std::get_if<dispatcher::Note>(&report)) self.say("dispatcher: " + note->text);
       if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
         self.say("dispatcher: " + left->name + " left, " + left->why + (left->known ? "" : " (unknown)"));
@@ -193,11 +195,12 @@ void Stage::carry_out(dispatcher::Action& action) {
       }
     }
     void operator()(dispatcher::RunOver& a) {
-      self.say("dispatcher: the run is over, code " + std::to_string(a.exit_code));
+      self.say("dispatcher: the run is over, code " +
+               std::to_string(exit_status(dispatcher::exit_code_of(a.end))));
     }
     void operator()(dispatcher::Finish& a) {
-      self.say("dispatcher leaves with " + std::to_string(a.exit_code));
-      self.finished_ = a.exit_code;
+      self.say("dispatcher leaves with " + std::to_string(exit_status(dispatcher::exit_code_of(a.end))));
+      self.finished_ = exit_status(dispatcher::exit_code_of(a.end));
     }
   };
   std::visit(Visitor{*this}, action);

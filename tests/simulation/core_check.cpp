@@ -130,10 +130,10 @@ struct DispatcherText : MessageText {
     return "";
   }
   std::string operator()(const dispatcher::RunOver& a) const {
-    return "  RUN OVER " + std::to_string(a.exit_code);
+    return "  RUN OVER " + std::to_string(exit_status(dispatcher::exit_code_of(a.end)));
   }
   std::string operator()(const dispatcher::Finish& a) const {
-    return "  FINISH " + std::to_string(a.exit_code);
+    return "  FINISH " + std::to_string(exit_status(dispatcher::exit_code_of(a.end)));
   }
 };
 

@@ -237,7 +237,9 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
       self.close_lane(a.session, a.say_end);
     }
     void operator()(dispatcher::RunOver&) { self.run_over_ = true; }
-    void operator()(dispatcher::Finish& a) { self.world_.finished(a.exit_code); }
+    void operator()(dispatcher::Finish& a) {
+      self.world_.finished(exit_status(dispatcher::exit_code_of(a.end)));
+    }
   };
   std::visit(Visitor{*this}, action);
 }

@@ -99,7 +99,7 @@ class CommandLineTest : public ::testing::Test {
   std::string said_;
 
  private:
-  static int code_of(int code) { return code; }
+  static int code_of(ExitCode code) { return exit_status(code); }
   template <typename Options>
   static int code_of(const Options&) {
     return -1;
@@ -240,9 +240,9 @@ TEST_F(CommandLineTest, UsageErrorsNameTheFlagAndWhatToDo) {
 }
 
 TEST_F(CommandLineTest, BareProgramsPrintAShortHelp) {
-  EXPECT_EQ(std::get<int>(dispatcher_line({})), 2);
+  EXPECT_EQ(std::get<ExitCode>(dispatcher_line({})), ExitCode::kUsage);
   EXPECT_NE(said_.find("usage: workpool-dispatcher"), std::string::npos);
-  EXPECT_EQ(std::get<int>(worker_line({})), 2);
+  EXPECT_EQ(std::get<ExitCode>(worker_line({})), ExitCode::kUsage);
   EXPECT_NE(said_.find("usage: workpool-worker ADDRESS"), std::string::npos);
 }
 
@@ -362,8 +362,8 @@ TEST_F(CommandLineTest, LabelsThatDoNotFitARegistrationAreRefused) {
     label.resize(64, 'x');
     arguments.insert(arguments.end(), {"--label", label});
     const auto parsed = worker_line(arguments);
-    if (const int* code = std::get_if<int>(&parsed)) {
-      EXPECT_EQ(*code, 2);
+    if (const auto* code = std::get_if<ExitCode>(&parsed)) {
+      EXPECT_EQ(*code, ExitCode::kUsage);
       break;
     }
     fit = count;
@@ -379,19 +379,19 @@ TEST_F(CommandLineTest, HelpFitsTheScreenAndTellsWhatItMust) {
       {"--help"}, {"run", "--help"}, {"check", "-h"}, {"verify", "--help"}, {"status", "--help"}};
   for (const auto& command : commands) {
     ::testing::internal::CaptureStdout();
-    EXPECT_EQ(std::get<int>(dispatcher_line(command)), 0);
+    EXPECT_EQ(std::get<ExitCode>(dispatcher_line(command)), ExitCode::kOk);
     std::istringstream text(::testing::internal::GetCapturedStdout());
     EXPECT_NE(text.str().find("Exit codes"), std::string::npos);
     EXPECT_NE(text.str().find("Example"), std::string::npos);
     for (std::string line; std::getline(text, line);) EXPECT_LE(line.size(), 100U) << line;
   }
   ::testing::internal::CaptureStdout();
-  EXPECT_EQ(std::get<int>(worker_line({"--help"})), 0);
+  EXPECT_EQ(std::get<ExitCode>(worker_line({"--help"})), ExitCode::kOk);
   const std::string help = ::testing::internal::GetCapturedStdout();
   EXPECT_NE(help.find("--orphan-grace D"), std::string::npos);
   EXPECT_EQ(help.find("--lock"), std::string::npos);
   ::testing::internal::CaptureStdout();
-  EXPECT_EQ(std::get<int>(dispatcher_line({"--version"})), 0);
+  EXPECT_EQ(std::get<ExitCode>(dispatcher_line({"--version"})), ExitCode::kOk);
   EXPECT_EQ(::testing::internal::GetCapturedStdout(), std::string("workpool ") + WORKPOOL_VERSION + "\n");
 }
 

@@ -139,7 +139,7 @@ TEST_F(Replay, WhatCannotBeReadIsAnError) {
     replay(folder.fd(), [](const ReplayedLine&) {});
     ADD_FAILURE() << "a folder was read";
   } catch (const StoreError& error) {
-    EXPECT_EQ(error.exit_code, 74);
+    EXPECT_EQ(error.exit_code, ExitCode::kResultsFailed);
     EXPECT_NE(error.message.find("directory"), std::string::npos) << error.message;
   }
 }

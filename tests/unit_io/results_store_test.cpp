@@ -55,7 +55,7 @@ class Store : public testing::Test {
       return error;
     }
     ADD_FAILURE() << "nothing was thrown";
-    return {0, ""};
+    return {ExitCode::kOk, ""};
   }
   StoreError open_error(const std::string& path) {
     StoreOptions given = options();
@@ -182,7 +182,7 @@ TEST_F(Store, APathThatIsNoTextIsKept) {
   folder_.write(folder_.results(), line_of("gone"));
   const StoreOptions given = options("/jobs/\xff.jsonl");
   folder_.write(folder_.state(), head(kRun));
-  EXPECT_EQ(error_of([&] { resume(given); }).exit_code, 73);
+  EXPECT_EQ(error_of([&] { resume(given); }).exit_code, ExitCode::kForeignResults);
   folder_.write(folder_.results(), "");
   EXPECT_EQ(resume(given), kFresh);
   folder_.write(folder_.results(), line_of("gone", Status::kOk, 1, kFresh));
@@ -199,7 +199,7 @@ TEST_F(Store, AnothersResultsAreRefused) {
        {std::string(), head(kRun, "/jobs/b.jsonl"), head(RunId{5}), std::string("junk\n")}) {
     folder_.write(folder_.state(), kept);
     const StoreError error = error_of([&] { resume(); });
-    EXPECT_EQ(error.exit_code, 73);
+    EXPECT_EQ(error.exit_code, ExitCode::kForeignResults);
     EXPECT_NE(error.message.find(folder_.results()), std::string::npos);
     EXPECT_NE(error.message.find("--overwrite"), std::string::npos);
     EXPECT_EQ(results(), foreign);
@@ -215,8 +215,8 @@ TEST_F(Store, AnothersResultsAreRefused) {
 TEST_F(Store, AFileOfSomethingElseIsRefusedAndLeftAlone) {
   for (const std::string content : {"notes of mine", "{\"id\":5}\n", "{\"id\":\"torn", "\n"}) {
     folder_.write(folder_.results(), content);
-    EXPECT_EQ(error_of([&] { resume(); }).exit_code, 73) << content;
-    EXPECT_EQ(error_of([&] { resume(options("-")); }).exit_code, 73) << content;
+    EXPECT_EQ(error_of([&] { resume(); }).exit_code, ExitCode::kForeignResults) << content;
+    EXPECT_EQ(error_of([&] { resume(options("-")); }).exit_code, ExitCode::kForeignResults) << content;
     EXPECT_EQ(results(), content);
   }
 }
@@ -226,7 +226,7 @@ TEST_F(Store, AStreamIsRefusedOnlyWhereThePathIsKnownToDiffer) {
   EXPECT_EQ(resume(options("-")), kRun);
   EXPECT_EQ(resume(options("-")), kRun);
   folder_.write(folder_.state(), head(kRun));
-  EXPECT_EQ(error_of([&] { resume(options("-")); }).exit_code, 73);
+  EXPECT_EQ(error_of([&] { resume(options("-")); }).exit_code, ExitCode::kForeignResults);
 }
 
 // ---- the tail ----
@@ -298,7 +298,7 @@ TEST_F(Store, AFileInUseIsRefusedAtOnce) {
   const Clock::time_point start = Clock::now();
   const StoreError error = open_error(folder_.results());
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(2)) << "promised: at once";
-  EXPECT_EQ(error.exit_code, 75);
+  EXPECT_EQ(error.exit_code, ExitCode::kResultsInUse);
   EXPECT_NE(error.message.find(folder_.results()), std::string::npos);
 }
 
@@ -331,7 +331,7 @@ TEST_F(Store, ALocalWorkerThatStaysIsGivenUpAfterFiveSeconds) {
     worker = store.lock_for_local_worker();
   }
   const Clock::time_point start = Clock::now();
-  EXPECT_EQ(open_error(folder_.results()).exit_code, 75);
+  EXPECT_EQ(open_error(folder_.results()).exit_code, ExitCode::kResultsInUse);
   EXPECT_GE(Clock::now() - start, std::chrono::milliseconds(4900));
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(20)) << "promised: 5 s";
   close(worker);
@@ -347,7 +347,7 @@ TEST_F(Store, NamesOfOneFileShareLockAndState) {
   EXPECT_EQ(folder_.read(folder_.path("real.jsonl.state")), head(kFresh));
   EXPECT_FALSE(std::filesystem::exists(folder_.path("other/link.jsonl.state")));
   const ResultsStore store(given);
-  EXPECT_EQ(open_error(folder_.path("real.jsonl")).exit_code, 75);
+  EXPECT_EQ(open_error(folder_.path("real.jsonl")).exit_code, ExitCode::kResultsInUse);
 
   std::filesystem::create_symlink("new.jsonl", folder_.path("dangling"));
   given.path = folder_.path("dangling");
@@ -367,7 +367,7 @@ TEST_F(Store, WhatCannotBeWrittenIsNamedWithWhatToDo) {
   folder_.write(folder_.path("file"), "");
   for (const auto& [path, part] : cases) {
     const StoreError error = open_error(path);
-    EXPECT_EQ(error.exit_code, 74);
+    EXPECT_EQ(error.exit_code, ExitCode::kResultsFailed);
     EXPECT_NE(error.message.find(part), std::string::npos) << error.message;
     EXPECT_NE(error.message.find("-o"), std::string::npos) << error.message;
   }
@@ -381,7 +381,7 @@ TEST_F(Store, AFolderOfAnotherUserIsNamedWithBoth) {
     const StoreError error = open_error(folder_.results());
     const bool named = error.message.find("user 12345, it belongs to user 0") != std::string::npos &&
                        error.message.find("WORKPOOL_UID=$(id -u)") != std::string::npos;
-    return error.exit_code == 74 && named ? 0 : 1;
+    return error.exit_code == ExitCode::kResultsFailed && named ? 0 : 1;
   });
   EXPECT_EQ(code, 0);
 }
@@ -389,7 +389,7 @@ TEST_F(Store, AFolderOfAnotherUserIsNamedWithBoth) {
 TEST_F(Store, AStateThatCannotBeUsedIsNamed) {
   std::filesystem::create_directory(folder_.state());
   const StoreError error = open_error(folder_.results());
-  EXPECT_EQ(error.exit_code, 74);
+  EXPECT_EQ(error.exit_code, ExitCode::kResultsFailed);
   EXPECT_NE(error.message.find(folder_.state()), std::string::npos) << error.message;
 }
 
@@ -411,7 +411,7 @@ TEST_F(Store, ADeviceHasNoLockStateOrResume) {
 
 TEST_F(Store, ANamedPipeIsWaitedForWithoutBlocking) {
   ASSERT_EQ(mkfifo(folder_.results().c_str(), 0600), 0);
-  EXPECT_EQ(open_error(folder_.results()).exit_code, 74) << "nobody to ask";
+  EXPECT_EQ(open_error(folder_.results()).exit_code, ExitCode::kResultsFailed) << "nobody to ask";
   int reader = -1;
   StoreOptions given = options();
   given.waiting = [&](const std::string& what) {
@@ -438,7 +438,7 @@ TEST_F(Store, NoSpaceForTheStateIsWaitedFor) {
   folder_.write(small + "/filler", std::string(20'000, 'x'));
   StoreOptions given = options();
   given.path = small + "/results.jsonl";
-  EXPECT_EQ(error_of([&] { resume(given); }).exit_code, 74) << "nobody to ask";
+  EXPECT_EQ(error_of([&] { resume(given); }).exit_code, ExitCode::kResultsFailed) << "nobody to ask";
   int waits = 0;
   given.waiting = [&](const std::string& what) {
     EXPECT_NE(what.find("space"), std::string::npos) << what;

@@ -26,7 +26,7 @@ TEST(StatusJson, IsReadBackAsText) {
   facts.snapshot.workers = 2;
   facts.snapshot.slots = 4;
   facts.snapshot.phase = "running";
-  facts.snapshot.waiting_for = "room on the disk";
+  facts.snapshot.waiting_for = DiskSpace{};
   facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
   const string json = status_json(facts);
   EXPECT_EQ(
@@ -40,7 +40,7 @@ TEST(StatusJson, IsReadBackAsText) {
   EXPECT_TRUE(
       has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n"))
       << *text;
-  EXPECT_TRUE(has(*text, "waiting  room on the disk\n"));
+  EXPECT_TRUE(has(*text, "waiting  space for the results file\n"));
   EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
 }
 

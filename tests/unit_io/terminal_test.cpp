@@ -110,7 +110,7 @@ TEST(TerminalTest, APipeGetsALineEveryTenSecondsAndNoEscapes) {
     for (int i = 0; i <= 25; ++i)
       terminal.show(snapshot_of(static_cast<std::uint64_t>(i), 0, 100), kStart + seconds(i));
     terminal.report(failure("x", "exit status 2"), kStart);
-    terminal.finish(snapshot_of(99, 1, 100), {1, ""}, kStart + seconds(26));
+    terminal.finish(snapshot_of(99, 1, 100), AllRecorded{false}, kStart + seconds(26));
     const string text = screen.read();
     EXPECT_EQ(text.find('\x1b'), string::npos);
     EXPECT_TRUE(has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  1.0/s  ETA 1m30s\n"))
@@ -134,7 +134,7 @@ TEST(TerminalTest, ATerminalGetsOneLineThatMovesTenTimesASecond) {
   EXPECT_EQ(screen.read(), "\x1b[K2/10  ETA 8.0s");
   terminal.report(failure("x", "exit status 2"), kStart + seconds(2));
   EXPECT_TRUE(has(screen.read(), "\x1b[31mnot ok\x1b[0m  job 'x'"));
-  terminal.finish(snapshot_of(10, 0, 10), {0, ""}, kStart + seconds(3));
+  terminal.finish(snapshot_of(10, 0, 10), AllRecorded{true}, kStart + seconds(3));
   EXPECT_TRUE(has(screen.read(), "done: 10 ok of 10 jobs\n3.0s, "));
 }
 
@@ -167,7 +167,7 @@ TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
   terminal.show(snapshot_of(1, 0, 10), kStart + seconds(60));
   EXPECT_EQ(screen.read(), "");
   terminal.report(failure("x", "exit status 2"), kStart);
-  terminal.finish(snapshot_of(9, 1, 10), {1, ""}, kStart + seconds(61));
+  terminal.finish(snapshot_of(9, 1, 10), AllRecorded{false}, kStart + seconds(61));
   EXPECT_TRUE(has(screen.read(), "done: 9 ok, 1 failed of 10 jobs"));
 }
 
@@ -179,7 +179,7 @@ TEST(TerminalTest, RateAndEta) {
   EXPECT_NEAR(meter.per_second_overall(), 2.0, 0.01);
   Snapshot stream = snapshot_of(3, 0, 5);
   stream.total_known = false;
-  stream.waiting_for = "a worker";
+  stream.waiting_for = AnyWorker{};
   stream.phase = "draining";
   const string line = status_line(stream, RateMeter(kStart));
   EXPECT_TRUE(has(line, "3/5+  ok 3")) << line;
@@ -216,7 +216,7 @@ TEST(TerminalTest, TheFirstTenFailuresAreToldOthersCounted) {
   late.kind = ErrorKind::kTimeout;
   terminal.report(late, kStart);
   EXPECT_EQ(screen.read(), "(further failures are only counted)\n");
-  terminal.finish(snapshot_of(0, 31, 31), {1, ""}, kStart + seconds(1));
+  terminal.finish(snapshot_of(0, 31, 31), AllRecorded{false}, kStart + seconds(1));
   const string summary = screen.read();
   EXPECT_TRUE(has(summary, "      30  exit status 2, e.g. job 'job0' (line 12)\n")) << summary;
   EXPECT_TRUE(has(summary, "       1  timeout: still running after 2s, e.g. job 'slow' (line 12)\n"))
@@ -236,9 +236,9 @@ TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   terminal.report(EngineDied{"w\x1b", "signal\x1b", {"a\x1b"}}, kStart);
   terminal.report(JobUnsatisfiable{{"t\x1b", {"l\x1b"}, 2}, 1, false}, kStart);
   Snapshot snapshot = snapshot_of(0, 1, 1);
-  snapshot.waiting_for = "\x1b";
+  snapshot.waiting_for = FittingWorker{{"t\x1b", {"l\x1b"}, 2}};
   terminal.show(snapshot, kStart + seconds(10));
-  terminal.finish(snapshot, {74, "cannot write \x1b"}, kStart + seconds(11));
+  terminal.finish(snapshot, JobsUnreadable{"cannot read \x1b"}, kStart + seconds(11));
   const string text = screen.read();
   EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
     return c == '\n' || (c >= 0x20 && c < 0x7f);
@@ -387,7 +387,7 @@ TEST(TerminalTest, ReachableHosts) {
 TEST(TerminalTest, SummaryNamesTheNextCommand) {
   SummaryFacts facts;
   facts.snapshot = snapshot_of(9, 1, 10);
-  facts.end = {1, ""};
+  facts.end = AllRecorded{false};
   facts.elapsed = milliseconds(12'300);
   facts.per_second = 0.8;
   facts.slot_use = 0.97;
@@ -400,10 +400,11 @@ TEST(TerminalTest, SummaryNamesTheNextCommand) {
       "results: out.jsonl\n"
       "to run what is not ok again: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl --retry-failed");
   facts.snapshot = snapshot_of(4, 1, 10);
-  facts.end = {130, "Ctrl-C"};
+  facts.end = Stopped{};
   facts.command.emplace_back("--overwrite");
   const string stopped = summary_text(facts);
-  EXPECT_TRUE(has(stopped, "stopped: Ctrl-C\n4 ok, 1 failed, 5 not done of 10 jobs\n")) << stopped;
+  EXPECT_TRUE(has(stopped, "stopped: interrupted (SIGINT)\n4 ok, 1 failed, 5 not done of 10 jobs\n"))
+      << stopped;
   EXPECT_TRUE(has(stopped, "\nto go on: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl"));
   EXPECT_FALSE(has(stopped, "--overwrite"));
   facts.resumable = false;
@@ -419,10 +420,10 @@ TEST(TerminalTest, SlotUse) {
   Terminal terminal(console, options_of(), kStart);
   terminal.show(snapshot_of(0, 0, 4), kStart);
   for (int i = 0; i < 4; ++i) terminal.attempt_ended(seconds(5), 1);
-  terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
+  terminal.finish(snapshot_of(4, 0, 4), AllRecorded{true}, kStart + seconds(10));
   const string text = screen.read();
   EXPECT_TRUE(has(text, "slots 50% busy")) << text;  // 4 jobs of 5 s in 4 slots over 10 s
-  terminal.finish(snapshot_of(4, 0, 4), {0, ""}, kStart + seconds(10));
+  terminal.finish(snapshot_of(4, 0, 4), AllRecorded{true}, kStart + seconds(10));
   EXPECT_EQ(screen.read(), "");
 }
 

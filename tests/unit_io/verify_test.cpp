@@ -113,7 +113,7 @@ TEST_F(Verify, TheCommandAnswersByItsExitCode) {
                            "\n";
   std::string repeat = result_of("one");
   VerifyAnswer answer = answer_of(jobs, result_of("one") + result_of("two", "second"));
-  EXPECT_EQ(answer.exit_code, 1);
+  EXPECT_EQ(answer.exit_code, ExitCode::kNotAllOk);
   EXPECT_TRUE(answer.is_report);
   const std::string repeated = default_id(spec_of_work(R"({"cmd":["one"]})"), 2);
   EXPECT_TRUE(has(answer.text, "  missing: line 4, id " + repeated + "\n")) << answer.text;
@@ -123,23 +123,23 @@ TEST_F(Verify, TheCommandAnswersByItsExitCode) {
   line.repeat = 2;
   append_result_line(repeat, line);
   answer = answer_of(jobs, repeat + result_of("two", "second"));
-  EXPECT_EQ(answer.exit_code, 0) << answer.text;
+  EXPECT_EQ(answer.exit_code, ExitCode::kOk) << answer.text;
   EXPECT_TRUE(has(answer.text, "complete: 3 jobs of 3")) << answer.text;
   EXPECT_EQ(folder_.read(folder_.results()), repeat + result_of("two", "second"));
   EXPECT_FALSE(std::filesystem::exists(folder_.state()));
 }
 
-TEST_F(Verify, NoJobsAreComplete) { EXPECT_EQ(answer_of("", "").exit_code, 0); }
+TEST_F(Verify, NoJobsAreComplete) { EXPECT_EQ(answer_of("", "").exit_code, ExitCode::kOk); }
 
 TEST_F(Verify, ABadJobsFileIs65) {
   const VerifyAnswer answer = answer_of("{\"cmd\":[\"a\"]}\n{\"cmd\":}\n", "");
-  EXPECT_EQ(answer.exit_code, 65);
+  EXPECT_EQ(answer.exit_code, ExitCode::kBadInput);
   EXPECT_FALSE(answer.is_report);
   EXPECT_TRUE(has(answer.text, "jobs.jsonl:2:")) << answer.text;
   VerifyOptions options;
   options.jobs = folder_.path("none.jsonl");
   options.results = folder_.results();
-  EXPECT_EQ(verify(options, JobsFormat::kJsonLines).exit_code, 65);
+  EXPECT_EQ(verify(options, JobsFormat::kJsonLines).exit_code, ExitCode::kBadInput);
 }
 
 TEST_F(Verify, ResultsThatCannotBeReadAre1) {
@@ -149,7 +149,7 @@ TEST_F(Verify, ResultsThatCannotBeReadAre1) {
   for (const std::string& path : {folder_.path("none"), folder_.path(""), std::string("/dev/null")}) {
     options.results = path;
     const VerifyAnswer answer = verify(options, JobsFormat::kJsonLines);
-    EXPECT_EQ(answer.exit_code, 1) << path;
+    EXPECT_EQ(answer.exit_code, ExitCode::kNotAllOk) << path;
     EXPECT_FALSE(answer.is_report);
     EXPECT_TRUE(has(answer.text, "cannot read the results file")) << answer.text;
   }

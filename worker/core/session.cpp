@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/exit_code.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 
@@ -18,8 +19,8 @@ constexpr Duration kGoodbyeLimit = seconds(2);
 constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
 constexpr std::size_t kBeatKeysMost = 1000;
 constexpr Duration kUsualWorkerTimeout = seconds(10);  // until a WELCOME names it
-constexpr int kNotAllowed = 78;
-constexpr int kDispatcherGone = 69;
+constexpr int kNotAllowed = exit_status(ExitCode::kUnsafe);
+constexpr int kDispatcherGone = exit_status(ExitCode::kDispatcherGone);
 
 // The jitter between two registrations is a hash of who and how often, so the core draws no randomness.
 Duration jitter(WorkerId worker, std::uint32_t try_number) {

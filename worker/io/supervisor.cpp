@@ -18,6 +18,7 @@
 #include <system_error>
 #include <thread>
 
+#include "common/base/exit_code.h"
 #include "common/io/clock.h"
 #include "common/io/descriptor.h"
 #include "common/io/log.h"
@@ -44,9 +45,9 @@ constexpr int kStoppedTimeouts = 3;
 // system lacks what one takes (memory, processes), and 20 s later it lacks it still.
 constexpr Duration kStillborn = seconds(2);
 constexpr int kStillbornMost = 8;
-constexpr int kSystemLacks = 71;
-constexpr int kStopped = 0;
-constexpr int kDispatcherGone = 69;
+constexpr int kSystemLacks = exit_status(ExitCode::kSystem);
+constexpr int kStopped = exit_status(ExitCode::kOk);
+constexpr int kDispatcherGone = exit_status(ExitCode::kDispatcherGone);
 
 std::string cause_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status) + " not of its own";

@@ -68,7 +68,7 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
       line(replayed);
     }
   } catch (const std::system_error& error) {
-    throw StoreError{74, "cannot read the results file: " + error.code().message()};
+    throw StoreError{ExitCode::kResultsFailed, "cannot read the results file: " + error.code().message()};
   }
   return summary;
 }

@@ -80,8 +80,9 @@ bool lock_byte(int fd, off_t byte, const std::string& path) {
   lock.l_len = 1;
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return true;
   if (errno == EAGAIN || errno == EACCES) return false;
-  throw StoreError{74, "cannot lock the results file " + printable(path) + ": " + reason(errno) +
-                           ": name a file on a local file system with -o"};
+  throw StoreError{ExitCode::kResultsFailed, "cannot lock the results file " + printable(path) + ": " +
+                                                 reason(errno) +
+                                                 ": name a file on a local file system with -o"};
 }
 
 }  // namespace
@@ -123,7 +124,8 @@ void ResultsStore::Impl::open_standard_output() {
   shown = "standard output";
   const int flags = fcntl(STDOUT_FILENO, F_GETFL);
   if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
-    throw StoreError{74, "cannot write the results: standard output is closed: name a file with -o"};
+    throw StoreError{ExitCode::kResultsFailed,
+                     "cannot write the results: standard output is closed: name a file with -o"};
   }
   fd = STDOUT_FILENO;
   owns_fd = false;
@@ -135,7 +137,8 @@ void ResultsStore::Impl::open_special(bool fifo) {
   for (;;) {
     fd = open(options.path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (fd >= 0) return;
-    if (errno != ENXIO || !fifo) throw StoreError{74, open_failure(options.path, errno)};
+    if (errno != ENXIO || !fifo)
+      throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, errno)};
     wait("waiting for a reader of the pipe " + printable(options.path), ENXIO);
   }
 }
@@ -154,7 +157,7 @@ void ResultsStore::Impl::open_regular() {
 // Through links, so that two names of one file share lock and state.
 void ResultsStore::Impl::resolve() {
   char* const real = realpath(options.path.c_str(), nullptr);
-  if (real == nullptr) throw StoreError{74, open_failure(options.path, errno)};
+  if (real == nullptr) throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, errno)};
   resolved = real;
   std::free(real);
 }
@@ -162,26 +165,28 @@ void ResultsStore::Impl::resolve() {
 void ResultsStore::Impl::lock() {
   if (!lock_byte(fd, kDispatcherByte, options.path)) {
     throw StoreError{
-        75, "the results file " + printable(options.path) +
-                " is in use by another workpool-dispatcher: wait for it, or name another file with -o"};
+        ExitCode::kResultsInUse,
+        "the results file " + printable(options.path) +
+            " is in use by another workpool-dispatcher: wait for it, or name another file with -o"};
   }
   worker_fd = open(resolved.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY);
   struct stat first {};
   struct stat second {};
   if (worker_fd < 0 || fstat(fd, &first) != 0 || fstat(worker_fd, &second) != 0) {
-    throw StoreError{74, open_failure(options.path, errno)};
+    throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, errno)};
   }
   if (first.st_dev != second.st_dev || first.st_ino != second.st_ino) {
-    throw StoreError{
-        74, "the results file " + printable(options.path) + " was replaced while it was opened: try again"};
+    throw StoreError{ExitCode::kResultsFailed, "the results file " + printable(options.path) +
+                                                   " was replaced while it was opened: try again"};
   }
   const Clock::time_point start = Clock::now();
   Clock::time_point told = start;
   while (!lock_byte(worker_fd, kLocalWorkerByte, options.path)) {
     const Clock::time_point now = Clock::now();
     if (now - start >= kLocalWorkerMax) {
-      throw StoreError{75, "the local worker of the run before still uses the results file " +
-                               printable(options.path) + ": end it (workpool-worker), then try again"};
+      throw StoreError{ExitCode::kResultsInUse,
+                       "the local worker of the run before still uses the results file " +
+                           printable(options.path) + ": end it (workpool-worker), then try again"};
     }
     if (now - told >= kRetry && options.waiting) {
       told = now;
@@ -196,14 +201,15 @@ void ResultsStore::Impl::open_state() {
   try {
     state.emplace(path);
   } catch (const std::system_error& error) {
-    throw StoreError{74, "cannot use " + printable(path) + ": " + error.code().message() +
-                             ": remove it, or name another results file with -o"};
+    throw StoreError{ExitCode::kResultsFailed, "cannot use " + printable(path) + ": " +
+                                                   error.code().message() +
+                                                   ": remove it, or name another results file with -o"};
   }
 }
 
 // One step of a wait that the caller may end.
 void ResultsStore::Impl::wait(const std::string& what, int error) const {
-  if (!options.waiting) throw StoreError{74, what + ": " + reason(error)};
+  if (!options.waiting) throw StoreError{ExitCode::kResultsFailed, what + ": " + reason(error)};
   options.waiting(what);
   std::this_thread::sleep_for(kRetry);
 }
@@ -214,7 +220,7 @@ void ResultsStore::Impl::until_space(const std::string& path, const Attempt& att
   for (;;) {
     const int error = attempt();
     if (error == 0) return;
-    if (!is_no_space(error)) throw StoreError{74, open_failure(path, error)};
+    if (!is_no_space(error)) throw StoreError{ExitCode::kResultsFailed, open_failure(path, error)};
     wait("waiting for space for " + printable(path), error);
   }
 }
@@ -242,7 +248,8 @@ void ResultsStore::Impl::sync_folder() const {
   const int error = fsync(folder) == 0 ? 0 : errno;
   close(folder);
   // EINVAL: a file system that does not know it.
-  if (error != 0 && error != EINVAL) throw StoreError{74, open_failure(options.path, error)};
+  if (error != 0 && error != EINVAL)
+    throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, error)};
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -259,7 +266,7 @@ ResultsStore::ResultsStore(const StoreOptions& options) : impl_(std::make_unique
   if (impl_->created || S_ISREG(status.st_mode)) {
     impl_->open_regular();
   } else if (S_ISDIR(status.st_mode)) {
-    throw StoreError{74, open_failure(options.path, EISDIR)};
+    throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, EISDIR)};
   } else {
     impl_->open_special(S_ISFIFO(status.st_mode));
   }
@@ -276,7 +283,7 @@ const std::string& ResultsStore::path() const { return impl_->resolved; }
 int ResultsStore::lock_for_local_worker() {
   if (!impl_->regular) return -1;
   const int fd = fcntl(impl_->worker_fd, F_DUPFD, 3);
-  if (fd < 0) throw StoreError{74, open_failure(impl_->options.path, errno)};
+  if (fd < 0) throw StoreError{ExitCode::kResultsFailed, open_failure(impl_->options.path, errno)};
   return fd;
 }
 
@@ -286,11 +293,12 @@ void ResultsStore::refuse_if_foreign(const ReplaySummary& summary) const {
   const bool known = impl_->state_counts(summary);
   if (known && impl_->state->names(jobs_path)) return;
   if (jobs_path == "-" && !known && summary.lines > 0) return;
-  throw StoreError{73, "the results file " + printable(impl_->shown) + " belongs to another jobs file" +
-                           (known ? " (" + printable(impl_->state->jobs_shown()) + ")" : std::string()) +
-                           (jobs_path == "-" ? ", and the ids of a pipe are not known before it is read"
-                                             : ", and none of its ids is in this one") +
-                           ": name another file with -o, or start it again with --overwrite"};
+  throw StoreError{ExitCode::kForeignResults,
+                   "the results file " + printable(impl_->shown) + " belongs to another jobs file" +
+                       (known ? " (" + printable(impl_->state->jobs_shown()) + ")" : std::string()) +
+                       (jobs_path == "-" ? ", and the ids of a pipe are not known before it is read"
+                                         : ", and none of its ids is in this one") +
+                       ": name another file with -o, or start it again with --overwrite"};
 }
 
 RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {
@@ -302,7 +310,8 @@ RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {
     // The state first: were RESULTS empty beside the old one, a crash here would bring the old run back to
     // life.
     impl_->until_space(state.path(), [&] { return state.begin(run, jobs_path); });
-    if (ftruncate(impl_->fd, 0) != 0) throw StoreError{74, open_failure(impl_->options.path, errno)};
+    if (ftruncate(impl_->fd, 0) != 0)
+      throw StoreError{ExitCode::kResultsFailed, open_failure(impl_->options.path, errno)};
   } else {
     impl_->end_tail(summary);
     if (impl_->state_counts(summary)) {

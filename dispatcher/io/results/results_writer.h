@@ -18,10 +18,6 @@
 
 namespace workpool::dispatcher {
 
-// What ESTALE means, for people.
-inline constexpr const char* kResultsGone =
-    "the results file was removed, replaced or cut short under the run: what it held before is not in it";
-
 struct WriterState {
   std::uint64_t durable = 0;  // records 1..durable are synced (kSync) or written (kOs)
   bool blocked = false;       // more than 8 MiB, or anything for over 100 ms, is unwritten, or no_space

@@ -4,12 +4,13 @@
 
 #include <string>
 
+#include "common/base/exit_code.h"
+
 namespace workpool::dispatcher {
 
-// Thrown: one line for people, which names the file, the reason and what to do, and the exit code of
-// interfaces.md.
+// Thrown: one line for people, which names the file, the reason and what to do, and how the program exits.
 struct StoreError {
-  int exit_code = 74;  // 73, 74 or 75
+  ExitCode exit_code = ExitCode::kResultsFailed;  // or kForeignResults, kResultsInUse
   std::string message;
 };
 

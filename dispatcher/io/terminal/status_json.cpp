@@ -75,7 +75,7 @@ std::string status_json(const StatusFacts& facts, std::size_t bytes_max) {
   append_text(out, "version", facts.version);
   append_text(out, "run", hex64(facts.run.value));
   append_text(out, "phase", facts.snapshot.phase);
-  append_text(out, "waiting_for", facts.snapshot.waiting_for);
+  append_text(out, "waiting_for", waiting_text(facts.snapshot.waiting_for));
   out += fmt::format(",\"uptime_s\":{:.3f}", static_cast<double>(facts.uptime.count()) / 1e6);
   append_text(out, "jobs_file", facts.jobs);
   append_text(out, "results_file", facts.results);

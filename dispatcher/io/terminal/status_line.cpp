@@ -14,6 +14,8 @@ namespace workpool::dispatcher {
 
 namespace {
 
+constexpr std::size_t kNeedBytesMax = 100;  // of a type or label that is shown
+
 constexpr std::size_t kWindowSamples = 30;
 // Fewer finished jobs than this in the window say less than the mean over everything.
 constexpr std::uint64_t kWindowJobsMin = 5;
@@ -58,6 +60,27 @@ double RateMeter::per_second() const {
   return static_cast<double>(last_.finished - window_.front().finished) / elapsed;
 }
 
+std::string waiting_text(const WaitingFor& waiting) {
+  struct Visitor {
+    std::string operator()(const Nothing&) const { return ""; }
+    std::string operator()(const DiskSpace&) const { return "space for the results file"; }
+    std::string operator()(const SlowResults&) const { return "the results file to take more"; }
+    std::string operator()(const FreePort&) const { return "a port for another worker (--ports)"; }
+    std::string operator()(const AnyWorker&) const { return "a worker"; }
+    std::string operator()(const FittingWorker& w) const {
+      std::string needs;
+      const auto add = [&needs](const std::string& need) { needs += (needs.empty() ? "" : ", ") + need; };
+      if (!w.requirement.type.empty()) add("type \"" + printable(w.requirement.type, kNeedBytesMax) + '"');
+      for (const std::string& label : w.requirement.labels)
+        add("label \"" + printable(label, kNeedBytesMax) + '"');
+      if (w.requirement.slots > 1) add(counted(w.requirement.slots, "slot"));
+      return "a worker with " + (needs.empty() ? "a slot" : needs);
+    }
+    std::string operator()(const BackoffOver& w) const { return "the backoff of " + counted(w.jobs, "job"); }
+  };
+  return std::visit(Visitor{}, waiting);
+}
+
 std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns) {
   // In the order in which they stand; the lowest weight is left out first.
   struct Piece {
@@ -76,8 +99,8 @@ std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::si
   pieces.push_back({5, "  " + format_rate(rate.per_second())});
   const bool goes_on = snapshot.phase == "running" || snapshot.phase.empty();
   pieces.push_back(goes_on ? Piece{7, "  " + eta(snapshot, rate)} : Piece{7, "  " + snapshot.phase});
-  if (!snapshot.waiting_for.empty())
-    pieces.push_back({8, "  waiting: " + printable(snapshot.waiting_for, 300)});
+  if (const std::string waiting = waiting_text(snapshot.waiting_for); !waiting.empty())
+    pieces.push_back({8, "  waiting: " + waiting});
 
   const auto width = [&] {
     std::size_t sum = 0;

@@ -37,6 +37,9 @@ class RateMeter {
 // Where it is wider than `columns` letters what tells least goes first; what is waited for goes last.
 std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns = 10'000);
 
+// "a worker", "space for the results file"; "" for Nothing. No control characters.
+std::string waiting_text(const WaitingFor& waiting);
+
 // Cut to `columns` letters, "…" as the last one where something is missing.
 std::string fit(const std::string& text, std::size_t columns);
 

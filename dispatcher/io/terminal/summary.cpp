@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "common/base/text.h"
 #include "dispatcher/io/terminal/shell_words.h"
@@ -30,6 +32,9 @@ std::string reason_of(const JobEnded& job) {
 std::string place_of(const JobEnded& job) {
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
+
+// Whether the run was broken off, rather than at an end with every job that a worker could run.
+bool is_early(const RunEnd& end) { return !reason_of(end).empty(); }
 
 std::string totals_line(const SummaryFacts& facts) {
   const Snapshot& s = facts.snapshot;
@@ -59,7 +64,7 @@ std::string next_line(const SummaryFacts& facts) {
   const std::uint64_t left = s.total - std::min(s.done(), s.total);
   // Of a pipe nothing can be read again, and without a file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
-  if (left != 0 || facts.end.exit_code > 1) {
+  if (left != 0 || is_early(facts.end)) {
     return "to go on: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
   }
   if (s.done() != s.ok)
@@ -69,6 +74,30 @@ std::string next_line(const SummaryFacts& facts) {
 }
 
 }  // namespace
+
+std::string reason_of(const RunEnd& end) {
+  struct Visitor {
+    std::string operator()(const AllRecorded&) const { return ""; }
+    std::string operator()(const NobodyFits&) const { return ""; }
+    std::string operator()(const Stopped& e) const {
+      return e.by == StopKind::kInterrupt   ? "interrupted (SIGINT)"
+             : e.by == StopKind::kTerminate ? "terminated (SIGTERM)"
+                                            : "hung up (SIGHUP)";
+    }
+    std::string operator()(const JobsChanged& e) const {
+      if (e.line != 0) return fmt::format("the jobs file was changed under the run (line {})", e.line);
+      return "the jobs file was changed or replaced under the run, which ran the jobs that it held at first";
+    }
+    std::string operator()(const JobsUnreadable& e) const { return e.problem; }
+    std::string operator()(const NoLocalWorker& e) const { return e.problem; }
+    std::string operator()(const ResultsLost& e) const {
+      if (e.error != ESTALE) return std::string("cannot write the results: ") + std::strerror(e.error);
+      return "the results file was removed, replaced or cut short under the run: what it held before is not "
+             "in it";
+    }
+  };
+  return std::visit(Visitor{}, end);
+}
 
 std::optional<std::string> Failures::add(const JobEnded& job) {
   ++count_;
@@ -129,8 +158,8 @@ std::string describe(const JobUnsatisfiable& jobs) {
 }
 
 std::string summary_text(const SummaryFacts& facts) {
-  const bool early = !facts.end.reason.empty() && facts.end.exit_code > 1;
-  std::string text = (early ? "stopped: " + printable(facts.end.reason, 1000) + "\n" : std::string());
+  const bool early = is_early(facts.end);
+  std::string text = (early ? "stopped: " + printable(reason_of(facts.end), 1000) + "\n" : std::string());
   const Snapshot& s = facts.snapshot;
   text += (early ? "" : s.done() == s.total ? "done: " : "ended: ") + totals_line(facts);
   if (s.done() != s.before || s.retried + s.redelivered != 0) text += "\n" + pace_line(facts);

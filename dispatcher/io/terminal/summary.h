@@ -34,11 +34,8 @@ class Failures {
   std::uint64_t count_ = 0;
 };
 
-// How a run ended, as the loop knows it.
-struct RunEnd {
-  int exit_code = 0;   // of interfaces.md
-  std::string reason;  // why it ended early, "" where all was done
-};
+// Why a run ended before its time, for people; "" if it did not.
+std::string reason_of(const RunEnd& end);
 
 struct SummaryFacts {
   RunEnd end;

@@ -114,6 +114,14 @@ void Terminal::on(const WorkerOutOfReach& worker, Time now) {
        now);
 }
 
+void Terminal::on(const JobsFileRefused& refused, Time) {
+  if (level_ < 1) return;
+  console_.line(
+      fmt::format("the jobs file was changed under the run (line {}): nothing more is started, what "
+                  "runs is finished; the same command goes on from there",
+                  refused.line));
+}
+
 void Terminal::on(const JobEnded& job, Time) {
   if (const auto text = failures_.add(job)) {
     console_.line(red("not ok") + "  " + *text);
@@ -223,7 +231,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.elapsed = end_of_work - start_;
   facts.per_second = rate_.per_second_overall();
   // Of what was cancelled nobody knows how long it ran.
-  if (end.reason.empty() && slot_seconds_ > 0.001)
+  if (reason_of(end).empty() && slot_seconds_ > 0.001)
     facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
   facts.failure_groups = failures_.groups();
   facts.given_up = given_up_;
