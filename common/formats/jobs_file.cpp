@@ -134,7 +134,6 @@ JobLineParser::JobLineParser(JobsFormat format) : state_(std::make_unique<State>
 JobLineParser::~JobLineParser() = default;
 
 std::variant<JobLine, NoJob, LineError> JobLineParser::parse(std::string_view line) {
-  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   if (line.size() > kLineBytesMax) return line_too_long();
   return state_->format == JobsFormat::kLines ? state_->parse_shell_line(line)
                                               : state_->parse_json_line(line);

@@ -41,7 +41,7 @@ class JobLineParser {
   JobLineParser(const JobLineParser&) = delete;
   JobLineParser& operator=(const JobLineParser&) = delete;
 
-  // `line`: arbitrary bytes, any length. A trailing CR is ignored. Never throws on bad input. Of several
+  // `line`: arbitrary bytes, any length. Never throws on bad input. Of several
   // faults the first one of the line is reported. A key that stands twice is an error at every level, inside
   // `args` too: what a handler would make of it depends on its JSON library.
   std::variant<JobLine, NoJob, LineError> parse(std::string_view line);

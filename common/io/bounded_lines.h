@@ -1,49 +1,44 @@
 // SPDX-License-Identifier: MIT
 // The lines of a file of any content, read in blocks with pread: constant memory, whatever the length of its
-// lines.
+// lines. One after the other, or from any offset on.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <string_view>
-#include <vector>
+
+#include "common/formats/line_splitter.h"
 
 namespace workpool::dispatcher {
 
+// Reads bytes [offset, offset + size) as far as the file has them; fewer only at its end. -1 and errno on a
+// read error.
+std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset);
+
 class BoundedLines {
  public:
-  struct Line {
-    std::string_view text;     // without its newline; of one that is too long only the beginning
-    std::uint64_t offset = 0;  // of its first byte in the file
-    std::uint64_t end = 0;     // of the byte behind it, its newline included
-    bool ended = true;         // by a newline; false only for the last one
-    bool too_long = false;
-  };
+  using Line = LineSplitter::Line;
 
   // `fd`: not owned, its position neither used nor moved.
   BoundedLines(int fd, std::size_t line_bytes_max);
 
   // The next line; its text lives until the next call. False at the end of the file, which is where it is
-  // when it is reached: what another process appends later is not seen. Throws std::system_error where
-  // reading fails.
+  // when it is reached: what another process appends later is not seen. Throws std::system_error if reading
+  // fails.
   bool next(Line& line);
 
+  // The line that starts at `offset`. Steps forward cost few reads, jumps small ones. Nullopt if the file
+  // ends before, if it cannot be read, or if the line is too long. next() goes on behind it.
+  std::optional<std::string_view> line_at(std::uint64_t offset);
+  // The file has changed: nothing that was read of it is used again.
+  void forget() { splitter_.restart(0); }
+
  private:
-  bool fill();  // false at the end of the file
-  void start_skipping();
+  bool fill(std::size_t bytes_most);  // false if reading fails
 
   int fd_;
-  std::size_t line_bytes_max_;
-  std::vector<char> buffer_;
-  std::size_t start_ = 0;    // of the current line in the buffer
-  std::size_t scanned_ = 0;  // no newline in [start_, scanned_)
-  std::size_t filled_ = 0;
-  std::uint64_t offset_ = 0;  // of buffer_[0] in the file
-  bool at_end_ = false;
-  bool skipping_ = false;  // inside a line that is too long
-  std::uint64_t long_offset_ = 0;
-  std::string long_head_;
+  LineSplitter splitter_;
 };
 
 }  // namespace workpool::dispatcher

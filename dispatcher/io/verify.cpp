@@ -101,7 +101,7 @@ VerifyReport verify_results(const JobIndex& index, int results_fd,
   return report;
 }
 
-std::string id_of_job(const JobIndex& index, JobNumber number, LineCache& lines, JobLineParser& parser) {
+std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lines, JobLineParser& parser) {
   const JobIndex::Entry entry = index.entry(number);
   const std::optional<std::string_view> line = lines.line_at(entry.offset);
   if (!line) return "";
@@ -163,7 +163,7 @@ VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
     return {ExitCode::kNotAllOk,
             kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
   }
-  LineCache lines(input.fd());
+  BoundedLines lines(input.fd(), kLineBytesMax);
   JobLineParser parser(format);
   try {
     const VerifyReport report = verify_results(

@@ -13,6 +13,7 @@
 #include "common/base/exit_code.h"
 #include "common/base/ids.h"
 #include "common/base/outcome.h"
+#include "common/io/bounded_lines.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/results/results_replay.h"
@@ -47,7 +48,7 @@ VerifyReport verify_results(const JobIndex& index, int results_fd,
                             const std::function<std::string(JobNumber)>& id_of);
 
 // The id of any job of an indexed jobs file, read again from its line; empty where that has changed since.
-std::string id_of_job(const JobIndex& index, JobNumber number, LineCache& lines, JobLineParser& parser);
+std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lines, JobLineParser& parser);
 
 // For people: some lines, each with a newline, no control characters.
 std::string format_report(const VerifyReport& report, const std::string& jobs_path,

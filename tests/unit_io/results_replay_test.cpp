@@ -65,9 +65,9 @@ TEST_F(Replay, DamagedLinesAreCountedAndNumbered) {
   bad[10] ^= 1;
   const ReplaySummary summary =
       replay_content("\xef\xbb\xbf" + line_of("a") + bad + "\n" + line_of("c") + "{}\n");
-  EXPECT_EQ(summary.lines, 1U);
-  EXPECT_EQ(summary.damaged, 4U);
-  EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{1, 2, 3, 5}));
+  EXPECT_EQ(summary.lines, 2U) << "the mark is not part of the first line";
+  EXPECT_EQ(summary.damaged, 3U);
+  EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{2, 3, 5}));
   const ReplaySummary many = replay_content(std::string(100, '\n'));
   EXPECT_EQ(many.damaged, 100U);
   EXPECT_EQ(many.damaged_lines.size(), kDamagedLinesShown);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
@@ -16,6 +17,8 @@
 #include "common/base/ids.h"
 #include "common/base/text.h"
 #include "common/formats/jobs_shape.h"
+#include "common/formats/line_splitter.h"
+#include "common/io/bounded_lines.h"
 #include "common/io/threads.h"
 
 namespace workpool::dispatcher {
@@ -23,7 +26,7 @@ namespace {
 
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 40;  // offsets in the index have 40 bits
 constexpr std::size_t kExtendBytes = 64 * 1024;  // read at a time for a line that goes on behind its segment
-constexpr std::size_t kLineAndMore = kLineBytesMax + 2;
+constexpr std::size_t kBlockBytes = 256 * 1024;
 
 // What the merge needs of a job. Its line number counts from the first line of the segment.
 struct SegmentJob {
@@ -39,37 +42,32 @@ struct SegmentJob {
 // The lines that start in [begin, end), read and parsed by one thread. Kept between segments for its buffers.
 class Segment {
  public:
-  explicit Segment(JobsFormat format) : parser_(format) {}
+  explicit Segment(JobsFormat format) : parser_(format), lines_(kLineBytesMax, kBlockBytes) {}
 
   void run(int fd, std::uint64_t begin, std::uint64_t end) {
     jobs_.clear();
     requirements_.clear();
     errors_.clear();
     error_count_ = 0;
-    lines_ = 0;
+    line_ = 0;
     problem_.clear();
-    // One byte more at the front: whether a line starts at `begin` is for that byte to say.
-    offset_ = begin == 0 ? 0 : begin - 1;
-    if (!read_more(fd, static_cast<std::size_t>(end - offset_), true)) return;
-    std::size_t at = 0;
-    if (begin == 0) {
-      at = byte_order_mark_bytes(buffer_);
-    } else {
-      const std::size_t newline = buffer_.find('\n');
-      if (newline == std::string::npos) return;  // all of it belongs to a line that starts before
-      at = newline + 1;
-    }
-    while (offset_ + at < end) {
-      std::size_t newline = buffer_.find('\n', at);
-      while (newline == std::string::npos && buffer_.size() - at < kLineAndMore) {
-        const std::size_t before = buffer_.size();
-        if (!read_more(fd, kExtendBytes, false)) return;
-        if (buffer_.size() == before) break;  // the file ends without a newline
-        newline = buffer_.find('\n', before);
+    // One byte more at the front: it says whether a line starts at `begin`. The line that it belongs to is
+    // the segment before's, however far it goes on.
+    bool before = begin != 0;
+    lines_.restart(before ? begin - 1 : 0);
+    LineSplitter::Line line;
+    while (lines_.position() < end) {
+      if (lines_.next(line)) {
+        if (!std::exchange(before, false)) take_line(line);
+      } else if (lines_.finished()) {
+        return;
+      } else if (lines_.end_of_bytes() >= end && (before || lines_.in_long_line())) {
+        line.too_long = true;
+        if (!before) take_line(line);  // the rest of it does not matter
+        return;
+      } else if (!read_more(fd, end)) {
+        return;
       }
-      const std::size_t line_end = std::min(newline, buffer_.size());
-      take_line(std::string_view(buffer_).substr(at, std::min(line_end - at, kLineAndMore)), offset_ + at);
-      at = newline == std::string::npos ? static_cast<std::size_t>(end - offset_) : newline + 1;
     }
   }
 
@@ -77,38 +75,40 @@ class Segment {
   const std::vector<Requirement>& requirements() const { return requirements_; }
   const std::vector<JobsError>& errors() const { return errors_; }
   std::uint64_t error_count() const { return error_count_; }
-  std::uint64_t lines() const { return lines_; }
+  std::uint64_t lines() const { return line_; }
   const std::string& problem() const { return problem_; }
 
  private:
-  // Appends `bytes` of the file to the buffer; fewer than asked for is a problem where `all` are known to be
-  // there.
-  bool read_more(int fd, std::size_t bytes, bool all) {
-    const std::size_t before = all ? 0 : buffer_.size();
-    buffer_.resize(before + bytes);
-    const std::int64_t got = read_at(fd, buffer_.data() + before, bytes, offset_ + before);
+  // Up to the end of the segment first, which is known to be there, then on to the end of a line.
+  bool read_more(int fd, std::uint64_t end) {
+    const std::uint64_t at = lines_.end_of_bytes();
+    const std::span<char> room = lines_.room();
+    const std::size_t size = std::min<std::uint64_t>(room.size(), at < end ? end - at : kExtendBytes);
+    const std::int64_t got = read_at(fd, room.data(), size, at);
     if (got < 0) problem_ = "cannot be read: " + std::generic_category().message(errno);
-    if (got >= 0 && all && static_cast<std::size_t>(got) < bytes)
+    if (got >= 0 && at < end && static_cast<std::size_t>(got) < size)
       problem_ = "became shorter while it was read";
-    buffer_.resize(before + (got < 0 ? 0 : static_cast<std::size_t>(got)));
-    return problem_.empty();
+    if (!problem_.empty()) return false;
+    lines_.add(static_cast<std::size_t>(got));
+    if (got == 0) lines_.finish();
+    return true;
   }
 
-  void take_line(std::string_view line, std::uint64_t offset) {
-    ++lines_;
-    auto parsed = parser_.parse(line);
+  void take_line(const LineSplitter::Line& line) {
+    ++line_;
+    auto parsed = line.too_long ? line_too_long() : parser_.parse(line.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
       ++error_count_;
       if (errors_.size() < IndexReport::kErrorsMax) {
-        errors_.push_back({lines_, error->column, std::move(error->message)});
+        errors_.push_back({line_, error->column, std::move(error->message)});
       }
     } else if (auto* job = std::get_if<JobLine>(&parsed)) {
       SegmentJob kept;
       kept.spec = job->spec;
       kept.given = !job->id.empty();
       kept.key_prefix = key_of_id(kept.given ? job->id : default_id(job->spec, 1)).high;
-      kept.offset = offset;
-      kept.line = static_cast<std::uint32_t>(lines_);
+      kept.offset = line.offset;
+      kept.line = static_cast<std::uint32_t>(line_);
       kept.priority = job->priority;
       kept.requirement = number_of(std::move(job->requirement));
       jobs_.push_back(kept);
@@ -127,13 +127,12 @@ class Segment {
   }
 
   JobLineParser parser_;
-  std::string buffer_;
-  std::uint64_t offset_ = 0;  // of buffer_ in the file
+  LineSplitter lines_;
   std::vector<SegmentJob> jobs_;
   std::vector<Requirement> requirements_;
   std::vector<JobsError> errors_;
   std::uint64_t error_count_ = 0;
-  std::uint64_t lines_ = 0;
+  std::uint64_t line_ = 0;  // the last one, counted from 1
   std::string problem_;
 };
 
@@ -141,7 +140,7 @@ class Segment {
 class Merger {
  public:
   Merger(int fd, JobsFormat format, JobIndex& index, IndexReport& report)
-      : lines_(fd), parser_(format), index_(index), report_(report) {}
+      : lines_(fd, kLineBytesMax), parser_(format), index_(index), report_(report) {}
 
   void take(const Segment& segment) {
     std::vector<JobsError> errors;
@@ -238,7 +237,7 @@ class Merger {
     return entry.repeat == 0 ? job->id : default_id(job->spec, entry.repeat);
   }
 
-  LineCache lines_;
+  BoundedLines lines_;
   JobLineParser parser_;
   JobIndex& index_;
   IndexReport& report_;
@@ -336,7 +335,7 @@ class Waves {
 // A file of another shape than the format's, as the only error: those of its lines would hide it.
 std::optional<JobsError> misshapen(int fd, JobsFormat format) {
   // Nearly every file is judged by its first line; a single line that is longer is read as far as it may go.
-  for (const std::size_t bytes : {std::size_t{16 * 1024}, kLineAndMore}) {
+  for (const std::size_t bytes : {std::size_t{16 * 1024}, kLineBytesMax + 1}) {
     std::string start(bytes, '\0');
     const std::int64_t got = read_at(fd, start.data(), bytes, 0);
     if (got < 0) return std::nullopt;  // indexing fails as well, and says why

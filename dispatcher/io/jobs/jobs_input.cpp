@@ -20,10 +20,7 @@
 namespace workpool::dispatcher {
 namespace {
 
-constexpr std::size_t kJumpBytes = 8 * 1024;       // read for a line that is not near the last one
-constexpr std::size_t kForwardBytes = 256 * 1024;  // read while lines are asked for in order
-constexpr std::size_t kLineAndMore =
-    kLineBytesMax + 2;  // room for a CR, and one byte that makes a line too long
+constexpr std::size_t kCopyBytes = 256 * 1024;
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
@@ -74,7 +71,7 @@ std::variant<JobsInput, JobsProblem> JobsInput::copy_of(const JobsInput& pipe) {
     return JobsProblem{pipe.path_ + ": no file for a copy of it in " + folder + ": " + reason(errno)};
   ::unlink(path.c_str());
   JobsInput copy(fd, true, true, pipe.path_);
-  std::string buffer(kForwardBytes, '\0');
+  std::string buffer(kCopyBytes, '\0');
   while (true) {
     pollfd ready{pipe.fd_, POLLIN, 0};
     ::poll(&ready, 1, -1);  // a FIFO is open without waiting, and reads as ended until its writer comes
@@ -114,46 +111,6 @@ LoadedJob load_job(JobLine&& line, const JobDefaults& defaults) {
   loaded.facts.payload_bytes = line.work.size();
   loaded.work = std::move(line.work);
   return loaded;
-}
-
-std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset) {
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t got = pread(fd, to + done, size - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return static_cast<std::int64_t>(done);
-}
-
-// ---- LineCache ----
-
-bool LineCache::read_block(std::uint64_t offset, std::size_t bytes) {
-  block_.resize(bytes);
-  const std::int64_t got = read_at(fd_, block_.data(), bytes, offset);
-  block_.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
-  block_offset_ = offset;
-  return got > 0;
-}
-
-std::optional<std::string_view> LineCache::line_at(std::uint64_t offset) {
-  const bool inside = offset >= block_offset_ && offset - block_offset_ < block_.size();
-  const bool forward = offset >= block_offset_ && offset - block_offset_ <= block_.size() + kForwardBytes;
-  std::size_t bytes = forward ? kForwardBytes : kJumpBytes;
-  if (!inside && !read_block(offset, bytes)) return std::nullopt;
-  while (true) {
-    const std::string_view rest = std::string_view(block_).substr(offset - block_offset_);
-    const std::size_t newline = rest.find('\n');
-    if (newline != std::string_view::npos) return rest.substr(0, std::min(newline, kLineAndMore));
-    if (rest.size() >= kLineAndMore) return rest.substr(0, kLineAndMore);
-    if (block_offset_ == offset) {
-      if (block_.size() < bytes) return rest;  // the end of the file
-      bytes = std::min(bytes * 4, kLineAndMore);
-    }
-    if (!read_block(offset, bytes)) return std::nullopt;
-  }
 }
 
 // ---- WakeUp ----

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: MIT
-// JOBS as an open file, and what its readers share: bytes at an offset, one line at an offset, a loaded job,
-// and the wake-up that each reader has.
+// JOBS as an open file, and what its readers share: a loaded job, and the wake-up that each reader has.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
-#include <vector>
 
 #include "common/base/job.h"
 #include "common/formats/jobs_file.h"
@@ -69,27 +64,6 @@ struct JobDefaults {
 
 // Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
 LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
-
-// Bytes [offset, offset + size) as far as the file has them; fewer only at its end. -1 and errno on a read
-// error.
-std::int64_t read_at(int fd, char* to, std::size_t size, std::uint64_t offset);
-
-// Lines by their offset, through one block: forward steps cost few reads, jumps small ones. One thread.
-class LineCache {
- public:
-  explicit LineCache(int fd) : fd_(fd) {}
-  // The line that starts at `offset`, without its newline; valid until the next call. Of a line over the
-  // limit only the start, enough for the parser to refuse it. Nothing where the file ends before or cannot be
-  // read.
-  std::optional<std::string_view> line_at(std::uint64_t offset);
-  void forget() { block_.clear(); }  // the file has changed
-
- private:
-  bool read_block(std::uint64_t offset, std::size_t bytes);
-  int fd_;
-  std::string block_;
-  std::uint64_t block_offset_ = 0;
-};
 
 // Wakes the thread of a reader; an eventfd, so that it can be polled beside a descriptor.
 class WakeUp {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/io/bounded_lines.h"
 #include "common/io/threads.h"
 
 namespace workpool::dispatcher {
@@ -33,7 +34,7 @@ struct JobsReader::Impl {
         wake(std::move(woken)),
         file(fd),
         mark(FileMark::of(fd)),
-        lines(fd),
+        lines(fd, kLineBytesMax),
         parser(format) {}
 
   void serve() {
@@ -120,7 +121,7 @@ struct JobsReader::Impl {
   const std::function<void()> wake;
   const int file;
   FileMark mark;  // when `lines` was last known to hold what is in the file
-  LineCache lines;
+  BoundedLines lines;
   JobLineParser parser;
 
   // Both threads'.

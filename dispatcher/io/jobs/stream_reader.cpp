@@ -8,19 +8,19 @@
 #include <cerrno>
 #include <iterator>
 #include <mutex>
+#include <span>
 #include <system_error>
 #include <utility>
 
 #include "common/base/check.h"
 #include "common/formats/jobs_shape.h"
+#include "common/formats/line_splitter.h"
 #include "common/io/threads.h"
 
 namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;  // what a pipe holds
-constexpr std::size_t kLineAndMore =
-    kLineBytesMax + 2;  // room for a CR, and one byte that makes a line too long
 constexpr std::size_t kBatchItems = 256;
 
 }  // namespace
@@ -37,13 +37,14 @@ struct StreamReader::Impl {
         shape_known(given_format == JobsFormat::kJsonLines) {}
 
   void serve() {
-    while (!stopping && problem.empty()) {
+    while (!stopping && !shape_refused) {
       if (full()) {
         hand_over(false);
         if (begin_waiting()) wake_up.wait();
-      } else if (!take_buffered_line()) {
+      } else if (!take_line()) {
+        if (lines.finished()) break;
         hand_over(false);
-        if (!read_more()) break;
+        read_more();
       }
     }
     if (!shape_known) judge_shape({}, true);
@@ -77,60 +78,36 @@ struct StreamReader::Impl {
     const JobsShape shape = jobs_shape(start, last, format);
     if (shape == JobsShape::kUndecided) return;
     shape_known = true;
-    if (shape != JobsShape::kAsExpected)
-      problem = "line " + std::to_string(line) + ": " + advice_for(shape, format);
+    shape_refused = shape != JobsShape::kAsExpected;
+    if (shape_refused) problem = "line " + std::to_string(line) + ": " + advice_for(shape, format);
     start = {};
   }
 
-  // Takes the next whole line out of the buffer; false where there is none.
-  bool take_buffered_line() {
-    const std::size_t newline = buffer.find('\n', std::max(searched, begin));
-    if (newline == std::string::npos) {
-      searched = buffer.size();
-      if (!skipping && buffer.size() - begin >= kLineAndMore) {
-        add_line(std::string_view(buffer).substr(begin));
-        skipping = true;  // its error is out; the rest of the line says nothing
-      }
-      if (skipping) drop_buffer();
-      return false;
-    }
-    if (!skipping) add_line(std::string_view(buffer).substr(begin, newline - begin));
-    skipping = false;
-    begin = newline + 1;
-    searched = begin;
+  // Takes the next whole line that has been read; false if there is none.
+  bool take_line() {
+    LineSplitter::Line next;
+    if (!lines.next(next)) return false;
+    add_line(next);
     if (pending.size() >= kBatchItems) hand_over(false);
     return true;
   }
 
-  void drop_buffer() {
-    buffer.clear();
-    begin = 0;
-    searched = 0;
+  // Waits for bytes and adds them. The end of the input ends the last line, too.
+  void read_more() {
+    if (wake_up.wait(fd)) return;  // stopping, or released: there is nothing to read
+    const std::span<char> room = lines.room();
+    const ssize_t got = read(fd, room.data(), std::min(room.size(), kReadBytes));
+    if (got > 0) return lines.add(static_cast<std::size_t>(got));
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got < 0) problem = "the jobs cannot be read any further: " + std::generic_category().message(errno);
+    lines.finish();
   }
 
-  // Waits for bytes and appends them; false at the end of the input, which ends the last line too.
-  bool read_more() {
-    if (wake_up.wait(fd)) return true;  // stopping, or released: nothing to read for
-    buffer.erase(0, begin);
-    searched -= std::min(searched, begin);
-    begin = 0;
-    const std::size_t before = buffer.size();
-    buffer.resize(before + kReadBytes);
-    const ssize_t got = read(fd, buffer.data() + before, kReadBytes);
-    const int error = errno;
-    buffer.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
-    if (got > 0 || (got < 0 && (error == EINTR || error == EAGAIN))) return true;
-    if (got < 0) problem = "the jobs cannot be read any further: " + std::generic_category().message(error);
-    if (!skipping && !buffer.empty()) add_line(buffer);
-    return false;
-  }
-
-  void add_line(std::string_view text) {
+  void add_line(const LineSplitter::Line& next) {
     ++line;
-    if (line == 1) text.remove_prefix(byte_order_mark_bytes(text));
-    if (!shape_known) judge_shape(text, false);
-    if (!problem.empty()) return pending.clear();
-    auto parsed = parser.parse(text);
+    if (!shape_known) judge_shape(next.text, false);
+    if (shape_refused) return pending.clear();
+    auto parsed = next.too_long ? line_too_long() : parser.parse(next.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
       pending.push_back({line, std::move(*error)});
     } else if (auto* job = std::get_if<JobLine>(&parsed)) {
@@ -170,17 +147,15 @@ struct StreamReader::Impl {
   const StreamLimits limits;
   const JobsFormat format;
   JobLineParser parser;
-  std::string buffer;
-  std::size_t begin = 0;     // of the first line in it that has not been taken
-  std::size_t searched = 0;  // no newline between `begin` and here
-  bool skipping = false;     // the rest of a line that was too long
+  LineSplitter lines{kLineBytesMax, kReadBytes};
   std::uint64_t line = 0;
   JobNumber next_number = 0;
   std::vector<StreamItem> pending;  // read, not handed over
   std::uint64_t pending_bytes = 0;
   std::string problem;  // why nothing more is read
-  bool shape_known;     // the text is what its format says, or a problem
-  std::string start;    // while it is not: the lines that do not tell
+  bool shape_refused = false;
+  bool shape_known;   // the text is what its format says, or a problem
+  std::string start;  // while it is not: the lines that do not tell
 
   // Both threads'.
   std::atomic<bool> stopping{false};
