@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout 300
+"""examples/python_worker.py, which was written from docs/protocol.md alone, beside workers of our own."""
+
+import signal
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from workpool_testing import SOURCE, System, is_alive, wait_until  # noqa: E402
+
+EXAMPLE = SOURCE / "examples" / "python_worker.py"
+
+
+class PythonWorker(System):
+    def python(self, *flags, name="py"):
+        return self.start(["/usr/bin/python3", EXAMPLE, self.address, "--name", name, *flags])
+
+    def test_each_kind_of_end(self):
+        big = "x" * 200_000
+        self.jobs({"id": "argv", "cmd": ["printf", "%s", "a b"]}, {"id": "shell", "cmd": "echo $0 $((6*7)) >&2; pwd", "cwd": "/"},
+                  {"id": "stdin", "cmd": ["cat"], "stdin": "h\u00e9llo"}, {"id": "env", "cmd": "echo $A $WORKPOOL_JOB_ID", "env": {"A": "b"}},
+                  {"id": "exit", "cmd": "exit 3"}, {"id": "signal", "cmd": "kill -TERM $$"}, {"id": "spawn", "cmd": ["no-such-program"]},
+                  {"id": "timeout", "cmd": "sleep 1000 & wait", "timeout": "0.2s"}, {"id": "retried", "cmd": 'test "$WORKPOOL_ATTEMPT" = 2', "retries": 1},
+                  {"id": "cut", "cmd": ["head", "-c", "1000000", "/dev/zero"]}, {"id": "parts", "cmd": ["cat"], "stdin": big},
+                  {"id": "words", "type": "words", "args": {"text": "a b a"}}, {"id": "noop", "type": "noop"},
+                  {"id": "raises", "type": "words", "args": {}}, {"id": "long", "type": "words", "args": {"text": big * 3}},
+                  {"id": "wide", "cmd": ["true"], "slots": 2}, {"cmd": ["true"]})
+        run = self.dispatcher("--capture", "256KiB")
+        worker = self.python("--slots", "2")
+        self.assert_ends(run, 1)
+        self.assert_ends(worker, 0)
+        self.assert_verified()
+        got = self.by_id()
+        self.assertEqual({result["worker"] for result in got.values()}, {"py"})
+        self.assertEqual({name: result["status"] for name, result in got.items() if result["status"] != "ok"},
+                         {"exit": "failed", "signal": "failed", "spawn": "failed", "timeout": "timeout", "raises": "failed"})
+        self.assertEqual({name: result["error"]["kind"] for name, result in got.items() if "error" in result},
+                         {"exit": "exit", "signal": "signal", "spawn": "spawn", "timeout": "timeout", "raises": "handler"})
+        self.assertEqual(got["argv"]["stdout"], "a b")
+        self.assertEqual((got["shell"]["stdout"], got["shell"]["stderr"]), ("/\n", "/bin/sh 42\n"))
+        self.assertEqual((got["stdin"]["stdout"], got["env"]["stdout"], got["parts"]["stdout"]), ("h\u00e9llo", "b env\n", big))
+        self.assertEqual((got["exit"]["exit"], got["signal"]["signal"], got["retried"]["attempt"]), (3, 15, 2))
+        self.assertEqual(got["cut"]["truncated"], 1_000_000 - 256 * 1024)
+        self.assertEqual((got["words"]["value"], got["noop"]["value"]), ({"a": 2, "b": 1}, None))
+
+    def test_beside_our_own_workers_and_killed_in_mid_run(self):
+        jobs = [self.witness_job(str(n), 0.05) for n in range(200)]
+        jobs += [{"id": f"words {n}", "type": "words", "args": {"text": f"a {n}"}} for n in range(20)]  # of the Python workers only
+        jobs += [{"id": f"sha {n}", "type": "sha256", "args": {"text": f"a {n}"}} for n in range(20)]   # of ours only
+        self.jobs(*jobs)
+        run = self.dispatcher("--worker-timeout", "2s")
+        own = self.worker("--slots", "2", "--name", "own")
+        killed = self.python("--slots", "2", name="killed")
+        self.wait_witness("start", 40)
+        killed.send(signal.SIGKILL)
+        wait_until("the end of it", lambda: killed.poll() is not None)
+        python = self.python("--slots", "2", name="python")
+        self.assert_ends(run, 0)
+        self.assert_ends(own, 0)
+        self.assert_ends(python, 0)
+        self.assert_verified()
+        got = self.by_id()
+        self.assertEqual(len(got), 240)
+        self.assertTrue({"own", "python"} <= {result["worker"] for result in got.values()})
+        self.assertEqual({result["worker"] for name, result in got.items() if name.startswith("sha")}, {"own"})
+        # What it ran ended with it, and was started once more, by others: its two slots and nothing else.
+        again = {name: count for name, count in self.witnessed("start").items() if count > 1}
+        self.assertLessEqual(len(again), 2, again)
+        self.assertEqual(set(self.witnessed("end").values()), {1})
+
+    def test_drains_on_a_signal(self):
+        self.jobs(*[self.witness_job(str(n), 0.3) for n in range(12)])
+        run = self.dispatcher()
+        worker = self.python("--slots", "2")
+        self.wait_witness("start", 3)
+        worker.send(signal.SIGTERM)
+        self.assert_ends(worker, 0)
+        self.assertEqual(self.witnessed("start"), self.witnessed("end"))
+        self.worker("--slots", "4")
+        self.assert_ends(run, 0)
+        self.assertEqual(set(self.witnessed("start").values()), {1})
+
+    def test_outlives_its_dispatcher(self):
+        self.jobs(self.witness_job("long", 2), *[self.witness_job(str(n), 0.05) for n in range(20)])
+        run = self.dispatcher()
+        worker = self.python("--slots", "2")
+        self.wait_witness("start", 4)
+        run.send(signal.SIGKILL)
+        run.wait()
+        run = self.dispatcher()
+        self.assert_ends(run, 0)
+        self.assert_ends(worker, 0)
+        self.assertEqual(len(self.by_id()), 21)
+        self.assertEqual(self.witnessed("start")["long"], 1)
+
+    def test_cancelled_and_recalled(self):
+        self.jobs({"id": "hangs", "cmd": ["sleep", "1000"]}, *[{"id": str(n), "cmd": ["sleep", "0.02"]} for n in range(100)])
+        run = self.dispatcher()
+        worker = self.python("--slots", "2")
+        self.wait_results(60)
+        self.worker("--slots", "4")
+        self.wait_results(100)
+        run.send(signal.SIGINT)
+        run.says("finishing 1 running job")
+        run.send(signal.SIGINT)
+        self.assert_ends(run, 130)
+        self.assert_ends(worker, 0)
+        self.assertEqual(len(self.by_id()), 100)
+        wait_until("no process of a job", lambda: not [pid for pid in self.marked() if is_alive(pid) and b"1000" in
+                                                       Path(f"/proc/{pid}/cmdline").read_bytes()])
+
+    def test_is_short_and_stands_alone(self):
+        text = EXAMPLE.read_text()
+        self.assertLess(len(text.splitlines()), 300)
+        self.assertNotIn("build/", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
