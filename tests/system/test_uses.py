@@ -224,6 +224,12 @@ http {{
         self.assertIn(b"found", {path.read_bytes() for path in folder.iterdir()})
 
 
+class Transcripts(Use):
+    def test_of_the_readme_are_what_runs_say(self):
+        checked = self.call([str(SOURCE / "scripts" / "transcripts")], env=clean_environment(WORKPOOL_BIN=str(Path(DISPATCHER).parent)))
+        self.assertEqual(checked.code, 0, str(checked))
+
+
 class Examples(Use):
     def test_hello_and_sleep(self):
         finished = self.run_file("hello.jsonl", (EXAMPLES / "hello.jsonl").read_bytes())

@@ -3,6 +3,7 @@
 // page is what a worker in another language is written from.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <string>
