@@ -12,7 +12,11 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kBlockBytes = 256 << 10;
-constexpr std::size_t kJumpBytes = 8 << 10;  // read for a line that is not near the last one
+// Lines are asked for in order, mostly; those of one requirement or priority among many lie far apart, and
+// then what is read around a line is read in vain: with jumps of 8 KiB, and a block for each line up to as
+// far ahead, reading a job of 3,000 requirements took 8 us instead of 2.
+constexpr std::size_t kJumpBytes = 512;       // read for a line that is not near the last one
+constexpr std::size_t kForwardGap = 4 << 10;  // no more than this is left out on the way
 
 }  // namespace
 
@@ -41,13 +45,14 @@ bool BoundedLines::next(Line& line) {
 
 std::optional<std::string_view> BoundedLines::line_at(std::uint64_t offset) {
   const std::uint64_t known_end = splitter_.end_of_bytes();
-  const bool forward = offset + kBlockBytes >= known_end && offset <= known_end + kBlockBytes;
-  std::size_t bytes = forward ? kBlockBytes : kJumpBytes;
   splitter_.seek(offset);
+  const bool inside = offset <= known_end && splitter_.end_of_bytes() == known_end;
+  const bool forward = inside || (offset > known_end && offset <= known_end + kForwardGap);
+  std::size_t bytes = forward ? kBlockBytes : kJumpBytes;
   Line line;
   while (!splitter_.next(line)) {
     if (splitter_.finished() || splitter_.in_long_line() || !fill(bytes)) return std::nullopt;
-    bytes = kBlockBytes;
+    bytes = std::min(bytes * 4, kBlockBytes);
   }
   if (line.too_long) return std::nullopt;
   return line.text;

@@ -192,6 +192,7 @@ void Ending::look_for_unsatisfiable(Step& step) {
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
+  auto known = unmet_.begin();
   for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
   for (std::uint32_t number = 0; any_worker && number < ledger_.jobs().requirement_count(); ++number) {
     const std::uint64_t open = ledger_.jobs().open(number);
@@ -203,9 +204,9 @@ void Ending::look_for_unsatisfiable(Step& step) {
     }
     if (met) continue;
     unmet_jobs += open;
-    const auto known = std::find_if(unmet_.begin(), unmet_.end(),
-                                    [number](const Unmet& before) { return before.requirement == number; });
-    Unmet entry = known != unmet_.end() ? *known : Unmet{number, step.now, false};
+    while (known != unmet_.end() && known->requirement < number) ++known;
+    const bool is_known = known != unmet_.end() && known->requirement == number;
+    Unmet entry = is_known ? *known : Unmet{number, step.now, false};
     unsatisfiable_ = requirement;
     if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
       entry.warned = true;

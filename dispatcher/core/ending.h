@@ -77,7 +77,7 @@ class Ending {
     Time since;
     bool warned = false;
   };
-  std::vector<Unmet> unmet_;
+  std::vector<Unmet> unmet_;  // by requirement
   std::optional<Time> only_unmet_since_;
   std::optional<Requirement> unsatisfiable_;
   Time looked_at_;

@@ -12,6 +12,13 @@ namespace {
 // else.
 constexpr std::uint64_t kReadyBytesMost = 64ull << 20;
 constexpr std::size_t kLoadMost = 1024;  // jobs in one Load
+constexpr Duration kFailureLeast = microseconds(200);
+
+// An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided
+// by.
+void train(std::optional<Duration>& mean, Duration measured) {
+  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
+}
 
 }  // namespace
 
@@ -293,11 +300,14 @@ std::uint64_t JobBook::open(std::uint32_t requirement) const {
 }
 
 void JobBook::note_run_time(std::uint32_t requirement, Duration ran) {
-  // An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided
-  // by.
-  std::optional<Duration>& mean = classes_[requirement].mean;
-  const Duration measured = std::max(ran, Duration{1});
-  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
+  Class& group = classes_[requirement];
+  if (std::exchange(group.only_failures, false)) group.mean.reset();
+  train(group.mean, std::max(ran, Duration{1}));
+}
+
+void JobBook::note_failure_time(std::uint32_t requirement, Duration ran) {
+  Class& group = classes_[requirement];
+  if (group.only_failures) train(group.mean, std::max(ran, kFailureLeast));
 }
 
 }  // namespace workpool::dispatcher

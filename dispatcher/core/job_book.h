@@ -85,8 +85,11 @@ class JobBook {
   JobRow rows() const { return table_.rows(); }
   bool used(JobRow row) const { return table_.used(row); }
 
-  // Run times of ok jobs, for the credit of this requirement; nothing while none is known.
+  // Run times of ok jobs, for the credit of this requirement. Those of failures count only until the first ok
+  // job, and as 200 us at the least: a command that cannot be started says nothing about one that can.
   void note_run_time(std::uint32_t requirement, Duration ran);
+  void note_failure_time(std::uint32_t requirement, Duration ran);
+  // Returns nullopt while no run time is known.
   std::optional<Duration> mean_run_time(std::uint32_t requirement) const {
     return classes_[requirement].mean;
   }
@@ -101,6 +104,7 @@ class JobBook {
     QueueRank loading_best;    // since it was 0 last
     std::uint64_t active = 0;  // open and in the table
     std::optional<Duration> mean;
+    bool only_failures = true;  // `mean` is of failures
   };
   struct Asked {
     Handle handle;

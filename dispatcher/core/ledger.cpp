@@ -278,6 +278,9 @@ std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& 
       ++counts_.duplicates;
       return 0;
     }
+    // While nothing has succeeded, a failure is all that is known: without a run time jobs travel one by one.
+    if (result.outcome.status == Status::kFailed)
+      jobs_.note_failure_time(jobs_.at(row).facts.requirement, result.ran);
     if (retry(row, result, step)) return 0;
   }
   if (result.outcome.status == Status::kOk) jobs_.note_run_time(jobs_.at(row).facts.requirement, result.ran);

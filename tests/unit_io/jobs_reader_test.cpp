@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -384,6 +385,31 @@ TEST_F(JobsOnDisk, LoadsInAnyOrder) {
   const LoadedJobs loaded = load_all(reader, bell, numbers);
   ASSERT_EQ(loaded.changed_lines.size(), 0U);
   for (std::size_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(loaded.jobs[i].facts.number, numbers[i]);
+}
+
+// The bytes that this process has read so far, by any call.
+std::uint64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  std::uint64_t value = 0;
+  io >> name >> value;
+  return name == "rchar:" ? value : 0;
+}
+
+TEST_F(JobsOnDisk, LinesFarApartCostLittleMoreThanThemselves) {
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "{\"type\":\"noop\",\"id\":\"" + std::to_string(i) + "\"}\n";
+  Indexed jobs(write(text));
+  ASSERT_TRUE(jobs.report.ok());
+  Bell bell;
+  JobsReader reader(jobs.input.fd(), JobsFormat::kJsonLines, jobs.index, {}, bell.ring());
+  std::vector<JobNumber> far_apart;  // 7,000 lines of 30 bytes, as of one of many requirements or priorities
+  for (JobNumber i = 0; i < 1000; ++i) far_apart.push_back(i * 7001 % jobs.index.size());
+  const std::uint64_t before = bytes_read();
+  ASSERT_EQ(load_all(reader, bell, far_apart).changed_lines.size(), 0U);
+  const std::uint64_t each = (bytes_read() - before) / far_apart.size();
+  std::printf("lines far apart: %llu bytes read each\n", static_cast<unsigned long long>(each));
+  EXPECT_LT(each, 4u * 512) << "about 512 is what a jump reads";
 }
 
 TEST_F(JobsOnDisk, AChangedFileIsNoticed) {
