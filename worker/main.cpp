@@ -13,6 +13,7 @@
 #include "common/io/log.h"
 #include "worker/cli.h"
 #include "worker/io/engine.h"
+#include "worker/io/process/leftovers.h"
 #include "worker/io/process/limits.h"
 #include "worker/io/process/process_tree.h"
 #include "worker/io/process/shared_page.h"
@@ -28,6 +29,9 @@ bool hangup_is_ignored() {
   return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
+// What the kernel cannot end in that time (a dead NFS server) is left to later.
+constexpr Duration kLeftoversLimit = seconds(5);
+
 int serve(WorkerOptions options, Console& console) {
   if (const std::string missing = missing_for_process_trees(); !missing.empty()) {
     console.line("workpool-worker: cannot start (exit 71): " + missing);
@@ -41,6 +45,11 @@ int serve(WorkerOptions options, Console& console) {
                              {"asked_for", options.slots},
                              {"reason", "the limit on open descriptors (ulimit -Hn) has no room for more"}});
     options.slots = slots;
+  }
+  mark_jobs_as_ours();
+  if (const std::size_t killed = kill_leftovers(kLeftoversLimit); killed > 0) {
+    log.warn("leftovers_killed",
+             {{"processes", killed}, {"detail", "of jobs of a worker that was killed on this machine"}});
   }
   SharedPage page(options.slots);
   const SupervisorOptions supervisor{&page, &log, options.parent_fd, hangup_is_ignored(), options.grace};

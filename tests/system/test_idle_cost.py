@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from workpool_testing import SLACK, System, children_of, figure
+from workpool_testing import SLACK, System, figure, parts_of
 
 SECONDS = 4
 PROMISED_MS = 25  # in that time; 0 to 10 are used
@@ -48,8 +48,8 @@ class SilentServer:
 
 class IdleCost(System):
     def assert_idle(self, what, program):
-        """Supervisor and engine of a worker, or a dispatcher, over SECONDS."""
-        pids = [program.pid, *children_of(program.pid)]
+        """Supervisor, guard and engine of a worker, or a dispatcher, over SECONDS."""
+        pids = parts_of(program.pid)
         before = cpu_ms(pids)
         time.sleep(SECONDS)  # what is measured, not a wait for anything
         used = cpu_ms(pids) - before

@@ -8,7 +8,7 @@ import signal
 import time
 import unittest
 
-from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until
+from workpool_testing import SLACK, System, figure, is_alive, parts_of, wait_until
 
 FAST = ["--worker-timeout", "2s"]
 
@@ -75,7 +75,7 @@ class Kills(System):
             wait_until("progress", lambda: dispatcher.poll() is not None or self.result_count() > before + 500)
             if dispatcher.poll() is not None:
                 break
-            os.kill(random.choice([worker.pid, *children_of(worker.pid)]), signal.SIGKILL)
+            os.kill(random.choice(parts_of(worker.pid)), signal.SIGKILL)
             kills += 1
         self.assert_ends(dispatcher, 0)
         self.assert_results({f"n{i}": "ok" for i in range(count)})
@@ -114,7 +114,7 @@ class Survivors(System):
         self.jobs({"cmd": f"{hide}touch {self.folder}/1; sleep 600", "id": "plain"},
                   {"cmd": f"{hide}setsid sh -c 'touch {self.folder}/2; sleep 601' & sleep 602", "id": "session"},
                   {"cmd": f"(setsid sh -c '(touch {self.folder}/3; sleep 603) & sleep 604' &); sleep 605", "id": "daemon"})
-        for victim in ("supervisor", "engine"):
+        for victim in ("supervisor", "engine", "guard"):
             with self.subTest(victim):
                 for i in "123":
                     (self.folder / i).unlink(missing_ok=True)
@@ -123,15 +123,15 @@ class Survivors(System):
                 wait_until("the jobs", lambda: all((self.folder / i).exists() for i in "123"))
                 dispatcher.send(signal.SIGKILL)          # nobody gives the jobs out again
                 dispatcher.wait()
-                jobs = self.marked(but=[worker.pid, *children_of(worker.pid)])
+                jobs = self.marked(but=parts_of(worker.pid))
                 self.assertGreaterEqual(len(jobs), 6)
-                os.kill(worker.pid if victim == "supervisor" else worker.engine(), signal.SIGKILL)
+                os.kill({"supervisor": worker.pid, "engine": worker.engine(), "guard": worker.guard()}[victim], signal.SIGKILL)
                 killed = time.monotonic()
                 wait_until(lambda: f"the end of {jobs}", lambda: not any(is_alive(pid) for pid in jobs))
                 took = time.monotonic() - killed
                 figure(f"{len(jobs)} processes of jobs were gone {took:.2f} s after kill -9 of the {victim}; 1 s is promised")
                 self.assertLess(took, 1 * SLACK)
-                if victim == "engine":
+                if victim != "supervisor":
                     worker.send(signal.SIGTERM)
                 worker.wait()
                 self.port += 1

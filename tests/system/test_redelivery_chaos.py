@@ -11,7 +11,7 @@ import signal
 import time
 import unittest
 
-from workpool_testing import System, children_of, figure
+from workpool_testing import System, engines_of, figure, guards_of
 
 FAST = ["--worker-timeout", "2s"]
 SECONDS = 12
@@ -45,9 +45,11 @@ class Chaos(System):
             self.kill(self.stopped.pop(), signal.SIGCONT)
 
     def strike(self, blow, worker):
-        engine = (children_of(worker.pid) or [worker.pid])[0]
+        engine = (engines_of(worker.pid) or [worker.pid])[0]
         if blow == "engine":
             self.kill(engine, signal.SIGKILL)
+        elif blow == "guard":
+            self.kill((guards_of(worker.pid) or [worker.pid])[0], signal.SIGKILL)
         elif blow == "supervisor":
             self.kill(worker.pid, signal.SIGKILL)
         elif blow == "drain":
@@ -75,7 +77,7 @@ class Chaos(System):
             time.sleep(self.chance.uniform(0, 0.8))
             if self.running.poll() is not None:
                 break
-            blows.append(self.chance.choice(["engine", "supervisor", "drain", "stop", "wake", "dispatcher", "pause"]))
+            blows.append(self.chance.choice(["engine", "guard", "supervisor", "drain", "stop", "wake", "dispatcher", "pause"]))
             self.strike(blows[-1], self.chance.choice(workers))
             workers = [worker for worker in workers if worker.poll() is None]
             while len(workers) < 3:

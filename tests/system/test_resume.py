@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from workpool_testing import SLACK, System, children_of, figure, is_alive, wait_until, write_jobs
+from workpool_testing import SLACK, System, children_of, figure, is_alive, name_of, parts_of, wait_until, write_jobs
 
 F_OFD_SETLK = 37
 FAST = ["--worker-timeout", "2s"]
@@ -320,11 +320,48 @@ class InUse(System):
         self.wait_witness("start", 1)
         self.assertIsNone(self.lock_of_the_local_worker())
         supervisor = next(pid for pid in children_of(first.pid) if "workpool-worker" in os.readlink(f"/proc/{pid}/exe"))
-        engine = children_of(supervisor)[0]
+        parts = parts_of(supervisor)
         first.send(signal.SIGKILL)
         first.wait()
         wait_until("the lock to be free", self.lock_of_the_local_worker)
-        self.assertFalse(is_alive(supervisor) or is_alive(engine))
+        self.assertEqual([pid for pid in parts if is_alive(pid)], [])
+
+
+class OneBlow(System):
+    """Everything of ours dies at once, as with `pkill -9 workpool`, and the same command starts again."""
+
+    def run_struck(self, victims):
+        self.jobs({"cmd": f"sleep 600 & echo $! >> {self.folder}/pids; wait; echo done", "id": "long"})
+        pids = self.folder / "pids"
+
+        def started():
+            return [int(line) for line in pids.read_text().splitlines()] if pids.exists() else []
+        first = self.dispatcher("--local", "1", listen=False)
+        wait_until("the job", started)
+        supervisor = children_of(first.pid)[0]
+        struck = [first.pid, *[pid for pid in parts_of(supervisor) if victims(pid)]]
+        for pid in struck:
+            os.kill(pid, signal.SIGSTOP)  # so that none of them sees another's end, as when one call kills all
+        blow = time.monotonic()
+        for pid in struck:
+            os.kill(pid, signal.SIGKILL)
+        first.wait()
+        job = started()[0]
+        if len(struck) == 3:
+            wait_until("the end of the job", lambda: not is_alive(job))
+            figure(f"the job was gone {time.monotonic() - blow:.3f} s after kill -9 of all that is called workpool; 1 s is promised")
+            self.assertLess(time.monotonic() - blow, 1 * SLACK)
+        second = self.dispatcher("--local", "1", listen=False)
+        wait_until(lambda: f"the second start; {self.all_said()}", lambda: len(started()) == 2)
+        self.assertFalse(is_alive(job), "the job runs beside itself")
+        return second
+
+    def test_all_that_is_called_workpool(self):
+        self.run_struck(lambda pid: "workpool" in name_of(pid))
+
+    def test_the_guard_too(self):
+        second = self.run_struck(lambda pid: True)
+        self.assertIn("leftovers_killed", second.err())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import termios
 import time
 import unittest
 
-from workpool_testing import DISPATCHER, SLACK, System, children_of, figure, is_alive, wait_until
+from workpool_testing import DISPATCHER, SLACK, System, children_of, figure, is_alive, parts_of, wait_until
 
 FAST = ["--worker-timeout", "2s"]
 
@@ -210,7 +210,7 @@ class WorkerSignals(System):
         # TERM to supervisor, engine and job alike: the job is returned, not reported, and runs elsewhere.
         worker = self.one_long_job()
         pid = int((self.folder / "pid").read_text())
-        for each in [pid, *children_of(worker.pid), worker.pid]:
+        for each in [pid, *reversed(parts_of(worker.pid))]:
             os.kill(each, signal.SIGTERM)
         self.assert_ends(worker, 0)
         self.assertEqual(self.result_count(), 0)

@@ -67,6 +67,15 @@ class WorkerStart(System):
         self.assert_ends(worker, 0)
 
 
+    def test_proc_of_another_pid_namespace(self):
+        # Numbers read there would be sent signals, and nothing that a job leaves would be found.
+        if os.geteuid() != 0:
+            self.skipTest("a PID namespace needs root")
+        worker = self.start(["unshare", "--pid", "--fork", WORKER, self.address])
+        self.assert_ends(worker, 71)
+        self.assertIn("another PID namespace", worker.err())
+
+
 class LocalWorkerStart(System):
     """A local worker that cannot work here; a program of the test stands in its place."""
 
@@ -129,7 +138,7 @@ class LocalWorkerStart(System):
         self.assertIn("No such file", dispatcher.err())
 
     def test_child_signals_that_the_caller_ignored(self):
-        self.jobs({"cmd": f"test -e {self.folder}/again && exit 0; touch {self.folder}/again; kill -9 $(ps -o ppid= -p $PPID); sleep 60", "id": "a"})
+        self.jobs({"cmd": f"test -e {self.folder}/again && exit 0; touch {self.folder}/again; kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 60", "id": "a"})
         dispatcher = self.start(["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path, "--local", "1",
                                  "--worker-timeout", "2s"])
         self.assert_ends(dispatcher, 0)

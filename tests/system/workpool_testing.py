@@ -75,6 +75,27 @@ def children_of(pid):
         return []
 
 
+def guards_of(supervisor):
+    return [pid for pid in children_of(supervisor) if name_of(pid) == "wp-guard"]
+
+
+def engines_of(supervisor):
+    """One, or none while it is being started."""
+    return [engine for guard in guards_of(supervisor) for engine in children_of(guard)]
+
+
+def parts_of(supervisor):
+    """Supervisor, guard and engine."""
+    return [supervisor, *guards_of(supervisor), *engines_of(supervisor)]
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def is_alive(pid):
     """Also false for a zombie."""
     try:
@@ -122,9 +143,13 @@ class Program:
     def says(self, text, limit=LIMIT):
         wait_until(lambda: f"{text!r} in:\n{self.err()}", lambda: text in self.err(), limit)
 
+    def guard(self):
+        """The pid of the process between a worker's supervisor and its engine."""
+        return wait_until("the guard", lambda: guards_of(self.pid))[0]
+
     def engine(self):
         """The pid of a worker's engine."""
-        return wait_until("the engine", lambda: children_of(self.pid))[0]
+        return wait_until("the engine", lambda: engines_of(self.pid))[0]
 
 
 class System(unittest.TestCase):

@@ -43,13 +43,16 @@ class SupervisorTest : public ::testing::Test {
 
   void SetUp() override { WORKPOOL_SKIP_WHERE_FORK_MAY_HANG(); }
 
-  void supervise_with(EngineMain engine_main) {
+  // `before`: what the process does before it becomes a worker.
+  void supervise_with(
+      EngineMain engine_main, const std::function<void()>& before = [] {}) {
     std::fflush(nullptr);
     pid_ = ::fork();
     if (pid_ != 0) return;
     close_parent();
     for (const int fault : {SIGSEGV, SIGABRT})
       ::signal(fault, SIG_DFL);  // a sanitizer would make exits of them
+    before();
     ::_exit(supervise(options_, engine_main));
   }
   // The exit code of the supervisor; 1000 + the signal that ended it.
@@ -380,21 +383,84 @@ TEST_F(SupervisorTest, AStoppedEngineDoesNotOutliveTheSupervisorEither) {
   EXPECT_EQ(code(), 1000 + SIGKILL);
 }
 
-TEST_F(SupervisorTest, TheCommandDiesEvenWithBothOfThem) {
+// As `pkill -9 workpool` does, which the guard's name keeps it from.
+TEST_F(SupervisorTest, NothingOutlivesSupervisorAndEngineThatAreKilledTogether) {
   supervise_with([&](const EngineBirth& birth) {
+    folder_.write("guard", std::to_string(::getppid()) + "\n");
     engine_number(birth);
     const auto runner = runner_with(birth.page, family());
     while (true) ::pause();
     return 1;
   });
-  const std::vector<pid_t> pids = family_members();
-  const pid_t engine = folder_.wait_for_pid("engine1");
-  ::kill(pid_, SIGSTOP);
-  ::kill(engine, SIGKILL);
+  std::vector<pid_t> pids = family_members();
+  pids.push_back(folder_.wait_for_pid("engine1"));
+  pids.push_back(folder_.wait_for_pid("guard"));
+  ::kill(pid_, SIGSTOP);  // so that it cannot act on the engine's end
+  ::kill(folder_.pid_in("engine1"), SIGKILL);
   ::kill(pid_, SIGKILL);
-  expect_gone({engine, pids[0]});
-  for (const pid_t pid : pids) ::kill(pid, SIGKILL);  // what the command left is beyond us then
+  expect_gone(pids);
   EXPECT_EQ(code(), 1000 + SIGKILL);
+}
+
+TEST_F(SupervisorTest, AGuardHasANameOfItsOwnAndItsEngineKeepsOurs) {
+  supervise_with([&](const EngineBirth& birth) {
+    folder_.write("guard", std::to_string(::getppid()) + "\n");
+    engine_number(birth);
+    return next_order(birth) == 's' ? 0 : 2;
+  });
+  const std::string guard = "/proc/" + std::to_string(folder_.wait_for_pid("guard"));
+  const std::string engine = "/proc/" + std::to_string(folder_.wait_for_pid("engine1"));
+  EXPECT_TRUE(wait_for([&] { return read_text(guard + "/comm") == "wp-guard\n"; }));
+  EXPECT_TRUE(
+      wait_for([&] { return read_text(guard + "/cmdline").starts_with(std::string("wp-guard") + '\0'); }));
+  EXPECT_EQ(read_text(guard + "/cmdline").find_first_not_of('\0', 9), std::string::npos);
+  EXPECT_EQ(read_text(engine + "/comm"), read_text("/proc/self/comm"));
+  EXPECT_EQ(read_text(engine + "/cmdline"), read_text("/proc/self/cmdline"));
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::kill(folder_.pid_in("guard"), signal);
+  ::kill(pid_, SIGTERM);
+  EXPECT_EQ(code(), 0);
+}
+
+TEST_F(SupervisorTest, AGuardThatIsKilledTakesEngineAndJobsWithIt) {
+  supervise_with([&](const EngineBirth& birth) {
+    if (birth.engine == 2) return 0;
+    folder_.write("guard", std::to_string(::getppid()) + "\n");
+    engine_number(birth);
+    const auto runner = runner_with(birth.page, family());
+    while (true) ::pause();
+    return 1;
+  });
+  std::vector<pid_t> pids = family_members();
+  pids.push_back(folder_.wait_for_pid("engine1"));
+  ::kill(folder_.wait_for_pid("guard"), SIGKILL);
+  expect_gone(pids);
+  EXPECT_EQ(code(), 0);
+  ASSERT_EQ(page_.deaths().size(), 1U);
+  EXPECT_EQ(page_.deaths()[0].ran, (std::vector<Key>{Key{{0, 77}}}));
+}
+
+// `sidecar & exec workpool-worker ...`
+TEST_F(SupervisorTest, WhatWasThereBeforeTheWorkerLivesOn) {
+  for (const bool kill_guard : {false, true}) {
+    const std::string name = kill_guard ? "second" : "first";
+    supervise_with(
+        [&](const EngineBirth& birth) -> int {
+          if (birth.engine == 2) return 0;
+          if (kill_guard) ::kill(::getppid(), SIGKILL);
+          ::abort();
+        },
+        [&] {
+          const pid_t sidecar = ::fork();
+          if (sidecar == 0) {
+            while (true) ::pause();
+          }
+          folder_.write(name, std::to_string(sidecar) + "\n");
+        });
+    const pid_t sidecar = folder_.wait_for_pid(name);
+    EXPECT_EQ(code(), 0);
+    EXPECT_TRUE(is_alive(sidecar));
+    ::kill(sidecar, SIGKILL);
+  }
 }
 
 TEST_F(SupervisorTest, StatusesAreSeenWhereChildSignalsWereIgnored) {

@@ -17,12 +17,14 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "common/base/exit_code.h"
 #include "common/io/clock.h"
 #include "common/io/descriptor.h"
 #include "common/io/log.h"
 #include "worker/core/facts.h"
+#include "worker/io/guard.h"
 #include "worker/io/process/process_tree.h"
 
 // Of gcov, where the build is instrumented: _exit() would lose what the engine ran.
@@ -35,12 +37,6 @@ constexpr Duration kLongestPause = seconds(5);
 constexpr Duration kHealthyLife = seconds(10);  // after it the next death is a first one again
 constexpr Duration kToEndNow = milliseconds(500);
 constexpr Duration kKillEverything = milliseconds(500);
-// Of the supervisor: longer, since a new engine must not meet the jobs of the old one. What the kernel cannot
-// end in that time (a dead NFS server) is left to later.
-constexpr Duration kKillLeftovers = seconds(5);
-// An engine that is stopped (SIGSTOP) for so many worker timeouts has long lost its jobs to others; only its
-// end tells which of them may have stopped it.
-constexpr int kStoppedTimeouts = 3;
 // Engines in a row that could not be made, or died within this time without having met a dispatcher: the
 // system lacks what one takes (memory, processes), and 20 s later it lacks it still.
 constexpr Duration kStillborn = seconds(2);
@@ -49,10 +45,11 @@ constexpr int kSystemLacks = exit_status(ExitCode::kSystem);
 constexpr int kStopped = exit_status(ExitCode::kOk);
 constexpr int kDispatcherGone = exit_status(ExitCode::kDispatcherGone);
 
-std::string cause_of(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status) + " not of its own";
-  std::string text = "signal " + std::to_string(info.si_status);
-  if (const char* name = ::sigabbrev_np(info.si_status)) text += std::string(" (SIG") + name + ')';
+std::string cause_of(const EngineEnd& end) {
+  if (end.was_stopped) return "stopped by SIGSTOP, then killed";
+  if (end.code == CLD_EXITED) return "exit status " + std::to_string(end.status) + " not of its own";
+  std::string text = "signal " + std::to_string(end.status);
+  if (const char* name = ::sigabbrev_np(end.status)) text += std::string(" (SIG") + name + ')';
   return text;
 }
 
@@ -69,8 +66,7 @@ void follow_supervisor(int control_fd, SharedPage& page) {
                             const std::function<int(const EngineBirth&)>& engine_main) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  // A stopped engine sees nothing; so the death of the supervisor lets it go on. No other use of the signal
-  // hurts.
+  // A stopped engine sees nothing; so the death of its guard lets it go on. No other use of the signal hurts.
   ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
   try {
     const int own_fd = ::fcntl(birth.control_fd, F_DUPFD_CLOEXEC, 3);
@@ -109,8 +105,8 @@ class Supervisor {
   void tell_engine(char byte);
   void give_up_after(Duration time);
   void kill_engine();
-  void kill_stopped_engine();
   std::optional<int> bury_engine();
+  EngineEnd take_end();
   void count_stillborn(bool stillborn);
   void write_log(LogLevel level, std::string_view event, Fields fields);
 
@@ -120,13 +116,12 @@ class Supervisor {
   const SupervisorOptions& options_;
   const std::function<int(const EngineBirth&)>& engine_main_;
   Descriptor signals_;
-  Descriptor control_;        // to the engine
-  int parent_fd_;             // -1 once its end was seen
-  std::uint32_t engine_ = 0;  // number of the last one
-  pid_t pid_ = 0;             // 0 = none runs
-  siginfo_t status_{};        // of the last one, once it has ended
-  Time kill_stopped_at_ = kNever;
-  bool was_stopped_ = false;  // it was killed for that
+  Descriptor control_;         // to the engine
+  int parent_fd_;              // -1 once its end was seen
+  std::uint32_t engine_ = 0;   // number of the last one
+  pid_t guard_ = 0;            // of the engine; 0 = none runs
+  siginfo_t guard_end_{};      // of the last one
+  std::vector<pid_t> others_;  // children that this process had before it became a worker
   Time born_{};
   Duration pause_{0};
   std::uint32_t joins_before_ = 0;  // of the last engine's start
@@ -141,10 +136,9 @@ int Supervisor::run() {
   prepare();
   while (true) {
     if (start_engine()) {
-      while (pid_ != 0) {
-        wait_until(std::min(give_up_at_, kill_stopped_at_));
-        if (pid_ != 0 && boot_time() >= give_up_at_) kill_engine();
-        if (pid_ != 0 && boot_time() >= kill_stopped_at_) kill_stopped_engine();
+      while (guard_ != 0) {
+        wait_until(give_up_at_);
+        if (guard_ != 0 && boot_time() >= give_up_at_) kill_engine();
       }
       if (const auto code = bury_engine()) return *code;
     } else {
@@ -171,6 +165,7 @@ void Supervisor::prepare() {
   ::signal(SIGPIPE, SIG_IGN);
   if (options_.ignore_hup) ::signal(SIGHUP, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  others_ = children_of_self();
   signals_ = Descriptor(::signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_.is_open()) throw std::system_error(errno, std::generic_category(), "signalfd");
 }
@@ -192,13 +187,12 @@ bool Supervisor::start_engine() {
     control_.close();
     signals_.close();
     if (options_.parent_fd >= 0) ::close(options_.parent_fd);
-    be_engine({engine_, options_.page, for_engine.get()}, engine_main_);
+    be_guard({engine_, options_.page, for_engine.get()},
+             [this](const EngineBirth& birth) { be_engine(birth, engine_main_); });
   }
-  pid_ = pid;
+  guard_ = pid;
   born_ = boot_time();
   joins_before_ = options_.page->joins();
-  kill_stopped_at_ = kNever;
-  was_stopped_ = false;
   return true;
 }
 
@@ -238,64 +232,67 @@ void Supervisor::read_parent() {
   give_up_after(kToEndNow);
 }
 
-// The engine, and as PID 1 or subreaper whatever became our child.
+// The guard, and as PID 1 or subreaper whatever became our child.
 void Supervisor::reap() {
   while (true) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) return;
-    if (info.si_pid != pid_) continue;
-    if (info.si_code == CLD_STOPPED) {
-      kill_stopped_at_ = boot_time() + kStoppedTimeouts * options_.page->worker_timeout();
-    } else if (info.si_code == CLD_CONTINUED) {
-      kill_stopped_at_ = kNever;
-    } else {
-      status_ = info;
-      pid_ = 0;
-    }
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    std::erase(others_, info.si_pid);
+    if (info.si_pid != guard_) continue;
+    guard_end_ = info;
+    guard_ = 0;
   }
-}
-
-void Supervisor::kill_stopped_engine() {
-  write_log(LogLevel::kError, "engine_stopped", {{"engine", engine_}, {"pid", pid_}, {"action", "killed"}});
-  was_stopped_ = true;
-  kill_stopped_at_ = kNever;
-  ::kill(pid_, SIGKILL);
 }
 
 void Supervisor::tell_engine(char byte) {
   // A full pipe already says more stops than anybody counts; an engine that is gone needs none.
-  if (pid_ != 0 && ::write(control_.get(), &byte, 1) < 0 && errno != EAGAIN && errno != EPIPE) {
+  if (guard_ != 0 && control_.is_open() && ::write(control_.get(), &byte, 1) < 0 && errno != EAGAIN &&
+      errno != EPIPE) {
     write_log(LogLevel::kWarn, "stop_not_forwarded", {{"reason", std::strerror(errno)}});
   }
 }
 
 void Supervisor::give_up_after(Duration time) { give_up_at_ = std::min(give_up_at_, boot_time() + time); }
 
+// Its guard does it at the end of the pipe.
 void Supervisor::kill_engine() {
-  write_log(LogLevel::kError, "engine_hangs", {{"engine", engine_}, {"pid", pid_}, {"action", "killed"}});
+  write_log(LogLevel::kError, "engine_hangs", {{"engine", engine_}, {"action", "killed"}});
   given_up_ = true;
   give_up_at_ = kNever;
-  ::kill(pid_, SIGKILL);
+  control_.close();
 }
 
-// What the end of the engine means: the exit code of the worker, or nothing where another one has to be
+// How the engine ended. Where the guard was killed first, the engine and all below it are our children now:
+// they go, but nothing that this process had before it became a worker does.
+EngineEnd Supervisor::take_end() {
+  if (const auto noted = options_.page->take_engine_end()) return *noted;
+  EngineEnd end;
+  end.code = guard_end_.si_code;
+  end.status = guard_end_.si_status;
+  end.left_some = !kill_descendants_of_self(kKillLeftovers, true, others_);
+  return end;
+}
+
+// What the end of the engine means: the exit code of the worker, or nullopt if another engine has to be
 // started.
 std::optional<int> Supervisor::bury_engine() {
   control_.close();
-  if (!kill_descendants_of_self(kKillLeftovers, true)) {
-    write_log(LogLevel::kError, "jobs_survive_kill", {{"engine", engine_}});
-  }
+  const EngineEnd end = take_end();
+  if (end.left_some) write_log(LogLevel::kError, "jobs_survive_kill", {{"engine", engine_}});
   const std::optional<int> announced = options_.page->take_announced_exit();
-  const bool by_itself =
-      announced && status_.si_code == CLD_EXITED && status_.si_status == (*announced & 0xff);
+  const bool by_itself = announced && end.code == CLD_EXITED && end.status == (*announced & 0xff);
   if (given_up_) return code_of_stop();
   if (by_itself && *announced != kExitRestart) return *announced;
   if (by_itself) {
     options_.page->forget_running();
     pause_ = options_.first_pause;
     write_log(LogLevel::kInfo, "engine_restarts", {{"engine", engine_}});
+  } else if (end.code == 0) {
+    write_log(LogLevel::kError, "engine_not_started", {{"reason", std::strerror(end.status)}});
+    count_stillborn(true);
+    pause_ = std::min(pause_ * 2, kLongestPause);
   } else {
-    const std::string cause = was_stopped_ ? "stopped by SIGSTOP, then killed" : cause_of(status_);
+    const std::string cause = cause_of(end);
     const std::size_t ran = options_.page->running();
     options_.page->record_death(engine_, cause.c_str());
     count_stillborn(options_.page->joins() == joins_before_ && boot_time() - born_ < kStillborn);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The supervisor: a small single-threaded process (PID 1 in a container, child subreaper) that starts the
-// engine, restarts it when it dies, kills what it left, forwards stops and keeps the deaths until the
-// dispatcher acked them. It never loads a handler, opens no socket and starts no thread (architecture.md §5).
+// engine below a guard (guard.h), starts another one when it dies, forwards stops and keeps the deaths until
+// the dispatcher acked them. It never loads a handler, opens no socket and starts no thread.
 #pragma once
 
 #include <cstdint>

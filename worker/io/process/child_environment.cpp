@@ -17,14 +17,17 @@ bool is_given(const Variables& variables, std::string_view name) {
 }
 
 bool is_reserved(std::string_view name) {
-  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == kAttemptKeyName;
+  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == kAttemptKeyName ||
+         name == kOwnerName;
 }
 
 }  // namespace
 
 InheritedEnvironment::InheritedEnvironment(char* const* environment) {
   for (char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
-    if (!std::string_view(*entry).starts_with(kOurs)) entries_.emplace_back(*entry);
+    const bool inherited =
+        !std::string_view(*entry).starts_with(kOurs) || name_of_entry(*entry) == kOwnerName;
+    if (inherited) entries_.emplace_back(*entry);
   }
 }
 
@@ -47,7 +50,8 @@ ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const 
   };
   for (const std::string& entry : own_) add(entry);
   for (const std::string& entry : inherited.entries()) {
-    if (of_job.empty() || !is_given(of_job, name_of_entry(entry))) add(entry);
+    const std::string_view name = name_of_entry(entry);
+    if (of_job.empty() || name == kOwnerName || !is_given(of_job, name)) add(entry);
   }
   pointers_.push_back(nullptr);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The environment of a job: the worker's less WORKPOOL_*, plus the job's own, plus the three variables that
-// are ours.
+// The environment of a job: the worker's less WORKPOOL_*, plus the job's own, plus the variables that are
+// ours.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,8 @@ namespace workpool::worker {
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
 inline constexpr std::string_view kAttemptKeyName = "WORKPOOL_ATTEMPT_KEY";
+// Which worker started it (leftovers.h); the one variable of ours that is inherited.
+inline constexpr std::string_view kOwnerName = "WORKPOOL_OWNER";
 
 // What jobs inherit; made once. Immutable afterwards, any thread.
 class InheritedEnvironment {

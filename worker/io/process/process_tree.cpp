@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,37 +18,13 @@
 
 #include "common/io/clock.h"
 #include "worker/io/process/child_environment.h"
+#include "worker/io/process/proc_files.h"
 
 namespace workpool::worker {
 namespace {
 
-// Enough for the environment of any process: Linux' limit on argv and envp together is a quarter of the stack
-// limit, 2 MiB by default. What lies beyond is not searched.
-constexpr std::size_t kEnvironmentBytesMax = 8 << 20;
-
-std::string path_of(pid_t pid, const char* file) { return "/proc/" + std::to_string(pid) + '/' + file; }
-
 // Of the main thread, to which the kernel gives every adopted process.
 std::string own_children() { return path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children"; }
-
-// The whole of a file of /proc from its start; empty where it cannot be read.
-std::string read_from_start(int fd, std::size_t limit) {
-  std::string text;
-  std::size_t size = 0;
-  while (size < limit) {
-    text.resize(size + 4096);
-    const ssize_t part = ::pread(fd, text.data() + size, 4096, static_cast<off_t>(size));
-    if (part <= 0) break;
-    size += static_cast<std::size_t>(part);
-  }
-  text.resize(size);
-  return text;
-}
-
-std::string read_file(const std::string& path, std::size_t limit) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return file.is_open() ? read_from_start(file.get(), limit) : "";
-}
 
 void append_pids(const std::string& text, std::vector<pid_t>& pids) {
   const char* at = text.data();
@@ -77,37 +54,13 @@ std::vector<pid_t> with_descendants(std::vector<pid_t> pids) {
   return pids;
 }
 
-// The fields of /proc/PID/stat from the third, the state, on; empty where it is gone. They follow the name,
-// which may hold anything, so the last ')'.
-std::string stat_fields(pid_t pid) {
-  const std::string stat = read_file(path_of(pid, "stat"), 4096);
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos || name_end + 2 >= stat.size()) return "";
-  return stat.substr(name_end + 2);
-}
-
-// Gone, or a zombie that waits for its parent.
-bool is_dead(pid_t pid) {
-  const std::string fields = stat_fields(pid);
-  return fields.empty() || fields[0] == 'Z' || fields[0] == 'X';
-}
-
-// Whether it was certainly started before `limit`: proc(5) tells the start in clock ticks since boot, rounded
-// down.
+// Whether it was certainly started before `limit`. The kernel tells the start in clock ticks since boot,
+// rounded down.
 bool started_before(pid_t pid, Time limit) {
-  constexpr int kStartTime = 22;  // the field's number; the state is 3
-  const std::string fields = stat_fields(pid);
-  std::size_t at = 0;
-  for (int field = 3; field < kStartTime; ++field) {
-    at = fields.find(' ', at);
-    if (at == std::string::npos) return false;
-    ++at;
-  }
-  std::uint64_t ticks = 0;
-  if (std::from_chars(fields.data() + at, fields.data() + fields.size(), ticks).ec != std::errc())
-    return false;
+  const auto ticks = stat_number(stat_fields(pid), kStatStartTime);
+  if (!ticks) return false;
   const Duration tick = Duration{seconds(1)} / ::sysconf(_SC_CLK_TCK);
-  return Time{} + static_cast<Duration::rep>(ticks + 1) * tick <= limit;
+  return Time{} + static_cast<Duration::rep>(*ticks + 1) * tick <= limit;
 }
 
 // REQUIRES: `pid` is a child of this process that nobody else waits for.
@@ -117,24 +70,40 @@ bool reap_if_dead(pid_t pid) {
   return result == 0 ? info.si_pid == pid : errno == ECHILD;
 }
 
-std::string attempt_key_in_environment(pid_t pid) {
-  const std::string environment = read_file(path_of(pid, "environ"), kEnvironmentBytesMax);
-  const std::string prefix = std::string(kAttemptKeyName) + '=';
-  for (std::size_t at = 0; at < environment.size(); at = environment.find('\0', at) + 1) {
-    if (environment.compare(at, prefix.size(), prefix) == 0) return environment.c_str() + at + prefix.size();
-    if (environment.find('\0', at) == std::string::npos) break;
-  }
-  return "";
+// Sends `signal` to a process that a walk of /proc found below us; returns false with errno set if that was
+// refused. Its number may have been given to a stranger since, and a stranger is the child of none of
+// `family` or us; once the pidfd is there the number does not matter any more.
+bool signal_member(pid_t pid, const std::vector<pid_t>& family, int signal) {
+  const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.is_open() && errno != EMFILE && errno != ENFILE && errno != ENOMEM) return true;  // gone
+  const auto parent = stat_number(stat_fields(pid), kStatParent);
+  if (!parent) return true;
+  const auto its_parent = static_cast<pid_t>(*parent);
+  if (its_parent != ::getpid() && std::find(family.begin(), family.end(), its_parent) == family.end())
+    return true;  // the next walk finds it again if it is ours
+  errno = 0;
+  if (process.is_open()) return ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) == 0;
+  return ::kill(pid, signal) == 0;
 }
 
 }  // namespace
 
 std::string missing_for_process_trees() {
   const std::string own = own_children();
-  if (Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC)).is_open()) return "";
-  return own + ": " + std::strerror(errno) +
-         "; the processes of a job are found through it, which takes a mounted /proc and a kernel with "
-         "CONFIG_PROC_CHILDREN";
+  if (!Descriptor(::open(own.c_str(), O_RDONLY | O_CLOEXEC)).is_open()) {
+    return own + ": " + std::strerror(errno) +
+           "; the processes of a job are found through it, which takes a mounted /proc and a kernel with "
+           "CONFIG_PROC_CHILDREN";
+  }
+  // Our number in each PID namespace from that of /proc down to our own: one, if these are the same.
+  const std::string status = read_file("/proc/self/status", 64 * 1024);
+  const std::size_t line = status.find("\nNSpid:");
+  std::vector<pid_t> numbers;
+  if (line != std::string::npos)
+    append_pids(status.substr(line + 8, status.find('\n', line + 1) - line - 8), numbers);
+  if (line == std::string::npos || numbers == std::vector<pid_t>{::getpid()}) return "";
+  return "/proc shows another PID namespace, so the processes of a job cannot be found through it; mount a "
+         "/proc of this one (unshare --mount-proc does)";
 }
 
 ProcessTree::ProcessTree() {
@@ -157,7 +126,7 @@ bool ProcessTree::belongs(pid_t pid, const JobProcesses& job) {
   if (::getsid(pid) == job.leader) return true;
   Origin& origin = origins_[pid];
   if (!origin.read) {
-    origin.attempt_key = attempt_key_in_environment(pid);
+    origin.attempt_key = variable_of(pid, kAttemptKeyName);
     origin.read = true;
   }
   return origin.attempt_key == job.attempt_key;
@@ -195,31 +164,31 @@ void ProcessTree::kill_strays(const std::function<Time()>& oldest) {
 }
 
 void terminate(const std::vector<pid_t>& pids) {
-  for (const pid_t pid : pids) ::kill(pid, SIGTERM);
-  for (const pid_t pid : pids) ::kill(pid, SIGCONT);  // a stopped process sees TERM only once it goes on
+  for (const pid_t pid : pids) signal_member(pid, pids, SIGTERM);
+  for (const pid_t pid : pids) signal_member(pid, pids, SIGCONT);  // stopped it would not see the TERM
 }
 
 std::size_t kill_now(const std::vector<pid_t>& pids) {
-  return static_cast<std::size_t>(std::count_if(
-      pids.begin(), pids.end(), [](pid_t pid) { return ::kill(pid, SIGKILL) != 0 && errno == EPERM; }));
+  return static_cast<std::size_t>(std::count_if(pids.begin(), pids.end(), [&](pid_t pid) {
+    return !signal_member(pid, pids, SIGKILL) && errno == EPERM;
+  }));
 }
 
-std::vector<pid_t> descendants_of_self() {
+std::vector<pid_t> children_of_self() {
   std::vector<pid_t> pids;
   append_children(::getpid(), pids);
-  pids = with_descendants(std::move(pids));
-  std::erase_if(pids, is_dead);
   return pids;
 }
 
-bool kill_descendants_of_self(Duration limit, bool reap) {
+bool kill_descendants_of_self(Duration limit, bool reap, const std::vector<pid_t>& but) {
   const Time until = boot_time() + limit;
   while (true) {
-    const std::vector<pid_t> pids = descendants_of_self();
+    std::vector<pid_t> children = children_of_self();
+    std::erase_if(children, [&](pid_t pid) { return std::find(but.begin(), but.end(), pid) != but.end(); });
+    std::vector<pid_t> pids = with_descendants(children);
+    std::erase_if(pids, is_dead);
     const std::size_t not_ours = kill_now(pids);
     if (reap) {
-      std::vector<pid_t> children;
-      append_children(::getpid(), children);
       for (const pid_t pid : children) reap_if_dead(pid);
     }
     if (pids.empty()) return true;

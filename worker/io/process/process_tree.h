@@ -70,11 +70,12 @@ void terminate(const std::vector<pid_t>& pids);
 // How many of them are another user's, whom we may not kill (what sudo has started, say).
 std::size_t kill_now(const std::vector<pid_t>& pids);
 
-// Every living process below this one.
-std::vector<pid_t> descendants_of_self();
+// The children of this process, dead ones included.
+std::vector<pid_t> children_of_self();
 
 // Kills every process below this one, with KILL, until none is left that we may kill or `limit` has passed;
-// true where none is left. Reaps only with `reap`, since the waits of other threads must find their children.
-bool kill_descendants_of_self(Duration limit, bool reap);
+// returns whether none is left. Reaps only with `reap`, since the waits of other threads must find their
+// children. The children in `but` are left alone, with everything below them.
+bool kill_descendants_of_self(Duration limit, bool reap, const std::vector<pid_t>& but = {});
 
 }  // namespace workpool::worker

@@ -52,6 +52,8 @@ struct SharedPage::Layout {
   std::uint64_t worker;
   std::atomic<bool> closed;
   std::atomic<int> announced_exit;
+  std::atomic<bool> end_noted;
+  EngineEnd end;         // the guard's until end_noted, then the supervisor's
   std::uint32_t deaths;  // recorded ever; the last kDeathsMax are kept, number n in record n % kDeathsMax
   std::atomic<std::uint32_t> acked;  // highest engine whose death needs nothing more
   std::atomic<std::uint64_t> run;
@@ -127,6 +129,16 @@ std::optional<int> SharedPage::take_announced_exit() {
   const int code = layout_->announced_exit.exchange(kNoExit);
   if (code == kNoExit) return std::nullopt;
   return code;
+}
+
+void SharedPage::note_engine_end(const EngineEnd& end) {
+  layout_->end = end;
+  layout_->end_noted = true;
+}
+
+std::optional<EngineEnd> SharedPage::take_engine_end() {
+  if (!layout_->end_noted.exchange(false)) return std::nullopt;
+  return layout_->end;
 }
 
 void SharedPage::record_death(std::uint32_t engine, const char* cause) {

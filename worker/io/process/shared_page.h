@@ -14,6 +14,14 @@
 
 namespace workpool::worker {
 
+// How an engine ended, as its guard saw it.
+struct EngineEnd {
+  int code = 0;    // as siginfo_t::si_code; 0 = there was no room for a process, and `status` is errno
+  int status = 0;  // as siginfo_t::si_status
+  bool was_stopped = false;  // it stayed stopped (SIGSTOP) and was killed for that
+  bool left_some = false;    // processes below it survived KILL
+};
+
 class SharedPage {
  public:
   // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error where mmap fails.
@@ -38,6 +46,11 @@ class SharedPage {
   void announce_exit(int code);
   // Supervisor: what the engine announced, if anything; forgets it, and opens the page for the next engine.
   std::optional<int> take_announced_exit();
+
+  // Guard: how the engine ended, once it and everything below it are gone.
+  void note_engine_end(const EngineEnd& end);
+  // Supervisor, after the guard is gone: what it noted, if it came to that; forgets it.
+  std::optional<EngineEnd> take_engine_end();
 
   // Supervisor, after the engine is dead: all places are free again; record_death makes the keys that ran a
   // Death.
