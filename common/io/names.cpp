@@ -8,11 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <system_error>
+#include <utility>
 
+#include "common/base/address.h"
 #include "common/io/clock.h"
 #include "common/io/descriptor.h"
+#include "common/io/threads.h"
 
 namespace workpool {
 namespace {
@@ -66,6 +72,50 @@ Resolved resolve(const std::string& host, std::uint16_t port) {
   }
   return resolved;
 }
+
+// ---- a look-up that can be left behind ----
+
+struct Lookup::Shared {
+  std::mutex mutex;
+  std::condition_variable answered;
+  std::optional<Resolved> answer;  // guarded by mutex
+
+  void put(Resolved resolved) {
+    const std::lock_guard lock(mutex);
+    answer = std::move(resolved);
+    answered.notify_all();
+  }
+};
+
+Lookup::Lookup(const std::string& host, std::uint16_t port, Resolver resolver)
+    : shared_(std::make_shared<Shared>()) {
+  if (is_literal(host)) {
+    shared_->put(resolver(host, port));
+    return;
+  }
+  try {
+    start_thread([shared = shared_, host, port, resolver] { shared->put(resolver(host, port)); }).detach();
+  } catch (const std::system_error& error) {
+    shared_->put({{}, std::string("cannot look a name up: ") + error.what()});
+  }
+}
+
+std::optional<Resolved> Lookup::wait(Time until, const std::atomic<bool>& stop) const {
+  constexpr Duration kSlice = milliseconds(50);  // how fast a stop is noticed
+  std::unique_lock lock(shared_->mutex);
+  while (!shared_->answer && !stop) {
+    const Duration left = until - boot_time();
+    if (left.count() <= 0) break;
+    shared_->answered.wait_for(lock, std::min<Duration>(left, kSlice));
+  }
+  return shared_->answer;
+}
+
+std::string no_answer_for(const std::string& host, Duration waited) {
+  return "the name service has not answered for \"" + host + "\" within " + whole_seconds(waited);
+}
+
+// ---- is somebody there ----
 
 std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
                          Duration greeting_limit, Time end, const std::atomic<bool>& stop) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <cstdlib>
 #include <memory>
@@ -33,6 +34,10 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::uint64_t kDescriptorsLeast = 40;
+// How long the name service may take for the address to listen on, and when people hear that it is waited
+// for.
+constexpr Duration kLookupLimit = seconds(15);
+constexpr Duration kLookupSilence = seconds(1);
 
 // Ends the program with this code; what there is to say has been said.
 struct Ended {
@@ -95,13 +100,15 @@ class Run {
   void check_jobs();
   void read_results();
   void wait_on(const std::string& what);
+  void end_at_signal() const;
   void begin_results();
   void say_about_results();
   void make_terminal();
   int lock_for_local_worker();
   void listen();
   ExitCode run_jobs();
-  TransportOptions where_to_listen() const;
+  Resolved look_up(const std::string& host, std::uint16_t port);
+  TransportOptions where_to_listen();
   void banner();
   std::uint32_t local_slots() const;
   std::string status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const;
@@ -164,6 +171,10 @@ void Run::wait_on(const std::string& what) {
     waited_for_ = what;
     waited_said_ = boot_time();
   }
+  end_at_signal();
+}
+
+void Run::end_at_signal() const {
   signalfd_siginfo info{};
   if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     throw Ended{stopped_by(static_cast<int>(info.ssi_signo))};
@@ -215,7 +226,22 @@ std::uint32_t Run::local_slots() const {
   return options_.listen ? 0 : usable_cores();
 }
 
-TransportOptions Run::where_to_listen() const {
+// Says what it waits for, and ends at a signal.
+Resolved Run::look_up(const std::string& host, std::uint16_t port) {
+  const Lookup lookup(host, port);
+  const std::atomic<bool> never{false};
+  const Time begin = boot_time();
+  while (boot_time() < begin + kLookupLimit) {
+    if (auto resolved = lookup.wait(boot_time() + milliseconds(50), never)) return *std::move(resolved);
+    if (boot_time() >= begin + kLookupSilence)
+      wait_on("waiting for the name service to answer for \"" + printable(host) + "\"");
+    else
+      end_at_signal();
+  }
+  return {{}, no_answer_for(host, kLookupLimit)};
+}
+
+TransportOptions Run::where_to_listen() {
   TransportOptions where;
   where.ports_low = options_.ports_low;
   where.ports_high = options_.ports_high;
@@ -223,7 +249,7 @@ TransportOptions Run::where_to_listen() const {
   where.host = options_.listen->host;
   where.port = options_.listen->port;
   if (!is_literal(where.host)) {
-    const Resolved resolved = resolve(where.host, where.port);
+    const Resolved resolved = look_up(where.host, where.port);
     if (resolved.hosts.empty())
       throw BindError{"cannot listen on " + options_.listen->text() + ": " + resolved.problem};
     where.host = resolved.hosts.front();

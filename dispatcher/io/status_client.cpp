@@ -50,7 +50,9 @@ ExitCode ask_status(const StatusOptions& options, Console& console) {
   const Time end = boot_time() + kAnswerLimit;
   const std::atomic<bool> never{false};
   zmq::context_t context = make_context(16);
-  const Resolved resolved = resolve(options.address.host, options.address.port);
+  const Lookup lookup(options.address.host, options.address.port);
+  const Resolved resolved =
+      lookup.wait(end, never).value_or(Resolved{{}, no_answer_for(options.address.host, kAnswerLimit)});
   std::string problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
     problem = try_greeting(host, options.address.port, kAnswerLimit, kAnswerLimit, end, never);

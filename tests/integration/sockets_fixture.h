@@ -124,7 +124,7 @@ struct WorkerEnd {
 // A registrar and its answers.
 struct RegistrarEnd {
   RegistrarEnd(zmq::context_t& context, const std::string& host, std::uint16_t port, bool insecure = true,
-               worker::Registrar::Resolver resolver = resolve)
+               Resolver resolver = resolve)
       : registrar(context, Address{host, port}, insecure, box, resolver) {}
 
   void ask(std::uint32_t try_number = 1) {

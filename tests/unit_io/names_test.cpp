@@ -69,6 +69,34 @@ TEST(Names, AProblemNamesTheName) {
   EXPECT_NE(resolved.problem.find("\"no-such-host.invalid\""), std::string::npos) << resolved.problem;
 }
 
+// A name service that is silent until `go`.
+struct Silent {
+  static std::atomic<bool>& go() {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+  static Resolved answer(const std::string& host, std::uint16_t) {
+    while (!go()) std::this_thread::sleep_for(milliseconds(1));
+    return {{"10.0.0.1"}, host};
+  }
+};
+
+TEST(Names, ALookupCanBeLeftAndAskedAgain) {
+  const std::atomic<bool> never{false};
+  const std::atomic<bool> stopped{true};
+  const Time begin = boot_time();
+  const Lookup lookup("name", 1, Silent::answer);
+  EXPECT_FALSE(lookup.wait(boot_time() + milliseconds(20), never));
+  EXPECT_FALSE(lookup.wait(boot_time() + seconds(1000), stopped));
+  EXPECT_LT(boot_time() - begin, seconds(100));
+  Silent::go() = true;
+  const auto answer = lookup.wait(boot_time() + seconds(100), never);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->hosts, std::vector<std::string>{"10.0.0.1"});
+  EXPECT_EQ(answer->problem, "name");
+  EXPECT_TRUE(lookup.wait(boot_time(), stopped));
+}
+
 // Accepts one connection, says `greeting`, and closes where that is wanted; reads what the other side closes
 // with.
 class Peer {

@@ -4,29 +4,28 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <chrono>
+#include <atomic>
 #include <cstdint>
 #include <fstream>
-#include <future>
-#include <memory>
 #include <optional>
 #include <sstream>
 #include <vector>
 
 #include "common/base/address.h"
-#include "common/io/threads.h"
+#include "common/io/clock.h"
+#include "common/io/names.h"
 
 namespace workpool::dispatcher {
 
 namespace {
 
-constexpr auto kResolveLimit = std::chrono::seconds(1);
+constexpr Duration kResolveLimit = seconds(1);
 
 // The text of an address that others may be able to reach; nothing for loopback, link-local and other
 // families.
@@ -45,26 +44,15 @@ std::optional<std::string> usable_text(const sockaddr* address) {
   return shown;
 }
 
-bool resolves_to_others(const std::string& name, int family) {
-  addrinfo hints{};
-  hints.ai_family = family;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0) return false;
-  bool usable = false;
-  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-    usable = usable || usable_text(entry->ai_addr).has_value();
-  }
-  ::freeaddrinfo(found);
-  return usable;
-}
-
-// getaddrinfo has no limit of its own; the thread is left behind when it takes too long.
+// Whether the name service knows `name` here, soon enough, under an address that others may reach.
 bool resolves_to_others_soon(const std::string& name, int family) {
-  auto answer = std::make_shared<std::promise<bool>>();
-  std::future<bool> result = answer->get_future();
-  start_thread([answer, name, family] { answer->set_value(resolves_to_others(name, family)); }).detach();
-  return result.wait_for(kResolveLimit) == std::future_status::ready && result.get();
+  const std::atomic<bool> never{false};
+  const auto found = Lookup(name, 1).wait(boot_time() + kResolveLimit, never);
+  return found && std::any_of(found->hosts.begin(), found->hosts.end(), [family](const std::string& host) {
+           const bool is_ipv6 = host.find(':') != std::string::npos;
+           return (family == AF_UNSPEC || !is_ipv6) && !is_loopback_literal(host) &&
+                  !host.starts_with("fe80:");
+         });
 }
 
 // The first usable address, of the interface named where one is named.

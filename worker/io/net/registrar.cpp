@@ -15,6 +15,9 @@
 namespace workpool::worker {
 namespace {
 
+// A try that waits for the name service ends then, so that people hear of it and --orphan-grace holds. The
+// next try waits for the same answer.
+constexpr Duration kLookupLimit = seconds(2);
 constexpr Duration kConnectLimit = seconds(3);  // an address
 constexpr Duration kAnswerLimit = seconds(5);
 constexpr Duration kSlice = milliseconds(50);  // how fast a stop is noticed
@@ -39,6 +42,7 @@ struct Registrar::Impl {
   const bool insecure;
   Mailbox<RegistrationAnswer>& answers;
   const Resolver resolver;
+  std::optional<Lookup> lookup;  // the thread's own
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -66,7 +70,14 @@ void Registrar::Impl::run() {
 RegistrationAnswer Registrar::Impl::try_once(const Hello& hello) {
   RegistrationAnswer answer;
   answer.try_number = hello.try_number;
-  const Resolved resolved = resolver(dispatcher.host, dispatcher.port);
+  if (!lookup) lookup.emplace(dispatcher.host, dispatcher.port, resolver);
+  const std::optional<Resolved> found = lookup->wait(boot_time() + kLookupLimit, stop);
+  if (!found) {
+    answer.answer = Unanswered{no_answer_for(dispatcher.host, kLookupLimit)};
+    return answer;
+  }
+  lookup.reset();
+  const Resolved& resolved = *found;
   std::string reasons = resolved.problem;
   bool may_dial_one = resolved.hosts.empty();
   for (const std::string& host : resolved.hosts) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Registers with the dispatcher from a thread of its own: looks the name up, tries its addresses in order by
-// plain TCP (libzmq tries one only, and tells no reason), then says HELLO on a socket of its own and waits
-// for the answer (docs/design.md, "Registering"). One try at a time; each ends in exactly one answer.
+// plain TCP (libzmq tries one only, and reports no reason), then says HELLO on a socket of its own and waits
+// for the answer. One try at a time; each ends in exactly one answer, also if the name service is silent.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,6 @@ struct RegistrationAnswer {
 
 class Registrar {
  public:
-  using Resolver = Resolved (*)(const std::string& host, std::uint16_t port);
-
   // `context` and `answers` outlive the registrar. An address that is not of this host is passed over without
   // `insecure`: the worker would run anyone's commands.
   Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
@@ -46,7 +44,7 @@ class Registrar {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // also the thread's: a name look-up cannot be broken off
+  std::shared_ptr<Impl> impl_;  // also the thread's, which may be left behind
 };
 
 }  // namespace workpool::worker
