@@ -13,14 +13,26 @@
 // Where all three die at once the next worker on the machine finds what is left (process/leftovers.h).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
-#include "worker/io/supervisor.h"
+#include "common/base/time.h"
+#include "worker/io/process/shared_page.h"
 
 namespace workpool::worker {
 
-// Kills everything below this process with KILL for at most that long, since a new engine must not meet the
-// jobs of the old one. What the kernel cannot end in that time (a dead NFS server) is left to later.
+// What an engine is born with: TERM, INT and HUP ignored, these and CHLD blocked (so every thread of it
+// blocks them), a child subreaper. It obeys `control_fd`. Should the supervisor die, a thread of ours kills
+// everything below the engine and ends it, whatever its loop does.
+struct EngineBirth {
+  std::uint32_t engine = 1;    // from 1, rises with every start
+  SharedPage* page = nullptr;  // shared with the supervisor
+  int control_fd = -1;  // readable, non-blocking: one byte for each stop ('s' drain or cancel: the engine
+                        // counts them, 'n' = stop now: the dispatcher of a local worker is gone)
+};
+
+// How long what an engine left is killed before the next one starts, which must not meet the old one's jobs.
+// What the kernel cannot end in that time (a dead NFS server) is left to later.
 inline constexpr Duration kKillLeftovers = seconds(5);
 
 // The guard's whole life, in a child of the supervisor with one thread, SIGCHLD and the stop signals blocked.

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "common/base/time.h"
+#include "worker/io/guard.h"
 #include "worker/io/process/shared_page.h"
 
 namespace workpool {
@@ -15,20 +16,6 @@ class Log;
 }
 
 namespace workpool::worker {
-
-// What an engine is born with: TERM, INT and HUP ignored, these and CHLD blocked (so every thread of it
-// blocks them), a child subreaper. It obeys `control_fd`. Should the supervisor die, a thread of ours kills
-// everything below the engine and ends it, whatever its loop does.
-struct EngineBirth {
-  std::uint32_t engine = 1;    // from 1, rises with every start
-  SharedPage* page = nullptr;  // shared with the supervisor
-  int control_fd = -1;  // readable, non-blocking: one byte for each stop ('s' drain or cancel: the engine
-                        // counts them, 'n' = stop now: the dispatcher of a local worker is gone)
-};
-
-// An engine that returns kExitRestart (worker/core/facts.h) is replaced by a new one at once, no crash
-// counted. Every other value that engine_main returns ends the worker with that exit code; an engine that
-// ends in any other way has died, a handler's exit(0) too.
 
 struct SupervisorOptions {
   SharedPage* page = nullptr;  // made before, outlives supervise()
@@ -41,6 +28,10 @@ struct SupervisorOptions {
   Duration first_pause = milliseconds(100);  // before the next engine; doubles up to 5 s
 };
 
+// An engine that returns kExitRestart (worker/core/facts.h) is replaced by a new one at once, no crash
+// counted. Every other value that engine_main returns ends the worker with that exit code; an engine that
+// ends in any other way has died, a handler's exit(0) too.
+//
 // Runs until the worker is over; gives the exit code. `engine_main` runs in the child process and gives its
 // exit code. REQUIRES: one thread. An engine that is not gone `to_end` after its grace, or after a second
 // stop, hangs: it is killed with all its jobs, and the worker ends with 0 all the same, as a stop promises;
