@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "common/base/exit_code.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
 
 extern char** environ;
@@ -29,6 +30,12 @@ constexpr const char* kProgram = "workpool-worker";
 constexpr Duration kPauseMost = seconds(5);
 constexpr int kFailedStartsMost = 8;  // in a row
 constexpr Duration kLivedWell = seconds(10);
+constexpr int kShortLivesMost = 8;
+// A worker that does not get through says so itself after 20 s; this is for one that says nothing.
+constexpr Duration kRegisterLimit = seconds(60);
+// The exit status of a program that the shell, or the loader of shared libraries, could not run.
+constexpr int kCannotExecute = 126;
+constexpr int kCannotLoad = 127;
 constexpr std::size_t kLineBytesMost = 64 * 1024;  // of a line that never ends
 // Where the child finds its end of the pipe and the lock, above the standard ones.
 constexpr int kChildPipe = 3;
@@ -43,7 +50,8 @@ constexpr int kOutOfTheWay = 10;
 bool is_final(int status) {
   constexpr std::array kFinal = {ExitCode::kUsage, ExitCode::kSystem, ExitCode::kWrongProtocol,
                                  ExitCode::kRefused, ExitCode::kUnsafe};
-  return std::find(kFinal.begin(), kFinal.end(), static_cast<ExitCode>(status)) != kFinal.end();
+  return status == kCannotExecute || status == kCannotLoad ||
+         std::find(kFinal.begin(), kFinal.end(), static_cast<ExitCode>(status)) != kFinal.end();
 }
 
 // The same open file by a number that no child's has.
@@ -180,35 +188,56 @@ void LocalWorker::take_lines(std::vector<std::string>& lines) {
     std::string line = line_.substr(start, end - start);
     if (line.starts_with(own_name)) line.erase(0, own_name.size());
     if (line.starts_with("20") && line.find(' ') != std::string::npos) line.erase(0, line.find(' ') + 1);
+    last_line_ = line;
     lines.push_back("local worker: " + line);
   }
   line_.erase(0, start);
   if (line_.size() > kLineBytesMost) line_.clear();
 }
 
-LocalWorker::News LocalWorker::tend(Time now, bool over) {
+std::string LocalWorker::last_words() const {
+  return last_line_.empty() ? std::string() : "; the last that it said: " + last_line_;
+}
+
+LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progress, News news) {
+  const bool lived_well = now - started_ >= kLivedWell || progress.records > records_at_start_;
+  short_lives_ = lived_well ? 0 : short_lives_ + 1;
+  std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
+                                        : "exited with status " + std::to_string(WEXITSTATUS(status));
+  if (short_lives_ >= kShortLivesMost)
+    how += ", for the " + std::to_string(short_lives_) + "th time in a row,";
+  news.for_good = (WIFEXITED(status) && is_final(WEXITSTATUS(status))) || short_lives_ >= kShortLivesMost;
+  news.lines.push_back("the local worker " + how +
+                       (news.for_good ? " and cannot work here" + last_words() : "; starting it again"));
+  if (news.for_good) return news;
+  pause_ = lived_well ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
+  start_at_ = now + pause_;
+  return news;
+}
+
+LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
   News news;
+  if (!register_by_) register_by_ = now + kRegisterLimit;
   if (pid_ > 0) {
     int status = 0;
-    const bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
+    const bool has_ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
     take_lines(news.lines);
-    if (!ended) return news;
-    closed();
-    if (over) return news;
-    const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
-                                                : "exited with status " + std::to_string(WEXITSTATUS(status));
-    news.for_good = WIFEXITED(status) && is_final(WEXITSTATUS(status));
-    news.lines.push_back("the local worker " + how +
-                         (news.for_good ? " and cannot work here" : "; starting it again"));
-    if (news.for_good) return news;
-    pause_ = now - started_ >= kLivedWell ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
-    start_at_ = now + pause_;
+    if (has_ended) {
+      closed();
+      return progress.over ? news : ended(now, status, progress, std::move(news));
+    }
+    if (progress.registered || progress.over || now < *register_by_) return news;
+    news.lines.push_back("the local worker has not registered within " + format_duration(kRegisterLimit) +
+                         " and cannot work here" + last_words());
+    news.for_good = true;
+    register_by_ = kNever;
     return news;
   }
-  if (over || !start_at_ || now < *start_at_) return news;
+  if (progress.over || !start_at_ || now < *start_at_) return news;
   try {
     start();
     failed_starts_ = 0;
+    records_at_start_ = progress.records;
   } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe
 // whose end of file means stop now, and to RESULTS by a lock that it inherits. One that dies is started
-// again, 0.1 to 5 s apart, unless it said by its exit status that it cannot work here. The loop's thread
-// only.
+// again, 0.1 to 5 s apart, until it is clear that it cannot work here: it says so by its exit status, its
+// program cannot be run, it died eight times in a row within 10 s without a result, or it has not registered
+// within a minute. The loop's thread only.
 #pragma once
 
 #include <sys/resource.h>
@@ -62,8 +63,14 @@ class LocalWorker {
     std::vector<std::string> lines;  // what there is to say
     bool for_good = false;           // it cannot work here, and is not started again
   };
-  // Looks what it says and whether it lives; starts it again when it is time, unless `over`.
-  News tend(Time now, bool over);
+  // What the run has seen by now.
+  struct Progress {
+    bool registered = false;    // some worker has
+    std::uint64_t records = 0;  // results recorded in this start
+    bool over = false;          // the run is
+  };
+  // Looks what it says and whether it lives; starts it again when it is time, unless the run is over.
+  News tend(Time now, const Progress& progress);
   std::optional<Time> next_start() const { return start_at_; }
   // Ends it: the pipe is closed, then KILL after `patience`.
   void shut_down(Duration patience);
@@ -72,6 +79,8 @@ class LocalWorker {
   std::vector<std::string> command_line(bool has_lock) const;
   void start();
   void closed();
+  News ended(Time now, int status, const Progress& progress, News news);
+  std::string last_words() const;
   void take_lines(std::vector<std::string>& lines);
 
   LocalWorkerOptions options_;
@@ -80,13 +89,17 @@ class LocalWorker {
   std::string program_;
   pid_t pid_ = -1;
   Descriptor pidfd_;
-  Descriptor pipe_;    // our end
-  Descriptor stderr_;  // our end of its
-  std::string line_;   // the beginning of one
+  Descriptor pipe_;        // our end
+  Descriptor stderr_;      // our end of its
+  std::string line_;       // the beginning of one
+  std::string last_line_;  // the last whole one
   Time started_;
   Duration pause_ = milliseconds(100);
   std::optional<Time> start_at_;
   int failed_starts_ = 0;
+  int short_lives_ = 0;  // in a row, none of which brought a result
+  std::uint64_t records_at_start_ = 0;
+  std::optional<Time> register_by_;
 };
 
 }  // namespace workpool::dispatcher

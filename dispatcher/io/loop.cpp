@@ -132,6 +132,7 @@ void Loop::gather_registration() {
   hellos_.clear();
   asked_.clear();
   parts_.transport.receive_registration(kHellosATurn, hellos_, asked_);
+  any_hello_ = any_hello_ || !hellos_.empty();
   for (HelloReceived& hello : hellos_) {
     hello.fresh = random_session();
     events_.emplace_back(std::move(hello));
@@ -177,7 +178,7 @@ void Loop::gather_stream_item(StreamItem&& item) {
 
 void Loop::tend_local() {
   if (parts_.local == nullptr) return;
-  const LocalWorker::News news = parts_.local->tend(now_, run_over_);
+  const LocalWorker::News news = parts_.local->tend(now_, {any_hello_, records_, run_over_});
   for (const std::string& line : news.lines) parts_.terminal.say(line);
   if (!news.for_good) return;
   events_.emplace_back(LocalWorkerFailed{news.lines.back()});
@@ -201,6 +202,7 @@ void Loop::carry_out() {
   const auto records = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
     return std::holds_alternative<Record>(action);
   });
+  records_ += static_cast<std::uint64_t>(records);
   lines_.reserve(static_cast<std::size_t>(records));
   const std::int64_t finished_ms = records > 0 ? unix_milliseconds() : 0;
   for (Action& action : actions_) {

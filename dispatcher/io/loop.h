@@ -83,6 +83,8 @@ class Loop {
   Actions actions_;
   WriterState writer_;
   bool run_over_ = false;
+  bool any_hello_ = false;     // a worker has registered
+  std::uint64_t records_ = 0;  // in this start
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
   std::uint64_t refused_frames_ = 0;  // as last told

@@ -6,7 +6,7 @@ import shutil
 import time
 import unittest
 
-from workpool_testing import DISPATCHER, WORKER, System
+from workpool_testing import DISPATCHER, SLACK, WORKER, System, figure
 
 IS_ROOT = os.geteuid() == 0
 FAST = ["--worker-timeout", "2s"]
@@ -90,7 +90,7 @@ class LocalWorkerStart(System):
         return self.start([str(folder / "workpool-dispatcher"), "run", self.jobs_path, "--local", "1", *flags])
 
     def test_one_that_says_so_ends_the_run(self):
-        for code in (2, 71, 76, 77, 78):
+        for code in (2, 71, 76, 77, 78, 126, 127):
             with self.subTest(code=code):
                 dispatcher = self.dispatcher_beside(f"echo for a reason >&2; exit {code}")
                 self.assert_ends(dispatcher, 71, limit=30)
@@ -154,6 +154,68 @@ class LocalWorkerStart(System):
                 self.assertIn(code, (71, 74) if limit < 40 else (0,), dispatcher.err())
                 if code == 71:
                     self.assertIn("ulimit -n", dispatcher.err())
+
+
+# A machine of its own with ports for the dispatcher to listen on and none left to dial from.
+TWO_PORTS = 'ip link set lo up && echo 40000 40001 > /proc/sys/net/ipv4/ip_local_port_range && exec "$@"'
+
+
+class LocalWorkerThatNeverWorks(System):
+    """Nothing but ends of the run with 71 and the reason, each within its time; they run beside each other."""
+
+    def setUp(self):
+        super().setUp()
+        self.jobs({"cmd": ["true"], "id": "a"})
+        self.running = []
+
+    def begin(self, reason, before, dispatcher=DISPATCHER, promised=20):
+        number = len(self.running)
+        results = self.folder / f"{number}.results.jsonl"
+        program = self.start([*before, dispatcher, "run", self.jobs_path, "-o", results, "--local", "4"])
+        self.running.append((program, reason, promised, time.monotonic()))
+
+    def end_all(self):
+        for program, reason, promised, began in self.running:
+            self.assert_ends(program, 71, limit=promised * SLACK)
+            figure(f"{reason}: ended after {program.ended_at - began:.1f} s; {promised} s is promised")
+            self.assertRegex(program.err(), f"stopped: .*{reason}")
+
+    def beside(self, name, script):
+        folder = self.folder / name
+        folder.mkdir()
+        shutil.copy(DISPATCHER, folder)
+        (folder / "workpool-worker").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "workpool-worker").chmod(0o755)
+        return folder / "workpool-dispatcher"
+
+    @unittest.skipUnless(os.geteuid() == 0, "a network namespace needs root")
+    def test_no_way_to_the_dispatcher(self):
+        self.begin("could not be reached within 20s: .*unreachable", ["unshare", "-n"], promised=21)
+        self.begin("could not be reached within 20s: .*Cannot assign requested address", ["unshare", "-n", "sh", "-c", TWO_PORTS, "sh"], promised=21)
+        self.end_all()
+
+    @unittest.skipUnless(os.geteuid() == 0, "root has no limit on processes, and only root can be somebody else")
+    def test_too_few_processes(self):
+        self.folder.chmod(0o777)
+        for most in range(6, 20):
+            user = str(54200 + most)
+            command = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "prlimit", f"--nproc={most}"]
+            self.begin(f"at most {most} processes", command, promised=45)
+        codes = []
+        for program, reason, promised, began in self.running:
+            codes.append(program.wait(promised * SLACK))
+            figure(f"{reason}: code {codes[-1]} after {program.ended_at - began:.1f} s; {promised} s is promised")
+            self.assertIn(codes[-1], (0, 71), program.err())
+            if codes[-1] == 71:
+                self.assertRegex(program.err(), "temporarily unavailable|engine_cannot_start|more processes")
+        self.assertEqual(set(codes), {0, 71})
+
+    def test_a_program_that_does_not_work(self):
+        self.begin("killed by signal 9, for the 8th time in a row, and cannot work here", [], self.beside("killed", "kill -9 $$"), promised=20)
+        self.begin("exited with status 1, for the 8th time in a row, .*; the last that it said: alas",
+                   [], self.beside("alas", "echo alas >&2; exit 1"), promised=20)
+        self.begin("has not registered within 1m", [], self.beside("silent", "exec sleep 600"), promised=61)
+        self.end_all()
 
 
 if __name__ == "__main__":

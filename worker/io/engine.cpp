@@ -7,11 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "common/base/exit_code.h"
 #include "common/io/clock.h"
 #include "common/io/mailbox.h"
 #include "common/io/sockets.h"
 #include "worker/core/session.h"
 #include "worker/io/engine_log.h"
+#include "worker/io/first_steps.h"
 #include "worker/io/net/registrar.h"
 #include "worker/io/net/transport.h"
 #include "worker/io/runner/runner.h"
@@ -94,7 +96,9 @@ class Engine {
         registrar_(context_, options.dispatcher, options.insecure, answers_),
         runner_(runner_options(options, limit, birth),
                 [this](std::vector<Ending>&& endings) { endings_.post_all(std::move(endings)); }),
-        session_(session_options(options, birth)) {}
+        session_(session_options(options, birth)),
+        is_local_(options.local()),
+        first_steps_(*birth.page) {}
 
   int run();
 
@@ -107,6 +111,7 @@ class Engine {
   void gather_answer(RegistrationAnswer&& answer);
   void carry_out();
   void carry_out(Action& action);
+  void judge_first_steps();
 
   const EngineBirth birth_;
   Log& log_;
@@ -127,6 +132,8 @@ class Engine {
   Actions actions_;
   std::vector<RunOrder> starting_;
   std::optional<int> exit_code_;
+  const bool is_local_;
+  FirstSteps first_steps_;
 };
 
 Duration Engine::patience() const {
@@ -184,10 +191,18 @@ void Engine::gather() {
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
   for (Ending& ending : endings_.take()) {
     if (!ending.alive.empty()) complain_of(ending.alive);
+    if (ending.kind == EndKind::kNoResources) {
+      first_steps_.lacked_resources(ending.outcome.message, now_);
+    } else if (ending.kind != EndKind::kNotStarted) {
+      first_steps_.job_ran();
+    }
     events_.emplace_back(
         RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran, ending.slot_lost});
   }
+  const std::size_t before = events_.size();
   transport_.receive(kFramesATurn, events_);
+  if (events_.size() > before && !std::holds_alternative<SinkGone>(events_[before]))
+    first_steps_.heard_dispatcher();
   if (transport_.is_open() && now_ >= tend_at_) {
     if (!transport_.tend(now_)) events_.emplace_back(SinkGone{transport_.session()});
     tend_at_ = now_ + (transport_.is_new() ? kNewInterval : kTendInterval);
@@ -221,7 +236,10 @@ void Engine::carry_out(Action& action) {
     void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
-    void operator()(Say& a) { self.log_.write(level_of(a.tone), a.event, {{"detail", a.text}}); }
+    void operator()(Say& a) {
+      if (a.tone == Tone::kWarning) self.first_steps_.not_reached(a.text);
+      self.log_.write(level_of(a.tone), a.event, {{"detail", a.text}});
+    }
     void operator()(Exit& a) {
       if (!self.exit_code_) self.exit_code_ = a.code;
     }
@@ -240,6 +258,15 @@ void Engine::carry_out() {
   for (Action& action : actions_) carry_out(action);
   if (!starting_.empty()) runner_.start(std::exchange(starting_, {}));
   actions_.clear();
+}
+
+// A local worker that can never work must not leave its run waiting.
+void Engine::judge_first_steps() {
+  if (!is_local_ || exit_code_) return;
+  const auto verdict = first_steps_.verdict(now_);
+  if (!verdict) return;
+  log_.error("cannot_work_here", {{"detail", *verdict}});
+  exit_code_ = exit_status(ExitCode::kSystem);
 }
 
 int Engine::run() {
@@ -261,6 +288,7 @@ int Engine::run() {
     stepping_.clear();
     session_.step(Drained{}, now_, actions_);
     carry_out();
+    judge_first_steps();
   }
   return *exit_code_;
 }

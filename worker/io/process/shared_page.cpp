@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "common/base/check.h"
+#include "common/io/clock.h"
 
 namespace workpool::worker {
 namespace {
@@ -59,6 +60,10 @@ struct SharedPage::Layout {
   std::atomic<std::uint64_t> run;
   std::atomic<std::uint32_t> joins;
   std::atomic<std::int64_t> worker_timeout_us;
+  Time made_at;
+  std::atomic<bool> heard_dispatcher;
+  std::atomic<bool> ran_job;
+  std::atomic<std::int64_t> lacking_since_us;  // CLOCK_BOOTTIME; 0 = never
 };
 
 SharedPage::SharedPage(std::uint32_t places) {
@@ -73,6 +78,7 @@ SharedPage::SharedPage(std::uint32_t places) {
   layout_->places = places;
   layout_->worker = random_nonzero();
   layout_->announced_exit = kNoExit;
+  layout_->made_at = boot_time();
   note_worker_timeout(seconds(10));
 }
 
@@ -182,6 +188,26 @@ void SharedPage::note_run(RunId run) {
 }
 std::uint32_t SharedPage::joins() const { return layout_->joins; }
 RunId SharedPage::last_run() const { return {layout_->run}; }
+
+Time SharedPage::made_at() const { return layout_->made_at; }
+
+void SharedPage::note_step(FirstStep step) {
+  (step == FirstStep::kRanJob ? layout_->ran_job : layout_->heard_dispatcher) = true;
+}
+bool SharedPage::has_made(FirstStep step) const {
+  return step == FirstStep::kRanJob ? layout_->ran_job : layout_->heard_dispatcher;
+}
+
+void SharedPage::note_lack(Time now) {
+  std::int64_t never = 0;
+  layout_->lacking_since_us.compare_exchange_strong(
+      never, std::chrono::duration_cast<microseconds>(now.time_since_epoch()).count());
+}
+std::optional<Time> SharedPage::lacking_since() const {
+  const std::int64_t since = layout_->lacking_since_us;
+  if (since == 0) return std::nullopt;
+  return Time{} + microseconds(since);
+}
 
 WorkerId SharedPage::worker() const { return {layout_->worker}; }
 

@@ -14,6 +14,9 @@
 
 namespace workpool::worker {
 
+// What a worker has done at least once (worker/io/first_steps.h).
+enum class FirstStep : std::uint8_t { kHeardDispatcher, kRanJob };
+
 // How an engine ended, as its guard saw it.
 struct EngineEnd {
   int code = 0;    // as siginfo_t::si_code; 0 = there was no room for a process, and `status` is errno
@@ -68,6 +71,14 @@ class SharedPage {
   // What the last WELCOME gave as D, of whichever engine; 10 s before.
   void note_worker_timeout(Duration timeout);
   Duration worker_timeout() const;
+
+  // When the page, and with it the worker, was made.
+  Time made_at() const;
+  void note_step(FirstStep step);
+  bool has_made(FirstStep step) const;
+  // Engine: since when jobs could not be started for want of resources; the first time counts.
+  void note_lack(Time now);
+  std::optional<Time> lacking_since() const;
 
   // Worker id: random, made with the page.
   WorkerId worker() const;
