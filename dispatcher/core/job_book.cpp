@@ -237,10 +237,10 @@ std::optional<Time> JobBook::next_wake() const {
   return backoffs_.begin()->first;
 }
 
-std::string JobBook::assign(JobRow row, const Assigned& assigned) {
+std::string JobBook::assign(JobRow row) {
   ActiveJob& job = table_.at(row);
   leave_state(row);
-  job.state = assigned;
+  job.state = Assigned{};
   ++assigned_;
   if (streaming_) return job.work;
   return std::exchange(job.work, std::string{});

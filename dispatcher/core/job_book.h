@@ -53,7 +53,7 @@ class JobBook {
 
   // ---- to a worker ----
   // Takes it out of whatever state it is in. `work` is moved out, but of a stream copied.
-  std::string assign(JobRow row, const Assigned& assigned);
+  std::string assign(JobRow row);
   // The best ready job of a requirement that need not run alone, and of those that must.
   std::optional<JobRow> front(std::uint32_t requirement) const;
   std::optional<QueueRank> front_rank(std::uint32_t requirement) const;

@@ -8,9 +8,9 @@ namespace workpool::dispatcher {
 JobRow JobTable::add() {
   JobRow row = 0;
   if (free_.empty()) {
-    row = static_cast<JobRow>(jobs_.size());
-    CHECK(row != ActiveJob::kNone);
-    jobs_.emplace_back();
+    row = rows();
+    CHECK(row != KeyMap::kFree);
+    if (row % kChunk == 0) chunks_.push_back(std::make_unique<ActiveJob[]>(kChunk));
     lives_.emplace_back();
   } else {
     row = free_.back();
@@ -24,8 +24,8 @@ bool JobTable::set_key(JobRow row, const Key& key) {
   Life& life = lives_[row];
   CHECK(life.used);
   if (!by_key_.insert(key, row)) return false;
-  if (life.keyed) by_key_.erase(jobs_[row].facts.key);
-  jobs_[row].facts.key = key;
+  if (life.keyed) by_key_.erase(at(row).facts.key);
+  at(row).facts.key = key;
   life.keyed = true;
   return true;
 }
@@ -33,8 +33,8 @@ bool JobTable::set_key(JobRow row, const Key& key) {
 void JobTable::remove(JobRow row) {
   Life& life = lives_[row];
   CHECK(life.used);
-  if (life.keyed) by_key_.erase(jobs_[row].facts.key);
-  ActiveJob& job = jobs_[row];
+  if (life.keyed) by_key_.erase(at(row).facts.key);
+  ActiveJob& job = at(row);
   std::destroy_at(&job);
   std::construct_at(&job);
   life.used = life.keyed = false;

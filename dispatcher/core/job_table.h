@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,17 +43,7 @@ struct Loaded {};
 struct Backoff {
   Time until;
 };
-struct Assigned {
-  SessionId session;
-  Time since;
-  Handle handle;  // as the worker knows it: 0 for a HELD job of an earlier session
-  std::uint32_t attempt = 0;
-  Duration queued{0};       // from when the job was last ready to when it was given
-  std::uint64_t bytes = 0;  // of the work that was sent
-  bool confirmed = true;    // false: inherited by a new session that has not named it yet
-  bool recalled = false;
-  bool cancelled = false;
-};
+struct Assigned {};  // held by a session at least: the holdings say by whom
 using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
 
 // A result that came before the line of its job was read again (handed over to a restarted dispatcher).
@@ -80,11 +69,7 @@ struct ActiveJob {
   std::uint32_t lost = 0;         // deaths that may have been its doing
   std::string last_worker;        // that died or was lost with it
   Time ready_since;
-  JobRow next = kNone;  // neighbours in the list of its session, in order of assignment
-  JobRow previous = kNone;
   std::unique_ptr<EarlyResult> early;  // rare, and large
-
-  static constexpr JobRow kNone = 0xffffffff;
 };
 
 class JobTable {
@@ -95,17 +80,17 @@ class JobTable {
   bool set_key(JobRow row, const Key& key);
   bool keyed(JobRow row) const { return lives_[row].keyed; }
   void remove(JobRow row);
-  ActiveJob& at(JobRow row) { return jobs_[row]; }
-  const ActiveJob& at(JobRow row) const { return jobs_[row]; }
+  ActiveJob& at(JobRow row) { return chunks_[row / kChunk][row % kChunk]; }
+  const ActiveJob& at(JobRow row) const { return chunks_[row / kChunk][row % kChunk]; }
   // Entries of a queue with another stamp than their job's are stale.
   std::uint32_t& queue_stamp(JobRow row) { return lives_[row].queue_stamp; }
   std::uint32_t queue_stamp(JobRow row) const { return lives_[row].queue_stamp; }
   Handle handle(JobRow row) const;
   std::optional<JobRow> find(Handle handle) const;  // nothing for 0 and for a generation that is over
   std::optional<JobRow> find(const Key& key) const { return by_key_.find(key); }
-  std::size_t size() const { return jobs_.size() - free_.size(); }
+  std::size_t size() const { return lives_.size() - free_.size(); }
   // Rows ever used; `used` tells whether one is in use.
-  JobRow rows() const { return static_cast<JobRow>(jobs_.size()); }
+  JobRow rows() const { return static_cast<JobRow>(lives_.size()); }
   bool used(JobRow row) const { return lives_[row].used; }
 
  private:
@@ -116,8 +101,9 @@ class JobTable {
     bool used = false;
     bool keyed = false;
   };
-  std::deque<ActiveJob> jobs_;  // stable addresses
-  std::vector<Life> lives_;     // the same rows
+  static constexpr JobRow kChunk = 64;
+  std::vector<std::unique_ptr<ActiveJob[]>> chunks_;  // of kChunk rows each: addresses stay
+  std::vector<Life> lives_;                           // the same rows
   std::vector<JobRow> free_;
   KeyMap by_key_;
 };

@@ -14,6 +14,8 @@ namespace workpool::dispatcher {
 
 class KeyMap {
  public:
+  static constexpr std::uint32_t kFree = 0xffffffff;  // never a row
+
   bool insert(const Key& key, std::uint32_t row);  // false, and nothing done, where the key is in the map
   void erase(const Key& key);                      // no effect where it is not
   std::optional<std::uint32_t> find(const Key& key) const;
@@ -24,7 +26,6 @@ class KeyMap {
     Key key;
     std::uint32_t row = kFree;
   };
-  static constexpr std::uint32_t kFree = 0xffffffff;
 
   std::size_t home(const Key& key) const { return key.low & (places_.size() - 1); }
   void grow();

@@ -68,52 +68,20 @@ void Ledger::read_ahead_alone(Step& step) { jobs_.fetch_alone(step.load); }
 
 void Ledger::wake_due(Time now) { jobs_.wake_due(now); }
 
-// ---- a session's list of what it holds, through the jobs themselves ----
-
-void Ledger::link(Session& session, JobRow row) {
-  ActiveJob& job = jobs_.at(row);
-  job.previous = session.last_held;
-  job.next = ActiveJob::kNone;
-  if (session.last_held == ActiveJob::kNone) {
-    session.first_held = row;
-  } else {
-    jobs_.at(session.last_held).next = row;
-  }
-  session.last_held = row;
-  ++session.held_jobs;
-  session.held_slots += job.facts.slots;
-  session.held_bytes += std::get<Assigned>(job.state).bytes;
-}
-
-void Ledger::unlink(JobRow row) {
-  ActiveJob& job = jobs_.at(row);
-  const auto* assigned = std::get_if<Assigned>(&job.state);
-  if (assigned == nullptr) return;
-  Session* session = workers_.find(assigned->session);
-  CHECK(session != nullptr && session->held_jobs > 0);
-  (job.previous == ActiveJob::kNone ? session->first_held : jobs_.at(job.previous).next) = job.next;
-  (job.next == ActiveJob::kNone ? session->last_held : jobs_.at(job.next).previous) = job.previous;
-  job.next = job.previous = ActiveJob::kNone;
-  --session->held_jobs;
-  session->held_slots -= job.facts.slots;
-  session->held_bytes -= assigned->bytes;
-  if (session->held_jobs == 0) session->exclusive = false;
-}
-
 // ---- down ----
 
 void Ledger::give(Session& session, JobRow row, Step& step) {
   ActiveJob& job = jobs_.at(row);
   if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
   const Handle handle = jobs_.handle(row);
-  const Duration queued = std::max(Duration{0}, step.now - job.ready_since);
-  std::string work = jobs_.assign(row, {.session = session.id,
-                                        .since = step.now,
-                                        .handle = handle,
-                                        .attempt = job.attempt,
-                                        .queued = queued,
-                                        .bytes = job.work.size()});
-  link(session, row);
+  holdings_.give(session.held, {.job = row,
+                                .slots = job.facts.slots,
+                                .attempt = job.attempt,
+                                .handle = handle,
+                                .since = step.now,
+                                .queued = std::max(Duration{0}, step.now - job.ready_since),
+                                .bytes = job.work.size(),
+                                .alone = jobs_.must_run_alone(job)});
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
@@ -128,69 +96,76 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   assign.order.key = job.facts.key;
   assign.order.spec = job.facts.spec;
   assign.order.attempt = job.attempt;
-  assign.order.work = std::move(work);
+  assign.order.work = jobs_.assign(row);
   assign.order.timeout = job.facts.timeout;
   assign.order.slots = job.facts.slots;
 }
 
+JobRef Ledger::ref_of(const Holding& holding) const {
+  return {holding.handle, jobs_.at(holding.job).facts.key, holding.attempt};
+}
+
 void Ledger::recall(Session& session, Step& step) {
-  std::vector<JobRow> rows;
-  for (JobRow row = session.last_held; row != ActiveJob::kNone; row = jobs_.at(row).previous)
+  std::vector<HoldingRow> rows;
+  for (HoldingRow row = holdings_.last(session.held); row != kNoHolding; row = holdings_.previous(row))
     rows.push_back(row);
   recall(session, rows, step);
 }
 
-void Ledger::recall(Session& session, const std::vector<JobRow>& rows, Step& step) {
+void Ledger::recall(Session& session, const std::vector<HoldingRow>& rows, Step& step) {
   Recall recall;
-  for (const JobRow row : rows) {
-    ActiveJob& job = jobs_.at(row);
-    auto& assigned = std::get<Assigned>(job.state);
-    if (assigned.recalled || !assigned.confirmed || assigned.handle.value == 0) continue;
-    assigned.recalled = true;
-    recall.jobs.push_back({assigned.handle, job.facts.key, assigned.attempt});
+  for (const HoldingRow row : rows) {
+    if (holdings_.recall(row, step.now)) recall.jobs.push_back(ref_of(holdings_.at(row)));
   }
   if (!recall.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(recall)});
 }
 
 void Ledger::cancel_held(Session& session, Step& step) {
   Cancel cancel;
-  for (JobRow row = session.first_held; row != ActiveJob::kNone; row = jobs_.at(row).next) {
-    ActiveJob& job = jobs_.at(row);
-    auto& assigned = std::get<Assigned>(job.state);
-    if (assigned.cancelled || !assigned.confirmed) continue;
-    assigned.cancelled = true;
-    cancel.jobs.push_back({assigned.handle, job.facts.key, assigned.attempt});
+  for (HoldingRow row = holdings_.first(session.held); row != kNoHolding; row = holdings_.next(row)) {
+    if (holdings_.cancel(row)) cancel.jobs.push_back(ref_of(holdings_.at(row)));
   }
   if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
 }
 
-void Ledger::cancel_twin(JobRow row, Step& step) {
-  const ActiveJob& job = jobs_.at(row);
-  const auto* assigned = std::get_if<Assigned>(&job.state);
-  if (assigned == nullptr || !assigned->confirmed) return;
-  step.actions.emplace_back(
-      SendLane{assigned->session, Cancel{{{assigned->handle, job.facts.key, assigned->attempt}}}});
+void Ledger::cancel(HoldingRow row, Step& step) {
+  if (!holdings_.cancel(row)) return;
+  const Holding& holding = holdings_.at(row);
+  step.actions.emplace_back(SendLane{holding.holder->session(), Cancel{{ref_of(holding)}}});
+}
+
+void Ledger::cancel_all_but(HoldingRow kept, JobRow job, Step& step) {
+  for (HoldingRow row = holdings_.first_of(job); row != kNoHolding; row = holdings_.next_of_job(row)) {
+    if (row != kept) cancel(row, step);
+  }
 }
 
 void Ledger::cancel_unknown(const Session& session, const HeldJob& held, Step& step) {
   step.actions.emplace_back(SendLane{session.id, Cancel{{{Handle{}, held.key, held.attempt}}}});
 }
 
+void Ledger::requeue_unless_held(JobRow job, Duration delay, Step& step) {
+  if (holdings_.live_of(job) == kNoHolding) jobs_.requeue(job, step.now, delay);
+}
+
 // ---- up ----
 
-bool Ledger::holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const {
-  const auto* assigned = std::get_if<Assigned>(&job.state);
-  return session != nullptr && assigned != nullptr && assigned->session == session->id &&
-         assigned->attempt == attempt && assigned->handle == handle;
+HoldingRow Ledger::held_attempt(const Session* session, JobRow job, std::uint32_t attempt,
+                                Handle handle) const {
+  if (session == nullptr) return kNoHolding;
+  const HoldingRow row = holdings_.find(job, session->held);
+  if (row == kNoHolding) return kNoHolding;
+  const Holding& holding = holdings_.at(row);
+  return holding.attempt == attempt && holding.handle == handle ? row : kNoHolding;
 }
 
 // Of the attempt that the session holds. Or handed over by a worker that is back, while nobody holds the job,
 // of a later attempt than the last that failed: a job of hours is not run again for a blip. Any other is of
 // an attempt that was given up, and must not end, or use up a retry of, what runs elsewhere.
-bool Ledger::failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const {
-  if (holds(session, job, result.attempt, result.handle)) return true;
-  return session != nullptr && result.handle.value == 0 && !std::holds_alternative<Assigned>(job.state) &&
-         result.attempt > job.last_failed && result.attempt <= kAttemptMost;
+bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult& result) const {
+  if (held_attempt(session, row, result.attempt, result.handle) != kNoHolding) return true;
+  return session != nullptr && result.handle.value == 0 && holdings_.live_of(row) == kNoHolding &&
+         result.attempt > jobs_.at(row).last_failed && result.attempt <= kAttemptMost;
 }
 
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
@@ -210,7 +185,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
     return records_;
   }
   ActiveJob& job = jobs_.at(*row);
-  if (result.outcome.status != Status::kOk && !failure_counts(session, job, result)) {
+  if (result.outcome.status != Status::kOk && !failure_counts(session, *row, result)) {
     ++counts_.duplicates;
     return 0;  // a late failure of an attempt that was given up
   }
@@ -252,7 +227,7 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   }
 }
 
-bool Ledger::retry(JobRow row, const JobResult& result, Step& step) {
+bool Ledger::retry(JobRow row, HoldingRow held, const JobResult& result, Step& step) {
   ActiveJob& job = jobs_.at(row);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
   if (!retried || job.failures >= job.facts.retries) return false;
@@ -264,8 +239,8 @@ bool Ledger::retry(JobRow row, const JobResult& result, Step& step) {
   }
   ++counts_.retried;
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
-  unlink(row);
-  jobs_.requeue(row, step.now, delay);
+  if (held != kNoHolding) holdings_.end(held);
+  requeue_unless_held(row, delay, step);
   step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message,
                                               delay, result.ran, job.facts.slots}});
   return true;
@@ -273,27 +248,28 @@ bool Ledger::retry(JobRow row, const JobResult& result, Step& step) {
 
 std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                              Step& step) {
+  const HoldingRow held = held_attempt(session, row, result.attempt, result.handle);
   if (result.outcome.status != Status::kOk) {
-    if (!failure_counts(session, jobs_.at(row), result)) {  // no more, since its line was asked for
+    if (!failure_counts(session, row, result)) {  // no more, since its line was asked for
       ++counts_.duplicates;
       return 0;
     }
     // While nothing has succeeded, a failure is all that is known: without a run time jobs travel one by one.
     if (result.outcome.status == Status::kFailed)
       jobs_.note_failure_time(jobs_.at(row).facts.requirement, result.ran);
-    if (retry(row, result, step)) return 0;
+    if (retry(row, held, result, step)) return 0;
   }
   if (result.outcome.status == Status::kOk) jobs_.note_run_time(jobs_.at(row).facts.requirement, result.ran);
-  if (!holds(session, jobs_.at(row), result.attempt, result.handle)) cancel_twin(row, step);
+  cancel_all_but(held, row, step);
   if (session != nullptr) ++workers_.worker_of(*session).done;
   return record(row, std::move(result), worker, step);
 }
 
 std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& worker, Step& step) {
   ActiveJob& job = jobs_.at(row);
-  const auto* assigned = std::get_if<Assigned>(&job.state);
-  const Duration queued = (assigned != nullptr ? assigned->queued : Duration{0}) + result.waited;
-  unlink(row);
+  const HoldingRow held = holdings_.live_of(row);
+  const Duration queued = (held != kNoHolding ? holdings_.at(held).queued : Duration{0}) + result.waited;
+  holdings_.end_all(row);
   std::optional<JobEnded> ended;
   if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
   count_record(result.outcome.status);
@@ -314,12 +290,12 @@ void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   std::optional<JobRow> row;
   if (returned.handle.value != 0) row = jobs_.find(returned.handle);
   if (!row) row = jobs_.find_active(returned.key);
-  if (!row) return;
-  ActiveJob& job = jobs_.at(*row);
-  if (job.facts.key != returned.key || !holds(&session, job, returned.attempt, returned.handle)) return;
-  job.reuse_attempt = returned.reason != ReturnReason::kStopped;
-  unlink(*row);
-  jobs_.requeue(*row, step.now, Duration{0});
+  if (!row || jobs_.at(*row).facts.key != returned.key) return;
+  const HoldingRow held = held_attempt(&session, *row, returned.attempt, returned.handle);
+  if (held == kNoHolding) return;
+  jobs_.at(*row).reuse_attempt = returned.reason != ReturnReason::kStopped;
+  holdings_.end(held);
+  requeue_unless_held(*row, Duration{0}, step);
 }
 
 void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
@@ -331,74 +307,66 @@ void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   ActiveJob& job = jobs_.at(*row);
   const Time since = step.now - held.elapsed;
   job.attempt = std::max(job.attempt, held.attempt);
-  if (auto* assigned = std::get_if<Assigned>(&job.state)) {
-    if (assigned->session == session.id) {
-      if (assigned->confirmed && assigned->attempt != held.attempt)
-        return cancel_unknown(session, held, step);
-      assigned->confirmed = true;
-      assigned->handle = Handle{};
-      assigned->attempt = held.attempt;
-      assigned->since = since;
-      return;
-    }
+  if (const HoldingRow own = holdings_.find(*row, session.held); own != kNoHolding) {
+    if (!holdings_.at(own).is<Inherited>() && holdings_.at(own).attempt != held.attempt)
+      return cancel_unknown(session, held, step);
+    holdings_.confirm(own, held.attempt, since);
+    return;
+  }
+  if (const HoldingRow other = holdings_.live_of(*row); other != kNoHolding) {
     // Given to another meanwhile: the one that has run longer is kept.
-    if (assigned->confirmed && since > assigned->since) {
+    if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) {
       cancel_unknown(session, held, step);
       return;
     }
-    cancel_twin(*row, step);
-    unlink(*row);
+    cancel(other, step);
+    holdings_.give_up(other);
+  } else {
+    jobs_.assign(*row);
   }
   job.reuse_attempt = false;
-  jobs_.assign(*row, {.session = session.id, .since = since, .handle = Handle{}, .attempt = held.attempt});
-  link(session, *row);
+  holdings_.adopt(session.held,
+                  {.job = *row, .slots = job.facts.slots, .attempt = held.attempt, .since = since});
 }
 
 void Ledger::drop_unconfirmed(Session& session, Step& step) {
-  JobRow next = ActiveJob::kNone;
-  for (JobRow row = session.first_held; row != ActiveJob::kNone; row = next) {
-    next = jobs_.at(row).next;
-    if (std::get<Assigned>(jobs_.at(row).state).confirmed) continue;
-    unlink(row);
-    jobs_.requeue(row, step.now, Duration{0});
+  HoldingRow next = kNoHolding;
+  for (HoldingRow row = holdings_.first(session.held); row != kNoHolding; row = next) {
+    next = holdings_.next(row);
+    if (!holdings_.at(row).is<Inherited>()) continue;
+    const JobRow job = holdings_.at(row).job;
+    holdings_.give_up(row);
+    requeue_unless_held(job, Duration{0}, step);
   }
 }
 
 // ---- sessions ----
 
-void Ledger::inherit(Session& from, Session& to) {
-  to.first_held = std::exchange(from.first_held, ActiveJob::kNone);
-  to.last_held = std::exchange(from.last_held, ActiveJob::kNone);
-  to.held_jobs = std::exchange(from.held_jobs, 0);
-  to.held_slots = std::exchange(from.held_slots, 0);
-  to.held_bytes = std::exchange(from.held_bytes, 0);
-  to.exclusive = std::exchange(from.exclusive, false);
-  for (JobRow row = to.first_held; row != ActiveJob::kNone; row = jobs_.at(row).next) {
-    auto& assigned = std::get<Assigned>(jobs_.at(row).state);
-    assigned.session = to.id;
-    assigned.handle = Handle{};
-    assigned.confirmed = assigned.recalled = assigned.cancelled = false;
-  }
-}
+void Ledger::inherit(Session& from, Session& to) { holdings_.inherit(from.held, to.held); }
 
 std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
   std::vector<Handle> candidates;
   std::uint32_t slots = 0;
-  while (session.first_held != ActiveJob::kNone) {
-    const JobRow row = session.first_held;
-    ActiveJob& job = jobs_.at(row);
+  while (session.held.jobs() > 0) {
+    const HoldingRow row = holdings_.first(session.held);
+    const JobRow of = holdings_.at(row).job;
+    ActiveJob& job = jobs_.at(of);
     Duration delay{0};
     if (lost && slots < session.slots) {
       slots += job.facts.slots;
-      candidates.push_back(jobs_.handle(row));
+      candidates.push_back(jobs_.handle(of));
       ++counts_.redelivered;
       ++job.losses;
       job.last_worker = session.name;
       delay = loss_delay(job.facts.key, job.attempt, job.losses);
       if (job.named > 0 || job.lost > 0) delay = std::max(delay, kNamedDelay);
     }
-    unlink(row);
-    jobs_.requeue(row, step.now, delay);
+    if (lost) {
+      holdings_.give_up(row);
+    } else {
+      holdings_.end(row);
+    }
+    requeue_unless_held(of, delay, step);
   }
   return candidates;
 }
@@ -437,7 +405,7 @@ Counts Ledger::durable_counts() const {
 
 void Ledger::quarantine(JobRow row, const std::string& evidence, Step& step) {
   ActiveJob& job = jobs_.at(row);
-  cancel_twin(row, step);
+  cancel_all_but(kNoHolding, row, step);
   JobResult result;
   result.attempt = job.attempt;
   result.outcome.status = Status::kQuarantined;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who holds what, and which result counts (architecture.md §3). Every job given to a worker, adopted from a
-// HELD list, taken back, lost or recorded passes through here; a session's list of held jobs and the job's
-// own state never differ.
+// Which job goes to a worker, comes back, is lost or is recorded: it keeps the jobs (JobBook) and who holds
+// them (Holdings) in step, and decides which result counts. A job is Assigned exactly while a live holding of
+// it exists.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dispatcher/core/facts.h"
+#include "dispatcher/core/holdings.h"
 #include "dispatcher/core/job_book.h"
 #include "dispatcher/core/worker_table.h"
 
@@ -43,6 +44,7 @@ class Ledger {
 
   // Views. What is changed is changed by the verbs below.
   const JobBook& jobs() const { return jobs_; }
+  const Holdings& holdings() const { return holdings_; }
   const Counts& counts() const { return counts_; }
   std::uint64_t records() const { return records_; }  // issued so far
   std::size_t early() const { return early_; }  // results that wait for the line of their job to be read
@@ -59,7 +61,7 @@ class Ledger {
   void give(Session& session, JobRow row, Step& step);
   // Everything that the session holds, or these of it, but for what a recall is out for.
   void recall(Session& session, Step& step);
-  void recall(Session& session, const std::vector<JobRow>& rows, Step& step);
+  void recall(Session& session, const std::vector<HoldingRow>& rows, Step& step);
   void cancel_held(Session& session, Step& step);
 
   // ---- up ----
@@ -99,25 +101,26 @@ class Ledger {
   void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
 
  private:
-  // Whether the session holds this very attempt: by the handle it was given with, or 0 where it was taken
-  // over from an earlier session. After a restart attempts count anew, so a result from before must not pass
-  // for one of now.
-  bool holds(const Session* session, const ActiveJob& job, std::uint32_t attempt, Handle handle) const;
+  JobRef ref_of(const Holding& holding) const;
+  // The session's holding of this very attempt: by the handle it was given with, or 0 if it was taken over
+  // from an earlier session. After a restart attempts count anew, so a result from before must not pass for
+  // one of now.
+  HoldingRow held_attempt(const Session* session, JobRow job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
-  bool failure_counts(const Session* session, const ActiveJob& job, const JobResult& result) const;
+  bool failure_counts(const Session* session, JobRow row, const JobResult& result) const;
+  // `held`: the holding that the result ends, if any.
+  bool retry(JobRow row, HoldingRow held, const JobResult& result, Step& step);
   std::uint64_t settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);
   std::uint64_t record(JobRow row, JobResult&& result, const std::string& worker, Step& step);
-  bool retry(JobRow row, const JobResult& result, Step& step);
-  void cancel_twin(JobRow row, Step& step);
+  void cancel(HoldingRow row, Step& step);
+  void cancel_all_but(HoldingRow kept, JobRow job, Step& step);
   void cancel_unknown(const Session& session, const HeldJob& held, Step& step);
-  void link(Session& session, JobRow row);
-  // Off its session's list, where it is on one.
-  void unlink(JobRow row);
-
+  void requeue_unless_held(JobRow job, Duration delay, Step& step);
   void count_record(Status status);
 
   JobBook jobs_;
+  Holdings holdings_;
   WorkerTable& workers_;
   Counts counts_;
   std::uint64_t records_ = 0;

@@ -41,7 +41,7 @@ void Placement::hand_out(Step& step) {
   open_.clear();
   open_slots_ = 0;
   for (auto& [id, session] : workers_.sessions()) {
-    if (!sessions_.takes_work(session, step.now) || session.emptying || session.exclusive) continue;
+    if (!sessions_.takes_work(session, step.now) || session.emptying || session.held.alone()) continue;
     open_.push_back(&session);
     open_slots_ += session.slots;
   }
@@ -72,11 +72,11 @@ void Placement::fetch(Step& step) {
 Session* Placement::alone_place(const ActiveJob& job, Time now) {
   const std::uint32_t number = job.facts.requirement;
   const auto rank = [&](const Session& s) {
-    return std::tuple(s.name == job.last_worker, s.held_jobs > 0, !s.emptying, s.held_jobs);
+    return std::tuple(s.name == job.last_worker, s.held.jobs() > 0, !s.emptying, s.held.jobs());
   };
   Session* best = nullptr;
   for (auto& [id, session] : workers_.sessions()) {
-    if (!sessions_.takes_work(session, now) || session.exclusive) continue;
+    if (!sessions_.takes_work(session, now) || session.held.alone()) continue;
     if (!workers_.fits(session, number, ledger_.jobs().requirement(number))) continue;
     if (best == nullptr || rank(session) < rank(*best)) best = &session;
   }
@@ -92,19 +92,18 @@ void Placement::place_alone(Step& step) {
     while (const auto row = ledger_.jobs().front_alone(requirement)) {
       Session* place = alone_place(ledger_.jobs().at(*row), step.now);
       if (place == nullptr) break;  // of this requirement only: others may fit
-      if (place->held_jobs > 0) {
+      if (place->held.jobs() > 0) {
         if (emptied == nullptr) emptied = place;
         break;
       }
       ledger_.give(*place, *row, step);
-      place->exclusive = true;
     }
   }
   for (auto& [id, session] : workers_.sessions()) {
     const bool was = std::exchange(session.emptying, &session == emptied);
     if (session.emptying && !was) ledger_.recall(session, step);
   }
-  std::erase_if(open_, [](const Session* session) { return session->emptying || session->exclusive; });
+  std::erase_if(open_, [](const Session* session) { return session->emptying || session->held.alone(); });
 }
 
 void Placement::place_ready(Step& step) {
@@ -161,7 +160,8 @@ bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free
     if (!better.rank.before(rank)) return false;
     const Requirement& needed = ledger_.jobs().requirement(better.requirement);
     if (!workers_.fits(session, better.requirement, needed)) continue;
-    if (!has_free_slots || (better.unread && session.held_slots + needed.slots <= session.slots)) return true;
+    if (!has_free_slots || (better.unread && session.held.slots() + needed.slots <= session.slots))
+      return true;
   }
   return false;
 }
@@ -169,8 +169,8 @@ bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free
 // Whether the session may get the best ready job of this requirement ahead of need.
 bool Placement::may_prefetch(const Session& session, std::uint32_t requirement) {
   const std::uint32_t slots = ledger_.jobs().requirement(requirement).slots;
-  if (session.held_slots + slots > window(session, requirement)) return false;
-  return session.held_bytes + ledger_.jobs().at(*ledger_.jobs().front(requirement)).work.size() <=
+  if (session.held.slots() + slots > window(session, requirement)) return false;
+  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(requirement)).work.size() <=
          kAheadBytesMost;
 }
 
@@ -181,7 +181,7 @@ bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step
   for (std::size_t i = 0; i < open_.size(); ++i) {
     Session& session = *open_[(turn_ + i) % open_.size()];
     if (!workers_.fits(session, requirement, needed)) continue;
-    const bool has_free_slots = session.held_slots + needed.slots <= session.slots;
+    const bool has_free_slots = session.held.slots() + needed.slots <= session.slots;
     if (must_wait(session, rank, has_free_slots)) continue;
     if (has_free_slots) {
       turn_ = (turn_ + i + 1) % open_.size();
@@ -190,8 +190,8 @@ bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step
     }
     // Ahead of need: to the one that holds the least for its size.
     if (!may_prefetch(session, requirement)) continue;
-    if (ahead == nullptr ||
-        std::uint64_t{session.held_slots} * ahead->slots < std::uint64_t{ahead->held_slots} * session.slots) {
+    if (ahead == nullptr || std::uint64_t{session.held.slots()} * ahead->slots <
+                                std::uint64_t{ahead->held.slots()} * session.slots) {
       ahead = &session;
     }
   }
@@ -213,26 +213,28 @@ void Placement::rebalance(Step& step) {
   if (step.now < rebalanced_ + kRebalanceInterval) return;
   std::vector<Free> free;
   for (Session* session : open_) {
-    if (session->held_slots < session->slots) free.push_back({session, session->slots - session->held_slots});
+    if (session->held.slots() < session->slots)
+      free.push_back({session, session->slots - session->held.slots()});
   }
   if (free.empty()) return;
   rebalanced_ = step.now;
   for (Session* session : open_) {
-    if (session->held_slots > session->slots) recall_stuck(*session, free, step);
+    if (session->held.slots() > session->slots) recall_stuck(*session, free, step);
   }
 }
 
 // From the end of what the session holds, since that starts last.
 void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& step) {
   const Duration limit = std::max(kStuckLeast, 5 * (kAheadBase + 2 * session.round_trip));
-  std::uint32_t unstarted = session.held_slots - session.slots;
-  std::vector<JobRow> stuck;
-  for (JobRow row = session.last_held; row != ActiveJob::kNone; row = ledger_.jobs().at(row).previous) {
-    const ActiveJob& job = ledger_.jobs().at(row);
-    if (job.facts.slots > unstarted) break;
-    unstarted -= job.facts.slots;
-    const auto& assigned = std::get<Assigned>(job.state);
-    if (step.now - assigned.since < limit) continue;
+  std::uint32_t unstarted = session.held.slots() - session.slots;
+  std::vector<HoldingRow> stuck;
+  const Holdings& holdings = ledger_.holdings();
+  for (HoldingRow row = holdings.last(session.held); row != kNoHolding; row = holdings.previous(row)) {
+    const Holding& holding = holdings.at(row);
+    if (holding.slots > unstarted) break;
+    unstarted -= holding.slots;
+    if (step.now - holding.since < limit) continue;
+    const ActiveJob& job = ledger_.jobs().at(holding.job);
     const std::uint32_t number = job.facts.requirement;
     const auto taker = std::find_if(free.begin(), free.end(), [&](const Free& place) {
       return place.slots >= job.facts.slots &&

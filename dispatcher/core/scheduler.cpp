@@ -119,8 +119,8 @@ Snapshot Scheduler::snapshot(Time now) const {
   view.redelivered = counts.redelivered;
   view.duplicates = counts.duplicates;
   for (const auto& [id, session] : workers_.sessions()) {
-    view.running += std::min(session.held_jobs, session.slots);
     if (!std::holds_alternative<Live>(session.phase)) continue;
+    view.running += ledger_.holdings().running(session.held, session.slots).jobs;
     ++view.workers;
     view.slots += session.slots;
   }
@@ -148,8 +148,8 @@ std::vector<WorkerView> Scheduler::workers(Time now) const {
     WorkerView view;
     view.name = session.name;
     view.slots = session.slots;
-    view.busy = std::min(session.held_slots, session.slots);
-    view.held = session.held_jobs;
+    view.busy = ledger_.holdings().running(session.held, session.slots).slots;
+    view.held = session.held.jobs();
     view.accepting = session.accepting;
     view.suspect = sessions_.suspect(session, now);
     const auto worker = workers_.workers().find(session.worker);

@@ -312,7 +312,7 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   Session* session = workers_.find(id);
   CHECK(session != nullptr);
   Worker& worker = workers_.worker_of(*session);
-  const std::uint64_t held = session->held_jobs;
+  const std::uint64_t held = session->held.jobs();
   const std::uint32_t engine = worker.hello.engine;
   // Also where STOP was sent: it may have been lost with the lane, and then the worker comes back.
   if (stopping_) goodbye_missed_ = true;

@@ -62,21 +62,19 @@ std::pair<Worker&, bool> WorkerTable::enrol(const Hello& hello) {
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
   CHECK(!by_id_.contains(id));
-  Session& session = sessions_[id];
+  Session& session = sessions_.try_emplace(id, id, worker.id).first->second;
   by_id_[id] = &session;
-  session.id = id;
-  session.worker = worker.id;
   session.phase = Binding{};
   session.name = worker.name;
   session.slots = worker.hello.slots;
-  session.opened = session.last_heard = session.last_told = now;
+  session.last_heard = session.last_told = now;
   worker.session = id;
   return session;
 }
 
 void WorkerTable::close(SessionId id) {
   Session* session = find(id);
-  CHECK(session != nullptr && session->held_jobs == 0);
+  CHECK(session != nullptr && session->held.jobs() == 0);
   Worker& worker = worker_of(*session);
   if (worker.session == id) worker.session.reset();
   closed_[id] = worker.name;

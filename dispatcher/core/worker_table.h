@@ -27,7 +27,7 @@
 #include "common/wire/messages.h"
 #include "dispatcher/core/ack_ledger.h"
 #include "dispatcher/core/facts.h"
-#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/holdings.h"
 
 namespace workpool::dispatcher {
 
@@ -42,8 +42,11 @@ struct Fenced {  // gets no more work and no frame revives it; its results still
 using SessionPhase = std::variant<Binding, Arriving, Live, Fenced>;
 
 struct Session {
-  SessionId id;
-  WorkerId worker;
+  Session(SessionId new_id, WorkerId of_worker) : id(new_id), worker(of_worker), held(new_id, of_worker) {}
+
+  const SessionId id;
+  const WorkerId worker;
+  Holder held;
   SessionPhase phase;
   std::string name;
   std::uint32_t slots = 0;
@@ -53,21 +56,13 @@ struct Session {
   bool stop_sent = false;
   bool announced = false;  // reported as joined: it has said READY and its lane is there
   bool emptying = false;   // for a job that must run alone: gets nothing else
-  bool exclusive = false;  // runs such a job
 
   AckLedger acks;
   std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last
   std::uint64_t received_sent = 0;
-  Time opened;
   Time last_heard;
   Time last_told;          // when ack and receipt went down the lane last
   Duration round_trip{0};  // 0 = not measured
-
-  std::uint32_t first_held = ActiveJob::kNone;  // jobs given and not finished, in order of assignment
-  std::uint32_t last_held = ActiveJob::kNone;
-  std::uint32_t held_jobs = 0;
-  std::uint32_t held_slots = 0;
-  std::uint64_t held_bytes = 0;  // of their work
 
   std::vector<std::int8_t> fits;  // by requirement: -1 unknown, 0 no, 1 yes
 };

@@ -8,22 +8,23 @@
 namespace workpool::fuzz {
 
 inline void check_session(const dispatcher::Ledger& ledger, const dispatcher::Session& session) {
+  const dispatcher::Holdings& holdings = ledger.holdings();
   std::uint32_t jobs = 0;
   std::uint32_t slots = 0;
-  std::uint32_t before = dispatcher::ActiveJob::kNone;
-  for (dispatcher::JobRow row = session.first_held; row != dispatcher::ActiveJob::kNone;
-       row = ledger.jobs().at(row).next) {
-    CHECK(ledger.jobs().used(row));
-    const dispatcher::ActiveJob& job = ledger.jobs().at(row);
-    const auto* assigned = std::get_if<dispatcher::Assigned>(&job.state);
-    CHECK(assigned != nullptr && assigned->session == session.id);
-    CHECK(job.previous == before);
+  dispatcher::HoldingRow before = dispatcher::kNoHolding;
+  for (auto row = holdings.first(session.held); row != dispatcher::kNoHolding; row = holdings.next(row)) {
+    const dispatcher::Holding& holding = holdings.at(row);
+    CHECK(holding.holder == &session.held && !holding.is<dispatcher::GivenUp>());
+    CHECK(holdings.previous(row) == before);
+    CHECK(ledger.jobs().used(holding.job));
+    const dispatcher::ActiveJob& job = ledger.jobs().at(holding.job);
+    CHECK(std::holds_alternative<dispatcher::Assigned>(job.state) && job.facts.slots == holding.slots);
     before = row;
     ++jobs;
-    slots += job.facts.slots;
+    slots += holding.slots;
   }
-  CHECK(session.last_held == before);
-  CHECK(session.held_jobs == jobs && session.held_slots == slots);
+  CHECK(holdings.last(session.held) == before);
+  CHECK(session.held.jobs() == jobs && session.held.slots() == slots);
   CHECK(session.acks.ack() <= session.acks.received());
 }
 
@@ -31,7 +32,7 @@ inline void check_books(const dispatcher::Ledger& ledger, const dispatcher::Work
   std::uint64_t held = 0;
   for (const auto& [id, session] : workers.sessions()) {
     check_session(ledger, session);
-    held += session.held_jobs;
+    held += session.held.jobs();
   }
   std::uint64_t assigned = 0;
   std::uint64_t delayed = 0;
@@ -40,10 +41,12 @@ inline void check_books(const dispatcher::Ledger& ledger, const dispatcher::Work
     if (!ledger.jobs().used(row)) continue;
     ++used;
     const auto& state = ledger.jobs().at(row).state;
-    assigned += std::holds_alternative<dispatcher::Assigned>(state) ? 1 : 0;
+    const bool is_assigned = std::holds_alternative<dispatcher::Assigned>(state);
+    CHECK(is_assigned == (ledger.holdings().live_of(row) != dispatcher::kNoHolding));
+    assigned += is_assigned ? 1 : 0;
     delayed += std::holds_alternative<dispatcher::Backoff>(state) ? 1 : 0;
   }
-  CHECK(held == assigned && assigned == ledger.jobs().assigned());
+  CHECK(held == ledger.holdings().live() && held == assigned && assigned == ledger.jobs().assigned());
   CHECK(delayed == ledger.jobs().delayed());
   std::uint64_t open = 0;
   for (std::uint32_t number = 0; number < ledger.jobs().requirement_count(); ++number) {

@@ -296,7 +296,7 @@ std::string Stage::state_of(const std::string& name) const {
 std::string Stage::check() const {
   if (scheduler_ == nullptr) return {};
   std::uint64_t held = 0;
-  for (const auto& [id, session] : scheduler_->worker_table().sessions()) held += session.held_jobs;
+  for (const auto& [id, session] : scheduler_->worker_table().sessions()) held += session.held.jobs();
   return held == scheduler_->ledger().jobs().assigned() ? ""
                                                         : "the sessions hold other jobs than are assigned";
 }

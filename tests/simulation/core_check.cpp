@@ -197,18 +197,23 @@ std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::Wo
            (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " +
            std::to_string(job.named) + " lost " + std::to_string(job.lost) + " slots " +
            std::to_string(job.facts.slots);
-    if (const auto* assigned = std::get_if<dispatcher::Assigned>(&job.state)) {
-      all += " to " + text(assigned->session) + " attempt " + std::to_string(assigned->attempt) +
-             (assigned->confirmed ? "" : " unconfirmed") + (assigned->recalled ? " recalled" : "") +
-             (assigned->cancelled ? " cancelled" : "");
+    const dispatcher::Holdings& holdings = ledger.holdings();
+    static const char* const kPhases[] = {"sent",     "confirmed", "inherited",
+                                          "recalled", "cancelled", "given up"};
+    for (auto held = holdings.first_of(row); held != dispatcher::kNoHolding;
+         held = holdings.next_of_job(held)) {
+      const dispatcher::Holding& holding = holdings.at(held);
+      all += std::string("; ") + kPhases[holding.phase.index()] + " attempt " +
+             std::to_string(holding.attempt) +
+             (holding.live() ? " to " + text(holding.holder->session()) : "");
     }
     all += "\n";
   }
   for (const auto& [id, session] : workers.sessions()) {
     all += "session " + text(id) + " " + session.name + " phase " + std::to_string(session.phase.index()) +
-           " held " + std::to_string(session.held_jobs) + " of " + std::to_string(session.slots) +
+           " held " + std::to_string(session.held.jobs()) + " of " + std::to_string(session.slots) +
            (session.accepting ? " accepting" : "") + (session.lane_writable ? " writable" : "") +
-           (session.emptying ? " emptying" : "") + (session.exclusive ? " exclusive" : "") + "\n";
+           (session.emptying ? " emptying" : "") + (session.held.alone() ? " exclusive" : "") + "\n";
   }
   return all + "open " + std::to_string(ledger.jobs().open()) + "\n";
 }
@@ -217,18 +222,19 @@ std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::Wor
                          bool thorough) {
   std::uint64_t held = 0;
   for (const auto& [id, session] : workers.sessions()) {
-    held += session.held_jobs;
+    held += session.held.jobs();
     std::uint32_t jobs = 0;
     std::uint32_t slots = 0;
-    for (dispatcher::JobRow row = session.first_held; row != dispatcher::ActiveJob::kNone;
-         row = ledger.jobs().at(row).next) {
-      const auto* assigned = std::get_if<dispatcher::Assigned>(&ledger.jobs().at(row).state);
-      if (assigned == nullptr || assigned->session != id)
+    const dispatcher::Holdings& holdings = ledger.holdings();
+    for (auto row = holdings.first(session.held); row != dispatcher::kNoHolding; row = holdings.next(row)) {
+      const dispatcher::Holding& holding = holdings.at(row);
+      if (holding.holder != &session.held ||
+          !std::holds_alternative<dispatcher::Assigned>(ledger.jobs().at(holding.job).state))
         return "a session's list has a job that it does not hold";
       ++jobs;
-      slots += ledger.jobs().at(row).facts.slots;
+      slots += holding.slots;
     }
-    if (jobs != session.held_jobs || slots != session.held_slots)
+    if (jobs != session.held.jobs() || slots != session.held.slots())
       return "a session's counts differ from its list";
     if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots)
       return "S6: a session holds more than any credit";

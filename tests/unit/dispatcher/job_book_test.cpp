@@ -8,10 +8,6 @@
 namespace workpool::dispatcher {
 namespace {
 
-Assigned given(std::uint64_t session, Time since, Handle handle = {}) {
-  return {.session = SessionId{session}, .since = since, .handle = handle, .attempt = 1};
-}
-
 // Ten jobs of one requirement, and two wide ones.
 class JobBookTest : public testing::Test {
  protected:
@@ -45,7 +41,7 @@ class JobBookTest : public testing::Test {
   }
   std::uint32_t assign_front() {
     const std::uint32_t row = *book->front(plain);
-    book->assign(row, given(1, now, book->handle(row)));
+    book->assign(row);
     return row;
   }
   // Each job is open until it is recorded, whatever happens to it in between.
@@ -139,8 +135,8 @@ TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
   const auto last = book->loaded({facts_of(4), "work 4"}, now);
   ASSERT_TRUE(last);
   EXPECT_EQ(book->ready(plain), 2u);
-  EXPECT_EQ(book->assign(*second, given(1, now)), "work 2");
-  EXPECT_EQ(book->assign(*last, given(1, now)), "work 4");
+  EXPECT_EQ(book->assign(*second), "work 2");
+  EXPECT_EQ(book->assign(*last), "work 4");
   // The others stay open, as jobs that are being read; nothing asks for their lines again.
   load.jobs.clear();
   book->fetch(plain, 3, load);
@@ -152,7 +148,7 @@ TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
 TEST_F(JobBookTest, TakesAHeldJobWhileItsLineIsRead) {
   book->fetch(plain, 1, load);
   const auto row = book->find(facts_of(0).key, facts_of(0).spec, load);
-  book->assign(*row, given(1, now));
+  book->assign(*row);
   answer();  // the line comes: it stays where it is
   EXPECT_EQ(book->assigned(), 1u);
   EXPECT_EQ(book->ready(plain), 0u);
@@ -183,7 +179,7 @@ TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
   for (int i = 0; i < 6; ++i) book->count_loss(row);
   EXPECT_EQ(book->front_alone(plain), row);
   EXPECT_EQ(book->ready(plain), 1u);
-  EXPECT_EQ(book->assign(row, given(1, Time{})), "work 0");
+  EXPECT_EQ(book->assign(row), "work 0");
 }
 
 TEST_F(JobBookTest, FailuresTeachARunTimeUntilTheFirstOkJob) {
@@ -210,9 +206,9 @@ TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
   facts.requirement = index.requirement_number({});
   const auto row = book.loaded({facts, "work"}, Time{});
   ASSERT_TRUE(row);
-  EXPECT_EQ(book.assign(*row, given(1, Time{})), "work");
+  EXPECT_EQ(book.assign(*row), "work");
   book.requeue(*row, Time{}, Duration{0});
-  EXPECT_EQ(book.assign(*row, given(2, Time{})), "work");
+  EXPECT_EQ(book.assign(*row), "work");
   EXPECT_TRUE(book.open_key(facts.key));
   book.finish(*row);
   EXPECT_FALSE(book.open_key(facts.key));
