@@ -119,7 +119,7 @@ Setter set_format(std::optional<JobsFormat>& target) {
 Setter set_listen(std::optional<Address>& target) {
   return [&target](const std::string& value) -> std::string {
     target = parse_address(value, true);
-    return target ? "" : "is no address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
+    return target ? "" : "is not an address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
   };
 }
 
@@ -130,10 +130,10 @@ Setter set_ports(RunOptions& options) {
     std::uint16_t high = 0;
     const auto first = std::from_chars(value.data(), end, low);
     if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-')
-      return "is no range such as 6000-6099";
+      return "is not a range such as 6000-6099";
     const auto second = std::from_chars(first.ptr + 1, end, high);
-    if (second.ec != std::errc() || second.ptr != end || low == 0) return "is no range such as 6000-6099";
-    if (low >= high) return "is no range of two ports or more: one for results and one for each worker";
+    if (second.ec != std::errc() || second.ptr != end || low == 0) return "is not a range such as 6000-6099";
+    if (low >= high) return "is not a range of two ports or more: one for results and one for each worker";
     options.ports_low = low;
     options.ports_high = high;
     return "";
@@ -143,7 +143,7 @@ Setter set_ports(RunOptions& options) {
 Setter set_capture(std::uint64_t& target) {
   return [&target](const std::string& value) -> std::string {
     const auto size = parse_size(value);
-    if (!size) return "is no size such as 64KiB or 100kB";
+    if (!size) return "is not a size such as 64KiB or 100kB";
     if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
     target = *size;
     return "";
@@ -325,7 +325,7 @@ CommandLine parse_status(const std::vector<std::string>& arguments, const Enviro
   options.address = {"127.0.0.1", 5555};
   const Setter set_address = [&options](const std::string& value) -> std::string {
     const auto address = parse_address(value);
-    if (!address || address->host == "*") return "is no address such as tcp://10.0.0.5:5555";
+    if (!address || address->host == "*") return "is not an address such as tcp://10.0.0.5:5555";
     options.address = *address;
     return "";
   };

@@ -82,7 +82,7 @@ Setter set_dispatcher(Address& target) {
   return [&target](const std::string& value) -> std::string {
     const auto address = parse_address(value);
     if (!address || address->host == "*")
-      return "is no address such as tcp://10.0.0.5:5555 or tcp://[::1]:5555";
+      return "is not an address such as tcp://10.0.0.5:5555 or tcp://[::1]:5555";
     target = *address;
     return "";
   };

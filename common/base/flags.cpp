@@ -198,7 +198,7 @@ Setter set_number(std::optional<std::uint32_t>& target, std::uint32_t low, std::
   return [&target, low, high](const std::string& value) -> std::string {
     const auto number = parse_number(value);
     if (!number || *number < low || *number > high) {
-      return "is no whole number from " + std::to_string(low) + " to " + std::to_string(high);
+      return "is not a whole number from " + std::to_string(low) + " to " + std::to_string(high);
     }
     target = *number;
     return "";
@@ -217,7 +217,7 @@ Setter set_number(std::uint32_t& target, std::uint32_t low, std::uint32_t high) 
 Setter set_duration(Duration& target, Duration low) {
   return [&target, low](const std::string& value) -> std::string {
     const auto duration = parse_duration(value);
-    if (!duration) return "is no duration such as 200ms, 1.5s, 5m or 1h30m, of at most 10 years";
+    if (!duration) return "is not a duration such as 200ms, 1.5s, 5m or 1h30m, of at most 10 years";
     if (*duration < low) return "is too short: at least " + format_duration(low);
     target = *duration;
     return "";
@@ -228,7 +228,7 @@ Setter set_log_level(std::string& target) {
   return [&target](const std::string& value) -> std::string {
     static constexpr std::array<std::string_view, 5> kLevels = {"error", "warn", "info", "debug", "trace"};
     if (std::find(kLevels.begin(), kLevels.end(), value) == kLevels.end()) {
-      return "is no log level: error, warn, info, debug or trace";
+      return "is not a log level: error, warn, info, debug or trace";
     }
     target = value;
     return "";

@@ -16,7 +16,7 @@
 
 namespace workpool {
 
-// Takes a value. Returns what is wrong with it ("is no duration such as 30s") or "".
+// Takes a value. Returns what is wrong with it ("is not a duration such as 30s") or "".
 using Setter = std::function<std::string(const std::string&)>;
 
 struct Flag {

@@ -295,8 +295,7 @@ Fault Present::combination(std::size_t object_at) const {
                     "neither \"cmd\" nor \"type\": a job needs one of them, such as {\"cmd\": [\"true\"]}");
   }
   if (has[kCmd] && has[kArgs]) {
-    return fault_at(key_at[kArgs],
-                    "\"args\" belongs to \"type\"; the arguments of a command stand in \"cmd\"");
+    return fault_at(key_at[kArgs], "\"args\" belongs to \"type\"; the arguments of a command are in \"cmd\"");
   }
   for (const Member member : {kEnv, kCwd, kStdin}) {
     if (has[kType] && has[member]) {

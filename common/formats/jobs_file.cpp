@@ -52,7 +52,7 @@ struct JobLineParser::State {
     if (!dom.parse(line, root)) return placed_fault(line, "not valid JSON");
     dom::object object;
     if (root.get(object) != simdjson::SUCCESS) {
-      return fault_at(start, "a job is one JSON object a line, such as {\"cmd\": [\"true\"]}");
+      return fault_at(start, "a job is one JSON object per line, such as {\"cmd\": [\"true\"]}");
     }
     JobLine job;
     Present present;

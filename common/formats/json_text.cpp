@@ -49,7 +49,7 @@ class Validator {
     skip_space();
     if (value(1)) {
       skip_space();
-      if (at_ != text_.size()) fail(at_, "text after the end of the object: one object a line");
+      if (at_ != text_.size()) fail(at_, "text after the end of the object: one object per line");
     }
     return std::move(fault_);
   }
@@ -64,7 +64,7 @@ class Validator {
   void skip_space() { at_ = skip_json_space(text_, at_); }
   bool unexpected(const char* wanted) {
     if (at_end()) return fail(at_, std::string("the line ends too early: expected ") + wanted);
-    if (peek() == '\'') return fail(at_, "single quotes: JSON strings stand in double quotes");
+    if (peek() == '\'') return fail(at_, "single quotes: JSON strings need double quotes");
     return fail(at_, "unexpected " + shown(peek()) + ": expected " + wanted);
   }
 
@@ -104,7 +104,7 @@ class Validator {
       return true;
     }
     if (is_wordy(found))
-      return fail(at_, '`' + printable(found, 40) + "` is no JSON value: text stands in double quotes");
+      return fail(at_, '`' + printable(found, 40) + "` is not a JSON value: put text in double quotes");
     return unexpected("a value");
   }
   static bool is_wordy(std::string_view found) {
@@ -189,7 +189,7 @@ class Validator {
     }
     if (peek() != 'u')
       return fail(start, "`\\" + printable(text_.substr(at_, 1)) +
-                             "` is no escape of JSON: write \\\\ for a backslash");
+                             "` is not a JSON escape: write \\\\ for a backslash");
     std::uint32_t unit = 0;
     if (!code_unit(start, unit)) return false;
     if (unit >= 0xd800 && unit < 0xe000) {

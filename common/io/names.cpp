@@ -143,7 +143,7 @@ std::string try_greeting(const std::string& literal, std::uint16_t port, Duratio
   constexpr unsigned char kSignature = 0xff;
   unsigned char first = 0;
   if (::recv(socket.get(), &first, 1, 0) != 1) return "the connection was closed without an answer";
-  return first == kSignature ? "" : "what listens there is no workpool dispatcher";
+  return first == kSignature ? "" : "what listens there is not a workpool dispatcher";
 }
 
 }  // namespace workpool

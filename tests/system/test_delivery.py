@@ -314,7 +314,7 @@ class Refusals(System):
         with Forwarder(("127.0.0.2", self.port), (self.host, self.port)):
             worker = self.worker("--name", "far", address=f"tcp://127.0.0.2:{self.port}")
             worker.says("for results is out of reach from here")
-            dispatcher.says("worker far has registered, but did not connect for its jobs")
+            dispatcher.says("worker far has registered but did not connect for its jobs")
         self.assertNotIn("joined", worker.err() + dispatcher.err())
         self.assertNotIn("is lost", dispatcher.err())
         near = self.worker("--name", "near")

@@ -102,7 +102,7 @@ class Shell(CliTest):
         (self.folder / "go").touch()
         finished = run.finish()
         self.assertEqual(finished.code, 65, str(finished))  # what is in the file now has not run
-        self.assertIn("replaced under the run", finished.err)
+        self.assertIn("replaced during the run", finished.err)
         results = parse_results((self.folder / "jobs.results.jsonl").read_bytes())
         self.assertEqual({result["id"] for result in results}, {str(n) for n in range(3000)})
 

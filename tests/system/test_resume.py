@@ -170,7 +170,7 @@ class Edits(System):
                     os.replace(fresh, self.jobs_path)
                 (self.folder / "go").touch()
                 self.assert_ends(dispatcher, code)
-                self.assertEqual("replaced under the run" in dispatcher.err(), code == 65, dispatcher.err())
+                self.assertEqual("replaced during the run" in dispatcher.err(), code == 65, dispatcher.err())
 
     def test_only_what_is_new_or_changed_runs(self):
         keep, change, remove = (self.witness_job(name) for name in ("keep", "change", "remove"))

@@ -270,7 +270,7 @@ class OnATerminal(CliTest):
         self.assertEqual(run.process.wait(LIMIT), 130, shown)
         self.assertIn("Ctrl-C: finishing 1 running job", shown)
         self.assertFalse((self.folder / "never").exists())
-        command = re.search(r"to go on: (.*)\r", shown)[1]
+        command = re.search(r"to continue: (.*)\r", shown)[1]
         self.assertEqual(self.call(["sh", "-c", command]).code, 0)
         self.assertTrue((self.folder / "never").exists())
 

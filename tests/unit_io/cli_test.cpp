@@ -213,27 +213,27 @@ TEST_F(CommandLineTest, UsageErrorsNameTheFlagAndWhatToDo) {
   refused({"run", "jobs.jsonl", "-x"}, 2, "unknown flag '-x'");
   refused({"run", "jobs.jsonl", "--retries"}, 2, "--retries needs a value");
   refused({"run", "jobs.jsonl", "--results="}, 2, "--results: the value is empty");
-  refused({"run", "jobs.jsonl", "--retries", "-1"}, 2, "--retries: '-1' is no whole number");
+  refused({"run", "jobs.jsonl", "--retries", "-1"}, 2, "--retries: '-1' is not a whole number");
   refused({"run", "jobs.jsonl", "--retries", "2x"}, 2, "--retries: '2x'");
   refused({"run", "jobs.jsonl", "--retries", "99999999999"}, 2, "--retries");
-  refused({"run", "jobs.jsonl", "--timeout", "soon"}, 2, "--timeout: 'soon' is no duration");
+  refused({"run", "jobs.jsonl", "--timeout", "soon"}, 2, "--timeout: 'soon' is not a duration");
   refused({"run", "jobs.jsonl", "--worker-timeout", "1.9s"}, 2, "at least 2s");
   refused({"run", "jobs.jsonl", "--capture", "257KiB"}, 2, "at most 256KiB");
-  refused({"run", "jobs.jsonl", "--ports", "6000"}, 2, "is no range");
+  refused({"run", "jobs.jsonl", "--ports", "6000"}, 2, "is not a range");
   refused({"run", "jobs.jsonl", "--ports", "6000-5999"}, 2, "two ports or more");
-  refused({"run", "jobs.jsonl", "--ports", "6000-70000"}, 2, "is no range");
-  refused({"run", "jobs.jsonl", "--ports", "0-10"}, 2, "is no range");
+  refused({"run", "jobs.jsonl", "--ports", "6000-70000"}, 2, "is not a range");
+  refused({"run", "jobs.jsonl", "--ports", "0-10"}, 2, "is not a range");
   refused({"run", "jobs.jsonl", "--format", "csv"}, 2, "--format: 'csv' is none of jsonl, lines");
   refused({"run", "jobs.jsonl", "--durability", "full"}, 2, "none of sync, os");
   refused({"run", "jobs.jsonl", "--progress", "loud"}, 2, "none of auto, bar, plain, none");
-  refused({"run", "jobs.jsonl", "--log-level", "loud"}, 2, "is no log level");
+  refused({"run", "jobs.jsonl", "--log-level", "loud"}, 2, "is not a log level");
   refused({"run", "jobs.jsonl", "--crash-limit", "0"}, 2, "from 1");
-  refused({"run", "jobs.jsonl", "--listen", "10.0.0.1"}, 2, "is no address");
+  refused({"run", "jobs.jsonl", "--listen", "10.0.0.1"}, 2, "is not an address");
   refused({"run", "jobs.jsonl", "--overwrite=maybe"}, 2, "--overwrite");
   refused({"run", "jobs.jsonl", "--local", "0"}, 2, "--local 0 without --listen");
   refused({"run", "jobs.jsonl", "--name\x1b[31m"}, 2, "--name\\x1b[31m");
   refused({"verify", "a"}, 2, "RESULTS is missing");
-  refused({"status", "here"}, 2, "ADDRESS: 'here' is no address");
+  refused({"status", "here"}, 2, "ADDRESS: 'here' is not an address");
   refused({"rnu", "jobs.jsonl"}, 2, "unknown command 'rnu'; did you mean run?");
   refused({"jobs.jsonl"}, 2, "did you mean run jobs.jsonl?");
   refused({"--local", "2"}, 2, "a command comes first");
@@ -339,8 +339,8 @@ TEST_F(CommandLineTest, DefaultsAndFlagsOfTheWorker) {
 
 TEST_F(CommandLineTest, UsageErrorsOfTheWorker) {
   worker_refused({"--slots", "2"}, 2, "ADDRESS is missing");
-  worker_refused({"10.0.0.1:5555"}, 2, "is no address");
-  worker_refused({"tcp://*:5555"}, 2, "is no address");
+  worker_refused({"10.0.0.1:5555"}, 2, "is not an address");
+  worker_refused({"tcp://*:5555"}, 2, "is not an address");
   worker_refused({"tcp://a:1", "--slots", "0"}, 2, "from 1");
   worker_refused({"tcp://a:1", "--name", ""}, 2, "--name: '' is empty");
   worker_refused({"tcp://a:1", "--name", std::string(65, 'x')}, 2, "at most 64 bytes");

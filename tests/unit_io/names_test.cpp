@@ -153,7 +153,7 @@ TEST(Names, AnotherServerIsToldByItsFirstByte) {
   const Listener listener;
   Peer peer(listener, "SSH-2.0", false);
   EXPECT_EQ(try_greeting("127.0.0.1", listener.port(), kLimit, kLimit, kNever, kGoOn),
-            "what listens there is no workpool dispatcher");
+            "what listens there is not a workpool dispatcher");
 }
 
 TEST(Names, OneThatSaysNothingIsGivenUpAfterTheLimit) {

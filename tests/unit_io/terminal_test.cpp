@@ -223,6 +223,29 @@ TEST(TerminalTest, TheFirstTenFailuresAreToldOthersCounted) {
       << summary;
 }
 
+TEST(TerminalTest, AJobWithoutAnIdIsNamedByItsLine) {
+  Failures failures;
+  EXPECT_EQ(failures.add(failure(string(32, 'a'), "exit status 2")),
+            "the job on line 12: exit status 2 on node7");
+  EXPECT_EQ(failures.add(failure(string(32, '0') + "#2", "exit status 2")),
+            "the job on line 12: exit status 2 on node7");
+  EXPECT_EQ(failures.add(failure(string(32, 'g'), "exit status 2")),
+            "job '" + string(32, 'g') + "' (line 12): exit status 2 on node7");
+}
+
+TEST(TerminalTest, AReasonThatOneWorkerHasIsNamedWithItIfThereAreSeveral) {
+  Failures failures;
+  for (int i = 0; i < 2; ++i) failures.add(failure("x", "no such program"));
+  JobEnded other = failure("y", "exit status 2");
+  failures.add(other);
+  other.worker = "node8";
+  failures.add(other);
+  EXPECT_EQ(failures.groups(true),
+            "       2  exit status 2, e.g. job 'y' (line 12)\n"
+            "       2  no such program, e.g. job 'x' (line 12); all on worker node7");
+  EXPECT_EQ(failures.groups(false).find("all on worker"), string::npos);
+}
+
 TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
@@ -301,7 +324,7 @@ TEST(TerminalTest, AWorkerOutOfReachIsNotSaidToBeLost) {
   terminal.report(WorkerOutOfReach{"w"}, kStart);
   terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, false}, kStart);
   const string text = screen.read();
-  EXPECT_TRUE(has(text, "worker w has registered, but did not connect for its jobs")) << text;
+  EXPECT_TRUE(has(text, "worker w has registered but did not connect for its jobs")) << text;
   EXPECT_FALSE(has(text, "lost")) << text;
 }
 
@@ -333,15 +356,14 @@ TEST(TerminalTest, StopsAreAnsweredAtOnce) {
   snapshot.stuck_records = 4;
   terminal.stop_requested(StopKind::kInterrupt, 1, snapshot, seconds(30));
   terminal.stop_requested(StopKind::kInterrupt, 2, snapshot, seconds(30));
-  EXPECT_EQ(
-      screen.read(),
-      "Ctrl-C: finishing 37 running jobs; Ctrl-C again cancels them\n"
-      "Ctrl-C: cancelling 1 job; Ctrl-C again leaves at once\n"
-      "Ctrl-C: leaving now\n"
-      "SIGTERM: finishing 1 running job, for at most 30s; a second signal cancels it\n"
-      "Ctrl-C: nothing new is started; 4 results cannot be written yet, which is waited for; Ctrl-C again "
-      "leaves without\n"
-      "Ctrl-C: leaving; 4 results could not be written, and those jobs run again\n");
+  EXPECT_EQ(screen.read(),
+            "Ctrl-C: finishing 37 running jobs; Ctrl-C again cancels them\n"
+            "Ctrl-C: cancelling 1 job; Ctrl-C again leaves at once\n"
+            "Ctrl-C: leaving now\n"
+            "SIGTERM: finishing 1 running job, for at most 30s; a second signal cancels it\n"
+            "Ctrl-C: nothing new is started; waiting until 4 results can be written; Ctrl-C again "
+            "leaves without them\n"
+            "Ctrl-C: leaving; 4 results could not be written, and those jobs run again\n");
 }
 
 // ---- banner and summary ----
@@ -405,10 +427,10 @@ TEST(TerminalTest, SummaryNamesTheNextCommand) {
   const string stopped = summary_text(facts);
   EXPECT_TRUE(has(stopped, "stopped: interrupted (SIGINT)\n4 ok, 1 failed, 5 not done of 10 jobs\n"))
       << stopped;
-  EXPECT_TRUE(has(stopped, "\nto go on: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl"));
+  EXPECT_TRUE(has(stopped, "\nto continue: workpool-dispatcher run 'my jobs.jsonl' -o out.jsonl"));
   EXPECT_FALSE(has(stopped, "--overwrite"));
   facts.resumable = false;
-  EXPECT_FALSE(has(summary_text(facts), "to go on"));
+  EXPECT_FALSE(has(summary_text(facts), "to continue"));
   facts.given_up = {describe(JobUnsatisfiable{{"thumbnail", {"a", "b"}, 4}, 2, true})};
   EXPECT_TRUE(has(summary_text(facts),
                   "no worker could run 2 jobs of type 'thumbnail' with the labels a, b that need 4 slots\n"));

@@ -29,7 +29,15 @@ std::string reason_of(const JobEnded& job) {
   return reason.empty() ? message : reason + ": " + message;
 }
 
+// Whether the id was made from the work: 32 hex digits, perhaps with #2. It says nothing to people.
+bool is_digest(std::string_view id) {
+  constexpr std::size_t kDigits = 32;
+  return id.size() >= kDigits && (id.size() == kDigits || id[kDigits] == '#') &&
+         id.substr(0, kDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string place_of(const JobEnded& job) {
+  if (is_digest(job.id)) return "the job on line " + std::to_string(job.line);
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
 
@@ -65,7 +73,7 @@ std::string next_line(const SummaryFacts& facts) {
   // Of a pipe nothing can be read again, and without a file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
   if (left != 0 || is_early(facts.end)) {
-    return "to go on: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
+    return "to continue: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
   }
   if (s.done() != s.ok)
     return "to run what is not ok again: " +
@@ -85,15 +93,16 @@ std::string reason_of(const RunEnd& end) {
                                             : "hung up (SIGHUP)";
     }
     std::string operator()(const JobsChanged& e) const {
-      if (e.line != 0) return fmt::format("the jobs file was changed under the run (line {})", e.line);
-      return "the jobs file was changed or replaced under the run, which ran the jobs that it held at first";
+      if (e.line != 0) return fmt::format("the jobs file was changed during the run (line {})", e.line);
+      return "the jobs file was changed or replaced during the run: only the jobs that it held at the start "
+             "have run";
     }
     std::string operator()(const JobsUnreadable& e) const { return e.problem; }
     std::string operator()(const NoLocalWorker& e) const { return e.problem; }
     std::string operator()(const ResultsLost& e) const {
       if (e.error != ESTALE) return std::string("cannot write the results: ") + std::strerror(e.error);
-      return "the results file was removed, replaced or cut short under the run: what it held before is not "
-             "in it";
+      return "the results file was removed, replaced or truncated during the run: earlier results are "
+             "missing from it";
     }
   };
   return std::visit(Visitor{}, end);
@@ -105,8 +114,9 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
   const auto place = by_reason_.find(reason);
   if (place != by_reason_.end()) {
     ++place->second.count;
+    if (place->second.worker != job.worker) place->second.worker.reset();
   } else if (by_reason_.size() < kGroupsKept) {
-    by_reason_[reason] = {1, place_of(job)};
+    by_reason_[reason] = {1, place_of(job), job.worker};
   } else {
     ++other_;
   }
@@ -118,7 +128,7 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
   return text;
 }
 
-std::string Failures::groups() const {
+std::string Failures::groups(bool several_workers) const {
   std::vector<std::pair<const std::string*, const Group*>> order;
   for (const auto& [reason, group] : by_reason_) order.emplace_back(&reason, &group);
   std::stable_sort(order.begin(), order.end(),
@@ -132,8 +142,11 @@ std::string Failures::groups() const {
       ++hidden;
       continue;
     }
-    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", order[i].second->count,
-                        *order[i].first, order[i].second->example);
+    const Group& group = *order[i].second;
+    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", group.count, *order[i].first,
+                        group.example);
+    if (several_workers && group.count > 1 && group.worker && !group.worker->empty())
+      text += "; all on worker " + printable(*group.worker, kIdBytesMax);
   }
   if (rest != 0)
     text += fmt::format("\n{:>8}  for {} other reasons", rest,

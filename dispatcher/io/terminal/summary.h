@@ -13,21 +13,23 @@
 
 namespace workpool::dispatcher {
 
-// Jobs that ended not ok, told one by one at first and grouped by reason.
+// Jobs that are not ok: reported one by one at first, and grouped by reason at the end.
 class Failures {
  public:
   static constexpr std::uint64_t kShownOnce = 10;
 
-  // What to print of this one, printable; nothing where it is only counted. Only for jobs that are not ok.
+  // What to print about this one, printable; nullopt if it is only counted. Only for jobs that are not ok.
   std::optional<std::string> add(const JobEnded& job);
   std::uint64_t count() const { return count_; }
-  // The most frequent reasons, a line each, indented; "" where nothing failed.
-  std::string groups() const;
+  // The most frequent reasons, one line each, indented; "" if nothing failed. `several_workers`: also names
+  // the worker on which all failures of a reason were, which may be the reason.
+  std::string groups(bool several_workers) const;
 
  private:
   struct Group {
     std::uint64_t count = 0;
-    std::string example;  // id and line of the first one
+    std::string example;                // id and line of the first one
+    std::optional<std::string> worker;  // on which all of them were; nullopt if not on one
   };
   std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
   std::uint64_t other_ = 0;

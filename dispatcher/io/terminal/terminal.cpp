@@ -85,6 +85,7 @@ std::string Terminal::red(const std::string& text) const {
 }
 
 void Terminal::on(const WorkerJoined& joined, Time now) {
+  if (!joined.back) ++workers_seen_;
   // The one local worker is in the banner already.
   if (level_ < 2 || (!options_.listening && !joined.back)) return;
   chat(fmt::format("worker {} {} ({} slot{})", printable(joined.name, kNameBytesMax),
@@ -107,18 +108,17 @@ void Terminal::on(const WorkerLeft& left, Time now) {
 
 void Terminal::on(const WorkerOutOfReach& worker, Time now) {
   if (level_ < 1) return;
-  chat(fmt::format(
-           "worker {} has registered, but did not connect for its jobs: where it runs, the ports of --ports "
-           "have to be open to it as well",
-           printable(worker.name, kNameBytesMax)),
+  chat(fmt::format("worker {} has registered but did not connect for its jobs: open the ports of --ports to "
+                   "its machine too",
+                   printable(worker.name, kNameBytesMax)),
        now);
 }
 
 void Terminal::on(const JobsFileRefused& refused, Time) {
   if (level_ < 1) return;
   console_.line(
-      fmt::format("the jobs file was changed under the run (line {}): nothing more is started, what "
-                  "runs is finished; the same command goes on from there",
+      fmt::format("the jobs file was changed during the run (line {}): nothing more is started, running "
+                  "jobs are finished; the same command continues",
                   refused.line));
 }
 
@@ -143,7 +143,7 @@ void Terminal::on(const JobUnsatisfiable& jobs, Time now) {
     if (given_up_.size() < kGivenUpKept) given_up_.push_back(describe(jobs));
     return;
   }
-  if (level_ >= 1) chat("warning: no worker here can run " + describe(jobs), now);
+  if (level_ >= 1) chat("warning: no connected worker can run " + describe(jobs), now);
 }
 
 void Terminal::on(const EngineDied& died, Time now) {
@@ -204,8 +204,8 @@ void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, 
     const std::string stuck = counted(snapshot.stuck_records, "result");
     console_.line(
         nth == 2 ? fmt::format("{}: leaving; {} could not be written, and those jobs run again", cause, stuck)
-                 : fmt::format("{}: nothing new is started; {} cannot be written yet, which is waited for{}; "
-                               "{} leaves without",
+                 : fmt::format("{}: nothing new is started; waiting until {} can be written{}; "
+                               "{} leaves without them",
                                cause, stuck, limit, more));
   } else if (nth == 2) {
     console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
@@ -233,7 +233,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   // Of what was cancelled nobody knows how long it ran.
   if (reason_of(end).empty() && slot_seconds_ > 0.001)
     facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
-  facts.failure_groups = failures_.groups();
+  facts.failure_groups = failures_.groups(workers_seen_ > 1);
   facts.given_up = given_up_;
   facts.results = options_.results;
   facts.resumable = options_.resumable;

@@ -98,6 +98,7 @@ class Terminal {
   Time next_draw_;
   Snapshot snapshot_;
   RateMeter rate_;
+  std::uint64_t workers_seen_ = 0;  // that ever joined
   Failures failures_;
   Budget chat_;
   std::vector<std::string> given_up_;

@@ -121,7 +121,7 @@ std::variant<Welcome, Refused, Unanswered> Registrar::Impl::ask(const std::strin
       zmq::message_t reply;
       if (receive_frame(socket, reply) == Receipt::kFrame) {
         const auto decoded = decode_reply(reply.to_string_view());
-        if (!decoded) return Unanswered{where + ": what listens there is no workpool dispatcher"};
+        if (!decoded) return Unanswered{where + ": what listens there is not a workpool dispatcher"};
         if (const auto* welcome = std::get_if<Welcome>(&*decoded)) {
           if (welcome->protocol != kProtocol) {
             return Refused{welcome->protocol, Refusal::kWrongProtocol,
