@@ -18,7 +18,7 @@ enum class Progress : std::uint8_t { kAuto, kBar, kPlain, kNone };
 
 struct RunOptions {
   std::string jobs;                    // a path, or "-"
-  std::string results;                 // a path, or "-"; already derived from `jobs` where not given
+  std::string results;                 // a path, or "-"; already derived from `jobs` if not given
   std::optional<std::uint32_t> local;  // slots of the local worker; nothing = by default
   std::optional<Address> listen;
   std::uint16_t ports_low = 0;  // 0 = ephemeral
@@ -29,7 +29,7 @@ struct RunOptions {
   std::optional<JobsFormat> format;  // nothing = by the ending
   std::uint32_t retries = 0;
   Duration timeout{0};
-  std::optional<Durability> durability;  // nothing = sync, os where RESULTS is no regular file
+  std::optional<Durability> durability;  // nothing = sync, os where RESULTS is not a regular file
   Duration grace = seconds(30);
   std::uint32_t crash_limit = 3;
   Duration unsatisfiable_after = seconds(60);

@@ -12,7 +12,7 @@
 
 namespace workpool::worker {
 
-// How long to go on without a dispatcher; Duration::max() = for ever ("inf"), 0 = leave at once.
+// How long to go on without a dispatcher; Duration::max() = forever ("inf"), 0 = leave at once.
 struct OrphanGrace {
   Duration after_contact = seconds(60);      // once it had a dispatcher
   Duration first_contact = Duration::max();  // before it ever had one; --orphan-grace rules both
@@ -28,7 +28,7 @@ struct WorkerOptions {
   Duration grace = seconds(25);  // for running jobs after a first SIGTERM
   std::string log_level = "info";
 
-  // Of a local worker, set by its dispatcher only.
+  // Only for a local worker; set by its dispatcher.
   int parent_fd = -1;  // end of file: the dispatcher is gone, stop now
   int lock_fd = -1;    // kept open while supervisor or engine lives: the lock on RESULTS
   bool local() const { return parent_fd != -1; }

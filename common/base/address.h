@@ -13,7 +13,7 @@ namespace workpool {
 // "tcp://HOST:PORT"; HOST a name, an IPv4 address, an IPv6 address in brackets, or `*` (every address).
 struct Address {
   std::string host;          // without brackets
-  std::uint16_t port = 0;    // 0 only where `allow_port_zero`
+  std::uint16_t port = 0;    // 0 only if `allow_port_zero`
   std::string text() const;  // back to tcp://…
 };
 // "tcp://HOST:PORT", an IPv6 host in brackets; what ZeroMQ binds and connects to.

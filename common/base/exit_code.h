@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the two programs exit: one number for each reason, from sysexits.h where that has one. What users rely
+// How the two programs exit: one number for each reason, from sysexits.h if there is one. What users rely
 // on is in docs/reference.md, "Exit codes", which a test compares with this list. Pure.
 #pragma once
 

@@ -12,7 +12,7 @@
 
 namespace workpool {
 
-// Of a label, in a job and of a worker.
+// The longest label, of a job or a worker.
 inline constexpr std::size_t kLabelBytesMax = 64;
 
 // What a worker must have to run a job. Jobs with the same requirement share a ready queue.
@@ -25,7 +25,7 @@ struct Requirement {
 
 // One valid line of a jobs file.
 struct JobLine {
-  std::string id;    // as given; empty where the default is to be used
+  std::string id;    // as given; empty if the default is to be used
   std::string work;  // compact JSON of cmd or type, args, env, cwd, stdin: what `spec` hashes
   Spec spec;
   Requirement requirement;

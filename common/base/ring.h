@@ -22,7 +22,7 @@ class Ring {
   const Item& front() const { return items_[first_]; }
   const Item& back() const { return items_[place(size_ - 1)]; }
 
-  // Gives the new one, which has its default or what was moved in.
+  // Returns the new one, which has its default or what was moved in.
   Item& emplace_back() {
     if (size_ == items_.size()) grow();
     return items_[place(size_++)];

@@ -18,7 +18,7 @@ unsigned char byte_at(std::string_view bytes, std::size_t at) {
 
 bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
 
-// The bytes of the well-formed letter that starts at `at`, 0 where none does (Unicode 15, table 3-7).
+// The bytes of the well-formed letter that starts at `at`, 0 if none does (Unicode 15, table 3-7).
 std::size_t letter_bytes(std::string_view bytes, std::size_t at) {
   const unsigned char lead = byte_at(bytes, at);
   if (lead < 0x80) return 1;

@@ -9,7 +9,7 @@
 namespace workpool {
 
 bool is_utf8(std::string_view bytes);  // strict: no overlong forms, no surrogates, nothing above U+10FFFF
-// How many bytes at the start are UTF-8 in this sense; bytes.size() where all are.
+// How many bytes at the start are UTF-8 in this sense; bytes.size() if all are.
 std::size_t utf8_valid_bytes(std::string_view bytes);
 
 // Appends `text` (valid UTF-8) as a JSON string with its quotes: `"`, `\` and control characters are escaped
@@ -31,10 +31,10 @@ std::string_view utf8_suffix(std::string_view bytes, std::size_t limit);
 
 // The entry of `known` that was probably meant by `word`: the nearest by edit distance, in either case, of
 // those at most a third of their length away, and of those that it abbreviates, or that abbreviate it
-// ("prio", "retry", "command" for cmd). Empty where there is none.
+// ("prio", "retry", "command" for cmd). Empty if there is none.
 std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count);
 
-// `1 job`, `2 jobs`: `noun` with an s behind it where there is not just one.
+// `1 job`, `2 jobs`: `noun` with an s behind it if there is not just one.
 std::string counted(std::uint64_t count, std::string_view noun);
 
 }  // namespace workpool

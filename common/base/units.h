@@ -11,7 +11,7 @@
 
 namespace workpool {
 
-// "200ms", "1.5s", "5m", "1h30m", "2d"; a bare number is seconds. At most 10 years. Nothing where it is not
+// "200ms", "1.5s", "5m", "1h30m", "2d"; a bare number is seconds. At most 10 years. Nullopt if it is not
 // one.
 std::optional<Duration> parse_duration(std::string_view text);
 // The shortest text that parse_duration reads back: "1h30m", "1.5s", "200ms", "0s".

@@ -29,14 +29,14 @@ class Console {
 
   // Whether the descriptor is a terminal whose lines can be redrawn (TERM is neither empty nor "dumb").
   bool redrawable() const { return redrawable_; }
-  // Width of the terminal window now; 80 where it is not known.
+  // Width of the terminal window now; 80 if it is not known.
   std::size_t columns() const;
 
   // One or more whole lines without the last newline, already printable. What cannot be written now waits (up
   // to 256 KiB) and goes out with the next call; beyond that lines are dropped and counted.
   void line(std::string_view text);
   // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does
-  // nothing where the console is not redrawable, or while messages wait.
+  // nothing if the console is not redrawable, or while messages wait.
   void live(std::string_view text);
   // Tries to get out what waits, for at most `limit`.
   void flush(Duration limit);
@@ -47,7 +47,7 @@ class Console {
 
   void choose_way();
   void add_line(std::string_view text);  // to what waits
-  bool write_waiting();                  // false where something still waits
+  bool write_waiting();                  // false if something still waits
   long write_some(const char* data, std::size_t size) const;
 
   mutable std::mutex mutex_;
@@ -61,7 +61,7 @@ class Console {
   std::uint64_t untold_ = 0;   // of them, not yet mentioned
 };
 
-// Writes an answer whole to stdout; false, and a line on the console that says why, where that cannot be
+// Writes an answer whole to stdout; false, and a line on the console that says why, if that cannot be
 // done.
 bool print_answer(std::string_view text, Console& console);
 

@@ -12,7 +12,7 @@ namespace workpool {
 // At least 1. A quota of one and a half cores counts as 2: one slot alone would leave half a core idle.
 std::uint32_t usable_cores();
 
-// The smallest quota on the way from the process's groups up to their roots, in cores; nothing where there is
+// The smallest quota on the way from the process's groups up to their roots, in cores; nothing if there is
 // none. `root` stands before /proc and /sys ("" in earnest; tests give a folder).
 std::optional<double> cpu_quota(const std::string& root);
 

@@ -95,7 +95,7 @@ struct Log::Impl {
                                                                      spdlog::pattern_time_type::utc, ""));
   }
 
-  // How many lines of this event were left out before this one; nothing where this one is left out too.
+  // How many lines of this event were left out before this one; nothing if this one is left out too.
   std::optional<std::uint64_t> admit(std::string_view event) {
     const Time now = clock();
     const std::lock_guard lock(mutex);

@@ -24,7 +24,7 @@ enum class LogLevel : std::uint8_t { kError, kWarn, kInfo, kDebug, kTrace };
 // "error", "warn", "info", "debug", "trace"; nothing for any other text.
 std::optional<LogLevel> log_level_named(std::string_view name);
 
-// One `key=value`. The value is quoted where it has spaces, and never carries a control character to the
+// One `key=value`. The value is quoted if it has spaces, and never carries a control character to the
 // terminal.
 struct Field {
   Field(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
@@ -52,7 +52,8 @@ class Log {
   // Ask before building costly fields.
   bool shows(LogLevel level) const { return level <= level_; }
 
-  // `event`: a short literal in snake_case, the same one for the same kind of thing: repeats are told by it.
+  // `event`: a short literal in snake_case, the same one for the same kind of thing: repeats are recognised
+  // by it.
   void write(LogLevel level, std::string_view event, Fields fields = {});
   void error(std::string_view event, Fields fields = {}) { write(LogLevel::kError, event, fields); }
   void warn(std::string_view event, Fields fields = {}) { write(LogLevel::kWarn, event, fields); }

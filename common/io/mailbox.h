@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How other threads hand things to a loop: a vector under a mutex and an eventfd that the loop polls. The
-// only hand-over between threads that the loops know.
+// How other threads hand things to a loop: a vector under a mutex and an eventfd that the loop polls.
+// The reader and writer threads of the dispatcher have queues of their own.
 #pragma once
 
 #include <sys/eventfd.h>

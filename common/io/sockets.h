@@ -25,7 +25,7 @@ zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type typ
 // Whether a send would be taken now.
 bool writable(zmq::socket_t& socket);
 
-// Sends one frame; false where the socket does not take it (EAGAIN). Throws zmq::error_t on anything else.
+// Sends one frame; false if the socket does not take it (EAGAIN). Throws zmq::error_t on anything else.
 bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more = false);
 
 // Receives one whole message into `frame`. kTooMany: it had more frames than one and was dropped.

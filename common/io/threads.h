@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a thread beside the loop's is started.
+// How a thread next to the loop's is started.
 #pragma once
 
 #include <pthread.h>
@@ -13,7 +13,7 @@
 
 namespace workpool {
 
-// A thread with all signals blocked: they are the loop's. Throws std::system_error where the system has no
+// A thread with all signals blocked: they are the loop's. Throws std::system_error if the system has no
 // thread to give; the caller's own mask is as before either way.
 inline std::thread start_thread(std::function<void()> body) {
   // Blocked before it starts: a signal that arrives in its first instants would find no mask of its own.

@@ -8,7 +8,7 @@
 
 namespace workpool::dispatcher {
 
-// Prints the answer to stdout: as it came with --json, else as text. 0, or 1 where none came within 5 s.
+// Prints the answer to stdout: as it came with --json, else as text. 0, or 1 if none came within 5 s.
 ExitCode ask_status(const StatusOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

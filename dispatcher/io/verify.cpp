@@ -43,7 +43,7 @@ std::string damaged_text(const ReplaySummary& results) {
          " (crc missing or wrong, not counted): " + listed(numbers, results.damaged) + "\n";
 }
 
-// Why `fd`, opened from RESULTS with `error`, cannot be verified; empty where it can.
+// Why `fd`, opened from RESULTS with `error`, cannot be verified; empty if it can.
 std::string unreadable(int fd, int error) {
   if (fd < 0) return std::generic_category().message(error);
   struct stat status {};
@@ -75,7 +75,7 @@ VerifyReport verify_results(const JobIndex& index, int results_fd,
     }
     std::uint8_t& job = known[*number];
     const bool counts = index.has_spec(*number, line.spec);
-    // The line that is replaced is the one before, or this one where it is of other work.
+    // The line that is replaced is the one before, or this one if it is of other work.
     if (!counts || (job != kNothing && job != kOtherWork)) supersede(line);
     if (counts) {
       job = static_cast<std::uint8_t>(line.status);

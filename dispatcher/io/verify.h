@@ -43,11 +43,11 @@ struct VerifyReport {
 };
 
 // `index`: sealed. `results_fd`: a regular file, read from its start. `id_of` gives the id of a job that has
-// no line. Throws StoreError where RESULTS cannot be read.
+// no line. Throws StoreError if RESULTS cannot be read.
 VerifyReport verify_results(const JobIndex& index, int results_fd,
                             const std::function<std::string(JobNumber)>& id_of);
 
-// The id of any job of an indexed jobs file, read again from its line; empty where that has changed since.
+// The id of any job of an indexed jobs file, read again from its line; empty if that has changed since.
 std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lines, JobLineParser& parser);
 
 // For people: some lines, each with a newline, no control characters.

@@ -14,11 +14,11 @@ namespace workpool::worker {
 
 class Arguments {
  public:
-  // `args`: one valid JSON text, an object or null (no members). Throws HandlerError where it is something
+  // `args`: one valid JSON text, an object or null (no members). Throws HandlerError if it is something
   // else or has a member that is not among `known`.
   Arguments(std::string_view args, std::initializer_list<std::string_view> known);
 
-  // Nothing where there is no such member; throws HandlerError where it is of another type.
+  // Nullopt if there is no such member; throws HandlerError if it is of another type.
   std::optional<std::string> text(std::string_view name) const;
   std::optional<std::uint64_t> count(std::string_view name) const;  // an integer from 0
   // The member's JSON as it stands.

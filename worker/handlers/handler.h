@@ -44,7 +44,7 @@ class Handler {
   // Whether it always returns within microseconds. Of others everything that has finished is handed over
   // before.
   virtual bool is_quick() const { return false; }
-  // `args`: one compact JSON text, `null` where the job has none. Gives the job's value: one JSON text
+  // `args`: one compact JSON text, `null` where the job has none. Returns the job's value: one JSON text
   // without control bytes, at most 1 MiB; empty = null. Throws HandlerError, or anything else that is a
   // std::exception.
   virtual std::string run(std::string_view args, const HandlerContext& context) const = 0;

@@ -17,7 +17,7 @@ class HandlerRegistry {
  public:
   // REQUIRES: no other handler has its name.
   void add(std::unique_ptr<Handler> handler);
-  // Null where no handler has that name.
+  // Null if no handler has that name.
   const Handler* find(std::string_view name) const;
   std::vector<std::string> names() const;  // sorted
 

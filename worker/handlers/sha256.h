@@ -11,8 +11,8 @@ namespace workpool::worker {
 
 // 64 lower-case hex digits.
 std::string sha256_of_text(std::string_view text);
-// Of a regular file, read piece by piece. Throws HandlerError naming the file and the system's reason, or
-// when stopped.
+// The digest of a regular file, read piece by piece. Throws HandlerError naming the file and the system's
+// reason, or when stopped.
 std::string sha256_of_file(const std::string& path, const StopToken& stop);
 
 }  // namespace workpool::worker

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a run says when it starts: what will be run, where results go, and how to start a worker elsewhere.
+// What a run prints when it starts: what will be run, where results go, and how to start a worker elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct BannerFacts {
   std::string version;
   std::string jobs;  // as given, "-" for stdin
   std::string results;
-  std::optional<std::uint64_t> total;  // nothing where it is not known (a pipe)
+  std::optional<std::uint64_t> total;  // nothing if it is not known (a pipe)
   std::uint64_t before = 0;            // finished in an earlier start
   std::uint32_t local_slots = 0;       // of the local worker, 0 = none
   std::optional<Address> listen;       // with the port that was bound

@@ -26,11 +26,11 @@ struct StatusFacts {
   std::vector<WorkerView> workers;
 };
 
-// One line, `"v":1` first. Where all workers would make it longer than `bytes_max`, the last ones are left
+// One line, `"v":1` first. If all workers would make it longer than `bytes_max`, the last ones are left
 // out and `workers_left_out` says how many.
 std::string status_json(const StatusFacts& facts, std::size_t bytes_max = 60 * 1024);
 
-// Several lines that are printable, ending with a newline. Nothing where `json` is no JSON object of
+// Several lines that are printable, ending with a newline. Nullopt if `json` is not a JSON object of
 // version 1.
 std::optional<std::string> status_text(std::string_view json);
 

@@ -13,7 +13,7 @@
 
 namespace workpool::dispatcher {
 
-// Finished jobs per second, of late where that says something, else since the start. Jobs finished in an
+// Finished jobs per second, recently if there are enough of them, else since the start. Jobs finished in an
 // earlier start of the run do not count.
 class RateMeter {
  public:
@@ -30,17 +30,17 @@ class RateMeter {
   };
   Time start_;
   Sample last_;
-  std::deque<Sample> window_;  // a sample a second, the last 30
+  std::deque<Sample> window_;  // one sample per second, the last 30
 };
 
 // "12/200 (6%)  ok 11  failed 1  running 4  2 workers, 4 slots  3.1/s  ETA 1m2s", without escape characters.
-// Where it is wider than `columns` letters what tells least goes first; what is waited for goes last.
+// If it is wider than `columns` letters, the least useful parts are left out first, `waiting:` last.
 std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns = 10'000);
 
 // "a worker", "space for the results file"; "" for Nothing. No control characters.
 std::string waiting_text(const WaitingFor& waiting);
 
-// Cut to `columns` letters, "…" as the last one where something is missing.
+// Cut to `columns` letters, the last one "…" if something is missing.
 std::string fit(const std::string& text, std::size_t columns);
 
 // "0.25/s", "16.3/s", "2410/s".

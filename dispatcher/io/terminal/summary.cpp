@@ -70,7 +70,7 @@ std::string pace_line(const SummaryFacts& facts) {
 std::string next_line(const SummaryFacts& facts) {
   const Snapshot& s = facts.snapshot;
   const std::uint64_t left = s.total - std::min(s.done(), s.total);
-  // Of a pipe nothing can be read again, and without a file nothing is remembered.
+  // A pipe cannot be read again, and without a results file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
   if (left != 0 || is_early(facts.end)) {
     return "to continue: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));

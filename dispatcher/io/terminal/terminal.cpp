@@ -59,7 +59,7 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
   const char* no_color = std::getenv("NO_COLOR");
   colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
   const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
-  // Nothing moves where there is no terminal, or where results go to it, whatever was asked for.
+  // No live line without a terminal, or on one that results go to, whatever was asked for.
   live_ = wants_bar && console_.redrawable() && !options_.shares_screen;
   plain_ = !live_ && options_.progress != Progress::kNone;
   if (plain_) next_draw_ = start + kPlainInterval;

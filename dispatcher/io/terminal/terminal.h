@@ -32,19 +32,19 @@ struct TerminalOptions {
 
 class Terminal {
  public:
-  // `console` outlives the terminal. Colour only where the console is redrawable and NO_COLOR is not set.
+  // `console` outlives the terminal. Colour only if the console is redrawable and NO_COLOR is not set.
   Terminal(Console& console, TerminalOptions options, Time start);
 
   void banner(const BannerFacts& facts);
   void report(const Report& report, Time now);
-  // Of a job that is recorded.
+  // A job was recorded.
   void attempt_ended(Duration ran, std::uint32_t slots) {
     busy_slot_seconds_ += static_cast<double>(ran.count()) / 1e6 * slots;
   }
   // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between
   // that it only counts, so it may be called after every step.
   void show(const Snapshot& snapshot, Time now);
-  // When show should be called next even if nothing happens; kNever where nothing is drawn.
+  // When show should be called next even if nothing happens; kNever if nothing is drawn.
   Time next_draw() const;
 
   // Says at once what the n-th stop does (n from 1).
