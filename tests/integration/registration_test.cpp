@@ -258,7 +258,7 @@ TEST_F(Registration, WhatIsNoAnswerOfOursIsSaidAtOnce) {
     send_frame(other, peer.to_string_view(), true);
     send_frame(other, "hello yourself");
   });
-  EXPECT_NE(reason(answer).find("no workpool dispatcher"), std::string::npos) << reason(answer);
+  EXPECT_NE(reason(answer).find("not a workpool dispatcher"), std::string::npos) << reason(answer);
   EXPECT_LT(boot_time() - start, seconds(4));
 }
 

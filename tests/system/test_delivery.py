@@ -302,7 +302,7 @@ class Refusals(System):
         for what, worker in workers.items():
             with self.subTest(what):
                 self.assert_ends(worker, 69)
-                said = {"closes": "closed without an answer", "speaks": "no workpool dispatcher", "is silent": "is it a dispatcher?"}
+                said = {"closes": "closed without an answer", "speaks": "not a workpool dispatcher", "is silent": "is it a dispatcher?"}
                 self.assertIn(said[what], worker.err())
 
     def test_only_the_registration_port_is_forwarded(self):

@@ -84,31 +84,44 @@ class PythonWorker(System):
         self.assertEqual(set(self.witnessed("start").values()), {1})
 
     def test_outlives_its_dispatcher(self):
-        self.jobs(self.witness_job("long", 2), *[self.witness_job(str(n), 0.05) for n in range(20)])
+        self.jobs(self.witness_job("held", 3), self.witness_job("ended", 0.5), *[self.witness_job(str(n), 0.05) for n in range(20)])
         run = self.dispatcher()
         worker = self.python("--slots", "2")
-        self.wait_witness("start", 4)
+        self.wait_witness("start", 2)
         run.send(signal.SIGKILL)
         run.wait()
+        self.wait_witness("end", 1)  # its result waits for a dispatcher
         run = self.dispatcher()
         self.assert_ends(run, 0)
         self.assert_ends(worker, 0)
-        self.assertEqual(len(self.by_id()), 21)
-        self.assertEqual(self.witnessed("start")["long"], 1)
+        self.assertEqual(len(self.by_id()), 22)
+        self.assertEqual(set(self.witnessed("start").values()), {1})
 
-    def test_cancelled_and_recalled(self):
-        self.jobs({"id": "hangs", "cmd": ["sleep", "1000"]}, *[{"id": str(n), "cmd": ["sleep", "0.02"]} for n in range(100)])
+    def test_gives_back_what_is_recalled(self):
+        # Short jobs that make the dispatcher prefetch, a long one, and what waits behind it.
+        self.jobs(*[{"id": str(n), "cmd": ["true"]} for n in range(60)], self.witness_job("long", 4),
+                  *[{"id": f"behind {n}", "cmd": ["true"]} for n in range(8)])
+        run = self.dispatcher()
+        worker = self.python("--slots", "1")
+        self.wait_witness("start", 1)
+        self.worker("--name", "own", "--slots", "1")
+        self.assert_ends(run, 0)
+        self.assert_ends(worker, 0)
+        got = self.by_id()
+        self.assertEqual({result["worker"] for name, result in got.items() if name.startswith("behind")}, {"own"})
+        self.assertEqual(got["long"]["worker"], "py")
+
+    def test_kills_what_is_cancelled(self):
+        self.jobs({"id": "hangs", "cmd": ["sleep", "1000"]}, *[{"id": str(n), "cmd": ["sleep", "0.02"]} for n in range(20)])
         run = self.dispatcher()
         worker = self.python("--slots", "2")
-        self.wait_results(60)
-        self.worker("--slots", "4")
-        self.wait_results(100)
+        self.wait_results(20)
         run.send(signal.SIGINT)
         run.says("finishing 1 running job")
         run.send(signal.SIGINT)
         self.assert_ends(run, 130)
         self.assert_ends(worker, 0)
-        self.assertEqual(len(self.by_id()), 100)
+        self.assertEqual(len(self.by_id()), 20)
         wait_until("no process of a job", lambda: not [pid for pid in self.marked() if is_alive(pid) and b"1000" in
                                                        Path(f"/proc/{pid}/cmdline").read_bytes()])
 

@@ -38,6 +38,19 @@ LIMITS = {"a line": ("common/formats/job_line_limits.h", "kLineBytesMax"),
           "errors shown of a jobs file": ("dispatcher/io/jobs/jobs_indexer.h", "kErrorsMax"),
           "jobs read ahead from a pipe": ("dispatcher/io/jobs/stream_reader.h", "jobs")}
 
+# Rows of "Limits" of docs/protocol.md, likewise.
+WIRE_LIMITS = {"a frame": ("common/wire/codec.h", "kFrameBytesMost"),
+               "a message in one frame": ("common/wire/codec.h", "kPartBytesMost"),
+               "bytes of one PART": ("common/wire/codec.h", "kPartBytesMost"),
+               "a message joined from PARTs": ("common/wire/codec.h", "kMessageBytesMost"),
+               "a HELLO": ("common/wire/codec.h", "kHelloBytesMost"),
+               "version, name of a HELLO": None,  # a literal in the decoder
+               "a handler, a label, a cause": ("common/wire/decode.cpp", "kTextMost"),
+               "slots of a worker": ("common/wire/decode.cpp", "kSlotsMost"),
+               "the value of a result": ("common/formats/job_line_limits.h", "kValueBytesMax"),
+               "the message of a result": ("common/wire/codec.h", "kErrorMessageBytesMost"),
+               "a duration": None}  # in years
+
 
 def source(path):
     return (SOURCE / path).read_text()
@@ -108,7 +121,6 @@ class ExitCodes(CliTest):
     def column(self, name):
         return {int(row["code"]) for row in self.rows() if row[name]}
 
-    @unittest.skipUnless((SOURCE / "common/base/exit_code.h").exists(), "the codes do not stand in one place yet")
     def test_the_page_has_those_of_the_code(self):
         enum = re.search(r"enum class ExitCode[^{]*{(.*?)};", source("common/base/exit_code.h"), re.S).group(1)
         self.assertEqual([int(row["code"]) for row in self.rows()],
@@ -133,6 +145,14 @@ class Numbers(unittest.TestCase):
         for what, (path, name) in LIMITS.items():
             with self.subTest(what):
                 self.assertEqual(number_in(rows[what]), constant(path, name))
+
+
+    def test_limits_on_the_wire_are_those_of_the_code(self):
+        rows = {plain(row["what"]): row["limit"] for row in Page(SOURCE / "docs" / "protocol.md").table("Limits", "what")}
+        self.assertEqual(rows.keys(), WIRE_LIMITS.keys())
+        for what, place in WIRE_LIMITS.items():
+            with self.subTest(what):
+                self.assertTrue(place is None or number_in(rows[what]) == constant(*place), rows[what])
 
 
 class Formats(CliTest):
