@@ -194,19 +194,17 @@ void Ending::look_for_unsatisfiable(Step& step) {
   std::vector<Unmet> unmet;
   auto known = unmet_.begin();
   for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
-  for (std::uint32_t number = 0; any_worker && number < ledger_.jobs().requirement_count(); ++number) {
+  const RequirementClasses& classes = ledger_.jobs().classes();
+  for (std::uint32_t number = 0; any_worker && number < classes.size(); ++number) {
+    if (!classes.used(number) || classes.registered(number) > 0) continue;
     const std::uint64_t open = ledger_.jobs().open(number);
     if (open == 0) continue;
-    const Requirement& requirement = ledger_.jobs().requirement(number);
-    bool met = false;
-    for (auto& [id, session] : workers_.sessions()) {
-      met = met || workers_.fits(session, number, requirement);
-    }
-    if (met) continue;
+    const Requirement& requirement = classes.at(number).requirement();
     unmet_jobs += open;
     while (known != unmet_.end() && known->requirement < number) ++known;
-    const bool is_known = known != unmet_.end() && known->requirement == number;
-    Unmet entry = is_known ? *known : Unmet{number, step.now, false};
+    const std::uint64_t serial = classes.at(number).serial();
+    const bool is_known = known != unmet_.end() && known->serial == serial;
+    Unmet entry = is_known ? *known : Unmet{number, serial, step.now, false};
     unsatisfiable_ = requirement;
     if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
       entry.warned = true;

@@ -74,6 +74,7 @@ class Ending {
 
   struct Unmet {
     std::uint32_t requirement = 0;
+    std::uint64_t serial = 0;  // RequirementClass::serial
     Time since;
     bool warned = false;
   };

@@ -11,25 +11,10 @@ namespace {
 // Payloads read ahead of their dispatch; a single larger one is still read when its requirement has nothing
 // else.
 constexpr std::uint64_t kReadyBytesMost = 64ull << 20;
-constexpr std::size_t kLoadMost = 1024;  // jobs in one Load
-constexpr Duration kFailureLeast = microseconds(200);
-
-// An exponential mean over about the last sixteen jobs; one microsecond at least, so that it can be divided
-// by.
-void train(std::optional<Duration>& mean, Duration measured) {
-  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
-}
-
 }  // namespace
 
-JobBook::JobBook(JobIndex& index, bool streaming, std::uint32_t crash_limit)
-    : index_(index), streaming_(streaming), crash_limit_(crash_limit) {
-  know_requirements();
-}
-
-void JobBook::know_requirements() {
-  if (classes_.size() < index_.requirements().size()) classes_.resize(index_.requirements().size());
-}
+JobBook::JobBook(JobIndex& index, RequirementClasses& classes, bool streaming, std::uint32_t crash_limit)
+    : index_(index), classes_(classes), streaming_(streaming), crash_limit_(crash_limit) {}
 
 JobRow JobBook::take_from_backlog(JobNumber number) {
   const JobIndex::Entry entry = index_.entry(number);
@@ -40,9 +25,9 @@ JobRow JobBook::take_from_backlog(JobNumber number) {
   job.facts.line = entry.line;
   job.facts.requirement = entry.requirement;
   job.facts.priority = entry.priority;
-  job.facts.slots = index_.requirements()[entry.requirement].slots;
+  job.facts.slots = classes_.at(entry.requirement).requirement().slots;
   job.state = Waiting{};
-  ++class_of(job).active;
+  class_of(job).add_job();
   return row;
 }
 
@@ -56,25 +41,26 @@ void JobBook::ask(JobRow row, Load& load) {
 
 void JobBook::start_loading(JobRow row, Load& load) {
   ActiveJob& job = table_.at(row);
-  Class& group = class_of(job);
-  const QueueRank rank{job.facts.priority, job.facts.number};
-  if (group.loading == 0 || rank.before(group.loading_best)) group.loading_best = rank;
-  ++group.loading;
+  class_of(job).start_loading({job.facts.priority, job.facts.number});
   job.state = Loading{};
   ask(row, load);
 }
 
 std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) const {
-  const Class& group = classes_[requirement];
-  if (!group.ready.empty()) return std::nullopt;
-  std::optional<QueueRank> best;
+  const RequirementClass& group = classes_.at(requirement);
+  if (!group.ready().empty()) return std::nullopt;
+  std::optional<QueueRank> best = group.loading_rank();
   const auto consider = [&best](const QueueRank& rank) {
     if (!best || rank.before(*best)) best = rank;
   };
-  if (group.loading > 0) consider(group.loading_best);
   if (const auto fresh = index_.front(requirement)) consider({index_.entry(*fresh).priority, *fresh});
-  if (const auto again = group.waiting.front_rank(table_)) consider(*again);
+  if (const auto again = group.waiting().front_rank(table_)) consider(*again);
   return best;
+}
+
+std::optional<QueueRank> JobBook::head_rank(std::uint32_t requirement) const {
+  const auto ready = front_rank(requirement);
+  return ready ? ready : unread_rank(requirement);
 }
 
 std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load) {
@@ -103,46 +89,47 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
 }
 
 std::uint64_t JobBook::unread(std::uint32_t requirement) const {
-  return streaming_ ? 0 : index_.open(requirement) + classes_[requirement].waiting.size();
+  return streaming_ ? 0 : index_.open(requirement) + classes_.at(requirement).waiting().size();
 }
 
-void JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
-  if (streaming_) return;
-  Class& group = classes_[requirement];
-  std::size_t under_way = group.ready.size() + group.loading;
-  while (under_way < want && load.jobs.size() < kLoadMost &&
-         (ready_bytes_ < kReadyBytesMost || under_way == 0)) {
+bool JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
+  if (streaming_) return true;
+  const RequirementClass& group = classes_.at(requirement);
+  std::size_t under_way = group.ready().size() + group.loading();
+  while (under_way < want) {
+    const bool may_ask = load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0);
+    if (!may_ask) return false;
     const auto fresh = index_.front(requirement);
-    const auto again = group.waiting.front_rank(table_);
+    const auto again = group.waiting().front_rank(table_);
     JobRow row = 0;
     if (again && (!fresh || again->before({index_.entry(*fresh).priority, *fresh}))) {
-      row = group.waiting.pop(table_);
+      row = classes_.change(requirement).queue(false, false).pop(table_);
     } else if (fresh) {
       row = take_from_backlog(*fresh);
     } else {
-      return;
+      return true;
     }
     ++under_way;
     start_loading(row, load);
   }
+  return true;
 }
 
 void JobBook::fetch_alone(Load& load) {
   for (const std::uint32_t requirement : with_alone_) {
-    ReadyQueue& waiting = classes_[requirement].alone_waiting;
-    while (!waiting.empty() && load.jobs.size() < kLoadMost) start_loading(waiting.pop(table_), load);
+    while (!classes_.at(requirement).queue(false, true).empty() && load.jobs.size() < kLoadMost)
+      start_loading(classes_.change(requirement).queue(false, true).pop(table_), load);
   }
 }
 
 std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
-  know_requirements();
   JobRow row = 0;
   if (streaming_) {
     row = table_.add();
     ActiveJob& job = table_.at(row);
     job.facts = loaded.facts;
     job.ready_since = now;
-    ++class_of(job).active;
+    class_of(job).add_job();
     CHECK(table_.set_key(row, loaded.facts.key));
     job.known = true;
     make_ready(row, std::move(loaded.work));
@@ -164,7 +151,7 @@ std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
   }
   if (std::holds_alternative<Loading>(job.state)) {
     if (job.attempt == 0) job.ready_since = now;
-    --class_of(job).loading;
+    class_of(job).end_loading();
     make_ready(row, std::move(loaded.work));
   }
   return row;
@@ -186,9 +173,7 @@ void JobBook::queue_up(JobRow row) {
 
 // REQUIRES: it is Loaded or Waiting.
 ReadyQueue& JobBook::queue_of(const ActiveJob& job) {
-  Class& group = class_of(job);
-  if (std::holds_alternative<Loaded>(job.state)) return must_run_alone(job) ? group.alone : group.ready;
-  return must_run_alone(job) ? group.alone_waiting : group.waiting;
+  return class_of(job).queue(std::holds_alternative<Loaded>(job.state), must_run_alone(job));
 }
 
 // Takes the job out of the queue or the count that its state stands for.
@@ -200,7 +185,7 @@ void JobBook::leave_state(JobRow row) {
   } else if (std::holds_alternative<Waiting>(job.state)) {
     queue_of(job).remove(table_, row);
   } else if (std::holds_alternative<Loading>(job.state)) {
-    --class_of(job).loading;
+    class_of(job).end_loading();
   } else if (const auto* backoff = std::get_if<Backoff>(&job.state)) {
     backoffs_.erase({backoff->until, row});
   } else {
@@ -247,23 +232,24 @@ std::string JobBook::assign(JobRow row) {
 }
 
 std::optional<JobRow> JobBook::front(std::uint32_t requirement) const {
-  return classes_[requirement].ready.front(table_);
+  return classes_.at(requirement).ready().front(table_);
 }
 
 std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) const {
-  return classes_[requirement].ready.front_rank(table_);
+  return classes_.at(requirement).ready().front_rank(table_);
 }
 
 std::optional<JobRow> JobBook::front_alone(std::uint32_t requirement) const {
-  return classes_[requirement].alone.front(table_);
+  return classes_.at(requirement).queue(true, true).front(table_);
 }
 
 std::vector<std::uint32_t> JobBook::alone_requirements() const {
   std::vector<std::pair<QueueRank, std::uint32_t>> found;
   for (auto it = with_alone_.begin(); it != with_alone_.end();) {
-    const Class& group = classes_[*it];
-    if (const auto rank = group.alone.front_rank(table_)) found.emplace_back(*rank, *it);
-    it = group.alone.empty() && group.alone_waiting.empty() ? with_alone_.erase(it) : std::next(it);
+    const ReadyQueue& alone = classes_.at(*it).queue(true, true);
+    if (const auto rank = alone.front_rank(table_)) found.emplace_back(*rank, *it);
+    const bool none = alone.empty() && classes_.at(*it).queue(false, true).empty();
+    it = none ? with_alone_.erase(it) : std::next(it);
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first.before(b.first); });
   std::vector<std::uint32_t> requirements;
@@ -274,7 +260,7 @@ std::vector<std::uint32_t> JobBook::alone_requirements() const {
 
 void JobBook::finish(JobRow row) {
   leave_state(row);
-  --class_of(table_.at(row)).active;
+  class_of(table_.at(row)).remove_job();
   table_.remove(row);
 }
 
@@ -296,18 +282,19 @@ void JobBook::change_blame(JobRow row, std::uint32_t named, std::uint32_t lost) 
 }
 
 std::uint64_t JobBook::open(std::uint32_t requirement) const {
-  return classes_[requirement].active + index_.open(requirement);
+  return (classes_.used(requirement) ? classes_.at(requirement).jobs() : 0) + index_.open(requirement);
 }
 
 void JobBook::note_run_time(std::uint32_t requirement, Duration ran) {
-  Class& group = classes_[requirement];
-  if (std::exchange(group.only_failures, false)) group.mean.reset();
-  train(group.mean, std::max(ran, Duration{1}));
+  classes_.change(requirement).run_time.ok(ran);
 }
 
 void JobBook::note_failure_time(std::uint32_t requirement, Duration ran) {
-  Class& group = classes_[requirement];
-  if (group.only_failures) train(group.mean, std::max(ran, kFailureLeast));
+  classes_.change(requirement).run_time.failed(ran);
+}
+
+bool JobBook::free_class(std::uint32_t requirement) {
+  return !with_alone_.contains(requirement) && classes_.free_unused(requirement);
 }
 
 }  // namespace workpool::dispatcher

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), per requirement a
-// queue of ready jobs and one of those that must run alone, and the backoffs. Every change of a job's state
-// goes through here, so that the counts are right by construction. Decides nothing about workers.
+// The dispatcher's books of its jobs: the backlog (JobIndex), the open jobs (JobTable), their queues by
+// requirement (RequirementClasses), and the backoffs. Every change of a job's state goes through here, so
+// that the counts are right by construction. Decides nothing about workers.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,16 @@
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/ready_queue.h"
+#include "dispatcher/core/requirement_class.h"
 
 namespace workpool::dispatcher {
 
 class JobBook {
  public:
-  // `index` is sealed, with its queues open; it outlives the book. Of a stream it only numbers requirements.
-  JobBook(JobIndex& index, bool streaming, std::uint32_t crash_limit);
+  static constexpr std::size_t kLoadMost = 1024;  // jobs in one Load
+
+  // `index` is sealed, with its queues open, and `classes` has those of it; both outlive the book.
+  JobBook(JobIndex& index, RequirementClasses& classes, bool streaming, std::uint32_t crash_limit);
 
   ActiveJob& at(JobRow row) { return table_.at(row); }
   const ActiveJob& at(JobRow row) const { return table_.at(row); }
@@ -35,8 +38,9 @@ class JobBook {
   // ---- backlog -> Loaded ----
   // Jobs of this requirement whose lines are still to be asked for.
   std::uint64_t unread(std::uint32_t requirement) const;
-  // Asks for lines of this requirement until `want` of its jobs are ready or under way.
-  void fetch(std::uint32_t requirement, std::size_t want, Load& load);
+  // Asks for lines of this requirement until `want` of its jobs are ready or under way. False if it stopped
+  // before that: the load is full, or too many bytes are ready.
+  bool fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
   void fetch_alone(Load& load);
   // The answer to a Load, or the next job of a stream. Returns its row; nothing where it is no longer open.
@@ -60,10 +64,12 @@ class JobBook {
   std::optional<JobRow> front_alone(std::uint32_t requirement) const;
   // The requirements with ready jobs that must run alone, the one with the best of them first.
   std::vector<std::uint32_t> alone_requirements() const;
-  std::size_t ready(std::uint32_t requirement) const { return classes_[requirement].ready.size(); }
+  std::size_t ready(std::uint32_t requirement) const { return classes_.at(requirement).ready().size(); }
   // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nothing
   // where one is ready, and where none is left.
   std::optional<QueueRank> unread_rank(std::uint32_t requirement) const;
+  // Either of these. Returns nullopt if none of its jobs waits for a worker.
+  std::optional<QueueRank> head_rank(std::uint32_t requirement) const;
 
   // It is recorded: the row is free again.
   void finish(JobRow row);
@@ -74,8 +80,10 @@ class JobBook {
   void name_in_death(JobRow row);
   void count_loss(JobRow row);
 
-  std::size_t requirement_count() const { return classes_.size(); }
-  const Requirement& requirement(std::uint32_t number) const { return index_.requirements()[number]; }
+  const RequirementClasses& classes() const { return classes_; }
+  const Requirement& requirement(std::uint32_t number) const { return classes_.at(number).requirement(); }
+  // The class of a stream whose last job is gone: its number is free. False if it is still needed.
+  bool free_class(std::uint32_t requirement);
   // Jobs not yet recorded, of one requirement and of all.
   std::uint64_t open(std::uint32_t requirement) const;
   std::uint64_t open() const { return index_.open() + table_.size(); }
@@ -85,34 +93,21 @@ class JobBook {
   JobRow rows() const { return table_.rows(); }
   bool used(JobRow row) const { return table_.used(row); }
 
-  // Run times of ok jobs, for the credit of this requirement. Those of failures count only until the first ok
-  // job, and as 200 us at the least: a command that cannot be started says nothing about one that can.
+  // For the credit of this requirement.
   void note_run_time(std::uint32_t requirement, Duration ran);
   void note_failure_time(std::uint32_t requirement, Duration ran);
   // Returns nullopt while no run time is known.
   std::optional<Duration> mean_run_time(std::uint32_t requirement) const {
-    return classes_[requirement].mean;
+    return classes_.at(requirement).run_time.mean();
   }
 
  private:
-  struct Class {
-    ReadyQueue ready;
-    ReadyQueue waiting;  // requeued, their line to be read again
-    ReadyQueue alone;    // those that must run alone, ready and waiting
-    ReadyQueue alone_waiting;
-    std::size_t loading = 0;
-    QueueRank loading_best;    // since it was 0 last
-    std::uint64_t active = 0;  // open and in the table
-    std::optional<Duration> mean;
-    bool only_failures = true;  // `mean` is of failures
-  };
   struct Asked {
     Handle handle;
     JobNumber number = 0;
   };
 
-  Class& class_of(const ActiveJob& job) { return classes_[job.facts.requirement]; }
-  void know_requirements();
+  RequirementClass& class_of(const ActiveJob& job) { return classes_.change(job.facts.requirement); }
   JobRow take_from_backlog(JobNumber number);
   void ask(JobRow row, Load& load);
   void start_loading(JobRow row, Load& load);
@@ -123,10 +118,10 @@ class JobBook {
   void change_blame(JobRow row, std::uint32_t named, std::uint32_t lost);
 
   JobIndex& index_;
+  RequirementClasses& classes_;
   bool streaming_;
   std::uint32_t crash_limit_;
   JobTable table_;
-  std::vector<Class> classes_;
   mutable std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone
   std::deque<Asked> asked_;                     // Loads under way, in order
   std::set<std::pair<Time, JobRow>> backoffs_;

@@ -55,13 +55,14 @@ std::string last_line(const std::string& bytes) {
   return bytes.substr(begin, std::min<std::size_t>(end - begin, 512));
 }
 
-Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, WorkerTable& workers)
-    : jobs_(index, options.streaming, options.crash_limit), workers_(workers) {}
+Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
+               WorkerTable& workers)
+    : jobs_(index, classes, options.streaming, options.crash_limit), workers_(workers) {}
 
 // ---- the queue ----
 
-void Ledger::read_ahead(std::uint32_t requirement, std::size_t want, Step& step) {
-  jobs_.fetch(requirement, want, step.load);
+bool Ledger::read_ahead(std::uint32_t requirement, std::size_t want, Step& step) {
+  return jobs_.fetch(requirement, want, step.load);
 }
 
 void Ledger::read_ahead_alone(Step& step) { jobs_.fetch_alone(step.load); }

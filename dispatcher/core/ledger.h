@@ -40,7 +40,7 @@ struct Counts {
 
 class Ledger {
  public:
-  Ledger(const SchedulerOptions& options, JobIndex& index, WorkerTable& workers);
+  Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes, WorkerTable& workers);
 
   // Views. What is changed is changed by the verbs below.
   const JobBook& jobs() const { return jobs_; }
@@ -50,10 +50,10 @@ class Ledger {
   std::size_t early() const { return early_; }  // results that wait for the line of their job to be read
 
   // ---- the queue ----
-  // Asks for lines of this requirement until `want` of its jobs are ready or under way; of those that must
-  // run alone for all.
-  void read_ahead(std::uint32_t requirement, std::size_t want, Step& step);
+  // JobBook::fetch; of those that must run alone for all.
+  bool read_ahead(std::uint32_t requirement, std::size_t want, Step& step);
   void read_ahead_alone(Step& step);
+  bool free_class(std::uint32_t requirement) { return jobs_.free_class(requirement); }
   // What has waited for its backoff is ready.
   void wake_due(Time now);
 

@@ -11,10 +11,10 @@ namespace {
 constexpr Duration kAheadBase =
     milliseconds(20);  // of work that a worker should have in hand beside two round trips
 constexpr std::uint32_t kWindowMost = 1024;
-// Lines read ahead of their dispatch, per requirement; where there are very many of these, fewer of each.
+// Lines read ahead of their dispatch: of one class at least, and at most of all together. If there are very
+// many classes, fewer of each: what comes next in the file is then next to what was read.
 constexpr std::size_t kFetchLeast = 64;
 constexpr std::size_t kFetchMost = 8192;
-constexpr std::size_t kFetchAll = 65'536;
 // Work that a worker may hold ahead of need, in bytes: what is on its way to one that has stalled fills
 // sockets.
 constexpr std::uint64_t kAheadBytesMost = 8ull << 20;
@@ -32,179 +32,241 @@ std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optiona
   return static_cast<std::uint32_t>(std::min({slots + extra, most, std::max<std::uint64_t>(slots, share)}));
 }
 
-std::uint32_t Placement::window(const Session& session, std::uint32_t requirement) const {
-  const std::uint64_t share = ledger_.jobs().open() * session.slots / std::max(1u, open_slots_) / 2;
-  return window_size(session.slots, session.round_trip, ledger_.jobs().mean_run_time(requirement), share);
+std::uint32_t Placement::window(const Place& place, std::uint32_t number) const {
+  const Session& session = *place.session;
+  const std::uint64_t share = ledger_.jobs().open() * session.slots / std::max(1u, fleet_.room().slots) / 2;
+  return window_size(session.slots, session.round_trip, ledger_.jobs().mean_run_time(number), share);
+}
+
+// ---- what has changed ----
+
+void Placement::look(Time now) {
+  const auto takes_work = [&](const Session& session) { return sessions_.takes_work(session, now); };
+  if (fleet_.update(takes_work)) changed_ = true;
+  for (const std::uint32_t number : classes_.take_changed()) {
+    changed_ = true;
+    look_at(number);
+  }
+}
+
+void Placement::look_at(std::uint32_t number) {
+  const auto rank = ledger_.jobs().head_rank(number);
+  if (rank && classes_.fitting(number) > 0) {
+    heads_.set(number, *rank);
+    hungry_.push_back(number);
+  } else {
+    heads_.erase(number);
+  }
+  fleet_.has_work(number, rank.has_value());
+  if (rank) return;
+  release(number);
+  if (ledger_.free_class(number)) fleet_.forget(number);
 }
 
 void Placement::hand_out(Step& step) {
-  open_.clear();
-  open_slots_ = 0;
-  for (auto& [id, session] : workers_.sessions()) {
-    if (!sessions_.takes_work(session, step.now) || session.emptying || session.held.alone()) continue;
-    open_.push_back(&session);
-    open_slots_ += session.slots;
+  if (std::exchange(changed_, false)) {
+    ++looked_.passes;
+    place_alone(step);
+    place_ready(step);
+    fetch(step);
   }
-  place_alone(step);
-  place_ready(step);
-  fetch(step);
   rebalance(step);
 }
 
 void Placement::fetch(Step& step) {
   ledger_.read_ahead_alone(step);
-  const std::uint32_t requirements = static_cast<std::uint32_t>(ledger_.jobs().requirement_count());
-  const std::size_t least = std::clamp(kFetchAll / std::max(1u, requirements), std::size_t{2}, kFetchLeast);
-  for (std::uint32_t number = 0; number < requirements; ++number) {
-    if (ledger_.jobs().unread(number) == 0) continue;
+  const std::size_t classes = std::max<std::size_t>(1, heads_.size());
+  const std::size_t least = std::clamp(2 * kFetchMost / classes, std::size_t{2}, kFetchLeast);
+  const std::size_t most = std::max(least, kFetchMost / classes);
+  std::vector<std::uint32_t> still_hungry;
+  for (const std::uint32_t number : hungry_) {
+    if (!heads_.has(number) || ledger_.jobs().unread(number) == 0) continue;
+    if (step.load.jobs.size() >= JobBook::kLoadMost) {
+      still_hungry.push_back(number);
+      continue;
+    }
     std::size_t credit = 0;
-    for (Session* session : open_) {
-      if (workers_.fits(*session, number, ledger_.jobs().requirement(number)))
-        credit += window(*session, number);
+    for (const Place* place : fleet_.with_work()) {
+      if (place->fits(number)) credit += window(*place, number);
     }
     // Half of it is read again in the time that the other half takes; more only fills the caches.
-    if (credit > 0) ledger_.read_ahead(number, std::clamp(credit / 2, least, kFetchMost), step);
+    if (!ledger_.read_ahead(number, std::clamp(credit / 2, least, most), step))
+      still_hungry.push_back(number);
   }
+  hungry_ = std::move(still_hungry);
 }
 
+// ---- jobs that must run alone ----
+
 // For a job that must run alone: another worker than last time; one that is idle; one that is being emptied
-// already; the one with the least to wait for. Nothing where none fits.
-Session* Placement::alone_place(const ActiveJob& job, Time now) {
-  const std::uint32_t number = job.facts.requirement;
+// already; the one with the least to wait for. Returns nullptr if none fits.
+Place* Placement::alone_place(const ActiveJob& job) {
   const auto rank = [&](const Session& s) {
     return std::tuple(s.name == job.last_worker, s.held.jobs() > 0, !s.emptying, s.held.jobs());
   };
-  Session* best = nullptr;
-  for (auto& [id, session] : workers_.sessions()) {
-    if (!sessions_.takes_work(session, now) || session.held.alone()) continue;
-    if (!workers_.fits(session, number, ledger_.jobs().requirement(number))) continue;
-    if (best == nullptr || rank(session) < rank(*best)) best = &session;
+  Place* best = nullptr;
+  for (const auto& [id, known] : fleet_.places()) {
+    if (!known.takes_work || known.session->held.alone() || !known.fits(job.facts.requirement)) continue;
+    if (best == nullptr || rank(*known.session) < rank(*best->session)) best = fleet_.find(id);
   }
   return best;
 }
 
-// Jobs that must run alone go to idle workers. Where there is none for the best of them, one worker is
-// emptied: it gets nothing more, gives back what has not started, and gets the job when the rest is done. One
-// at a time, so that the others go on.
+// Jobs that must run alone go to idle workers. If there is none for the best of them, one worker is emptied:
+// it gets nothing more, gives back what has not started, and gets the job when the rest is done. One at a
+// time, so that the others go on.
 void Placement::place_alone(Step& step) {
-  Session* emptied = nullptr;
-  for (const std::uint32_t requirement : ledger_.jobs().alone_requirements()) {
-    while (const auto row = ledger_.jobs().front_alone(requirement)) {
-      Session* place = alone_place(ledger_.jobs().at(*row), step.now);
-      if (place == nullptr) break;  // of this requirement only: others may fit
-      if (place->held.jobs() > 0) {
+  Place* emptied = nullptr;
+  for (const std::uint32_t number : ledger_.jobs().alone_requirements()) {
+    while (const auto row = ledger_.jobs().front_alone(number)) {
+      Place* place = alone_place(ledger_.jobs().at(*row));
+      if (place == nullptr) break;  // of this class only: others may fit
+      if (place->session->held.jobs() > 0) {
         if (emptied == nullptr) emptied = place;
         break;
       }
-      ledger_.give(*place, *row, step);
+      ledger_.give(*place->session, *row, step);
+      place->reserved.reset();
     }
   }
-  for (auto& [id, session] : workers_.sessions()) {
-    const bool was = std::exchange(session.emptying, &session == emptied);
-    if (session.emptying && !was) ledger_.recall(session, step);
-  }
-  std::erase_if(open_, [](const Session* session) { return session->emptying || session->held.alone(); });
+  empty(emptied, step);
 }
+
+// This one, and no other any more.
+void Placement::empty(Place* place, Step& step) {
+  if (emptying_ && (place == nullptr || place->id != *emptying_)) {
+    if (Place* before = fleet_.find(*emptying_)) before->session->emptying = false;
+    emptying_.reset();
+  }
+  if (place == nullptr) return;
+  emptying_ = place->id;
+  place->reserved.reset();
+  if (!std::exchange(place->session->emptying, true)) ledger_.recall(*place->session, step);
+}
+
+// ---- all others ----
 
 void Placement::place_ready(Step& step) {
-  struct Head {
-    QueueRank rank;
-    std::uint32_t requirement = 0;
-  };
-  const auto later = [](const Head& a, const Head& b) { return b.rank.before(a.rank); };
-  std::vector<Head> heads;
-  awaited_.clear();
-  if (open_.empty()) return;
-  for (std::uint32_t number = 0; number < ledger_.jobs().requirement_count(); ++number) {
-    if (const auto rank = ledger_.jobs().front_rank(number)) {
-      heads.push_back({*rank, number});
-    } else if (const auto unread = ledger_.jobs().unread_rank(number)) {
-      await({number, *unread, true});
-    }
+  takers_.clear();
+  for (Place* place : fleet_.with_work()) {
+    if (!place->alone()) takers_.push_back({place, false, std::nullopt, false});
   }
-  std::make_heap(heads.begin(), heads.end(), later);
-  while (!heads.empty() && !open_.empty()) {
-    std::pop_heap(heads.begin(), heads.end(), later);
-    const std::uint32_t requirement = heads.back().requirement;
-    heads.pop_back();
-    // As long as this requirement has the best job, and somebody for it.
-    bool placed = true;
-    std::optional<QueueRank> rank = ledger_.jobs().front_rank(requirement);
-    while (rank && placed && (heads.empty() || !heads.front().rank.before(*rank))) {
-      placed = place_one(requirement, heads.empty() ? nullptr : &heads.front().rank, step);
-      rank = ledger_.jobs().front_rank(requirement);
-    }
-    if (rank && placed) {
-      heads.push_back({*rank, requirement});
-      std::push_heap(heads.begin(), heads.end(), later);
-    } else if (rank) {
-      await({requirement, *rank, false});
-    } else if (const auto unread = ledger_.jobs().unread_rank(requirement)) {
-      await({requirement, *unread, true});
-    }
+  open_ = takers_.size();
+  looked_.sessions += open_;
+  waiting_.clear();
+  while (!heads_.empty() && open_ > 0) {
+    ++looked_.classes;
+    const std::uint32_t number = heads_.best().number;
+    const bool is_ready = ledger_.jobs().front(number).has_value();
+    if (is_ready && place_class(number, step)) continue;
+    is_ready ? await_room(number, step) : await_line(number);
+    heads_.erase(number);
+    waiting_.push_back(number);
   }
+  for (const std::uint32_t number : waiting_) heads_.set(number, *ledger_.jobs().head_rank(number));
 }
 
-void Placement::await(const Awaited& awaited) {
-  const auto place =
-      std::upper_bound(awaited_.begin(), awaited_.end(), awaited,
-                       [](const Awaited& a, const Awaited& b) { return a.rank.before(b.rank); });
-  awaited_.insert(place, awaited);
-}
-
-// Whether a job of this rank would go before a better one that the session could run: ahead of need
-// always, into free slots only where the better one is to take them as soon as its line is read (a wide one
-// that does not fit leaves them to others).
-bool Placement::must_wait(Session& session, const QueueRank& rank, bool has_free_slots) const {
-  for (const Awaited& better : awaited_) {
-    if (!better.rank.before(rank)) return false;
-    const Requirement& needed = ledger_.jobs().requirement(better.requirement);
-    if (!workers_.fits(session, better.requirement, needed)) continue;
-    if (!has_free_slots || (better.unread && session.held.slots() + needed.slots <= session.slots))
-      return true;
+bool Placement::place_class(std::uint32_t number, Step& step) {
+  const auto next = heads_.second();
+  std::optional<QueueRank> rank = ledger_.jobs().front_rank(number);
+  while (rank && (!next || !next->before(*rank))) {
+    if (!place_one(number, next, step)) return false;
+    rank = ledger_.jobs().front_rank(number);
   }
-  return false;
+  if (!rank) rank = ledger_.jobs().unread_rank(number);
+  rank ? heads_.set(number, *rank) : heads_.erase(number);
+  return true;
 }
 
-// Whether the session may get the best ready job of this requirement ahead of need.
-bool Placement::may_prefetch(const Session& session, std::uint32_t requirement) {
-  const std::uint32_t slots = ledger_.jobs().requirement(requirement).slots;
-  if (session.held.slots() + slots > window(session, requirement)) return false;
-  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(requirement)).work.size() <=
-         kAheadBytesMost;
+void Placement::give(Place& place, std::uint32_t number, Step& step) {
+  ledger_.give(*place.session, *ledger_.jobs().front(number), step);
 }
 
-bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step& step) {
-  const QueueRank rank = *ledger_.jobs().front_rank(requirement);
-  const Requirement& needed = ledger_.jobs().requirement(requirement);
-  Session* ahead = nullptr;
-  for (std::size_t i = 0; i < open_.size(); ++i) {
-    Session& session = *open_[(turn_ + i) % open_.size()];
-    if (!workers_.fits(session, requirement, needed)) continue;
-    const bool has_free_slots = session.held.slots() + needed.slots <= session.slots;
-    if (must_wait(session, rank, has_free_slots)) continue;
-    if (has_free_slots) {
-      turn_ = (turn_ + i + 1) % open_.size();
-      ledger_.give(session, *ledger_.jobs().front(requirement), step);
+// Whether the session may get the best ready job of this class ahead of need.
+bool Placement::may_prefetch(const Place& place, std::uint32_t number) const {
+  const Session& session = *place.session;
+  if (session.held.slots() + classes_.at(number).needs().slots > window(place, number)) return false;
+  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <= kAheadBytesMost;
+}
+
+bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step) {
+  const Resources& needs = classes_.at(number).needs();
+  Taker* ahead = nullptr;
+  Taker* reserved = nullptr;
+  for (std::size_t i = 0; i < takers_.size(); ++i) {
+    Taker& taker = takers_[(turn_ + i) % takers_.size()];
+    Place& place = *taker.place;
+    if (taker.closed || !place.fits(number)) continue;
+    const Resources free = place.free_for(number);
+    const bool is_kept = taker.kept && taker.kept->fits(free);
+    if (needs.fits(free) && !is_kept) {
+      turn_ = (turn_ + i + 1) % takers_.size();
+      give(place, number, step);
+      if (needs.slots > 1) release(number);
+      close_if_full(taker);
       return true;
     }
+    if (place.reserved && !is_kept && needs.fits(without(place.room, place.held())) &&
+        outranks(number, place))
+      reserved = &taker;
     // Ahead of need: to the one that holds the least for its size.
-    if (!may_prefetch(session, requirement)) continue;
-    if (ahead == nullptr || std::uint64_t{session.held.slots()} * ahead->slots <
-                                std::uint64_t{ahead->held.slots()} * session.slots) {
-      ahead = &session;
+    if (taker.gets_nothing_ahead || !may_prefetch(place, number)) continue;
+    if (ahead == nullptr || std::uint64_t{place.held().slots} * ahead->place->room.slots <
+                                std::uint64_t{ahead->place->held().slots} * place.room.slots) {
+      ahead = &taker;
     }
+  }
+  if (ahead == nullptr && reserved != nullptr) {
+    reserved->place->reserved.reset();  // the worse job looks for another
+    give(*reserved->place, number, step);
+    close_if_full(*reserved);
+    return true;
   }
   if (ahead == nullptr) return false;
   // A run of them in one go: neighbours travel in one message.
   constexpr int kRun = 16;
   for (int i = 0; i < kRun; ++i) {
-    const auto best = ledger_.jobs().front_rank(requirement);
-    if (!best || (next != nullptr && next->before(*best))) break;
-    if (i > 0 && (!may_prefetch(*ahead, requirement) || must_wait(*ahead, *best, false))) break;
-    ledger_.give(*ahead, *ledger_.jobs().front(requirement), step);
+    const auto best = ledger_.jobs().front_rank(number);
+    if (!best || (next && next->before(*best))) break;
+    if (i > 0 && !may_prefetch(*ahead->place, number)) break;
+    give(*ahead->place, number, step);
   }
+  if (needs.slots > 1) release(number);
   return true;
+}
+
+// Its line comes soon: the free slots that it needs are kept for it. A wide one that does not fit leaves them
+// to others until it is here.
+void Placement::await_line(std::uint32_t number) {
+  const Resources& needs = classes_.at(number).needs();
+  for (Taker& taker : takers_) {
+    if (taker.closed || !taker.place->fits(number)) continue;
+    taker.gets_nothing_ahead = true;
+    if (!taker.kept || needs.fits(*taker.kept)) taker.kept = needs;
+    close_if_full(taker);
+  }
+}
+
+// Worse jobs get nothing ahead of need where this one could run. With a worker reserved, only there.
+void Placement::await_room(std::uint32_t number, Step& step) {
+  const bool reserves = wants_reservation(number);
+  if (!reserves) release(number);
+  const Place* reserved = reserves ? reserve(number, step.now) : nullptr;
+  for (Taker& taker : takers_) {
+    if (taker.closed || !taker.place->fits(number)) continue;
+    if (reserved != nullptr && reserved != taker.place) continue;
+    taker.gets_nothing_ahead = true;
+    close_if_full(taker);
+  }
+}
+
+void Placement::close_if_full(Taker& taker) {
+  if (taker.closed || !taker.gets_nothing_ahead) return;
+  Resources free = without(taker.place->room, taker.place->held());
+  if (taker.place->reserved) free.take(taker.place->reserved->needs);
+  if (!free.none() && !(taker.kept && taker.kept->fits(free))) return;
+  taker.closed = true;
+  --open_;
 }
 
 // Nothing prefetched is stuck: what has waited behind a long job while somebody who fits has a free slot is
@@ -212,19 +274,23 @@ bool Placement::place_one(std::uint32_t requirement, const QueueRank* next, Step
 void Placement::rebalance(Step& step) {
   if (step.now < rebalanced_ + kRebalanceInterval) return;
   std::vector<Free> free;
-  for (Session* session : open_) {
-    if (session->held.slots() < session->slots)
-      free.push_back({session, session->slots - session->held.slots()});
+  for (const auto& [id, place] : fleet_.places()) {
+    if (!place.takes_work || place.alone()) continue;
+    Resources left = without(place.room, place.held());
+    if (place.reserved) left.take(place.reserved->needs);
+    if (!left.none()) free.push_back({&place, left});
   }
   if (free.empty()) return;
   rebalanced_ = step.now;
-  for (Session* session : open_) {
-    if (session->held.slots() > session->slots) recall_stuck(*session, free, step);
+  for (const auto& [id, place] : fleet_.places()) {
+    if (place.takes_work && !place.alone() && place.session->held.slots() > place.session->slots)
+      recall_stuck(place, free, step);
   }
 }
 
 // From the end of what the session holds, since that starts last.
-void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& step) {
+void Placement::recall_stuck(const Place& place, std::vector<Free>& free, Step& step) {
+  Session& session = *place.session;
   const Duration limit = std::max(kStuckLeast, 5 * (kAheadBase + 2 * session.round_trip));
   std::uint32_t unstarted = session.held.slots() - session.slots;
   std::vector<HoldingRow> stuck;
@@ -235,13 +301,12 @@ void Placement::recall_stuck(Session& session, std::vector<Free>& free, Step& st
     unstarted -= holding.slots;
     if (step.now - holding.since < limit) continue;
     const ActiveJob& job = ledger_.jobs().at(holding.job);
-    const std::uint32_t number = job.facts.requirement;
-    const auto taker = std::find_if(free.begin(), free.end(), [&](const Free& place) {
-      return place.slots >= job.facts.slots &&
-             workers_.fits(*place.session, number, ledger_.jobs().requirement(number));
+    const Resources needs{holding.slots};
+    const auto taker = std::find_if(free.begin(), free.end(), [&](const Free& other) {
+      return needs.fits(other.free) && other.place->fits(job.facts.requirement);
     });
     if (taker == free.end()) continue;
-    taker->slots -= job.facts.slots;
+    taker->free.take(needs);
     stuck.push_back(row);
   }
   ledger_.recall(session, stuck, step);

@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
-// Which ready job goes to which worker (architecture.md §4). Jobs by priority, then order of submission, over
-// all requirements; a requirement that no free worker meets never holds up another. Free slots are filled
-// first, over the workers in turn; then workers get jobs ahead of need, as many as the credit of the
-// requirement allows, but none ahead of a better job that the same worker could run.
+// Which ready job goes to which worker. Jobs go by priority, then in their order, over all requirement
+// classes; a class that no free worker fits never holds up another. Free slots are filled first, over the
+// workers in turn; then workers get jobs ahead of need, as many as the credit of the class allows, but none
+// ahead of a better job that the same worker could run.
+//
+// A job that needs several slots, and finds no worker with as many free, reserves the worker where they will
+// be free soonest: slots that are freed there are kept for it, and worse jobs go elsewhere, or into what it
+// leaves over. Each class has one reservation at most, for its best job, and each worker one; a better job
+// takes a worse one's.
+//
+// The cost follows what has changed: a pass looks at the classes with work and somebody for it, the best
+// first, and stops once no worker can take any more.
 #pragma once
 
 #include <cstddef>
 #include <optional>
 #include <vector>
 
+#include "dispatcher/core/class_heads.h"
+#include "dispatcher/core/fleet.h"
 #include "dispatcher/core/ledger.h"
 #include "dispatcher/core/sessions.h"
 
@@ -23,46 +33,81 @@ std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optiona
 
 class Placement {
  public:
-  Placement(Ledger& ledger, WorkerTable& workers, Sessions& sessions)
-      : ledger_(ledger), workers_(workers), sessions_(sessions) {}
+  Placement(Ledger& ledger, RequirementClasses& classes, WorkerTable& workers, Sessions& sessions)
+      : ledger_(ledger), classes_(classes), sessions_(sessions), fleet_(workers, classes) {}
 
+  // Follows what has changed about sessions and classes; also while nothing may be handed out.
+  void look(Time now);
   void hand_out(Step& step);
 
+  // How much it has looked at, over all passes.
+  struct Looked {
+    std::uint64_t passes = 0;
+    std::uint64_t classes = 0;
+    std::uint64_t sessions = 0;
+  };
+  const Looked& looked() const { return looked_; }
+  const Fleet& fleet() const { return fleet_; }
+
  private:
-  std::uint32_t window(const Session& session, std::uint32_t requirement) const;
+  // A worker in one pass.
+  struct Taker {
+    Place* place = nullptr;
+    bool gets_nothing_ahead = false;  // a better job waits for it
+    std::optional<Resources> kept;    // free slots for a better job whose line is being read
+    bool closed = false;              // gets nothing more
+  };
+
+  std::uint32_t window(const Place& place, std::uint32_t number) const;
+  void look_at(std::uint32_t number);
   void fetch(Step& step);
   void place_alone(Step& step);
-  Session* alone_place(const ActiveJob& job, Time now);
+  Place* alone_place(const ActiveJob& job);
+  void empty(Place* place, Step& step);
+
   void place_ready(Step& step);
-  // Gives away the best ready job of this requirement, and where it goes ahead of need some more of them that
-  // come before `next`, the best of all others. False where there is nobody for it.
-  bool place_one(std::uint32_t requirement, const QueueRank* next, Step& step);
-  bool must_wait(Session& session, const QueueRank& rank, bool has_free_slots) const;
-  bool may_prefetch(const Session& session, std::uint32_t requirement);
+  // Gives away jobs of the class as long as it has the best one. False if its best job found nobody.
+  bool place_class(std::uint32_t number, Step& step);
+  // Gives away the best ready job of the class, and if it goes ahead of need some more of them that come
+  // before `next`, the best of all others. False if there is nobody for it.
+  bool place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step);
+  bool may_prefetch(const Place& place, std::uint32_t number) const;
+  void give(Place& place, std::uint32_t number, Step& step);
+  // The best job of the class waits: its line is being read, or nobody has room or credit for it.
+  void await_line(std::uint32_t number);
+  void await_room(std::uint32_t number, Step& step);
+  void close_if_full(Taker& taker);
+
+  // ---- reservations ----
+  bool wants_reservation(std::uint32_t number) const;
+  Place* reserve(std::uint32_t number, Time now);
+  Place* reserved_by(std::uint32_t number);
+  void release(std::uint32_t number);
+  // Whether the class may take what is reserved there: a better job's is not.
+  bool outranks(std::uint32_t number, const Place& place) const;
+  Duration until_free(const Place& place, const Resources& needs, Time now) const;
+
   struct Free {
-    Session* session = nullptr;
-    std::uint32_t slots = 0;
+    const Place* place = nullptr;
+    Resources free;
   };
   void rebalance(Step& step);
-  void recall_stuck(Session& session, std::vector<Free>& free, Step& step);
-
-  // A requirement whose best job comes before those that are placed now, but not yet.
-  struct Awaited {
-    std::uint32_t requirement = 0;
-    QueueRank rank;
-    bool unread = false;  // its line is to be read; else no session has credit for it
-  };
-
-  void await(const Awaited& awaited);
+  void recall_stuck(const Place& place, std::vector<Free>& free, Step& step);
 
   Ledger& ledger_;
-  WorkerTable& workers_;
+  RequirementClasses& classes_;
   Sessions& sessions_;
-  std::vector<Awaited> awaited_;  // of this pass, the best first
-  std::vector<Session*> open_;    // that may get work; made anew for each pass
-  std::uint32_t open_slots_ = 0;
-  std::size_t turn_ = 0;  // whose turn it is, over passes
+  Fleet fleet_;
+  ClassHeads heads_;
+  bool changed_ = true;                 // since the last pass
+  std::vector<std::uint32_t> hungry_;   // classes whose lines are to be asked for, each at least once
+  std::vector<Taker> takers_;           // of this pass
+  std::size_t open_ = 0;                // of these, not closed
+  std::vector<std::uint32_t> waiting_;  // classes out of heads_ until the end of this pass
+  std::size_t turn_ = 0;                // whose turn it is, over passes
+  std::optional<SessionId> emptying_;
   Time rebalanced_;
+  Looked looked_;
 };
 
 }  // namespace workpool::dispatcher

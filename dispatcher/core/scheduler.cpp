@@ -17,11 +17,11 @@ constexpr Duration kPauseLeast = milliseconds(500);
 
 Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
     : options_(options),
-      index_(index),
-      ledger_(options_, index, workers_),
+      classes_(index.requirements()),
+      ledger_(options_, index, classes_, workers_),
       blame_(options_, ledger_, workers_),
       sessions_(options_, ledger_, workers_, blame_),
-      placement_(ledger_, workers_, sessions_),
+      placement_(ledger_, classes_, workers_, sessions_),
       ending_(options_, ledger_, workers_, sessions_, start),
       last_drained_(start) {
   if (!options_.streaming) ending_.input_ended();
@@ -76,7 +76,7 @@ void Scheduler::stream_job(StreamJobRead&& read, Step& step) {
     facts.id = "L" + std::to_string(facts.line);
     ledger_.record_invalid(facts, why, step);
   } else {
-    facts.requirement = index_.requirement_number(read.requirement);
+    facts.requirement = classes_.number_of(read.requirement);
     ledger_.take_loaded(std::move(read.job), step);
   }
 }
@@ -87,6 +87,7 @@ void Scheduler::drained(bool whole, Step& step) {
   sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, whole, step);
   blame_.judge_overdue(step);
   ledger_.wake_due(step.now);
+  placement_.look(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);
   ending_.advance(step);
 }

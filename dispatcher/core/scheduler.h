@@ -20,8 +20,8 @@ namespace workpool::dispatcher {
 
 class Scheduler {
  public:
-  // `index`: sealed, with its queues open; outlives the scheduler; of a stream it is empty and only numbers
-  // requirements. `start`: when registration was bound.
+  // `index`: sealed, with its queues open; outlives the scheduler; of a stream it is empty. `start`: when
+  // registration was bound.
   Scheduler(const SchedulerOptions& options, JobIndex& index, Time start);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -37,6 +37,7 @@ class Scheduler {
 
   // For checks of the simulator and the fuzzer.
   const Ledger& ledger() const { return ledger_; }
+  const Placement& placement() const { return placement_; }
   const WorkerTable& worker_table() const { return workers_; }
 
  private:
@@ -44,8 +45,8 @@ class Scheduler {
   void stream_job(StreamJobRead&& read, Step& step);
 
   SchedulerOptions options_;
-  JobIndex& index_;
   WorkerTable workers_;
+  RequirementClasses classes_;
   Ledger ledger_;
   Blame blame_;
   Sessions sessions_;

@@ -116,6 +116,7 @@ void Sessions::lane_writable(SessionId id, Step& step) {
   Session* session = workers_.find(id);
   if (session == nullptr) return;
   session->lane_writable = true;
+  workers_.touch(*session);
   if (in<Live>(*session)) announce(*session, step);
   if (stopping_ && !session->stop_sent) {
     session->stop_sent = true;
@@ -140,6 +141,7 @@ void Sessions::fence(Session& session, bool say_end, Step& step) {
   session.phase = Fenced{step.now};
   session.accepting = false;
   session.emptying = false;
+  workers_.touch(session);
 }
 
 // ---- sink ----
@@ -171,6 +173,9 @@ void Sessions::sink(SinkReceived&& event, Step& step) {
     }
     return;
   }
+  // A beat says nothing about its jobs; after a long silence it is what the session gets work again for.
+  if (session->suspected || !std::holds_alternative<Beat>(event.message)) workers_.touch(*session);
+  session->suspected = false;
   session->last_heard = step.now;
   if (event.header.seq != session->acks.received() + 1) {
     // Something was lost on the way. Its results still count, but nothing can be acked in order any more.
@@ -301,6 +306,10 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
     }
     if (const auto* live = std::get_if<Live>(&session.phase)) {
       if (!session.lane_writable && step.now >= live->since + kLaneWritableLimit) fence(session, true, step);
+    }
+    if (session.suspected != suspect(session, step.now)) {
+      session.suspected = !session.suspected;
+      workers_.touch(session);
     }
     const bool listening = !in<Binding>(session) && session.lane_writable;
     if (listening && step.now >= told_due(session)) tell(session, step);

@@ -69,12 +69,14 @@ Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
   session.slots = worker.hello.slots;
   session.last_heard = session.last_told = now;
   worker.session = id;
+  touch(session);
   return session;
 }
 
 void WorkerTable::close(SessionId id) {
   Session* session = find(id);
   CHECK(session != nullptr && session->held.jobs() == 0);
+  touch(*session);
   Worker& worker = worker_of(*session);
   if (worker.session == id) worker.session.reset();
   closed_[id] = worker.name;
@@ -93,20 +95,33 @@ std::string WorkerTable::name_of(SessionId id) const {
   return closed == closed_.end() ? std::string() : closed->second;
 }
 
-bool WorkerTable::fits(Session& session, std::uint32_t number, const Requirement& requirement) {
-  if (session.fits.size() <= number) session.fits.resize(number + 1, -1);
-  std::int8_t& known = session.fits[number];
-  if (known < 0) {
-    const Hello& hello = worker_of(session).hello;
-    const auto has = [](const std::vector<std::string>& list, const std::string& name) {
-      return std::find(list.begin(), list.end(), name) != list.end();
-    };
-    const bool runs_type = requirement.type.empty() || has(hello.handlers, requirement.type);
-    const bool labelled = std::all_of(requirement.labels.begin(), requirement.labels.end(),
-                                      [&](const std::string& label) { return has(hello.labels, label); });
-    known = runs_type && labelled && requirement.slots <= session.slots ? 1 : 0;
+bool WorkerTable::meets(const Session& session, const Requirement& requirement) const {
+  const Hello& hello = workers_.at(session.worker).hello;
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  const bool runs_type = requirement.type.empty() || has(hello.handlers, requirement.type);
+  const bool labelled = std::all_of(requirement.labels.begin(), requirement.labels.end(),
+                                    [&](const std::string& label) { return has(hello.labels, label); });
+  return runs_type && labelled && requirement.slots <= session.slots;
+}
+
+bool WorkerTable::offers_the_same(const Session& one, const Session& other) const {
+  const Hello& hello = workers_.at(one.worker).hello;
+  const Hello& other_hello = workers_.at(other.worker).hello;
+  return one.slots == other.slots && hello.handlers == other_hello.handlers &&
+         hello.labels == other_hello.labels;
+}
+
+void WorkerTable::touch(Session& session) {
+  if (!std::exchange(session.touched, true)) touched_.push_back(session.id);
+}
+
+std::vector<SessionId> WorkerTable::take_touched() {
+  for (const SessionId id : touched_) {
+    if (Session* session = find(id)) session->touched = false;
   }
-  return known == 1;
+  return std::exchange(touched_, {});
 }
 
 }  // namespace workpool::dispatcher

@@ -64,7 +64,8 @@ struct Session {
   Time last_told;          // when ack and receipt went down the lane last
   Duration round_trip{0};  // 0 = not measured
 
-  std::vector<std::int8_t> fits;  // by requirement: -1 unknown, 0 no, 1 yes
+  bool touched = false;    // WorkerTable::touch
+  bool suspected = false;  // was silent for too long to get work, when last looked at
 };
 
 // Deaths whose causes are not known yet: the jobs that may have been the reason.
@@ -104,7 +105,15 @@ class WorkerTable {
   // more).
   std::string name_of(SessionId id) const;
 
-  bool fits(Session& session, std::uint32_t number, const Requirement& requirement);
+  bool meets(const Session& session, const Requirement& requirement) const;
+  // Whether both have the same handlers, labels and slots.
+  bool offers_the_same(const Session& one, const Session& other) const;
+
+  // Something has changed about the session, or it is closed: placement looks at it again.
+  void touch(Session& session);
+  bool any_touched() const { return !touched_.empty(); }
+  // Those since the last call, in the order in which that happened; also closed ones.
+  std::vector<SessionId> take_touched();
 
   std::map<SessionId, Session>& sessions() { return sessions_; }
   const std::map<SessionId, Session>& sessions() const { return sessions_; }
@@ -122,6 +131,7 @@ class WorkerTable {
   std::unordered_map<std::string, int> next_number_;   // behind a name that several have
   std::unordered_map<SessionId, std::string> closed_;  // the last kClosedMost are enough to name late results
   std::deque<SessionId> closed_order_;
+  std::vector<SessionId> touched_;
 };
 
 }  // namespace workpool::dispatcher

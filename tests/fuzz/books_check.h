@@ -49,7 +49,7 @@ inline void check_books(const dispatcher::Ledger& ledger, const dispatcher::Work
   CHECK(held == ledger.holdings().live() && held == assigned && assigned == ledger.jobs().assigned());
   CHECK(delayed == ledger.jobs().delayed());
   std::uint64_t open = 0;
-  for (std::uint32_t number = 0; number < ledger.jobs().requirement_count(); ++number) {
+  for (std::uint32_t number = 0; number < ledger.jobs().classes().size(); ++number) {
     open += ledger.jobs().open(number);
   }
   CHECK(open == ledger.jobs().open() && used <= open);

@@ -252,7 +252,7 @@ std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::Wor
   if (assigned != ledger.jobs().assigned()) return "the count of assigned jobs is wrong";
   if (delayed != ledger.jobs().delayed()) return "the count of delayed jobs is wrong";
   std::uint64_t open = 0;
-  for (std::uint32_t number = 0; number < ledger.jobs().requirement_count(); ++number)
+  for (std::uint32_t number = 0; number < ledger.jobs().classes().size(); ++number)
     open += ledger.jobs().open(number);
   if (open != ledger.jobs().open()) return "open jobs by requirement are not all open jobs";
   return {};

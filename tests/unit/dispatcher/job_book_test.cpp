@@ -20,7 +20,8 @@ class JobBookTest : public testing::Test {
     }
     index.seal();
     index.open_queues(false);
-    book.emplace(index, false, 3);
+    classes.emplace(index.requirements());
+    book.emplace(index, *classes, false, 3);
   }
 
   JobFacts facts_of(JobNumber number) const {
@@ -53,6 +54,7 @@ class JobBookTest : public testing::Test {
   JobIndex index;
   std::uint32_t plain = 0;
   std::uint32_t wide = 0;
+  std::optional<RequirementClasses> classes;
   std::optional<JobBook> book;
   Load load;
   Time now{seconds(5)};
@@ -199,11 +201,12 @@ TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
   JobIndex index;
   index.seal();
   index.open_queues(false);
-  JobBook book(index, true, 3);
+  RequirementClasses classes(index.requirements());
+  JobBook book(index, classes, true, 3);
   JobFacts facts;
   facts.id = "L1";
   facts.key = key_of_id(facts.id);
-  facts.requirement = index.requirement_number({});
+  facts.requirement = classes.number_of({});
   const auto row = book.loaded({facts, "work"}, Time{});
   ASSERT_TRUE(row);
   EXPECT_EQ(book.assign(*row), "work");

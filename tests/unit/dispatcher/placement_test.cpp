@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
-// How many jobs a worker may hold ahead of need.
+// How many jobs a worker may hold ahead of need; which job goes to which worker; and how much is looked at
+// for that.
 #include "dispatcher/core/placement.h"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "dispatcher/core/scheduler.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -31,6 +39,315 @@ TEST(Window, IsAtMostTheShareOfWhatIsLeft) {
 
 TEST(Window, IsNeverBelowTheSlots) {
   EXPECT_EQ(window_size(2000, milliseconds(5), microseconds(1), kPlenty), 2000u);
+}
+
+// A stream of jobs and a few workers, as the scheduler sees them.
+class PlacementTest : public testing::Test {
+ protected:
+  using Given = std::vector<std::string>;  // "job worker", in the order in which they were given
+
+  PlacementTest() {
+    options.streaming = true;
+    options.worker_timeout = seconds(10'000);
+    index.seal();
+    index.open_queues(false);
+    scheduler.emplace(options, index, now);
+  }
+
+  void worker(const std::string& name, std::uint32_t slots, const std::vector<std::string>& labels = {}) {
+    const SessionId id{++sessions};
+    HelloReceived hello;
+    hello.hello.worker = {id.value};
+    hello.hello.engine = hello.hello.try_number = 1;
+    hello.hello.name = name;
+    hello.hello.slots = slots;
+    hello.hello.labels = labels;
+    hello.fresh = id;
+    names[id.value] = name;
+    step(std::move(hello));
+    step(LaneBound{id});
+    from(name, Ready{});
+    step(LaneWritable{id});
+  }
+  void job(const std::string& id, const Requirement& requirement = {}, std::int32_t priority = 0) {
+    StreamJobRead read;
+    read.job.facts.line = read.job.facts.number = ++jobs;
+    read.job.facts.id = id;
+    read.job.facts.key = key_of_id(id);
+    read.job.facts.priority = priority;
+    read.job.facts.slots = requirement.slots;
+    read.job.work = "{}";
+    read.requirement = requirement;
+    step(std::move(read));
+  }
+  // The job that the worker was given last under this id is ok.
+  void done(const std::string& id) {
+    JobResult result;
+    const auto& [order, worker] = orders.at(id);
+    result.handle = order.handle;
+    result.key = order.key;
+    result.spec = order.spec;
+    result.attempt = order.attempt;
+    result.ran = ran;
+    Results results;
+    results.results.push_back(std::move(result));
+    from(worker, std::move(results));
+  }
+  Given drain() {
+    given.clear();
+    step(Drained{});
+    return given;
+  }
+  void from(const std::string& name, SinkMessage&& message) {
+    for (const auto& [id, known] : names) {
+      if (known == name) step(SinkReceived{{options.run, SessionId{id}, ++seqs[id]}, std::move(message)});
+    }
+  }
+  void step(Event&& event) {
+    actions.clear();
+    scheduler->step(std::move(event), now, actions);
+    for (Action& action : actions) {
+      auto* assign = std::get_if<Assign>(&action);
+      if (assign == nullptr) continue;
+      const std::string worker = names.at(assign->session.value);
+      given.push_back(assign->order.id + " " + worker);
+      const std::string id = assign->order.id;
+      orders[id] = {std::move(assign->order), worker};
+    }
+  }
+  Placement::Looked looked() const { return scheduler->placement().looked(); }
+
+  SchedulerOptions options;
+  JobIndex index;
+  Time now{seconds(1)};
+  Duration ran = seconds(10);
+  std::optional<Scheduler> scheduler;
+  Actions actions;
+  Given given;
+  std::uint64_t sessions = 0;
+  std::uint64_t jobs = 0;
+  std::map<std::uint64_t, std::string> names;
+  std::map<std::uint64_t, std::uint64_t> seqs;
+  std::map<std::string, std::pair<JobOrder, std::string>> orders;
+};
+
+const Requirement kWide{"", {}, 2};
+
+TEST_F(PlacementTest, FillsTheWorkersInTurn) {
+  worker("a", 2);
+  worker("b", 2);
+  for (const char* id : {"1", "2", "3", "4", "5"}) job(id);
+  EXPECT_EQ(drain(), (Given{"1 a", "2 b", "3 a", "4 b"}));
+}
+
+TEST_F(PlacementTest, AJobThatNobodyCanRunHoldsUpNoOther) {
+  worker("a", 1);
+  job("1", {"", {"nowhere"}, 1}, 5);
+  job("2");
+  EXPECT_EQ(drain(), (Given{"2 a"}));
+}
+
+TEST_F(PlacementTest, AWideJobKeepsTheSlotsThatAreFreed) {
+  worker("a", 2);
+  for (const char* id : {"1", "2"}) job(id);
+  EXPECT_EQ(drain().size(), 2u);
+  job("wide", kWide);
+  for (const char* id : {"3", "4", "5"}) job(id);
+  done("1");
+  EXPECT_EQ(drain(), Given{});
+  done("2");
+  EXPECT_EQ(drain(), Given{"wide a"});
+  done("wide");
+  EXPECT_EQ(drain(), (Given{"3 a", "4 a"}));
+}
+
+TEST_F(PlacementTest, WhatAReservationLeavesOverIsUsed) {
+  worker("a", 3);
+  for (const char* id : {"1", "2", "3"}) job(id);
+  drain();
+  job("wide", kWide);
+  for (const char* id : {"4", "5"}) job(id);
+  done("1");
+  EXPECT_EQ(drain(), Given{}) << "with this slot the wide one is to start";
+  done("2");
+  EXPECT_EQ(drain(), (Given{"wide a"}));
+  done("3");
+  EXPECT_EQ(drain(), Given{"4 a"});
+}
+
+TEST_F(PlacementTest, WorseJobsGoElsewhereMeanwhile) {
+  worker("a", 2);
+  worker("b", 2);
+  for (const char* id : {"1", "2", "3", "4"}) job(id);
+  EXPECT_EQ(drain(), (Given{"1 a", "2 b", "3 a", "4 b"}));
+  job("wide", kWide);
+  for (const char* id : {"5", "6", "7"}) job(id);
+  EXPECT_EQ(drain(), Given{});
+  done("2");
+  EXPECT_EQ(drain(), Given{"5 b"}) << "a is reserved";
+  done("1");
+  EXPECT_EQ(drain(), Given{});
+  done("3");
+  EXPECT_EQ(drain(), Given{"wide a"});
+}
+
+TEST_F(PlacementTest, TheWorkerThatIsFreeSoonestIsReserved) {
+  worker("a", 2);
+  job("long1");
+  job("long2");
+  drain();
+  now += seconds(100);  // who has run for so long may go on as long again
+  worker("b", 2);
+  job("1");
+  job("2");
+  EXPECT_EQ(drain(), (Given{"1 b", "2 b"}));
+  now += seconds(1);
+  job("wide", kWide);
+  job("3");
+  job("4");
+  drain();
+  done("long1");
+  EXPECT_EQ(drain(), Given{"3 a"}) << "b is reserved";
+  done("1");
+  done("2");
+  EXPECT_EQ(drain(), Given{"wide b"});
+}
+
+TEST_F(PlacementTest, ABetterJobTakesWhatIsKeptForAWorseOne) {
+  worker("a", 2);
+  for (const char* id : {"1", "2"}) job(id);
+  drain();
+  job("wide", kWide);
+  drain();
+  done("1");
+  EXPECT_EQ(drain(), Given{});
+  job("urgent", {}, 1);
+  EXPECT_EQ(drain(), Given{"urgent a"});
+  done("urgent");
+  done("2");
+  EXPECT_EQ(drain(), Given{"wide a"});
+}
+
+TEST_F(PlacementTest, AWideJobGoesWhereItFitsFirst) {
+  worker("a", 2);
+  for (const char* id : {"1", "2"}) job(id);
+  drain();
+  job("wide", kWide);
+  job("3");
+  drain();
+  worker("b", 2);
+  EXPECT_EQ(drain(), Given{"wide b"});
+  done("1");
+  EXPECT_EQ(drain(), Given{"3 a"}) << "nothing is kept at a any more";
+}
+
+TEST_F(PlacementTest, ALostWorkerLosesItsReservation) {
+  worker("a", 2);
+  worker("b", 2);
+  for (const char* id : {"1", "2", "3", "4"}) job(id);
+  drain();
+  job("wide", kWide);
+  drain();
+  step(LaneGone{SessionId{1}});
+  drain();
+  job("5");
+  done("2");
+  EXPECT_EQ(drain(), Given{}) << "b is reserved now";
+  done("4");
+  EXPECT_EQ(drain(), Given{"wide b"});
+}
+
+TEST_F(PlacementTest, WideAndNarrowJobsGetTheirTurn) {
+  worker("a", 2);
+  worker("b", 3);
+  constexpr std::size_t kJobs = 90;
+  for (std::size_t i = 0; i < kJobs; ++i)
+    job(std::to_string(i), {"", {}, 1 + static_cast<std::uint32_t>(i % 3)});
+  std::vector<std::string> begun;  // in this order
+  for (std::size_t ended = 0; ended < kJobs; ++ended) {
+    for (const std::string& line : drain()) begun.push_back(line.substr(0, line.find(' ')));
+    ASSERT_LT(ended, begun.size()) << "somebody runs something as long as there is work";
+    now += seconds(1);
+    done(begun[ended]);
+  }
+  std::size_t latest = 0;
+  for (std::size_t place = 0; place < kJobs; ++place)
+    latest = std::max(latest, place - std::min(place, std::size_t{std::stoul(begun[place])}));
+  RecordProperty("places_late", static_cast<int>(latest));
+  EXPECT_LE(latest, 4u * 5);
+}
+
+// ---- what a pass looks at ----
+
+TEST_F(PlacementTest, NothingIsLookedAtIfNothingHasChanged) {
+  worker("a", 1);
+  job("1");
+  drain();
+  drain();  // what has been given is a change, too
+  const auto before = looked();
+  from("a", Beat{});
+  drain();
+  drain();
+  EXPECT_EQ(looked().passes, before.passes);
+}
+
+TEST_F(PlacementTest, ClassesThatNobodyFitsAreNotLookedAt) {
+  worker("a", 1);
+  for (int i = 0; i < 1000; ++i) job("x" + std::to_string(i), {"", {"no" + std::to_string(i)}, 1});
+  for (int i = 0; i < 10; ++i) job(std::to_string(i));
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 9; ++i) {
+    done(std::to_string(i));
+    drain();
+  }
+  EXPECT_LE(looked().classes - before.classes, 4u * 9);
+}
+
+TEST_F(PlacementTest, APassEndsOnceNobodyCanTakeMore) {
+  std::vector<std::string> labels;
+  for (int i = 0; i < 1000; ++i) labels.push_back("l" + std::to_string(i));
+  worker("a", 1, labels);
+  for (int i = 0; i < 1000; ++i) job(std::to_string(i), {"", {labels[static_cast<std::size_t>(i)]}, 1});
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 100; ++i) {
+    done(std::to_string(i));
+    EXPECT_EQ(drain().size(), 1u);
+  }
+  EXPECT_LE(looked().classes - before.classes, 4u * 200) << "two a pass: what is placed, and what waits";
+}
+
+TEST_F(PlacementTest, SessionsThatCanRunNothingOfItAreNotLookedAt) {
+  worker("a", 1, {"busy"});
+  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
+  for (int i = 0; i < 100; ++i) job(std::to_string(i), {"", {"busy"}, 1});
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 50; ++i) {
+    done(std::to_string(i));
+    drain();
+  }
+  EXPECT_LE(looked().sessions - before.sessions, 4u * 50);
+}
+
+TEST_F(PlacementTest, ClassesOfAStreamEndWithTheirLastJob) {
+  std::vector<std::string> labels;
+  for (int i = 0; i < 10; ++i) labels.push_back("l" + std::to_string(i));
+  worker("a", 1, labels);
+  worker("b", 1);
+  for (std::uint32_t i = 0; i < 1024; ++i) {
+    std::vector<std::string> some;
+    for (std::uint32_t bit = 0; bit < 10; ++bit) {
+      if ((i >> bit & 1) != 0) some.push_back(labels[bit]);
+    }
+    const std::string id = std::to_string(i);
+    job(id, {"", some, 1});
+    ASSERT_EQ(drain(), Given{id + " a"}) << "a number that was used before fits whom its class fits now";
+    done(id);
+  }
+  drain();
+  EXPECT_LE(scheduler->ledger().jobs().classes().size(), 4u);
 }
 
 }  // namespace

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/requirement_class.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kFailureLeast = microseconds(200);
+
+void train(std::optional<Duration>& mean, Duration measured) {
+  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
+}
+
+}  // namespace
+
+void RunTime::ok(Duration ran) {
+  if (std::exchange(only_failures_, false)) mean_.reset();
+  train(mean_, std::max(ran, Duration{1}));
+}
+
+void RunTime::failed(Duration ran) {
+  if (only_failures_) train(mean_, std::max(ran, kFailureLeast));
+}
+
+void RequirementClass::start_loading(const QueueRank& rank) {
+  if (loading_ == 0 || rank.before(loading_best_)) loading_best_ = rank;
+  ++loading_;
+}
+
+std::optional<QueueRank> RequirementClass::loading_rank() const {
+  if (loading_ == 0) return std::nullopt;
+  return loading_best_;
+}
+
+// ---- the table ----
+
+RequirementClasses::RequirementClasses(const std::vector<Requirement>& of_file) {
+  for (const Requirement& requirement : of_file) classes_[add(requirement)]->of_file_ = true;
+}
+
+std::uint32_t RequirementClasses::add(const Requirement& requirement) {
+  std::uint32_t number = size();
+  if (free_.empty()) {
+    classes_.emplace_back();
+  } else {
+    number = free_.back();
+    free_.pop_back();
+  }
+  classes_[number] = std::make_unique<RequirementClass>(requirement);
+  classes_[number]->serial_ = ++serials_;
+  new_.push_back(number);
+  change(number);
+  return number;
+}
+
+std::uint32_t RequirementClasses::number_of(const Requirement& requirement) {
+  const auto found = numbers_.find(requirement);
+  if (found != numbers_.end()) return found->second;
+  const std::uint32_t number = add(requirement);
+  numbers_.emplace(requirement, number);
+  return number;
+}
+
+RequirementClass& RequirementClasses::change(std::uint32_t number) {
+  CHECK(used(number));
+  RequirementClass& group = *classes_[number];
+  if (!std::exchange(group.changed_, true)) changed_.push_back(number);
+  return group;
+}
+
+void RequirementClasses::takes_work(std::uint32_t number, bool starts) {
+  RequirementClass& group = *classes_[number];
+  CHECK(starts || group.fitting_ > 0);
+  starts ? ++group.fitting_ : --group.fitting_;
+  // Only then does it enter or leave what placement looks at.
+  if (group.fitting_ == (starts ? 1 : 0)) change(number);
+}
+
+void RequirementClasses::registers(std::uint32_t number, bool comes) {
+  RequirementClass& group = *classes_[number];
+  CHECK(comes || group.registered_ > 0);
+  comes ? ++group.registered_ : --group.registered_;
+}
+
+std::vector<std::uint32_t> RequirementClasses::take_changed() {
+  for (const std::uint32_t number : changed_) classes_[number]->changed_ = false;
+  return std::exchange(changed_, {});
+}
+
+std::vector<std::uint32_t> RequirementClasses::take_new() { return std::exchange(new_, {}); }
+
+bool RequirementClasses::free_unused(std::uint32_t number) {
+  const RequirementClass& group = at(number);
+  if (group.of_file_ || group.jobs() > 0) return false;
+  CHECK(!group.changed_);
+  numbers_.erase(group.requirement());
+  classes_[number].reset();
+  free_.push_back(number);
+  return true;
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/requirement_class.h"
+
+#include <gtest/gtest.h>
+
+namespace workpool::dispatcher {
+namespace {
+
+using Numbers = std::vector<std::uint32_t>;
+
+Requirement labelled(const std::string& label) { return {"", {label}, 1}; }
+
+TEST(RunTime, IsUnknownAtFirst) { EXPECT_FALSE(RunTime().mean()); }
+
+TEST(RunTime, IsAMeanThatForgets) {
+  RunTime time;
+  time.ok(milliseconds(100));
+  EXPECT_EQ(time.mean(), milliseconds(100));
+  for (int i = 0; i < 200; ++i) time.ok(milliseconds(10));
+  EXPECT_LT(*time.mean(), milliseconds(11));
+}
+
+TEST(RunTime, CanBeDividedBy) {
+  RunTime time;
+  time.ok(Duration{0});
+  EXPECT_EQ(time.mean(), Duration{1});
+}
+
+TEST(RunTime, OfFailuresCountsUntilTheFirstOkJob) {
+  RunTime time;
+  time.failed(microseconds(3));
+  EXPECT_EQ(time.mean(), microseconds(200)) << "the least that a failure counts as";
+  time.ok(seconds(2));
+  EXPECT_EQ(time.mean(), seconds(2)) << "nothing of the failures is left";
+  time.failed(microseconds(3));
+  EXPECT_EQ(time.mean(), seconds(2));
+}
+
+TEST(RequirementClass, KnowsTheBestOfWhatIsBeingRead) {
+  RequirementClass group({});
+  EXPECT_FALSE(group.loading_rank());
+  group.start_loading({0, 7});
+  group.start_loading({0, 5});
+  group.start_loading({-1, 2});
+  EXPECT_EQ(group.loading_rank()->number, 5u);
+  for (int i = 0; i < 3; ++i) group.end_loading();
+  EXPECT_FALSE(group.loading_rank());
+}
+
+TEST(RequirementClasses, OfAFileKeepTheirNumbersForTheWholeRun) {
+  RequirementClasses classes({labelled("a"), labelled("b")});
+  EXPECT_EQ(classes.size(), 2u);
+  EXPECT_EQ(classes.at(1).requirement(), labelled("b"));
+  classes.take_changed();
+  EXPECT_FALSE(classes.free_unused(1));
+  EXPECT_TRUE(classes.used(1));
+}
+
+TEST(RequirementClasses, OfAStreamAreOneForEachRequirement) {
+  RequirementClasses classes({});
+  const std::uint32_t a = classes.number_of(labelled("a"));
+  EXPECT_EQ(classes.number_of(labelled("a")), a);
+  EXPECT_NE(classes.number_of(labelled("b")), a);
+}
+
+TEST(RequirementClasses, OfAStreamEndWithTheirLastJob) {
+  RequirementClasses classes({});
+  const std::uint32_t a = classes.number_of(labelled("a"));
+  const std::uint64_t serial = classes.at(a).serial();
+  classes.change(a).add_job();
+  classes.take_changed();
+  EXPECT_FALSE(classes.free_unused(a)) << "its job is open, wherever it is";
+  classes.change(a).remove_job();
+  classes.take_changed();
+  ASSERT_TRUE(classes.free_unused(a));
+  EXPECT_FALSE(classes.used(a));
+  // Its number is used again, by a class that has nothing of it.
+  EXPECT_EQ(classes.number_of(labelled("b")), a);
+  EXPECT_EQ(classes.at(a).requirement(), labelled("b"));
+  EXPECT_NE(classes.at(a).serial(), serial);
+  EXPECT_EQ(classes.fitting(a), 0u);
+  EXPECT_NE(classes.number_of(labelled("a")), a);
+}
+
+TEST(RequirementClasses, TellWhatHasChangedOnce) {
+  RequirementClasses classes({labelled("a"), labelled("b"), labelled("c")});
+  EXPECT_EQ(classes.take_new(), (Numbers{0, 1, 2}));
+  EXPECT_EQ(classes.take_changed(), (Numbers{0, 1, 2}));
+  classes.change(2);
+  classes.change(0);
+  classes.change(2);
+  EXPECT_EQ(classes.take_changed(), (Numbers{2, 0}));
+  EXPECT_FALSE(classes.any_changed());
+}
+
+TEST(RequirementClasses, CountTheSessionsThatFit) {
+  RequirementClasses classes({labelled("a")});
+  classes.take_changed();
+  classes.registers(0, true);
+  EXPECT_EQ(classes.registered(0), 1u);
+  EXPECT_TRUE(classes.take_changed().empty()) << "nobody takes its jobs yet";
+  classes.takes_work(0, true);
+  EXPECT_EQ(classes.take_changed(), Numbers{0});
+  classes.takes_work(0, true);
+  EXPECT_TRUE(classes.take_changed().empty()) << "it could be run before";
+  EXPECT_EQ(classes.fitting(0), 2u);
+  classes.takes_work(0, false);
+  classes.takes_work(0, false);
+  EXPECT_EQ(classes.take_changed(), Numbers{0});
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
