@@ -186,7 +186,8 @@ void Placement::give(Place& place, std::uint32_t number, Step& step) {
 bool Placement::may_prefetch(const Place& place, std::uint32_t number) const {
   const Session& session = *place.session;
   if (session.held.slots() + classes_.at(number).needs().slots > window(place, number)) return false;
-  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <= kAheadBytesMost;
+  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <=
+         kAheadBytesMost;
 }
 
 bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step) {

@@ -38,6 +38,7 @@ class Scheduler {
   // For checks of the simulator and the fuzzer.
   const Ledger& ledger() const { return ledger_; }
   const Placement& placement() const { return placement_; }
+  const Sessions& sessions() const { return sessions_; }
   const WorkerTable& worker_table() const { return workers_; }
 
  private:

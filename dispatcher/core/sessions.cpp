@@ -81,6 +81,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     worker.session = fresh.id;
   }
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
+  look_by(due(fresh));
   fresh.result_window = result_window(workers_.sessions().size());
   step.actions.emplace_back(Admit{event.peer,
                                   {kProtocol, options_.run, fresh.id, worker.name, 0, 0,
@@ -105,6 +106,7 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   }
   session->phase = Arriving{};
   session->last_heard = step.now;
+  look_by(due(*session));
 }
 
 // It tries on several times a second.
@@ -117,6 +119,7 @@ void Sessions::lane_writable(SessionId id, Step& step) {
   if (session == nullptr) return;
   session->lane_writable = true;
   workers_.touch(*session);
+  look_by(due(*session));
   if (in<Live>(*session)) announce(*session, step);
   if (stopping_ && !session->stop_sent) {
     session->stop_sent = true;
@@ -142,12 +145,16 @@ void Sessions::fence(Session& session, bool say_end, Step& step) {
   session.accepting = false;
   session.emptying = false;
   workers_.touch(session);
+  look_by(due(session));
 }
 
 // ---- sink ----
 
 void Sessions::part(SessionId id, Step& step) {
-  if (Session* session = workers_.find(id)) session->last_heard = step.now;
+  Session* session = workers_.find(id);
+  if (session == nullptr) return;
+  session->last_heard = step.now;
+  if (std::exchange(session->suspected, false)) workers_.touch(*session);
 }
 
 Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
@@ -174,8 +181,8 @@ void Sessions::sink(SinkReceived&& event, Step& step) {
     return;
   }
   // A beat says nothing about its jobs; after a long silence it is what the session gets work again for.
-  if (session->suspected || !std::holds_alternative<Beat>(event.message)) workers_.touch(*session);
-  session->suspected = false;
+  const bool was_suspected = std::exchange(session->suspected, false);
+  if (was_suspected || !std::holds_alternative<Beat>(event.message)) workers_.touch(*session);
   session->last_heard = step.now;
   if (event.header.seq != session->acks.received() + 1) {
     // Something was lost on the way. Its results still count, but nothing can be acked in order any more.
@@ -213,6 +220,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
   session.acks.received(seq, needed.record, needed.unnumbered);
+  if (session.lane_writable) look_by(told_due(session));
   if (std::holds_alternative<Goodbye>(message)) goodbye(*workers_.find(id), step);
 }
 
@@ -220,6 +228,7 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   session.accepting = ready.accepting && !in<Fenced>(session);
   if (!in<Arriving>(session)) return;
   session.phase = Live{step.now};
+  look_by(due(session));
   ledger_.drop_unconfirmed(session, step);
   if (session.lane_writable) announce(session, step);
 }
@@ -262,7 +271,11 @@ void Sessions::goodbye(Session& session, Step& step) {
 
 void Sessions::durable(std::uint64_t durable) {
   durable_ = durable;
-  for (auto& [id, session] : workers_.sessions()) session.acks.advance(durable);
+  for (auto& [id, session] : workers_.sessions()) {
+    const std::uint64_t before = session.acks.ack();
+    session.acks.advance(durable);
+    if (session.acks.ack() != before) look_by(due(session));
+  }
 }
 
 Time Sessions::end_of(const Session& session) const {
@@ -289,7 +302,19 @@ void Sessions::tell(Session& session, Step& step) {
                                     session.ack_sent, session.received_sent}});
 }
 
+// When a session is due for a look, if nothing is heard of it until then.
+Time Sessions::due(const Session& session) const {
+  Time due = end_of(session);
+  if (session.lane_writable && !in<Binding>(session)) due = std::min(due, told_due(session));
+  if (!session.suspected) due = std::min(due, suspect_at(session));
+  const auto* live = std::get_if<Live>(&session.phase);
+  if (live != nullptr && !session.lane_writable) due = std::min(due, live->since + kLaneWritableLimit);
+  return due;
+}
+
 void Sessions::judge(Duration pause, bool whole, Step& step) {
+  if (pause.count() == 0 && step.now < look_at_) return;
+  ++looked_;
   std::vector<std::pair<SessionId, std::string>> lost;
   for (auto& [id, session] : workers_.sessions()) {
     if (pause.count() > 0) {
@@ -315,6 +340,8 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
     if (listening && step.now >= told_due(session)) tell(session, step);
   }
   for (const auto& [id, why] : lost) lose(id, why, step);
+  look_at_ = Time::max();
+  for (const auto& [id, session] : workers_.sessions()) look_by(due(session));
 }
 
 void Sessions::lose(SessionId id, const std::string& why, Step& step) {
@@ -339,22 +366,15 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
 }
 
 std::optional<Time> Sessions::next_deadline() const {
-  std::optional<Time> next;
-  const auto take = [&next](Time time) {
-    if (!next || time < *next) next = time;
-  };
-  for (const auto& [id, session] : workers_.sessions()) {
-    take(end_of(session));
-    if (session.lane_writable && !in<Binding>(session)) take(told_due(session));
-    const auto* live = std::get_if<Live>(&session.phase);
-    if (live != nullptr && !session.lane_writable) take(live->since + kLaneWritableLimit);
-  }
-  return next;
+  if (look_at_ == Time::max()) return std::nullopt;
+  return look_at_;
 }
 
-bool Sessions::suspect(const Session& session, Time now) const {
-  return now >= session.last_heard + options_.worker_timeout * 3 / 10;
+Time Sessions::suspect_at(const Session& session) const {
+  return session.last_heard + options_.worker_timeout * 3 / 10;
 }
+
+bool Sessions::suspect(const Session& session, Time now) const { return now >= suspect_at(session); }
 
 bool Sessions::takes_work(const Session& session, Time now) const {
   return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now);

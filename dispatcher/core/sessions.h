@@ -4,6 +4,7 @@
 // its jobs.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "dispatcher/core/blame.h"
@@ -30,6 +31,8 @@ class Sessions {
   // Not `whole`: the sink has more, so nobody is lost yet.
   void judge(Duration pause, bool whole, Step& step);
   std::optional<Time> next_deadline() const;
+  // How often judge() has looked at all sessions.
+  std::uint64_t looked() const { return looked_; }
 
   // Whether a session may get new work.
   bool takes_work(const Session& session, Time now) const;
@@ -65,6 +68,9 @@ class Sessions {
   // When silence, or a lane that is gone, ends it.
   Time end_of(const Session& session) const;
   Time told_due(const Session& session) const;
+  Time suspect_at(const Session& session) const;
+  Time due(const Session& session) const;
+  void look_by(Time time) { look_at_ = std::min(look_at_, time); }
   void tell(Session& session, Step& step);
 
   const SchedulerOptions& options_;
@@ -72,6 +78,10 @@ class Sessions {
   WorkerTable& workers_;
   Blame& blame_;
   std::uint64_t durable_ = 0;
+  // No session is due before this, so that a step need not look at all of them. What is heard of a session
+  // puts its own time off, which is found at the next look.
+  Time look_at_ = Time::max();
+  std::uint64_t looked_ = 0;
   bool stopping_ = false;
   bool goodbye_missed_ = false;
   std::optional<Time> port_missed_;

@@ -331,6 +331,23 @@ TEST_F(PlacementTest, SessionsThatCanRunNothingOfItAreNotLookedAt) {
   EXPECT_LE(looked().sessions - before.sessions, 4u * 50);
 }
 
+// Silence, beats and acks are judged when the first of them is due, not at each step.
+TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
+  drain();
+  const std::uint64_t before = scheduler->sessions().looked();
+  for (int i = 0; i < 1000; ++i) {
+    now += milliseconds(2);
+    if (i % 5 == 0) from("idle" + std::to_string(i / 5), Beat{});
+    drain();
+  }
+  RecordProperty("looks", static_cast<int>(scheduler->sessions().looked() - before));
+  EXPECT_LE(scheduler->sessions().looked() - before, 4u * 70)
+      << "an ack is due after 30 ms, a beat after 1 s";
+}
+
 TEST_F(PlacementTest, ClassesOfAStreamEndWithTheirLastJob) {
   std::vector<std::string> labels;
   for (int i = 0; i < 10; ++i) labels.push_back("l" + std::to_string(i));
