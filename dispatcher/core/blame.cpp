@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "common/base/text.h"
 
@@ -22,23 +23,27 @@ void Blame::acquit(Worker& worker, std::uint32_t engine) {
 void Blame::died(Worker& worker, const Died& died, Step& step) {
   for (const Death& death : died.deaths) {
     if (death.engine <= worker.deaths_counted) continue;  // told again: its ack was lost
-    worker.deaths_counted = death.engine;
+    const bool first = std::exchange(worker.deaths_counted, death.engine) == 0;
     if (worker.blame && worker.blame->engine <= death.engine) worker.blame.reset();
-    name(worker, death, step);
+    name(worker, death, first, step);
   }
 }
 
-void Blame::name(Worker& worker, const Death& death, Step& step) {
+// Only jobs that this worker had count. Of a time before this start of the dispatcher nothing is remembered,
+// so there one death is believed (`first`), about jobs that nobody has had since: more engines than one do
+// not die of jobs while no dispatcher is there to give them any.
+void Blame::name(Worker& worker, const Death& death, bool first, Step& step) {
   EngineDied report{worker.name, death.cause, {}};
+  std::vector<Key> named;
   for (const Key& key : death.ran) {
     const auto row = ledger_.jobs().find_active(key);
-    if (!row) continue;
-    const ActiveJob& job = ledger_.jobs().at(*row);
-    report.ran.push_back(job.facts.full_id());
+    if (!row || !(first ? ledger_.believes(worker, *row) : ledger_.had(worker, *row))) continue;
+    report.ran.push_back(ledger_.jobs().at(*row).facts.full_id());
     ledger_.name_in_death(*row, worker.name);
+    named.push_back(key);
   }
   step.actions.emplace_back(Report{std::move(report)});
-  if (death.ran.size() == 1) judge_alone(death.ran.front(), death.cause, step);
+  if (death.ran.size() == 1 && named.size() == 1) judge_alone(named.front(), death.cause, step);
 }
 
 void Blame::judge_alone(const Key& key, const std::string& cause, Step& step) {

@@ -27,7 +27,7 @@ class Blame {
   std::optional<Time> next_deadline() const;
 
  private:
-  void name(Worker& worker, const Death& death, Step& step);
+  void name(Worker& worker, const Death& death, bool first, Step& step);
   void judge_alone(const Key& key, const std::string& cause, Step& step);
   void lose(Worker& worker, Step& step);
 

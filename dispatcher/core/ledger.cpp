@@ -56,8 +56,8 @@ std::string last_line(const std::string& bytes) {
 }
 
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
-               WorkerTable& workers)
-    : jobs_(index, classes, options.streaming, options.crash_limit), workers_(workers) {}
+               WorkerTable& workers, Time start)
+    : jobs_(index, classes, options.streaming, options.crash_limit), workers_(workers), start_(start) {}
 
 // ---- the queue ----
 
@@ -141,10 +141,6 @@ void Ledger::cancel_all_but(HoldingRow kept, JobRow job, Step& step) {
   }
 }
 
-void Ledger::cancel_unknown(const Session& session, const HeldJob& held, Step& step) {
-  step.actions.emplace_back(SendLane{session.id, Cancel{{{Handle{}, held.key, held.attempt}}}});
-}
-
 void Ledger::requeue_unless_held(JobRow job, Duration delay, Step& step) {
   if (holdings_.live_of(job) == kNoHolding) jobs_.requeue(job, step.now, delay);
 }
@@ -160,13 +156,15 @@ HoldingRow Ledger::held_attempt(const Session* session, JobRow job, std::uint32_
   return holding.attempt == attempt && holding.handle == handle ? row : kNoHolding;
 }
 
-// Of the attempt that the session holds. Or handed over by a worker that is back, while nobody holds the job,
-// of a later attempt than the last that failed: a job of hours is not run again for a blip. Any other is of
-// an attempt that was given up, and must not end, or use up a retry of, what runs elsewhere.
+// Of the attempt that the session holds. Or handed over by a worker that is back and had the job, while
+// nobody holds it, of a later attempt than the last that failed: a job of hours is not run again for a blip.
+// Any other is of an attempt that was given up, or of nobody's, and must not end, or use up a retry of, what
+// runs elsewhere.
 bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult& result) const {
   if (held_attempt(session, row, result.attempt, result.handle) != kNoHolding) return true;
   return session != nullptr && result.handle.value == 0 && holdings_.live_of(row) == kNoHolding &&
-         result.attempt > jobs_.at(row).last_failed && result.attempt <= kAttemptMost;
+         result.attempt > jobs_.at(row).last_failed && result.attempt <= kAttemptMost &&
+         believes(workers_.worker_of(*session), row);
 }
 
 std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
@@ -299,35 +297,46 @@ void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   requeue_unless_held(*row, Duration{0}, step);
 }
 
-void Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
-  const auto row = held.attempt <= kAttemptMost ? jobs_.find(held.key, held.spec, step.load) : std::nullopt;
-  if (!row) {
-    cancel_unknown(session, held, step);
-    return;
+void Ledger::adopt(Session& session, const Held& held, Step& step) {
+  Cancel cancel;
+  for (const HeldJob& job : held.jobs) {
+    if (!adopt(session, job, step)) cancel.jobs.push_back({Handle{}, job.key, job.attempt});
   }
+  if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
+}
+
+bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
+  if (held.attempt > kAttemptMost) return false;
+  const bool from_before = workers_.worker_of(session).from_before;
+  // The backlog is asked only for who may have been given a job of it.
+  const auto row = from_before ? jobs_.find(held.key, held.spec, step.load) : jobs_.find_active(held.key);
+  if (!row || jobs_.at(*row).facts.spec != held.spec) return false;
   ActiveJob& job = jobs_.at(*row);
-  const Time since = step.now - held.elapsed;
-  job.attempt = std::max(job.attempt, held.attempt);
+  const HoldingRow known = holdings_.find(*row, session.worker);
+  if (known == kNoHolding && !from_before) return false;
+  if (held.attempt > job.attempt && !from_before) return false;  // was never given
+  // It began after it was given, whatever the worker says.
+  const Time given = known != kNoHolding ? holdings_.at(known).since : start_;
+  const Time since = std::max(given, step.now - held.elapsed);
   if (const HoldingRow own = holdings_.find(*row, session.held); own != kNoHolding) {
-    if (!holdings_.at(own).is<Inherited>() && holdings_.at(own).attempt != held.attempt)
-      return cancel_unknown(session, held, step);
+    if (!holdings_.at(own).is<Inherited>() && holdings_.at(own).attempt != held.attempt) return false;
+    job.attempt = std::max(job.attempt, held.attempt);
     holdings_.confirm(own, held.attempt, since);
-    return;
+    return true;
   }
   if (const HoldingRow other = holdings_.live_of(*row); other != kNoHolding) {
     // Given to another meanwhile: the one that has run longer is kept.
-    if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) {
-      cancel_unknown(session, held, step);
-      return;
-    }
+    if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) return false;
     cancel(other, step);
     holdings_.give_up(other);
   } else {
     jobs_.assign(*row);
   }
+  job.attempt = std::max(job.attempt, held.attempt);
   job.reuse_attempt = false;
   holdings_.adopt(session.held,
                   {.job = *row, .slots = job.facts.slots, .attempt = held.attempt, .since = since});
+  return true;
 }
 
 void Ledger::drop_unconfirmed(Session& session, Step& step) {
@@ -373,6 +382,11 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
 }
 
 // ---- blame ----
+
+bool Ledger::believes(const Worker& worker, JobRow job) const {
+  if (had(worker, job)) return true;
+  return worker.from_before && holdings_.first_of(job) == kNoHolding;
+}
 
 void Ledger::name_in_death(JobRow row, const std::string& worker) {
   jobs_.at(row).last_worker = worker;

@@ -40,7 +40,9 @@ struct Counts {
 
 class Ledger {
  public:
-  Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes, WorkerTable& workers);
+  // `start`: when this start of the dispatcher began; nothing was given before.
+  Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes, WorkerTable& workers,
+         Time start);
 
   // Views. What is changed is changed by the verbs below.
   const JobBook& jobs() const { return jobs_; }
@@ -71,8 +73,10 @@ class Ledger {
   std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                             Step& step);
   void take_returned(Session& session, const ReturnedJob& returned, Step& step);
-  // A job that a worker says it runs since before this session.
-  void adopt(Session& session, const HeldJob& held, Step& step);
+  // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
+  // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
+  // rest. REQUIRES: the session has not said READY.
+  void adopt(Session& session, const Held& held, Step& step);
   // READY: what the session inherited and has neither named nor answered is requeued.
   void drop_unconfirmed(Session& session, Step& step);
   // The line of a job has been read; an early result may now be recorded.
@@ -85,6 +89,11 @@ class Ledger {
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- blame ----
+  // Whether the worker was given this job in this start of the dispatcher.
+  bool had(const Worker& worker, JobRow job) const { return holdings_.find(job, worker.id) != kNoHolding; }
+  // Whether what a worker says about the end of this job is believed: it was given the job in this start, or
+  // may have been in one before and nobody has had the job since.
+  bool believes(const Worker& worker, JobRow job) const;
   // A death that `worker` reports names the job, or may have been its doing (`lost`).
   void name_in_death(JobRow row, const std::string& worker);
   void count_loss(JobRow row);
@@ -115,13 +124,15 @@ class Ledger {
   std::uint64_t record(JobRow row, JobResult&& result, const std::string& worker, Step& step);
   void cancel(HoldingRow row, Step& step);
   void cancel_all_but(HoldingRow kept, JobRow job, Step& step);
-  void cancel_unknown(const Session& session, const HeldJob& held, Step& step);
+  // False if the worker is to cancel it.
+  bool adopt(Session& session, const HeldJob& held, Step& step);
   void requeue_unless_held(JobRow job, Duration delay, Step& step);
   void count_record(Status status);
 
   JobBook jobs_;
   Holdings holdings_;
   WorkerTable& workers_;
+  Time start_;
   Counts counts_;
   std::uint64_t records_ = 0;
   std::size_t early_ = 0;

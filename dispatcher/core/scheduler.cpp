@@ -18,7 +18,7 @@ constexpr Duration kPauseLeast = milliseconds(500);
 Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
     : options_(options),
       classes_(index.requirements()),
-      ledger_(options_, index, classes_, workers_),
+      ledger_(options_, index, classes_, workers_, start),
       blame_(options_, ledger_, workers_),
       sessions_(options_, ledger_, workers_, blame_),
       placement_(ledger_, classes_, workers_, sessions_),

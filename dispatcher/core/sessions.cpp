@@ -37,6 +37,24 @@ void Sessions::refuse(const std::string& peer, Refusal code, std::string reason,
   step.actions.emplace_back(Refuse{peer, {kProtocol, code, std::move(reason)}});
 }
 
+// A HELLO that does not follow the last one of its worker: a copy of it, which has its answer; one that was
+// overtaken, whose sender is gone; or a second worker that calls itself the same, which would wait for ever.
+void Sessions::refuse_old(const Worker& worker, const HelloReceived& event, Step& step) {
+  const Hello& last = worker.hello;
+  const Hello& hello = event.hello;
+  const bool is_copy =
+      event.peer == worker.peer && hello.engine == last.engine && hello.try_number == last.try_number;
+  if (is_copy) return;
+  const auto numbers = [](const Hello& of) {
+    return "engine " + std::to_string(of.engine) + ", try " + std::to_string(of.try_number);
+  };
+  refuse(event.peer, Refusal::kOther,
+         "worker id " + hex64(hello.worker.value) + " has registered with " + numbers(last) +
+             " already, this is " + numbers(hello) +
+             "; each start of a worker needs a new random id, and engine and try must rise",
+         step);
+}
+
 void Sessions::hello(HelloReceived&& event, Step& step) {
   const Hello& hello = event.hello;
   if (hello.protocol != kProtocol) {
@@ -55,15 +73,16 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     refuse(event.peer, Refusal::kOther, "a HELLO without a name, a slot or an identity", step);
     return;
   }
-  if (const Worker* known = workers_.find(hello.worker)) {
-    // A late copy of a HELLO that has been served, or overtaken by a later one.
-    const Hello& last = known->hello;
-    if (std::pair(hello.engine, hello.try_number) <= std::pair(last.engine, last.try_number)) return;
-  }
   const Worker* before = workers_.find(hello.worker);
+  if (before != nullptr && std::pair(hello.engine, hello.try_number) <=
+                               std::pair(before->hello.engine, before->hello.try_number)) {
+    refuse_old(*before, event, step);
+    return;
+  }
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
   const auto [worker, has_new_name] = workers_.enrol(hello);
+  worker.peer = event.peer;
   if (has_new_name) step.actions.emplace_back(NameGranted{{worker.id, worker.name}});
   Session& fresh = workers_.open(worker, event.fresh, step.now);
   fresh.acks.advance(durable_);  // the writer may have nothing more to say
@@ -206,7 +225,8 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     Step& step;
     void operator()(Died& died) { self.blame_.died(self.workers_.worker_of(session), died, step); }
     void operator()(Held& held) {
-      for (const HeldJob& job : held.jobs) self.ledger_.adopt(session, job, step);
+      // After READY a worker has nothing that was not given to it in this session.
+      if (in<Arriving>(session)) self.ledger_.adopt(session, held, step);
     }
     void operator()(Results& results) {
       needed = self.receive_results(&session, session.id, seq, std::move(results), step);
@@ -229,6 +249,7 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   if (!in<Arriving>(session)) return;
   session.phase = Live{step.now};
   look_by(due(session));
+  session.was_ready = true;
   ledger_.drop_unconfirmed(session, step);
   if (session.lane_writable) announce(session, step);
 }

@@ -56,6 +56,7 @@ class Sessions {
   };
 
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
+  void refuse_old(const Worker& worker, const HelloReceived& event, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);

@@ -57,6 +57,7 @@ std::pair<Worker&, bool> WorkerTable::enrol(const Hello& hello) {
   worker.id = hello.worker;
   worker.hello = hello;
   worker.name = granted_.at(hello.worker);
+  worker.from_before = !has_new_name;
   return {worker, has_new_name};
 }
 
@@ -79,6 +80,7 @@ void WorkerTable::close(SessionId id) {
   touch(*session);
   Worker& worker = worker_of(*session);
   if (worker.session == id) worker.session.reset();
+  if (session->was_ready) worker.from_before = false;
   closed_[id] = worker.name;
   closed_order_.push_back(id);
   if (closed_order_.size() > kClosedMost) {

@@ -51,6 +51,7 @@ struct Session {
   std::string name;
   std::uint32_t slots = 0;
   std::uint64_t result_window = 0;
+  bool was_ready = false;
   bool accepting = false;
   bool lane_writable = false;
   bool stop_sent = false;
@@ -77,13 +78,17 @@ struct PendingBlame {
 
 struct Worker {
   WorkerId id;
-  Hello hello;  // the last one served
+  Hello hello;       // the last one served
+  std::string peer;  // which that came from
   std::string name;
   std::optional<SessionId> session;
   std::uint32_t deaths_counted = 0;  // of engines up to this one
   std::uint64_t done = 0;
   std::optional<PendingBlame> blame;
   bool seen_ready = false;
+  // An earlier start of the dispatcher knew it, and its first session in this start is not over: it may speak
+  // of jobs that it was given before, of which nothing is remembered here.
+  bool from_before = false;
   bool out_of_reach = false;  // reported, and its lane has not come since
 };
 

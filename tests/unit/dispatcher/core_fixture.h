@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+// A small language for tests of the dispatcher's core: workers register and say things, jobs are given and
+// recorded, and at the end of a test no decision may be left that it did not expect. Lines of jobs are read
+// and records become durable at once, unless a test holds the disk. Beats down the lanes are not looked at.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dispatcher/core/scheduler.h"
+
+namespace workpool::dispatcher {
+
+struct JobOptions {
+  std::uint32_t slots = 1;
+  std::uint32_t retries = 0;
+  Duration timeout{0};
+};
+
+class CoreTest : public testing::Test {
+ protected:
+  using Numbers = std::vector<JobNumber>;
+
+  CoreTest() {
+    options.run = RunId{7};
+    options.listening = true;
+  }
+
+  // ---- the run ----
+
+  void submit(int jobs, const JobOptions& job = {}) {
+    for (int i = 0; i < jobs; ++i) submitted_.push_back(job);
+  }
+  // `known`: workers that an earlier start of the run knew.
+  void start(const std::vector<std::string>& known = {}) {
+    for (JobNumber number = 0; number < submitted_.size(); ++number) {
+      const JobFacts facts = facts_of(number);
+      index_.add({facts.key.high, facts.spec.high, 0, facts.line, 0, facts.requirement, 0});
+    }
+    index_.seal();
+    index_.open_queues(false);
+    scheduler_.emplace(options, index_, now_);
+    NamesKnown names;
+    for (const std::string& name : known) names.names.push_back({id_of(name), name});
+    step(std::move(names));
+  }
+  void advance(Duration how_long) {
+    // The loop comes by every 250 ms, and those that live send a beat.
+    for (const Time end = now_ + how_long; now_ < end;) {
+      now_ = std::min(end, now_ + milliseconds(250));
+      for (auto& [name, peer] : peers_) {
+        if (peer.beats) step(SinkReceived{{options.run, peer.session, ++peer.seq}, Beat{}});
+      }
+      drain();
+    }
+  }
+  void drain() {
+    step(Drained{});
+    while (!loads_.empty()) {
+      JobsLoaded loaded;
+      for (const JobNumber number : std::exchange(loads_, {}))
+        loaded.jobs.push_back({facts_of(number), work_of(number)});
+      step(std::move(loaded));
+      step(Drained{});
+    }
+  }
+  void step(Event&& event) {
+    Actions actions;
+    scheduler_->step(std::move(event), now_, actions);
+    std::uint64_t records = 0;
+    for (Action& action : actions) {
+      if (auto* load = std::get_if<Load>(&action)) {
+        loads_.insert(loads_.end(), load->jobs.begin(), load->jobs.end());
+        continue;
+      }
+      if (std::holds_alternative<Record>(action)) ++records;
+      if (auto* down = std::get_if<SendLane>(&action);
+          down != nullptr && std::holds_alternative<LaneBeat>(down->message))
+        continue;
+      actions_.push_back(std::move(action));
+    }
+    records_ += records;
+    if (records > 0 && !disk_held) make_durable();
+  }
+  void make_durable() {
+    WriterChanged writer;
+    writer.durable = records_;
+    step(std::move(writer));
+  }
+
+  // ---- workers ----
+
+  // Registers and says that it runs nothing and is ready.
+  void worker(const std::string& name, std::uint32_t slots) {
+    register_worker(name, slots);
+    say(name, Held{});
+    say(name, Ready{});
+    expect_joined(name);
+    drain();
+  }
+  // Up to WELCOME; HELD and READY are the test's.
+  void register_worker(const std::string& name, std::uint32_t slots) {
+    Peer& peer = peers_[name];
+    peer.slots = slots;
+    ++peer.try_number;
+    hello(name, peer.engine, peer.try_number);
+    peer.session = SessionId{sessions_};
+    peer.seq = 0;
+    std::erase_if(actions_, [](const Action& a) { return std::holds_alternative<NameGranted>(a); });
+    expect<Admit>([&](const Admit& admit) { return admit.welcome.session == peer.session; });
+    step(LaneBound{peer.session, true});
+    step(LaneWritable{peer.session});
+  }
+  // The engine dies; the supervisor starts another one.
+  void new_engine(const std::string& name) {
+    Peer& peer = peers_.at(name);
+    ++peer.engine;
+    register_worker(name, peer.slots);
+    expect<CloseSession>();
+  }
+  void hello(const std::string& name, std::uint32_t engine, std::uint32_t try_number,
+             const std::string& from = "") {
+    Hello hello;
+    hello.worker = id_of(name);
+    hello.engine = engine;
+    hello.try_number = try_number;
+    hello.name = name;
+    hello.slots = peers_[name].slots;
+    const std::string peer = name + "." + std::to_string(engine) + "." + std::to_string(try_number) + from;
+    step(HelloReceived{peer, hello, SessionId{++sessions_}});
+  }
+  void say(const std::string& name, SinkMessage&& message) {
+    Peer& peer = peers_.at(name);
+    step(SinkReceived{{options.run, peer.session, ++peer.seq}, std::move(message)});
+  }
+  void falls_silent(const std::string& name) { peers_.at(name).beats = false; }
+  void held(const std::string& name, JobNumber job, std::uint32_t attempt, Duration elapsed = seconds(1)) {
+    const JobFacts facts = facts_of(job);
+    say(name, Held{{{facts.key, facts.spec, attempt, elapsed}}});
+  }
+  void died(const std::string& name, const Numbers& ran) {
+    Death death{peers_.at(name).engine - 1, "signal 9 (SIGKILL)", {}};
+    for (const JobNumber job : ran) death.ran.push_back(facts_of(job).key);
+    say(name, Died{{death}});
+  }
+  // Of what it was given last of this job; `known` = false: as of an earlier session.
+  void result(const std::string& name, JobNumber job, Status status, bool known = true) {
+    JobResult result = result_of(job, status);
+    if (!known) result.handle = Handle{};
+    say(name, Results{{std::move(result)}});
+  }
+  void ends(const std::string& name, JobNumber job, Status status = Status::kOk) {
+    result(name, job, status);
+    drain();
+  }
+  void returns(const std::string& name, JobNumber job, ReturnReason reason = ReturnReason::kUnstarted) {
+    const JobResult given = result_of(job, Status::kOk);
+    say(name, Returned{{{given.handle, given.key, given.spec, given.attempt, reason}}});
+  }
+
+  // ---- what is expected ----
+
+  // Takes the first decision of this type that fits; the test fails if there is none.
+  template <class Wanted>
+  std::optional<Wanted> expect(const std::function<bool(const Wanted&)>& fits = [](const Wanted&) {
+    return true;
+  }) {
+    for (auto it = actions_.begin(); it != actions_.end(); ++it) {
+      const auto* found = std::get_if<Wanted>(&*it);
+      if (found == nullptr || !fits(*found)) continue;
+      Wanted taken = *found;
+      actions_.erase(it);
+      return taken;
+    }
+    ADD_FAILURE() << "an expected decision was not made; open are: " << open_actions();
+    return std::nullopt;
+  }
+  template <class Wanted>
+  std::optional<Wanted> expect_report() {
+    const auto report = expect<Report>([](const Report& any) { return std::holds_alternative<Wanted>(any); });
+    if (!report) return std::nullopt;
+    return std::get<Wanted>(*report);
+  }
+  // These jobs go to this worker now, in this order, and nothing else.
+  void expect_given(const std::string& name, const Numbers& jobs) {
+    Numbers given;
+    for (const Action& action : actions_) {
+      const auto* assign = std::get_if<Assign>(&action);
+      if (assign == nullptr || assign->session != peers_.at(name).session) continue;
+      given.push_back(number_of(assign->order.key));
+      last_given_[given.back()] = assign->order;
+    }
+    std::erase_if(actions_, [&](const Action& action) {
+      const auto* assign = std::get_if<Assign>(&action);
+      return assign != nullptr && assign->session == peers_.at(name).session;
+    });
+    EXPECT_EQ(given, jobs) << "given to " << name;
+  }
+  void expect_cancelled(const std::string& name, const Numbers& jobs) {
+    expect<SendLane>([&](const SendLane& down) {
+      const auto* cancel = std::get_if<Cancel>(&down.message);
+      return cancel != nullptr && down.session == peers_.at(name).session && numbers(cancel->jobs) == jobs;
+    });
+  }
+  void expect_recalled(const std::string& name, const Numbers& jobs) {
+    expect<SendLane>([&](const SendLane& down) {
+      const auto* recall = std::get_if<Recall>(&down.message);
+      return recall != nullptr && down.session == peers_.at(name).session && numbers(recall->jobs) == jobs;
+    });
+  }
+  void expect_recorded(JobNumber job, Status status) {
+    expect<Record>(
+        [&](const Record& record) { return record.facts.number == job && record.outcome.status == status; });
+    if (status != Status::kOk) expect_report<JobEnded>();
+  }
+  void expect_joined(const std::string& name) {
+    const auto joined = expect_report<WorkerJoined>();
+    if (joined) {
+      EXPECT_EQ(joined->name, name);
+    }
+  }
+  // Its session is over without a word of it.
+  void expect_lost(const std::string& name, const std::string& why) {
+    const SessionId session = peers_.at(name).session;
+    expect<SendLane>([&](const SendLane& down) {
+      return down.session == session && std::holds_alternative<End>(down.message);
+    });
+    expect<CloseSession>([&](const CloseSession& close) { return close.session == session; });
+    const auto left = expect_report<WorkerLeft>();
+    if (left) {
+      EXPECT_EQ(std::pair(left->name, left->why), std::pair(name, why));
+    }
+    peers_.at(name).beats = false;
+  }
+  // The last job is recorded: everybody who is there is told so.
+  void expect_over() {
+    expect<RunOver>();
+    std::erase_if(actions_, [](const Action& action) {
+      const auto* down = std::get_if<SendLane>(&action);
+      return down != nullptr && std::holds_alternative<Stop>(down->message);
+    });
+  }
+  void expect_nothing() {
+    EXPECT_EQ(open_actions(), "");
+    actions_.clear();
+  }
+  void TearDown() override { expect_nothing(); }
+
+  Snapshot snapshot() const { return scheduler_->snapshot(now_); }
+  const Ledger& ledger() const { return scheduler_->ledger(); }
+  std::uint32_t attempt(JobNumber job) const { return last_given_.at(job).attempt; }
+
+  SchedulerOptions options;
+  bool disk_held = false;
+
+ private:
+  struct Peer {
+    SessionId session;
+    std::uint32_t slots = 1;
+    std::uint32_t engine = 1;
+    std::uint32_t try_number = 0;
+    std::uint64_t seq = 0;
+    bool beats = true;
+  };
+
+  static WorkerId id_of(const std::string& name) { return WorkerId{key_of_id(name).low | 1}; }
+  static std::string work_of(JobNumber number) {
+    return R"({"cmd":["true",")" + std::to_string(number) + R"("]})";
+  }
+  JobFacts facts_of(JobNumber number) {
+    JobFacts facts;
+    facts.number = number;
+    facts.line = number + 1;
+    facts.id = "job" + std::to_string(number);
+    facts.key = key_of_id(facts.id);
+    facts.spec = spec_of_work(work_of(number));
+    facts.retries = submitted_[number].retries;
+    facts.timeout = submitted_[number].timeout;
+    facts.slots = submitted_[number].slots;
+    Requirement requirement;
+    requirement.slots = facts.slots;
+    facts.requirement = index_.requirement_number(requirement);
+    return facts;
+  }
+  JobNumber number_of(const Key& key) {
+    for (JobNumber number = 0; number < submitted_.size(); ++number)
+      if (facts_of(number).key == key) return number;
+    return submitted_.size();
+  }
+  Numbers numbers(const std::vector<JobRef>& refs) {
+    Numbers found;
+    for (const JobRef& ref : refs) found.push_back(number_of(ref.key));
+    return found;
+  }
+  JobResult result_of(JobNumber job, Status status) {
+    const JobFacts facts = facts_of(job);
+    JobResult result;
+    result.key = facts.key;
+    result.spec = facts.spec;
+    result.attempt = 1;
+    if (const auto given = last_given_.find(job); given != last_given_.end()) {
+      result.handle = given->second.handle;
+      result.attempt = given->second.attempt;
+    }
+    result.ran = seconds(1);
+    result.outcome.status = status;
+    if (status != Status::kOk)
+      result.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
+    return result;
+  }
+  std::string open_actions() const {
+    static const char* const kNames[] = {"Record",       "Skip",   "Load",    "NameGranted",
+                                         "Admit",        "Refuse", "Assign",  "SendLane",
+                                         "CloseSession", "Report", "RunOver", "Finish"};
+    static_assert(std::size(kNames) == std::variant_size_v<Action>);
+    std::string text;
+    for (const Action& action : actions_) {
+      text += (text.empty() ? "" : ", ") + std::string(kNames[action.index()]);
+      if (const auto* down = std::get_if<SendLane>(&action))
+        text += " (" + std::to_string(down->message.index()) + ")";
+      if (const auto* report = std::get_if<Report>(&action))
+        text += " (" + std::to_string(report->index()) + ")";
+    }
+    return text;
+  }
+
+  JobIndex index_;
+  std::vector<JobOptions> submitted_;
+  std::optional<Scheduler> scheduler_;
+  std::map<std::string, Peer> peers_;
+  std::map<JobNumber, JobOrder> last_given_;
+  std::vector<JobNumber> loads_;
+  Actions actions_;
+  std::uint64_t sessions_ = 0;
+  std::uint64_t records_ = 0;
+  Time now_{seconds(1000)};
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// Who may register, when a session is over, and what is said down its lane.
+#include "dispatcher/core/sessions.h"
+
+#include "tests/unit/dispatcher/core_fixture.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+using SessionsTest = CoreTest;
+
+TEST_F(SessionsTest, AWorkerHasJoinedOnceItIsReadyAndItsLaneWorks) {
+  submit(1);
+  start();
+  register_worker("w1", 1);
+  say("w1", Held{});
+  drain();
+  expect_nothing();
+  say("w1", Ready{});
+  expect_joined("w1");
+  drain();
+  expect_given("w1", {0});
+}
+
+TEST_F(SessionsTest, SilenceForTheWorkerTimeoutEndsASession) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  falls_silent("w1");
+  advance(milliseconds(9750));
+  expect_nothing();
+  advance(milliseconds(500));
+  expect_lost("w1", "silent for 10s");
+}
+
+TEST_F(SessionsTest, AMissingMessageEndsASession) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  say("w1", Beat{});
+  step(SinkReceived{{options.run, SessionId{1}, 1000}, Beat{}});
+  expect<SendLane>([](const SendLane& down) { return std::holds_alternative<End>(down.message); });
+  falls_silent("w1");
+  advance(seconds(3));
+  expect_lost("w1", "connection lost");
+}
+
+TEST_F(SessionsTest, TheNextHelloOfAWorkerReplacesItsSession) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  register_worker("w1", 1);
+  expect<CloseSession>();
+  EXPECT_EQ(ledger().holdings().live(), 1u);  // it is to say whether it runs it
+}
+
+TEST_F(SessionsTest, AWorkerIdThatIsUsedAgainIsRefusedWithTheReason) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  register_worker("w1", 1);
+  expect<CloseSession>();
+  hello("w1", 1, 1, " from elsewhere");
+  const auto refused = expect<Refuse>();
+  EXPECT_EQ(refused->refused.code, Refusal::kOther);
+  EXPECT_NE(
+      refused->refused.reason.find("has registered with engine 1, try 2 already, this is engine 1, try 1"),
+      std::string::npos)
+      << refused->refused.reason;
+  // The one that is here is not disturbed.
+  EXPECT_EQ(ledger().holdings().live(), 1u);
+  held("w1", 0, 1);
+  say("w1", Ready{});
+  expect_joined("w1");
+}
+
+TEST_F(SessionsTest, ACopyOfAHelloThatHasItsAnswerIsPassedOver) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  hello("w1", 1, 1);
+  expect_nothing();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  expect_over();
+}
+
+TEST_F(SessionsTest, GoodbyeGivesBackWhatTheWorkerHad) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  say("w1", Goodbye{});
+  expect<SendLane>();
+  expect<CloseSession>();
+  EXPECT_FALSE(expect_report<WorkerLeft>()->lost);
+  falls_silent("w1");
+  worker("w2", 1);
+  expect_given("w2", {0});
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
