@@ -11,12 +11,14 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/time.h"
 #include "common/wire/messages.h"
 
 namespace workpool {
 
 inline constexpr std::size_t kFrameBytesMost = 128 * 1024;  // ZMQ_MAXMSGSIZE
 inline constexpr std::size_t kPartBytesMost = 64 * 1024;    // a longer message travels as parts of this size
+inline constexpr std::size_t kPartBytesLeast = 1024;        // of each part but the last
 inline constexpr std::size_t kMessageBytesMost = 4 << 20;   // of an assembled one
 inline constexpr std::size_t kHelloBytesMost = 4096;
 inline constexpr std::size_t kErrorMessageBytesMost = 4096;
@@ -36,7 +38,11 @@ void encode(const Header& header, const SinkMessage& message, std::string& out);
 void encode(const Header& header, const LaneMessage& message, std::string& out);
 
 // The frames for an encoded message: itself, or its parts.
-std::vector<std::string> frames_of(const Header& header, std::string&& encoded);
+std::vector<std::string> frames_of(const Header& header, std::string&& encoded,
+                                   std::size_t part_bytes = kPartBytesMost);
+// The size of parts for a worker timeout. Each is a sign of life, so one must get through well within the
+// timeout: a link that carries 64 KiB in 5 s (105 kbit/s) takes half of it at most.
+std::size_t part_bytes_for(Duration worker_timeout);
 
 struct SinkFrame {
   Header header;
@@ -51,14 +57,22 @@ struct LaneFrame {
 // number.
 std::optional<RegistrationRequest> decode_request(std::string_view frame);
 std::optional<RegistrationReply> decode_reply(std::string_view frame);
+// Reads no further than the header, so that whose frame it is can be judged first. nullopt if there is none.
+struct FrameHead {
+  Header header;
+  bool has_results = false;
+};
+std::optional<FrameHead> peek_sink(std::string_view frame);
 std::optional<SinkFrame> decode_sink(std::string_view frame);
 std::optional<LaneFrame> decode_lane(std::string_view frame);
 
 // Puts parts together again; one per session and direction.
 class PartAssembler {
  public:
-  // False where the part does not continue what is here, or makes it too long: the session is broken.
+  // Returns whether the part continues what is here and does not make it too long; else the session is
+  // broken.
   bool add(const Part& part);
+  std::size_t bytes() const { return bytes_.size(); }
   // The whole encoded message, once its last part was added; empties the assembler.
   std::optional<std::string> take();
 

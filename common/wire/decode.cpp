@@ -421,6 +421,13 @@ std::optional<Frame> decode_frame(std::string_view frame, Read read) {
 
 }  // namespace
 
+std::optional<FrameHead> peek_sink(std::string_view frame) {
+  WireReader from(frame);
+  const Opened opened = open_frame(from);
+  if (!from.ok()) return std::nullopt;
+  return FrameHead{opened.header, opened.type == kResults};
+}
+
 std::optional<SinkFrame> decode_sink(std::string_view frame) {
   return decode_frame<SinkFrame>(frame, read_sink_message);
 }

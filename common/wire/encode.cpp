@@ -316,14 +316,22 @@ void encode(const Header& header, const LaneMessage& message, std::string& out) 
 
 // ---- parts ----
 
-std::vector<std::string> frames_of(const Header& header, std::string&& encoded) {
+std::size_t part_bytes_for(Duration worker_timeout) {
+  constexpr std::int64_t kUsual = 10;  // seconds, the default worker timeout, for which parts are the largest
+  constexpr std::int64_t kLeast = 4 * 1024;
+  constexpr auto kMost = static_cast<std::int64_t>(kPartBytesMost);
+  const std::int64_t bounded = std::clamp<std::int64_t>(worker_timeout / milliseconds(1), 0, kUsual * 1000);
+  return static_cast<std::size_t>(std::max(kLeast, kMost * bounded / (kUsual * 1000)));
+}
+
+std::vector<std::string> frames_of(const Header& header, std::string&& encoded, std::size_t part_bytes) {
   std::vector<std::string> frames;
-  if (encoded.size() <= kPartBytesMost) {
+  if (encoded.size() <= part_bytes) {
     frames.push_back(std::move(encoded));
     return frames;
   }
-  for (std::size_t at = 0; at < encoded.size(); at += kPartBytesMost) {
-    const std::string_view piece = std::string_view(encoded).substr(at, kPartBytesMost);
+  for (std::size_t at = 0; at < encoded.size(); at += part_bytes) {
+    const std::string_view piece = std::string_view(encoded).substr(at, part_bytes);
     const auto index = static_cast<std::uint32_t>(frames.size());
     Sink sink{frames.emplace_back()};
     Packer to(sink);

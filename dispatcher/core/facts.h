@@ -190,9 +190,10 @@ struct WorkerLeft {
   bool lost = false;           // not by its own decision
   bool known = true;           // it has joined before, or something came of it: somebody may miss it
 };
-// It registers, and the connection for its jobs does not come: told once, until it does.
+// It registers, and a connection that it needs beside that one does not come: reported once, until both do.
 struct WorkerOutOfReach {
   std::string name;
+  bool for_results = false;  // the connection for results; else the one for jobs
 };
 struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;

@@ -15,6 +15,8 @@ constexpr Duration kAckDelay = milliseconds(30);
 // A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not
 // happen.
 constexpr Duration kLaneWritableLimit = seconds(5);
+// A worker whose results do not get through gives its session up after 5 s.
+constexpr Duration kSinkLimit = seconds(4);
 constexpr Duration kFencedSilence = seconds(2);
 // All workers together may send this much beyond their acks; each gets 1 to 8 MiB of it.
 constexpr std::uint64_t kResultWindowAll = 256ull << 20;
@@ -91,6 +93,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     CHECK(session != nullptr);
     if (engine_before == hello.engine) {
       report_out_of_reach(*session, step);
+      report_mute(*session, step);
       ledger_.inherit(*session, fresh);
     } else {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
@@ -262,6 +265,20 @@ void Sessions::report_out_of_reach(const Session& session, Step& step) {
   step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
 }
 
+// The same of one whose results do not get through.
+void Sessions::report_mute(const Session& session, Step& step) {
+  if (!is_mute(session, step.now)) return;
+  if (std::exchange(workers_.worker_of(session).out_of_reach, true)) return;
+  step.actions.emplace_back(Report{WorkerOutOfReach{session.name, true}});
+}
+
+// Its lane works, and nothing has come up the sink for so long that the connection for results cannot be
+// there.
+bool Sessions::is_mute(const Session& session, Time now) const {
+  const Duration limit = std::min(kSinkLimit, options_.worker_timeout);
+  return session.acks.received() == 0 && session.lane_writable && now >= session.last_heard + limit;
+}
+
 void Sessions::announce(Session& session, Step& step) {
   if (std::exchange(session.announced, true)) return;
   Worker& worker = workers_.worker_of(session);
@@ -377,8 +394,10 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
   if (!stopping_) report_out_of_reach(*session, step);
+  if (!stopping_) report_mute(*session, step);
   if (!stopping_ || held > 0) {
-    const bool known = session->announced || session->lane_writable || worker.seen_ready || held > 0;
+    const bool came = session->lane_writable && !is_mute(*session, step.now);
+    const bool known = session->announced || came || worker.seen_ready || held > 0;
     step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, known}});
   }
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);

@@ -61,6 +61,8 @@ class Sessions {
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
   void report_out_of_reach(const Session& session, Step& step);
+  void report_mute(const Session& session, Step& step);
+  bool is_mute(const Session& session, Time now) const;
   void announce(Session& session, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
   void goodbye(Session& session, Step& step);

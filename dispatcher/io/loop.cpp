@@ -19,11 +19,14 @@ namespace {
 
 constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kNewInterval = milliseconds(5);
+constexpr Duration kComplaintInterval = seconds(10);
 constexpr std::size_t kFramesATurn = 512;
-// Where the sink is never empty it is drained all the same every so many turns, or nobody could register and
-// no silence be judged; what may come then is bounded by the result windows.
+constexpr std::size_t kBytesATurn = 8 << 20;
+// A sink that is never empty passes for drained every so many turns, or nobody could register and no silence
+// be judged. Frames are taken from the connections in turn, so that whoever sends has been heard by then.
 constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
+constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 256;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
@@ -46,7 +49,9 @@ std::int64_t unix_milliseconds() {
 
 }  // namespace
 
-Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {}
+Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {
+  parts_.transport.accept_only(parts_.run);
+}
 
 LoopEnd Loop::run() {
   show();
@@ -92,16 +97,28 @@ void Loop::gather() {
   gather_writer();
   // The sink first: results that came before a HELLO belong to the session that the HELLO ends.
   const bool overdue = undrained_turns_ >= kUndrainedTurnsMost;
-  sink_drained_ = parts_.transport.receive_sink(overdue ? kFramesToDrain : kFramesATurn, events_);
+  sink_drained_ = parts_.transport.receive_sink(overdue ? kFramesToDrain : kFramesATurn,
+                                                overdue ? kBytesToDrain : kBytesATurn, events_) ||
+                  overdue;
   undrained_turns_ = sink_drained_ ? 0 : undrained_turns_ + 1;
   if (sink_drained_) gather_registration();
   parts_.transport.tend(now_, events_);
+  complain_of_descriptors();
   gather_jobs();
   tend_local();
   if (const std::uint64_t refused = parts_.transport.refused_frames(); refused != refused_frames_) {
     refused_frames_ = refused;
     parts_.log.warn("refused_frames", {{"count", refused}, {"reason", "not of our protocol: dropped"}});
   }
+}
+
+void Loop::complain_of_descriptors() {
+  if (!parts_.transport.lacks_descriptors() || now_ < complain_at_) return;
+  complain_at_ = now_ + kComplaintInterval;
+  parts_.terminal.say(
+      "no file descriptor is left, so no worker can join: allow more open files (ulimit -n), or see "
+      "who connects to port " +
+      std::to_string(parts_.transport.port()) + " and says nothing");
 }
 
 void Loop::gather_signals() {

@@ -54,6 +54,7 @@ class Loop {
   Duration patience() const;
   void wait();
   void gather();
+  void complain_of_descriptors();
   void gather_signals();
   void gather_registration();
   void gather_jobs();
@@ -83,6 +84,7 @@ class Loop {
   Actions actions_;
   WriterState writer_;
   bool run_over_ = false;
+  Time complain_at_;           // not before this of descriptors
   bool any_hello_ = false;     // a worker has registered
   std::uint64_t records_ = 0;  // in this start
   bool sink_drained_ = true;

@@ -210,6 +210,7 @@ void Run::say_about_results() {
 
 void Run::make_terminal() {
   TerminalOptions terminal;
+  if (transport_) terminal.results_port = transport_->sink_port();
   terminal.progress = options_.progress;
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
@@ -245,6 +246,7 @@ TransportOptions Run::where_to_listen() {
   TransportOptions where;
   where.ports_low = options_.ports_low;
   where.ports_high = options_.ports_high;
+  where.worker_timeout = options_.worker_timeout;
   if (!options_.listen) return where;
   where.host = options_.listen->host;
   where.port = options_.listen->port;

@@ -211,6 +211,70 @@ TEST_F(SessionSockets, PartsHoldTheirOwnMessageOnly) {
   EXPECT_EQ(dispatcher.all<dispatcher::SinkReceived>().size(), 1U);
 }
 
+// A stranger who never stops sending must neither fill the memory nor keep others from being heard.
+TEST_F(SessionSockets, FramesOfAnotherRunAreDroppedAndATurnIsBounded) {
+  ASSERT_TRUE(connect());
+  dispatcher.transport.accept_only(kRun);
+  zmq::socket_t stranger = make_dialling_socket(context, zmq::socket_type::push);
+  stranger.connect(endpoint("127.0.0.1", dispatcher.transport.sink_port()));
+  ASSERT_TRUE(until([&] { return writable(stranger); }));
+  JobResult result;
+  result.outcome.standard_output = std::string(60'000, 'x');
+  std::string foreign;
+  encode(Header{{kRun.value + 1}, {10}, 2}, SinkMessage{Results{{result}}}, foreign);
+  for (int i = 0; i < 200; ++i) send_frame(stranger, foreign);
+  std::vector<dispatcher::Event> events;
+  // All of them have come once a turn of ten frames' bytes is full.
+  EXPECT_TRUE(
+      wait_until([&] { return !dispatcher.transport.receive_sink(1000, 10 * foreign.size(), events); }));
+  EXPECT_TRUE(worker.send(Ready{}));
+  EXPECT_TRUE(wait_until([&] {
+    dispatcher.transport.receive_sink(1000, 10 * foreign.size(), events);
+    return events.size() == 1;
+  }));
+  EXPECT_EQ(std::get<dispatcher::SinkReceived>(events.at(0)).header.session, SessionId{9});
+}
+
+TEST_F(SessionSockets, ASessionThatWeNeverGaveOutIsHeardForItsResultsOnly) {
+  ASSERT_TRUE(connect());
+  dispatcher.transport.accept_only(kRun);
+  zmq::socket_t stranger = make_dialling_socket(context, zmq::socket_type::push);
+  stranger.connect(endpoint("127.0.0.1", dispatcher.transport.sink_port()));
+  ASSERT_TRUE(until([&] { return writable(stranger); }));
+  const std::size_t before = dispatcher.all<dispatcher::SinkReceived>().size();
+  std::string frame;
+  encode(Header{kRun, {10}, 2}, SinkMessage{Held{}}, frame);
+  send_frame(stranger, frame);
+  encode(Header{kRun, {10}, 3}, SinkMessage{Results{{JobResult{}}}}, frame);
+  send_frame(stranger, frame);
+  ASSERT_TRUE(until([&] { return dispatcher.all<dispatcher::SinkReceived>().size() > before; }));
+  EXPECT_TRUE(std::holds_alternative<Results>(dispatcher.all<dispatcher::SinkReceived>().back().message));
+}
+
+TEST(SinkParts, HaveOneBudgetAndMustSaySomething) {
+  auto options = on("127.0.0.1");
+  options.parts_bytes_most = 100'000;
+  DispatcherEnd dispatcher(options);
+  zmq::context_t context = make_context(16);
+  for (const std::uint64_t session : {1, 2, 3}) dispatcher.open({session});
+  zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::push);
+  socket.connect(endpoint("127.0.0.1", dispatcher.transport.sink_port()));
+  const auto turn = [&] { dispatcher.turn(); };
+  ASSERT_TRUE(wait_until([&] { return writable(socket); }, turn));
+  const auto parts = [&] { return dispatcher.all<dispatcher::PartReceived>().size(); };
+  const auto send_part = [&](std::uint64_t session, std::size_t bytes) {
+    send_frame(socket, frames_of(Header{kRun, {session}, 1}, std::string(bytes + 1, 'x'), bytes).front());
+  };
+  send_part(1, kPartBytesMost);
+  send_part(2, kPartBytesMost);  // over the budget
+  send_part(3, 100);             // too little to live on
+  EXPECT_TRUE(wait_until([&] { return dispatcher.transport.refused_frames() == 2; }, turn));
+  EXPECT_EQ(parts(), 1U);
+  dispatcher.transport.close_lane({1}, boot_time(), Duration{0});
+  send_part(2, kPartBytesMost);
+  EXPECT_TRUE(wait_until([&] { return parts() == 2; }, turn)) << "its bytes are free again";
+}
+
 TEST_F(SessionSockets, ForeignBytesOnTheLaneEndItsSession) {
   zmq::socket_t lane(context, zmq::socket_type::push);
   lane.bind("tcp://127.0.0.1:*");

@@ -54,7 +54,7 @@ struct DispatcherEnd {
       : context(make_context(2000)), transport(context, options) {}
 
   void turn() {
-    transport.receive_sink(1000, events);
+    transport.receive_sink(1000, 1 << 30, events);
     transport.receive_registration(100, hellos, asked);
     transport.tend(boot_time(), events);
   }

@@ -9,18 +9,21 @@
 namespace workpool::scenario {
 
 void Stage::add_worker(const std::string& name, const worker::SessionOptions& worker_options,
-                       bool lane_late) {
+                       const std::string& late) {
   CHECK(!machines_.contains(name));
   Machine& worker = machines_[name];
   order_.push_back(name);
   worker.options = worker_options;
   worker.options.worker = WorkerId{order_.size()};
   worker.options.engine = 0;
-  worker.lane_late = lane_late;
+  worker.lane_late = late == "lane";
+  worker.sink_late = late == "sink";
   start_engine(name);
 }
 
-void Stage::connect_lane(const std::string& name) { machine(name).lane_late = false; }
+void Stage::connect_late(const std::string& name) {
+  machine(name).lane_late = machine(name).sink_late = false;
+}
 
 void Stage::start_engine(const std::string& name) {
   Machine& worker = machine(name);
@@ -142,7 +145,7 @@ bool Stage::deliver(const std::string& name, Machine& worker) {
       inbox_.emplace_back(dispatcher::LaneWritable{id});
       moved = true;
     }
-    while (!link.sink.empty() && !worker.sink_held && scheduler_ != nullptr) {
+    while (!link.sink.empty() && !worker.sink_held && !worker.sink_late && scheduler_ != nullptr) {
       inbox_.emplace_back(
           dispatcher::SinkReceived{link.sink.front().first, std::move(link.sink.front().second)});
       link.sink.pop_front();

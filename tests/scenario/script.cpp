@@ -135,7 +135,10 @@ class Player {
     if (values.contains("type")) options.handlers = {values["type"]};
     if (values.contains("grace")) options.grace = duration(values["grace"]);
     if (values.contains("orphan_grace")) options.orphan_grace = duration(values["orphan_grace"]);
-    stage_.add_worker(words[1], options, values["lane"] == "late");
+    stage_.add_worker(words[1], options,
+                      values["lane"] == "late"   ? "lane"
+                      : values["sink"] == "late" ? "sink"
+                                                 : "");
   }
 
   void end(const Words& words) {
@@ -182,7 +185,7 @@ class Player {
     commands_["lose"] = {2, true, [this](const Words& w) { stage_.lose(w[1], w[2]); }};
     commands_["part"] = {2, true, [this](const Words& w) { stage_.part(w[1], w[2]); }};
     commands_["cut"] = {2, true, [this](const Words& w) { stage_.cut(w[1], w[2]); }};
-    commands_["connect"] = {1, true, [this](const Words& w) { stage_.connect_lane(w[1]); }};
+    commands_["connect"] = {1, true, [this](const Words& w) { stage_.connect_late(w[1]); }};
     commands_["die"] = {1, true, [this](const Words& w) { stage_.die(w[1]); }};
     commands_["engine"] = {1, true, [this](const Words& w) { stage_.start_engine(w[1]); }};
     commands_["vanish"] = {1, true, [this](const Words& w) { stage_.vanish(w[1]); }};

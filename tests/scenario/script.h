@@ -8,7 +8,7 @@
 // - job NAME [priority= retries= timeout= slots= label= type=]
 // - dispatcher start | crash
 // - input changed | broken | ended (a jobs file was written to; a stream breaks off, ends), local fails
-// - worker NAME [name= slots= label= type= grace= orphan_grace= lane=late]
+// - worker NAME [name= slots= label= type= grace= orphan_grace= lane=late sink=late]
 // - pause NAME|dispatcher, resume …
 // - hold NAME lane|sink|both, hold dispatcher disk|loads, release …
 // - lose NAME lane|sink, cut NAME lane|sink|both, part NAME lane|sink, connect NAME

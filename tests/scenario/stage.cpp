@@ -188,7 +188,7 @@ void Stage::carry_out(dispatcher::Action& action) {
       if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
         self.say("dispatcher: " + left->name + " left, " + left->why + (left->known ? "" : " (unknown)"));
       if (const auto* far = std::get_if<dispatcher::WorkerOutOfReach>(&report))
-        self.say("dispatcher: " + far->name + " is out of reach");
+        self.say("dispatcher: " + far->name + " is out of reach" + (far->for_results ? " for results" : ""));
       if (const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(&report)) {
         self.say("dispatcher: " + std::to_string(unmet->jobs) + " unsatisfiable" +
                  (unmet->given_up ? ", given up" : ""));

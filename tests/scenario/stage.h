@@ -39,9 +39,10 @@ class Stage {
   void hold_loads(bool held);
 
   // ---- workers ----
-  // `lane_late`: its lane does not connect before connect_lane().
-  void add_worker(const std::string& name, const worker::SessionOptions& worker_options, bool lane_late);
-  void connect_lane(const std::string& name);
+  // `late`: "lane" or "sink" does not connect before connect_late(); "" = both do at once.
+  void add_worker(const std::string& name, const worker::SessionOptions& worker_options,
+                  const std::string& late);
+  void connect_late(const std::string& name);
   void pause(const std::string& name, bool paused);  // "dispatcher" too
   void hold(const std::string& name, const std::string& link, bool held);
   void lose(const std::string& name, const std::string& link);  // everything held there
@@ -96,6 +97,7 @@ class Stage {
     bool lane_held = false;
     bool sink_held = false;
     bool lane_late = false;
+    bool sink_late = false;
     std::optional<Hello> hello;
     std::uint32_t hello_try = 0;
     std::optional<int> exited;

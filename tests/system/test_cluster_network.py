@@ -135,6 +135,40 @@ class Network(System):
         figure(f"150 jobs on machines {dict(shares)}")
         self.assertEqual(set(shares), {"machine1", "machine2", "machine3"})
 
+    def block(self, port):
+        subprocess.run(["ip", "netns", "exec", self.namespaces[0], "iptables", "-w", "-I", "INPUT", "-p", "tcp", "--dport", str(port),
+                        "!", "-i", "lo", "-j", "DROP"], check=True)
+
+    def test_only_the_port_for_results_is_blocked(self):
+        self.jobs({"cmd": ["true"], "id": "a"})
+        self.block(self.low)
+        dispatcher = self.start_dispatcher()
+        worker = self.start_worker(1)
+        dispatcher.says(f"nothing arrives from it: open port {self.low} of this machine")
+        worker.says(f"its port {self.low} for results is out of reach from here")
+        self.assertNotIn("joined", dispatcher.err() + worker.err())
+        self.assertNotIn("lost", dispatcher.err())
+        subprocess.run(["ip", "netns", "exec", self.namespaces[0], "iptables", "-w", "-D", "INPUT", "1"], check=True)
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(worker, 0)
+        self.assertIn("machine1 joined", dispatcher.err())
+
+    def test_a_thin_link(self):
+        # 60 KiB take 2.4 s at 200 kbit/s, longer than the worker timeout of 2 s.
+        names = [f"n{i}" for i in range(4)]
+        self.jobs(*[{"cmd": "head -c 61440 /dev/zero | tr '\\0' x", "id": name} for name in names])
+        subprocess.run(["ip", "netns", "exec", self.namespaces[1], "tc", "qdisc", "add", "dev", f"w{self.mark[:6]}1", "root", "tbf",
+                        "rate", "200kbit", "burst", "4kb", "latency", "2s"], check=True)
+        began = time.monotonic()
+        dispatcher = self.start_dispatcher()
+        worker = self.start_worker(1)
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(worker, 0)
+        figure(f"4 results of 60 KiB at 200 kbit/s: {time.monotonic() - began:.1f} s")
+        self.assertNotIn("lost", dispatcher.err())
+        self.assert_results({name: "ok" for name in names})
+        self.assertEqual({result["attempt"] for result in self.results()}, {1})
+
     def test_a_cable_is_pulled(self):
         names = [f"n{i}" for i in range(120)]
         self.jobs(*[{"cmd": ["sleep", "0.2"], "id": name} for name in names])

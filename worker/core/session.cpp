@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration kRetryLeast = milliseconds(100);
 constexpr Duration kRetrySpread = milliseconds(150);
+constexpr std::uint32_t kBarrenDoublings = 5;  // 3.2 to 8 s apart
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
 constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
@@ -136,11 +137,28 @@ void Session::registration_failed(const RegistrationFailed& event) {
   state_ = Idle{now_ + jitter(options_.worker, tries_)};
 }
 
-// What is to be said of a session on whose lane nothing ever came.
-std::string Session::out_of_reach(const Welcome& welcome) {
-  return "the dispatcher answers, but its port " + std::to_string(welcome.lane_port) + " for jobs or " +
-         std::to_string(welcome.sink_port) +
-         " for results is out of reach from here: open its --ports too, or forward them";
+// What is to be said of a session that did not work both ways; "" if it did.
+std::string Session::out_of_reach(const Active& active) {
+  if (active.sink_works) return "";
+  const std::string results = std::to_string(active.welcome.sink_port) + " for results";
+  const std::string ports = active.next_lane > kFirstLane
+                                ? results
+                                : std::to_string(active.welcome.lane_port) + " for jobs or " + results;
+  return "the dispatcher answers, but its port " + ports +
+         " is out of reach from here: open its --ports too, or forward them";
+}
+
+// When to register again after a session. A dispatcher that ends each session at once, say because it refuses
+// what this worker repeats, must not be asked hundreds of times a second: the first retry is quick, each
+// further one after a session of no use takes twice as long, but never longer than the patience.
+Time Session::next_try(bool at_once, const Active& ended) {
+  const bool lived = now_ >= ended.opened + ended.welcome.worker_timeout;
+  barren_ = lived || ended.fruitful ? 0 : barren_ + 1;
+  const Duration pause = jitter(options_.worker, tries_);
+  if (barren_ <= 1) return lived || at_once ? now_ : now_ + pause;
+  const Time later = now_ + pause * (1 << std::min(barren_ - 1, kBarrenDoublings));
+  if (const auto& limit = patience()) return std::min(later, std::max(now_ + pause, alone_since_ + *limit));
+  return later;
 }
 
 void Session::end_session(bool at_once) {
@@ -150,10 +168,9 @@ void Session::end_session(bool at_once) {
   for (Running& running : slots_.places()) running.order.handle = Handle{};
   kept_.session_over();
   count_alone_from(active.last_heard);
-  const bool lived = now_ >= active.opened + active.welcome.worker_timeout;
-  last_reason_ = "the session with the dispatcher ended";
-  if (active.next_lane == kFirstLane) last_reason_ = out_of_reach(active.welcome);
-  state_ = Idle{lived || at_once ? now_ : now_ + jitter(options_.worker, tries_)};
+  last_reason_ = out_of_reach(active);
+  if (last_reason_.empty()) last_reason_ = "the session with the dispatcher ended";
+  state_ = Idle{next_try(at_once, active)};
 }
 
 // ---- silence, heartbeats ----
@@ -163,9 +180,9 @@ void Session::judge_silence() {
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
     const std::string silent =
         "no sign of life from the dispatcher for " + format_duration(active->welcome.worker_timeout);
-    out_->emplace_back(Say{
-        Tone::kWarning, "dispatcher_silent",
-        (active->next_lane == kFirstLane ? out_of_reach(active->welcome) : silent) + ": registering again"});
+    const std::string unreached = out_of_reach(*active);
+    out_->emplace_back(Say{Tone::kWarning, "dispatcher_silent",
+                           (unreached.empty() ? silent : unreached) + ": registering again"});
     end_session(true);
   }
   const auto* idle = std::get_if<Idle>(&state_);

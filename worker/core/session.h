@@ -64,6 +64,8 @@ class Session {
     bool accepting = false;           // as last told
     std::uint64_t accepting_seq = 0;  // the READY that told it
     std::uint64_t deaths_seq = 0;     // the DIED that told the deaths
+    bool sink_works = false;          // the dispatcher has named a message of this session as received
+    bool fruitful = false;            // jobs came, or the ack of a result
   };
   // GOODBYE is out (or nobody is there to hear it).
   struct Leaving {
@@ -92,7 +94,8 @@ class Session {
 
   // Decisions.
   void register_again();
-  static std::string out_of_reach(const Welcome& welcome);
+  static std::string out_of_reach(const Active& active);
+  Time next_try(bool at_once, const Active& ended);
   void end_session(bool at_once);
   bool is_alone() const;
   void count_alone_from(Time since);
@@ -133,6 +136,7 @@ class Session {
   Time alone_since_;              // without a dispatcher's sign of life, as far as it counts
   std::uint32_t alone_from_ = 1;  // the first try that was made since
   std::uint32_t failed_ = 0;      // the last try that failed
+  std::uint32_t barren_ = 0;      // sessions in a row that were short and of no use
   std::optional<Time> awaited_;   // when the next Drained was due, as of the last
   Time complained_;
   std::string last_reason_;

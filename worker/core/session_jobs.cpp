@@ -60,10 +60,7 @@ void Session::lane(LaneReceived&& event) {
     end_session(false);
     return;
   }
-  if (++active->next_lane == kFirstLane + 1 && !std::holds_alternative<End>(event.message)) {
-    complained_ = now_;
-    out_->emplace_back(Say{Tone::kInfo, "joined", "as " + active->welcome.name});
-  }
+  ++active->next_lane;
   active->last_heard = now_;
   struct Visitor {
     Session& self;
@@ -95,9 +92,16 @@ void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
     active.sent.pop_front();
   }
   out_->emplace_back(SetLease{active.lease});
+  if (received > 0 && !std::exchange(active.sink_works, true)) {
+    // Both ways work: only now has it joined.
+    complained_ = now_;
+    out_->emplace_back(Say{Tone::kInfo, "joined", "as " + active.welcome.name});
+  }
   if (ack <= active.acked) return;
   active.acked = ack;
+  const std::size_t kept = kept_.size();
   kept_.acked(ack);
+  if (kept_.size() < kept) active.fruitful = true;
   if (active.deaths_seq != 0 && ack >= active.deaths_seq && !deaths_.empty()) {
     out_->emplace_back(ForgetDeaths{deaths_.back().engine});
     deaths_.clear();
@@ -105,6 +109,7 @@ void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
 }
 
 void Session::on_jobs(Jobs&& jobs) {
+  std::get<Active>(state_).fruitful = true;
   if (!may_accept()) {
     std::vector<ReturnedJob> back;
     for (const JobOrder& order : jobs.jobs) back.push_back(returned(order, ReturnReason::kUnstarted));

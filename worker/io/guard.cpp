@@ -32,6 +32,8 @@ constexpr const char* kName = "wp-guard";
 // An engine that is stopped (SIGSTOP) for so many worker timeouts has long lost its jobs to others; only its
 // end tells which of them may have stopped it.
 constexpr int kStoppedTimeouts = 3;
+// A guard that comes so much too late to kill it did not run meanwhile either.
+constexpr Duration kStoppedWithIt = seconds(1);
 
 // `pkill -f` and `ps` read the memory that the kernel put the arguments into. Its last byte must stay zero.
 void rename_process() {
@@ -94,7 +96,11 @@ void Guard::wait() {
     control_fd_ = -1;
     kill_engine();
   }
-  if (boot_time() >= kill_stopped_at_) {
+  const Time now = boot_time();
+  if (now >= kill_stopped_at_ && now >= kill_stopped_at_ + kStoppedWithIt) {
+    // The guard was stopped too (Ctrl-Z), so the engine is given its time anew.
+    kill_stopped_at_ = now + kStoppedTimeouts * page_.worker_timeout();
+  } else if (now >= kill_stopped_at_) {
     kill_stopped_at_ = kNever;
     end_.was_stopped = engine_ != 0;
     kill_engine();

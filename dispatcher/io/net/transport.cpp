@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "common/base/address.h"
@@ -17,10 +18,9 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kTendInterval = milliseconds(250);
-constexpr std::size_t kAssemblersMost = 4096;
 // A worker that stalls may have a job of the largest size on its way for each slot: its lane must take them
 // all, since one that refuses a frame counts as gone.
-constexpr int kFramesOfAJob = 18;
+constexpr std::size_t kJobBytesMost = 1 << 20;
 constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
 
 std::uint16_t bound_port(zmq::socket_t& socket) {
@@ -58,9 +58,12 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
       options_(options),
       registration_(make_socket(context, zmq::socket_type::router)),
       sink_(make_socket(context, zmq::socket_type::pull)),
-      next_port_(options.ports_low) {
+      next_port_(options.ports_low),
+      part_bytes_(part_bytes_for(options.worker_timeout)) {
   // The last REFUSED on it may still be on its way when everything closes.
   registration_.set(zmq::sockopt::linger, 300);
+  // Of each connection, so that a stranger who never stops sending has 64 MiB of ours at most.
+  sink_.set(zmq::sockopt::rcvhwm, 512);
   const std::string where =
       options_.port == 0 ? "tcp://" + options_.host + ":*" : endpoint(options_.host, options_.port);
   try {
@@ -100,11 +103,26 @@ bool Transport::bind_some(zmq::socket_t& socket, std::uint16_t& port) {
 
 // ---- up ----
 
-bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
+// Whether a frame is worth decoding: of this run, and of a session that we gave out or with results, which
+// count whoever brings them. Anybody may connect and send; what is nobody's must cost next to nothing.
+bool Transport::is_wanted(std::string_view frame) {
+  const auto head = peek_sink(frame);
+  if (!head) {
+    ++refused_frames_;
+    return false;
+  }
+  if (run_ && head->header.run != *run_) return false;
+  return head->has_results || lanes_.contains(head->header.session);
+}
+
+bool Transport::receive_sink(std::size_t most, std::size_t most_bytes, std::vector<Event>& events) {
   zmq::message_t frame;
-  for (std::size_t i = 0; i < most; ++i) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < most && bytes < most_bytes; ++i) {
     const Receipt receipt = receive_frame(sink_, frame);
     if (receipt == Receipt::kNone) return true;
+    bytes += frame.size();
+    if (receipt == Receipt::kFrame && !is_wanted(frame.to_string_view())) continue;
     auto decoded = receipt == Receipt::kFrame ? decode_sink(frame.to_string_view()) : std::nullopt;
     if (!decoded) {
       ++refused_frames_;
@@ -113,19 +131,17 @@ bool Transport::receive_sink(std::size_t most, std::vector<Event>& events) {
     if (const auto* part = std::get_if<Part>(&decoded->content)) {
       const Header header = decoded->header;
       const SessionId session = header.session;
-      // Parts of sessions that we never gave out are nobody's; the bound keeps a stranger from filling the
-      // memory.
-      if (!lanes_.contains(session)) continue;
-      if (parts_.size() >= kAssemblersMost && !parts_.contains(session)) continue;
-      events.emplace_back(PartReceived{session});
-      PartAssembler& assembler = parts_[session];
-      if (!assembler.add(*part)) {
+      if (!add_part(session, *part)) {
         ++refused_frames_;
         continue;
       }
+      events.emplace_back(PartReceived{session});
+      PartAssembler& assembler = parts_[session];
+      const std::size_t assembled = assembler.bytes();
       const auto whole = assembler.take();
       if (!whole) continue;
-      parts_.erase(session);
+      parts_bytes_ -= assembled;
+      forget_parts(session);
       decoded = decode_sink(*whole);
       // What is inside must not speak for another session, or out of turn.
       const bool its_own = decoded && decoded->header == header;
@@ -181,7 +197,9 @@ std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, 
     Lane lane;
     lane.socket = make_socket(context_, zmq::socket_type::push);
     lane.socket.set(zmq::sockopt::sndhwm,
-                    kHighWaterMark + static_cast<int>(std::min(slots, kLaneSlotsMost)) * kFramesOfAJob);
+                    kHighWaterMark + static_cast<int>(std::min<std::uint64_t>(
+                                         std::min(slots, kLaneSlotsMost) * (kJobBytesMost / part_bytes_ + 2),
+                                         std::numeric_limits<int>::max() - kHighWaterMark)));
     lane.run = run;
     std::uint16_t port = 0;
     if (!bind_some(lane.socket, port)) return std::nullopt;
@@ -207,15 +225,37 @@ bool Transport::send(SessionId session, const LaneMessage& message) {
   Lane& lane = found->second;
   const Header header{lane.run, session, lane.next_seq++};
   encode(header, message, buffer_);
-  if (lane.was_writable && lane.waiting.empty() && buffer_.size() <= kPartBytesMost) {
+  if (lane.was_writable && lane.waiting.empty() && buffer_.size() <= part_bytes_) {
     return send_frame(lane.socket, buffer_);
   }
-  for (std::string& frame : frames_of(header, std::string(buffer_))) lane.waiting.push_back(std::move(frame));
+  for (std::string& frame : frames_of(header, std::string(buffer_), part_bytes_))
+    lane.waiting.push_back(std::move(frame));
   return !lane.was_writable || send_waiting(lane);
 }
 
+// Returns whether it was taken: it continues its message and brings it forward, so that nobody lives on parts
+// that say nothing, and the unfinished messages of all sessions together stay within their budget.
+bool Transport::add_part(SessionId session, const Part& part) {
+  if (!lanes_.contains(session)) return false;
+  PartAssembler& assembler = parts_[session];
+  const bool goes_forward = part.last || part.bytes.size() >= kPartBytesLeast;
+  if (goes_forward && parts_bytes_ + part.bytes.size() <= options_.parts_bytes_most && assembler.add(part)) {
+    parts_bytes_ += part.bytes.size();
+    return true;
+  }
+  forget_parts(session);
+  return false;
+}
+
+void Transport::forget_parts(SessionId session) {
+  const auto found = parts_.find(session);
+  if (found == parts_.end()) return;
+  parts_bytes_ -= found->second.bytes();
+  parts_.erase(found);
+}
+
 void Transport::close_lane(SessionId session, Time now, Duration patience) {
-  parts_.erase(session);
+  forget_parts(session);
   const auto found = lanes_.find(session);
   if (found == lanes_.end()) return;
   Lane& lane = found->second;
@@ -246,13 +286,16 @@ bool Transport::tend_lane(SessionId session, Lane& lane, Time now, std::vector<E
 void Transport::tend(Time now, std::vector<Event>& events) {
   const bool all = now >= tended_all_ + kTendInterval;
   if (!all && new_lanes_ == 0) return;
-  if (all) tended_all_ = now;
+  if (all) {
+    tended_all_ = now;
+    lacks_descriptors_ = !has_spare_descriptors();
+  }
   for (auto it = lanes_.begin(); it != lanes_.end();) {
     Lane& lane = it->second;
     const bool due = all || !lane.was_writable;
     if (due && !lane.gone && !tend_lane(it->first, lane, now, events)) {
       if (!lane.was_writable) --new_lanes_;
-      parts_.erase(it->first);
+      forget_parts(it->first);
       it = lanes_.erase(it);
     } else {
       ++it;

@@ -34,6 +34,9 @@ struct TransportOptions {
   std::uint16_t port = 0;          // of registration; 0 = any
   std::uint16_t ports_low = 0;     // for sink and lanes; 0 = any
   std::uint16_t ports_high = 0;
+  // Of unfinished messages that come in parts, of all sessions; as much as their result windows together.
+  std::size_t parts_bytes_most = 256 << 20;
+  Duration worker_timeout = seconds(10);  // long messages go down in parts that suit it
 };
 
 struct StatusAsked {
@@ -48,8 +51,10 @@ class Transport {
   void* registration_handle() { return registration_.handle(); }
   void* sink_handle() { return sink_.handle(); }
 
-  // Up to `most` frames of the sink. True where it is drained.
-  bool receive_sink(std::size_t most, std::vector<Event>& events);
+  // What comes up the sink from now on is of this run, or is dropped before it is decoded.
+  void accept_only(RunId run) { run_ = run; }
+  // Up to `most` frames, or little more than `most_bytes`, of the sink. Returns whether it is drained.
+  bool receive_sink(std::size_t most, std::size_t most_bytes, std::vector<Event>& events);
   // HELLOs (without a fresh session id) and requests for the status.
   void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
                             std::vector<StatusAsked>& asked);
@@ -67,6 +72,9 @@ class Transport {
   // of them every 250 ms.
   void tend(Time now, std::vector<Event>& events);
   bool any_new() const { return new_lanes_ > 0; }
+  // As of the last look at all lanes: nobody could be let in. Connections on which nothing is said at all are
+  // closed after 5 s (HANDSHAKE_IVL), and the others are for people to look into.
+  bool lacks_descriptors() const { return lacks_descriptors_; }
   std::uint64_t refused_frames() const { return refused_frames_; }
 
  private:
@@ -79,6 +87,9 @@ class Transport {
     bool gone = false;
     std::optional<Time> close_by;
   };
+  bool is_wanted(std::string_view frame);
+  bool add_part(SessionId session, const Part& part);
+  void forget_parts(SessionId session);
   bool bind_some(zmq::socket_t& socket, std::uint16_t& port);
   bool send_waiting(Lane& lane);
   // False where the lane can be thrown away.
@@ -91,10 +102,14 @@ class Transport {
   std::uint16_t port_ = 0;
   std::uint16_t sink_port_ = 0;
   std::uint16_t next_port_ = 0;  // of the range: cycled, so that a port just left rests longest
+  std::size_t part_bytes_;
   std::map<SessionId, Lane> lanes_;
   std::size_t new_lanes_ = 0;
   Time tended_all_;
+  bool lacks_descriptors_ = false;
   std::unordered_map<SessionId, PartAssembler> parts_;
+  std::size_t parts_bytes_ = 0;  // in all of them
+  std::optional<RunId> run_;
   std::uint64_t refused_frames_ = 0;
   std::string buffer_;
 };

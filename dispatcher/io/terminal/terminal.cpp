@@ -108,9 +108,16 @@ void Terminal::on(const WorkerLeft& left, Time now) {
 
 void Terminal::on(const WorkerOutOfReach& worker, Time now) {
   if (level_ < 1) return;
-  chat(fmt::format("worker {} has registered but did not connect for its jobs: open the ports of --ports to "
-                   "its machine too",
-                   printable(worker.name, kNameBytesMax)),
+  const std::string name = printable(worker.name, kNameBytesMax);
+  chat(worker.for_results
+           ? fmt::format(
+                 "worker {} has registered but nothing arrives from it: open port {} of this machine (for "
+                 "results, the first of --ports) to its machine too",
+                 name, options_.results_port)
+           : fmt::format(
+                 "worker {} has registered but did not connect for its jobs: open the ports of --ports to "
+                 "its machine too",
+                 name),
        now);
 }
 

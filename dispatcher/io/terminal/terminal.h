@@ -24,6 +24,7 @@ struct TerminalOptions {
   std::string log_level = "info";    // error: no warnings; warn: no coming and going; debug: retries too
   bool listening = false;            // the coming of workers is worth a line
   std::string results;               // path or "-"
+  std::uint16_t results_port = 0;    // what workers connect to for their results
   bool shares_screen = false;        // results go to a terminal too
   bool resumable = true;             // RESULTS is a regular file
   std::vector<std::string> command;  // argv as given, for the command that goes on

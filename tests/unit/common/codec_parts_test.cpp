@@ -127,6 +127,17 @@ TEST(Parts, TooLongAMessageIsRefusedBeforeItIsKept) {
   EXPECT_FALSE(assembler.add(part(index, "x", true)));
 }
 
+TEST(Parts, SuitTheWorkerTimeout) {
+  EXPECT_EQ(part_bytes_for(seconds(10)), kPartBytesMost);
+  EXPECT_EQ(part_bytes_for(seconds(3600)), kPartBytesMost);
+  EXPECT_EQ(part_bytes_for(seconds(2)), kPartBytesMost / 5);
+  EXPECT_EQ(part_bytes_for(Duration(1)), 4096U);
+  const std::string message(100'000, 'y');
+  const auto frames = frames_of(kHeader, std::string(message), part_bytes_for(seconds(2)));
+  EXPECT_EQ(frames.size(), 8U);
+  EXPECT_EQ(joined(frames), message);
+}
+
 TEST(Parts, OneLargerThanWeSendIsRefused) {
   const auto frames = frames_of(kHeader, std::string(kPartBytesMost + 1, 'x'));
   EXPECT_TRUE(decode_sink(frames[0]));

@@ -50,7 +50,10 @@ class SessionFixture : public ::testing::Test {
     }
     if (auto* started = std::get_if<StartRun>(&action)) running_.push_back(started->token);
     if (auto* killed = std::get_if<KillRun>(&action)) killed_.push_back(killed->token);
-    if (auto* said = std::get_if<Say>(&action)) said_.push_back(said->event);
+    if (auto* said = std::get_if<Say>(&action)) {
+      said_.push_back(said->event);
+      last_text_ = said->text;
+    }
     if (auto* end = std::get_if<Exit>(&action)) code_ = end->code;
   }
   void answer(Answer how) {
@@ -66,6 +69,8 @@ class SessionFixture : public ::testing::Test {
       welcome.session = {++sessions_};
       welcome.worker_timeout = seconds(10);
       welcome.result_window = 1 << 20;
+      welcome.lane_port = 5601;
+      welcome.sink_port = 5600;
       step(Welcomed{try_number, welcome});
     }
   }
@@ -116,6 +121,7 @@ class SessionFixture : public ::testing::Test {
   std::vector<std::uint64_t> running_;
   std::vector<std::uint64_t> killed_;
   std::vector<std::string> said_;
+  std::string last_text_;  // of what was said
   std::optional<int> code_;
 };
 

@@ -224,5 +224,87 @@ TEST_F(SessionWaiting, ASecondStopDoesNotWaitForOne) {
   EXPECT_EQ(code_, 0);
 }
 
+// ---- both directions ----
+
+TEST_F(SessionWaiting, ItHasJoinedOnceBothWaysWork) {
+  start();
+  answer(Answer::kWelcome);
+  deliver(LaneBeat{1, 0, 0});
+  EXPECT_EQ(times_said("joined"), 0U);
+  deliver(LaneBeat{2, 0, 1});
+  deliver(LaneBeat{3, 0, 2});
+  EXPECT_EQ(times_said("joined"), 1U);
+}
+
+TEST_F(SessionWaiting, ThePortForResultsIsNamed) {
+  start();
+  answer(Answer::kWelcome);
+  deliver(LaneBeat{1, 0, 0});
+  step(SinkGone{{1}});
+  now_ += seconds(11);
+  step(Drained{});
+  EXPECT_EQ(times_said("joined"), 0U);
+  EXPECT_NE(last_text_.find("port 5600 for results is out of reach"), std::string::npos) << last_text_;
+}
+
+// ---- a dispatcher that ends each session at once ----
+
+class SessionEnded : public SessionFixture {
+ protected:
+  // Sessions that END ends at once, for so long; how many there were.
+  std::uint64_t sessions_in(Duration time, bool with_job = false) {
+    start();
+    const std::uint64_t before = sessions_;
+    for (const Time end = now_ + time; now_ < end && !code_;) {
+      if (asked_) {
+        answer(Answer::kWelcome);
+        if (with_job) deliver(Jobs{0, 1, {order()}});
+        deliver(End{});
+        now_ += milliseconds(1);
+      }
+      step(Drained{});
+      if (!asked_) now_ = std::min(end, std::max(now_, session().next_deadline().value_or(end)));
+    }
+    return sessions_ - before;
+  }
+  static JobOrder order() {
+    JobOrder order;
+    order.handle = {1};
+    order.attempt = 1;
+    order.work = R"({"cmd":["true"]})";
+    return order;
+  }
+};
+
+TEST_F(SessionEnded, ItIsAskedLessAndLessOften) {
+  const std::uint64_t sessions = sessions_in(seconds(60));
+  RecordProperty("sessions_in_a_minute", static_cast<int>(sessions));  // 15
+  EXPECT_LE(sessions, 30U);
+  EXPECT_GE(sessions, 10U);
+}
+
+TEST_F(SessionEnded, TheFirstRetryIsAsQuickAsAlways) {
+  start();
+  answer(Answer::kWelcome);
+  deliver(LaneBeat{1, 0, 1});
+  deliver(End{});
+  step(Drained{});
+  EXPECT_TRUE(asked_);
+}
+
+TEST_F(SessionEnded, ASessionThatBroughtAJobIsNoReasonToWait) {
+  EXPECT_GT(sessions_in(seconds(2), true), 100U);
+}
+
+TEST_F(SessionEnded, TheGraceHoldsAllTheSame) {
+  options_.orphan_grace = seconds(3);
+  sessions_in(seconds(30));
+  ASSERT_FALSE(code_);
+  const Time gone = now_;
+  pass(seconds(20), Answer::kNobody);
+  EXPECT_EQ(code_, 69);
+  EXPECT_LE(now_ - gone, seconds(5));
+}
+
 }  // namespace
 }  // namespace workpool::worker

@@ -14,6 +14,7 @@ constexpr Duration kConnectLimit = seconds(5);
 bool Transport::open(const std::string& host, const Welcome& welcome, Time now) try {
   Link link;
   link.session = welcome.session;
+  link.part_bytes = part_bytes_for(welcome.worker_timeout);
   link.lane = make_dialling_socket(context_, zmq::socket_type::pull);
   link.sink = make_dialling_socket(context_, zmq::socket_type::push);
   link.lane.connect(endpoint(host, welcome.lane_port));
@@ -63,10 +64,10 @@ void Transport::receive(std::size_t most, std::vector<Event>& events) {
 bool Transport::send(const Header& header, const SinkMessage& message) {
   if (!link_) return true;
   encode(header, message, buffer_);
-  if (buffer_.size() <= kPartBytesMost && link_->waiting.empty() && link_->sink_was_writable) {
+  if (buffer_.size() <= link_->part_bytes && link_->waiting.empty() && link_->sink_was_writable) {
     return send_frame(link_->sink, buffer_);
   }
-  for (std::string& frame : frames_of(header, std::string(buffer_)))
+  for (std::string& frame : frames_of(header, std::string(buffer_), link_->part_bytes))
     link_->waiting.push_back(std::move(frame));
   return !link_->sink_was_writable || send_waiting();
 }

@@ -44,6 +44,7 @@ class Transport {
  private:
   struct Link {
     SessionId session;
+    std::size_t part_bytes = kPartBytesMost;
     zmq::socket_t lane;
     zmq::socket_t sink;
     PartAssembler parts;
