@@ -2,7 +2,9 @@
 // A job as its line in the jobs file states it, and what the dispatcher needs to know to place it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +23,15 @@ struct Requirement {
   std::vector<std::string> labels;  // sorted, without repeats
   std::uint32_t slots = 1;          // at least 1
   auto operator<=>(const Requirement&) const = default;
+};
+// For unordered maps.
+struct RequirementHash {
+  std::size_t operator()(const Requirement& requirement) const {
+    std::size_t hash = std::hash<std::string>()(requirement.type) + requirement.slots;
+    for (const std::string& label : requirement.labels)
+      hash = hash * 0x9e3779b97f4a7c15 + std::hash<std::string>()(label);
+    return hash;
+  }
 };
 
 // One valid line of a jobs file.

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -102,7 +102,7 @@ class JobIndex {
   void sort_order();
 
   std::vector<Requirement> requirements_;
-  std::map<Requirement, std::uint32_t> numbers_;  // of requirements_
+  std::unordered_map<Requirement, std::uint32_t, RequirementHash> numbers_;  // of requirements_
 
   // One element a job. Of the second group each is empty while it would say the same of every job.
   std::vector<std::uint64_t> key_prefixes_;

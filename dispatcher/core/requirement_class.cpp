@@ -65,11 +65,9 @@ std::uint32_t RequirementClasses::number_of(const Requirement& requirement) {
   return number;
 }
 
-RequirementClass& RequirementClasses::change(std::uint32_t number) {
-  CHECK(used(number));
-  RequirementClass& group = *classes_[number];
-  if (!std::exchange(group.changed_, true)) changed_.push_back(number);
-  return group;
+void RequirementClasses::mark_changed(std::uint32_t number) {
+  classes_[number]->changed_ = true;
+  changed_.push_back(number);
 }
 
 void RequirementClasses::takes_work(std::uint32_t number, bool starts) {

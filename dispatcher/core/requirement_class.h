@@ -8,11 +8,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
+#include "common/base/check.h"
 #include "common/base/job.h"
 #include "common/base/time.h"
 #include "dispatcher/core/ready_queue.h"
@@ -93,7 +94,12 @@ class RequirementClasses {
   bool used(std::uint32_t number) const { return number < size() && classes_[number] != nullptr; }
   const RequirementClass& at(std::uint32_t number) const { return *classes_[number]; }
   // To change it: placement will look at it again.
-  RequirementClass& change(std::uint32_t number);
+  RequirementClass& change(std::uint32_t number) {
+    CHECK(used(number));
+    RequirementClass& group = *classes_[number];
+    if (!group.changed_) mark_changed(number);
+    return group;
+  }
 
   // ---- for the sessions that may run its jobs ----
   // A session that fits the class starts or stops taking work; or it registers, or is closed.
@@ -115,9 +121,10 @@ class RequirementClasses {
 
  private:
   std::uint32_t add(const Requirement& requirement);
+  void mark_changed(std::uint32_t number);
 
-  std::vector<std::unique_ptr<RequirementClass>> classes_;  // nullptr: the number is free
-  std::map<Requirement, std::uint32_t> numbers_;            // of those of streams
+  std::vector<std::unique_ptr<RequirementClass>> classes_;                   // nullptr: the number is free
+  std::unordered_map<Requirement, std::uint32_t, RequirementHash> numbers_;  // of those of streams
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> new_;

@@ -223,6 +223,13 @@ void Books::assigned(const dispatcher::Assign& assign) {
   }
   const auto& needed = entry->plan->requirement;
   if (needed.slots > session.slots) broke("S6: wider than the worker: " + what);
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  const bool labelled = std::all_of(needed.labels.begin(), needed.labels.end(),
+                                    [&](const std::string& label) { return has(session.labels, label); });
+  if (!labelled || !(needed.type.empty() || has(session.handlers, needed.type)))
+    broke("S6: a worker that lacks what it needs: " + what);
   entry->last_attempt = std::max(entry->last_attempt, assign.order.attempt);
   entry->reusable = 0;
   entry->holder = assign.session;
@@ -285,6 +292,8 @@ void Books::admitted(const dispatcher::Admit& admit) {
   session.worker = hello_.worker;
   session.engine = hello_.engine;
   session.slots = hello_.slots;
+  session.labels = hello_.labels;
+  session.handlers = hello_.handlers;
   // The same engine goes on with what it runs; nothing of it may be given out before it has said what that
   // is.
   const auto before = live_.find(hello_.worker);

@@ -75,6 +75,8 @@ class Books {
     WorkerId worker;
     std::uint32_t engine = 0;
     std::uint32_t slots = 0;
+    std::vector<std::string> labels;
+    std::vector<std::string> handlers;
     bool ready = false;
     bool accepting = false;
     bool writable = false;

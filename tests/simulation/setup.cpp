@@ -102,6 +102,28 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
   }
 }
 
+// A stream that brings one set of labels after the other, most of them for a few jobs only. Workers have the
+// labels or not; the first one has them all. A draw of its own, so that seeds are otherwise as they were.
+void draw_label_sets(Setup& setup) {
+  constexpr std::size_t kLabels = 6;
+  Random random{setup.seed ^ 0x5e75};
+  if (!setup.streaming || random.one_in(2)) return;
+  const auto label = [](std::size_t number) { return "set" + std::to_string(number); };
+  for (WorkerPlan& worker : setup.workers) {
+    for (std::size_t i = 0; i < kLabels; ++i) {
+      if (&worker == &setup.workers.front() || random.one_in(2)) worker.labels.push_back(label(i));
+    }
+  }
+  for (JobPlan& job : setup.jobs) {
+    if (!job.satisfiable || random.one_in(4)) continue;
+    std::vector<std::string>& labels = job.requirement.labels;
+    for (std::size_t i = 0; i < kLabels; ++i) {
+      if (random.one_in(3)) labels.push_back(label(i));
+    }
+    std::sort(labels.begin(), labels.end());
+  }
+}
+
 }  // namespace
 
 const char* name_of(Fault fault) {
@@ -169,6 +191,7 @@ Setup make_setup(std::uint64_t seed) {
     for (WorkerPlan& worker : setup.workers) worker.orphan_grace = seconds(600);
   }
   draw_jobs(setup, random, widest);
+  draw_label_sets(setup);
   return setup;
 }
 

@@ -47,6 +47,8 @@ class Segment {
   void run(int fd, std::uint64_t begin, std::uint64_t end) {
     jobs_.clear();
     requirements_.clear();
+    requirement_numbers_.clear();
+    last_requirement_ = 0;
     errors_.clear();
     error_count_ = 0;
     line_ = 0;
@@ -116,20 +118,20 @@ class Segment {
   }
 
   std::uint32_t number_of(Requirement&& requirement) {
-    // Lines of a kind follow one another: one of the last is nearly always it.
-    constexpr std::size_t kLookBack = 8;
-    for (std::size_t back = 1; back <= std::min(kLookBack, requirements_.size()); ++back) {
-      const std::size_t number = requirements_.size() - back;
-      if (requirements_[number] == requirement) return static_cast<std::uint32_t>(number);
-    }
-    requirements_.push_back(std::move(requirement));
-    return static_cast<std::uint32_t>(requirements_.size() - 1);
+    // Lines of a kind follow one another, mostly.
+    if (!requirements_.empty() && requirements_[last_requirement_] == requirement) return last_requirement_;
+    const auto next = static_cast<std::uint32_t>(requirements_.size());
+    const auto [place, is_new] = requirement_numbers_.try_emplace(requirement, next);
+    if (is_new) requirements_.push_back(std::move(requirement));
+    return last_requirement_ = place->second;
   }
 
   JobLineParser parser_;
   LineSplitter lines_;
   std::vector<SegmentJob> jobs_;
   std::vector<Requirement> requirements_;
+  std::unordered_map<Requirement, std::uint32_t, RequirementHash> requirement_numbers_;
+  std::uint32_t last_requirement_ = 0;  // the number of that of the last job
   std::vector<JobsError> errors_;
   std::uint64_t error_count_ = 0;
   std::uint64_t line_ = 0;  // the last one, counted from 1
