@@ -285,16 +285,18 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   return records_;
 }
 
-void Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
+bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
   std::optional<JobRow> row;
   if (returned.handle.value != 0) row = jobs_.find(returned.handle);
   if (!row) row = jobs_.find_active(returned.key);
-  if (!row || jobs_.at(*row).facts.key != returned.key) return;
+  if (!row || jobs_.at(*row).facts.key != returned.key) return false;
   const HoldingRow held = held_attempt(&session, *row, returned.attempt, returned.handle);
-  if (held == kNoHolding) return;
+  if (held == kNoHolding) return false;
   jobs_.at(*row).reuse_attempt = returned.reason != ReturnReason::kStopped;
+  const bool unasked = holdings_.at(held).is<Sent>();
   holdings_.end(held);
   requeue_unless_held(*row, Duration{0}, step);
+  return unasked;
 }
 
 void Ledger::adopt(Session& session, const Held& held, Step& step) {

@@ -72,7 +72,8 @@ class Ledger {
   // job). Gives the record that the message's ack has to wait for (AckLedger::received).
   std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                             Step& step);
-  void take_returned(Session& session, const ReturnedJob& returned, Step& step);
+  // True if nobody had asked for it back.
+  bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
   // rest. REQUIRES: the session has not said READY.

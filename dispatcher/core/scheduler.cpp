@@ -21,6 +21,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time star
       ledger_(options_, index, classes_, workers_, start),
       blame_(options_, ledger_, workers_),
       sessions_(options_, ledger_, workers_, blame_),
+      conduct_(options_, ledger_, workers_, sessions_),
       placement_(ledger_, classes_, workers_, sessions_),
       ending_(options_, ledger_, workers_, sessions_, start),
       last_drained_(start) {
@@ -85,6 +86,7 @@ void Scheduler::drained(bool whole, Step& step) {
   const Duration gap = step.now - last_drained_;
   last_drained_ = step.now;
   sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, whole, step);
+  if (whole) conduct_.judge(step);
   blame_.judge_overdue(step);
   ledger_.wake_due(step.now);
   placement_.look(step.now);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dispatcher/core/blame.h"
+#include "dispatcher/core/conduct.h"
 #include "dispatcher/core/ending.h"
 #include "dispatcher/core/facts.h"
 #include "dispatcher/core/job_index.h"
@@ -51,6 +52,7 @@ class Scheduler {
   Ledger ledger_;
   Blame blame_;
   Sessions sessions_;
+  Conduct conduct_;
   Placement placement_;
   Ending ending_;
   Time last_drained_;

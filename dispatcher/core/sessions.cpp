@@ -18,6 +18,14 @@ constexpr Duration kLaneWritableLimit = seconds(5);
 // A worker whose results do not get through gives its session up after 5 s.
 constexpr Duration kSinkLimit = seconds(4);
 constexpr Duration kFencedSilence = seconds(2);
+// From the first rest of a worker that gives everything back, four times as long each time, to the longest.
+constexpr Duration kRestLeast = milliseconds(20);
+constexpr Duration kRestMost = seconds(30);
+constexpr std::uint32_t kReturnsToTell = 4;
+// So many sessions may be on their way to READY at a time; others are told to come later.
+constexpr std::size_t kUnreadyMost = 1024;
+// So many workers may come over a run: each is remembered, with its name, to the end of it.
+constexpr std::size_t kWorkersMost = 65'536;
 // All workers together may send this much beyond their acks; each gets 1 to 8 MiB of it.
 constexpr std::uint64_t kResultWindowAll = 256ull << 20;
 
@@ -37,6 +45,12 @@ bool in(const Session& session) {
 
 void Sessions::refuse(const std::string& peer, Refusal code, std::string reason, Step& step) {
   step.actions.emplace_back(Refuse{peer, {kProtocol, code, std::move(reason)}});
+}
+
+std::size_t Sessions::unready() const {
+  return static_cast<std::size_t>(std::count_if(
+      workers_.sessions().begin(), workers_.sessions().end(),
+      [](const auto& entry) { return in<Binding>(entry.second) || in<Arriving>(entry.second); }));
 }
 
 // A HELLO that does not follow the last one of its worker: a copy of it, which has its answer; one that was
@@ -79,6 +93,13 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   if (before != nullptr && std::pair(hello.engine, hello.try_number) <=
                                std::pair(before->hello.engine, before->hello.try_number)) {
     refuse_old(*before, event, step);
+    return;
+  }
+  if (before == nullptr && (unready() >= kUnreadyMost || workers_.workers().size() >= kWorkersMost)) {
+    refuse(event.peer, Refusal::kLater,
+           unready() >= kUnreadyMost ? "too many workers are registering at this moment"
+                                     : "this run has had too many workers",
+           step);
     return;
   }
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
@@ -182,6 +203,7 @@ void Sessions::part(SessionId id, Step& step) {
 Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
                                            Results&& results, Step& step) {
   Needed needed;
+  if (session != nullptr) workers_.worker_of(*session).returns = 0;
   for (JobResult& result : results.results) {
     const std::uint64_t record = ledger_.take_result(session, from, seq, std::move(result), step);
     if (record == AckLedger::kUnknown) {
@@ -218,6 +240,7 @@ void Sessions::sink(SinkReceived&& event, Step& step) {
 }
 
 void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step) {
+  if (!std::holds_alternative<Beat>(message)) session.last_answer = step.now;
   Needed needed;
   const SessionId id = session.id;
   struct Visitor {
@@ -234,9 +257,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     void operator()(Results& results) {
       needed = self.receive_results(&session, session.id, seq, std::move(results), step);
     }
-    void operator()(Returned& returned) {
-      for (const ReturnedJob& job : returned.jobs) self.ledger_.take_returned(session, job, step);
-    }
+    void operator()(Returned& returned) { self.returned(session, returned, step); }
     void operator()(Ready& ready) { self.ready(session, ready, step); }
     void operator()(Beat& beat) { self.beat(session, beat, step); }
     void operator()(Goodbye&) {}
@@ -287,11 +308,30 @@ void Sessions::announce(Session& session, Step& step) {
   step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
 }
 
+// A worker that gives back what it gets, in no time and without having been asked, gets nothing for a while,
+// longer each time: else the two would do nothing but send jobs to and fro.
+void Sessions::returned(Session& session, const Returned& returned, Step& step) {
+  bool unasked = false;
+  for (const ReturnedJob& job : returned.jobs) unasked |= ledger_.take_returned(session, job, step);
+  if (!unasked || !session.accepting || session.resting) return;
+  Worker& worker = workers_.worker_of(session);
+  const Duration rest = std::min(kRestMost, kRestLeast * (1u << std::min(2 * worker.returns, 20u)));
+  session.rests_until = step.now + rest;
+  session.resting = true;
+  workers_.touch(session);
+  look_by(session.rests_until);
+  if (++worker.returns != kReturnsToTell) return;
+  step.actions.emplace_back(Report{Note{true, "worker " + session.name +
+                                                  " gives back every job that it gets: others get them "
+                                                  "first, and it gets some again after a pause"}});
+}
+
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   if (beat.echo == 0) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
   const Duration measured = step.now - stamped - beat.echo_held;
   if (measured.count() <= 0 || measured > options_.worker_timeout) return;  // not an echo of ours
+  session.last_echo = stamped;
   session.round_trip =
       session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
 }
@@ -344,6 +384,7 @@ void Sessions::tell(Session& session, Step& step) {
 Time Sessions::due(const Session& session) const {
   Time due = end_of(session);
   if (session.lane_writable && !in<Binding>(session)) due = std::min(due, told_due(session));
+  if (session.resting) due = std::min(due, session.rests_until);
   if (!session.suspected) due = std::min(due, suspect_at(session));
   const auto* live = std::get_if<Live>(&session.phase);
   if (live != nullptr && !session.lane_writable) due = std::min(due, live->since + kLaneWritableLimit);
@@ -372,6 +413,10 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
     }
     if (session.suspected != suspect(session, step.now)) {
       session.suspected = !session.suspected;
+      workers_.touch(session);
+    }
+    if (session.resting && step.now >= session.rests_until) {
+      session.resting = false;
       workers_.touch(session);
     }
     const bool listening = !in<Binding>(session) && session.lane_writable;
@@ -417,7 +462,8 @@ Time Sessions::suspect_at(const Session& session) const {
 bool Sessions::suspect(const Session& session, Time now) const { return now >= suspect_at(session); }
 
 bool Sessions::takes_work(const Session& session, Time now) const {
-  return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now);
+  return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now) &&
+         !session.resting;
 }
 
 // ---- the end ----

@@ -40,6 +40,8 @@ class Sessions {
   // Whether a worker was sent away lately because no port was left for its lane.
   bool lacks_ports(Time now) const;
 
+  // Ends a session that still speaks, for what it does not do.
+  void end(SessionId id, const std::string& why, Step& step) { lose(id, why, step); }
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !workers_.sessions().empty(); }
@@ -56,6 +58,7 @@ class Sessions {
   };
 
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
+  std::size_t unready() const;
   void refuse_old(const Worker& worker, const HelloReceived& event, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
@@ -65,6 +68,7 @@ class Sessions {
   bool is_mute(const Session& session, Time now) const;
   void announce(Session& session, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
+  void returned(Session& session, const Returned& returned, Step& step);
   void goodbye(Session& session, Step& step);
   void fence(Session& session, bool say_end, Step& step);
   void lose(SessionId id, const std::string& why, Step& step);

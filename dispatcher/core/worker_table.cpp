@@ -68,7 +68,7 @@ Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
   session.phase = Binding{};
   session.name = worker.name;
   session.slots = worker.hello.slots;
-  session.last_heard = session.last_told = now;
+  session.last_answer = session.last_heard = session.last_told = now;
   worker.session = id;
   touch(session);
   return session;

@@ -62,6 +62,10 @@ struct Session {
   std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last
   std::uint64_t received_sent = 0;
   Time last_heard;
+  Time last_answer;      // when it was admitted, or said anything about jobs
+  Time last_echo;        // stamp of the last beat that it has heard
+  bool resting = false;  // gets nothing until then: it gave back what it had just been given
+  Time rests_until;
   Time last_told;          // when ack and receipt went down the lane last
   Duration round_trip{0};  // 0 = not measured
 
@@ -85,6 +89,7 @@ struct Worker {
   std::uint32_t deaths_counted = 0;  // of engines up to this one
   std::uint64_t done = 0;
   std::optional<PendingBlame> blame;
+  std::uint32_t returns = 0;  // times in a row that it gave back what it had just been given
   bool seen_ready = false;
   // An earlier start of the dispatcher knew it, and its first session in this start is not over: it may speak
   // of jobs that it was given before, of which nothing is remembered here.

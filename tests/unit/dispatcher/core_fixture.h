@@ -61,6 +61,11 @@ class CoreTest : public testing::Test {
       drain();
     }
   }
+  // The dispatcher does not run for so long.
+  void sleep_without_a_look(Duration how_long) {
+    now_ += how_long;
+    drain();
+  }
   void drain() {
     step(Drained{});
     while (!loads_.empty()) {
@@ -188,20 +193,25 @@ class CoreTest : public testing::Test {
     if (!report) return std::nullopt;
     return std::get<Wanted>(*report);
   }
-  // These jobs go to this worker now, in this order, and nothing else.
-  void expect_given(const std::string& name, const Numbers& jobs) {
+  // What goes to this worker now.
+  Numbers take_given(const std::string& name) {
+    const SessionId session = peers_.at(name).session;
     Numbers given;
     for (const Action& action : actions_) {
       const auto* assign = std::get_if<Assign>(&action);
-      if (assign == nullptr || assign->session != peers_.at(name).session) continue;
+      if (assign == nullptr || assign->session != session) continue;
       given.push_back(number_of(assign->order.key));
       last_given_[given.back()] = assign->order;
     }
     std::erase_if(actions_, [&](const Action& action) {
       const auto* assign = std::get_if<Assign>(&action);
-      return assign != nullptr && assign->session == peers_.at(name).session;
+      return assign != nullptr && assign->session == session;
     });
-    EXPECT_EQ(given, jobs) << "given to " << name;
+    return given;
+  }
+  // These jobs go to this worker now, in this order, and no others.
+  void expect_given(const std::string& name, const Numbers& jobs) {
+    EXPECT_EQ(take_given(name), jobs) << "given to " << name;
   }
   void expect_cancelled(const std::string& name, const Numbers& jobs) {
     expect<SendLane>([&](const SendLane& down) {
@@ -259,6 +269,7 @@ class CoreTest : public testing::Test {
 
   SchedulerOptions options;
   bool disk_held = false;
+  Duration ran = seconds(1);  // what a result says of its attempt
 
  private:
   struct Peer {
@@ -309,7 +320,7 @@ class CoreTest : public testing::Test {
       result.handle = given->second.handle;
       result.attempt = given->second.attempt;
     }
-    result.ran = seconds(1);
+    result.ran = ran;
     result.outcome.status = status;
     if (status != Status::kOk)
       result.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;

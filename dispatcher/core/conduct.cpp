@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/conduct.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "common/base/units.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr Duration kLookInterval = seconds(1);
+// A worker ends a job at its timeout, and kills what does not end for up to 5 s more. Beyond twice the
+// timeout and the worker timeout it is not going to.
+constexpr int kTimeouts = 2;
+// Handing over what an earlier session left takes a while on a slow line; each message of it counts.
+constexpr Duration kReadyLeast = seconds(60);
+
+}  // namespace
+
+void Conduct::judge(Step& step) {
+  if (step.now < looked_at_ + kLookInterval) return;
+  looked_at_ = step.now;
+  std::vector<std::pair<SessionId, const char*>> faulty;
+  found_.clear();
+  for (const auto& [id, session] : workers_.sessions()) {
+    if (const char* fault = fault_of(session, step.now)) {
+      faulty.emplace_back(id, fault);
+    } else if (std::holds_alternative<Live>(session.phase)) {
+      look_at_timeouts(session, step);
+    }
+  }
+  std::swap(seen_, found_);
+  for (const auto& [id, fault] : faulty) sessions_.end(id, fault, step);
+}
+
+const char* Conduct::fault_of(const Session& session, Time now) const {
+  if (std::holds_alternative<Arriving>(session.phase)) {
+    const Duration limit = std::max(kReadyLeast, 6 * options_.worker_timeout);
+    return now >= session.last_answer + limit ? "registered but did not say that it is ready" : nullptr;
+  }
+  if (!std::holds_alternative<Live>(session.phase)) return nullptr;
+  return leaves_recall_unanswered(session, now) ? "did not return what was asked back" : nullptr;
+}
+
+// What cannot have been started, since everything in front of it still runs, is to be returned at once. That
+// holds if the worker has heard the RECALL (it echoes a later beat, or was given three times as long), and
+// has no result that waits for an ack.
+bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
+  if (session.acks.ack() != session.acks.received()) return false;
+  const Holdings& holdings = ledger_.holdings();
+  HoldingRow row = holdings.running(session.held, session.slots).next;
+  for (; row != kNoHolding; row = holdings.next(row)) {
+    const auto* recalled = std::get_if<Recalled>(&holdings.at(row).phase);
+    if (recalled == nullptr || session.last_answer >= recalled->since) continue;
+    const bool heard = session.last_echo > recalled->since;
+    if (now >= recalled->since + (heard ? 1 : 3) * options_.worker_timeout) return true;
+  }
+  return false;
+}
+
+void Conduct::look_at_timeouts(const Session& session, Step& step) {
+  const Holdings& holdings = ledger_.holdings();
+  const HoldingRow end = holdings.running(session.held, session.slots).next;
+  for (HoldingRow row = holdings.first(session.held); row != end; row = holdings.next(row)) {
+    const Holding& holding = holdings.at(row);
+    const JobFacts& facts = ledger_.jobs().at(holding.job).facts;
+    if (facts.timeout.count() == 0) continue;
+    Seen seen{ledger_.jobs().handle(holding.job), holding.attempt, step.now, false};
+    if (const auto before = seen_.find(row);
+        before != seen_.end() && before->second.job == seen.job && before->second.attempt == seen.attempt)
+      seen = before->second;
+    const Duration ran = step.now - seen.since;
+    if (!seen.named && ran > kTimeouts * facts.timeout + options_.worker_timeout) {
+      seen.named = true;
+      step.actions.emplace_back(
+          Report{Note{true, "job " + facts.full_id() + " has run on worker " + session.name + " for " +
+                                format_duration(ran) + "; its timeout is " + format_duration(facts.timeout) +
+                                ", but the worker does not end it"}});
+    }
+    found_.emplace(row, seen);
+  }
+}
+
+}  // namespace workpool::dispatcher

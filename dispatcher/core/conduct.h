@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Workers that are heard but do not do what they should: a session that leaves a RECALL unanswered, or never
+// gets READY, is ended; a job that runs far beyond its timeout is named, once. Looks every second.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "dispatcher/core/ledger.h"
+#include "dispatcher/core/sessions.h"
+
+namespace workpool::dispatcher {
+
+class Conduct {
+ public:
+  Conduct(const SchedulerOptions& options, const Ledger& ledger, const WorkerTable& workers,
+          Sessions& sessions)
+      : options_(options), ledger_(ledger), workers_(workers), sessions_(sessions) {}
+
+  // After the sockets have been drained.
+  void judge(Step& step);
+
+ private:
+  // A job with a timeout that was seen running at the last look.
+  struct Seen {
+    Handle job;
+    std::uint32_t attempt = 0;
+    Time since;
+    bool named = false;
+  };
+
+  const char* fault_of(const Session& session, Time now) const;
+  bool leaves_recall_unanswered(const Session& session, Time now) const;
+  void look_at_timeouts(const Session& session, Step& step);
+
+  const SchedulerOptions& options_;
+  const Ledger& ledger_;
+  const WorkerTable& workers_;
+  Sessions& sessions_;
+  std::map<HoldingRow, Seen> seen_;  // of the last look
+  std::map<HoldingRow, Seen> found_;
+  Time looked_at_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// How a run comes to its end, phase by phase.
+#include "dispatcher/core/ending.h"
+
+#include "tests/unit/dispatcher/core_fixture.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+class EndingTest : public CoreTest {
+ protected:
+  void running(int jobs = 1) {
+    submit(jobs);
+    start();
+    worker("w1", 1);
+    expect_given("w1", {0});
+  }
+  void stop(StopKind kind = StopKind::kInterrupt) {
+    step(StopRequested{kind});
+    drain();
+  }
+  std::string phase() const { return snapshot().phase; }
+};
+
+TEST_F(EndingTest, IsOverOnlyWhenTheLastRecordIsDurable) {
+  running();
+  disk_held = true;
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  advance(seconds(5));
+  EXPECT_EQ(phase(), "finishing");
+  expect_nothing();
+  make_durable();
+  drain();
+  const auto over = expect<RunOver>();
+  EXPECT_TRUE(std::get<AllRecorded>(over->end).all_ok);
+  expect<SendLane>([](const SendLane& down) { return std::holds_alternative<Stop>(down.message); });
+}
+
+TEST_F(EndingTest, AFirstSignalStartsNothingMoreAndWaitsForWhatRuns) {
+  running(2);
+  stop();
+  expect_recalled("w1", {0});  // unless it runs already
+  EXPECT_EQ(phase(), "draining");
+  advance(seconds(5));
+  expect_nothing();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  advance(milliseconds(250));
+  EXPECT_TRUE(std::holds_alternative<Stopped>(expect<RunOver>()->end));
+  expect<SendLane>();
+}
+
+TEST_F(EndingTest, ASecondSignalCancelsWhatRuns) {
+  running();
+  stop();
+  expect_recalled("w1", {0});
+  stop();
+  expect_cancelled("w1", {0});
+  EXPECT_EQ(phase(), "cancelling");
+  returns("w1", 0, ReturnReason::kStopped);
+  drain();
+  EXPECT_TRUE(std::holds_alternative<Stopped>(expect<RunOver>()->end));
+  expect<SendLane>();
+}
+
+TEST_F(EndingTest, AThirdSignalLeavesAtOnce) {
+  running();
+  stop();
+  expect_recalled("w1", {0});
+  stop();
+  expect_cancelled("w1", {0});
+  stop();
+  EXPECT_TRUE(std::holds_alternative<Stopped>(expect<Finish>()->end));
+}
+
+TEST_F(EndingTest, AJobThatNobodyCanRunEndsTheRunAfterAWhile) {
+  options.unsatisfiable_after = seconds(20);
+  submit(1, {.slots = 2});
+  start();
+  worker("w1", 1);
+  advance(seconds(11));
+  EXPECT_FALSE(expect_report<JobUnsatisfiable>()->given_up);
+  advance(seconds(10));
+  EXPECT_TRUE(expect_report<JobUnsatisfiable>()->given_up);
+  EXPECT_TRUE(std::holds_alternative<NobodyFits>(expect<RunOver>()->end));
+  expect<SendLane>();
+}
+
+TEST_F(EndingTest, EverybodyIsToldAndThenTheRunIsFinished) {
+  running();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  expect_over();
+  say("w1", Goodbye{});
+  falls_silent("w1");
+  expect<SendLane>();
+  expect<CloseSession>();
+  expect_report<WorkerLeft>();
+  advance(seconds(4));
+  expect<Finish>();
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
