@@ -24,9 +24,8 @@ struct SchedulerOptions {
   Duration unsatisfiable_after = seconds(60);
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
-  bool listening = false;     // other workers may come at any time
-  bool streaming = false;     // jobs come from a pipe, not from the index
-  bool retry_failed = false;  // of a stream: what RESULTS has as not ok is run again
+  bool listening = false;  // other workers may come at any time
+  bool streaming = false;  // jobs come from a pipe, not from the index
 };
 
 // A name means one worker for the whole run, over restarts of the dispatcher too.
@@ -69,11 +68,10 @@ struct LaneGone {
 struct JobsLoaded {
   std::vector<LoadedJob> jobs;
 };
-// The next job of a stream. `past`: what RESULTS held of it at the start.
-struct StreamJobRead {
+// A job that came with its payload, which its source does not keep. No open job has its id.
+struct JobArrived {
   LoadedJob job;  // its JobFacts::requirement is still to be numbered
   Requirement requirement;
-  std::optional<Status> past;
 };
 // Jobs of this run that an earlier start has finished; they count as done.
 struct AlreadyDone {
@@ -123,7 +121,7 @@ struct Drained {
 
 using Event =
     std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone, JobsLoaded,
-                 StreamJobRead, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
+                 JobArrived, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
                  LocalWorkerFailed, InvalidLine, WriterChanged, StopRequested, Drained>;
 
 // ---- actions ----
@@ -136,10 +134,6 @@ struct Record {
   std::string worker;
   Duration queued{0};
   Duration ran{0};
-};
-// A job of a stream that an earlier start has finished: nothing more comes of it.
-struct Skip {
-  std::uint64_t payload_bytes = 0;
 };
 // Read these jobs' lines and answer with JobsLoaded, in this order.
 struct Load {
@@ -244,8 +238,8 @@ struct RunOver {
   RunEnd end;
 };
 
-using Action = std::variant<Record, Skip, Load, NameGranted, Admit, Refuse, Assign, SendLane, CloseSession,
-                            Report, RunOver, Finish>;
+using Action = std::variant<Record, Load, NameGranted, Admit, Refuse, Assign, SendLane, CloseSession, Report,
+                            RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----

@@ -70,7 +70,7 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
   }
   if (streaming_) return std::nullopt;
   const auto number = index_.find(key);
-  if (!number || !index_.has_spec(*number, spec)) return std::nullopt;
+  if (!number || !index_.ids().has_spec(*number, spec)) return std::nullopt;
   std::optional<JobRow> row;
   if (!index_.taken(*number)) {
     row = take_from_backlog(*number);

@@ -6,15 +6,6 @@
 #include "common/base/check.h"
 
 namespace workpool::dispatcher {
-namespace {
-
-__extension__ typedef unsigned __int128 Wide;
-
-// Room in the table for `jobs` entries at 4/5 full: more makes probes long, less costs memory that nobody
-// reads.
-std::uint64_t table_places(std::uint64_t jobs) { return jobs + jobs / 4 + 16; }
-
-}  // namespace
 
 std::uint32_t JobIndex::requirement_number(const Requirement& requirement) {
   const auto next = static_cast<std::uint32_t>(requirements_.size());
@@ -27,38 +18,24 @@ const std::vector<Requirement>& JobIndex::requirements() const { return requirem
 
 void JobIndex::reserve(std::uint64_t jobs) {
   jobs = std::min(jobs, kJobsMax);
-  key_prefixes_.reserve(jobs);
-  spec_prefixes_.reserve(jobs);
+  ids_.reserve(jobs);
   offsets_low_.reserve(jobs);
   offsets_high_.reserve(jobs);
-  flags_.reserve(jobs);
-  if (table_places(jobs) > table_.size()) grow_table(jobs);
 }
 
 void JobIndex::add(const Entry& entry) {
   const std::uint64_t number = size();
   CHECK(number < kJobsMax && entry.offset >> 40 == 0);
-  key_prefixes_.push_back(entry.key_prefix);
-  spec_prefixes_.push_back(entry.spec_prefix);
+  ids_.add({entry.key_prefix, entry.spec_prefix, entry.repeat});
   offsets_low_.push_back(static_cast<std::uint32_t>(entry.offset));
   offsets_high_.push_back(static_cast<std::uint8_t>(entry.offset >> 32));
-  flags_.push_back(entry.repeat == 0 ? 0 : kDefaultId);
-
-  if (entry.repeat > 1 || !repeats_.empty()) {
-    CHECK(entry.repeat <= kJobsMax);
-    if (repeats_.empty()) {
-      repeats_.reserve(key_prefixes_.capacity());
-      for (std::uint64_t i = 0; i < number; ++i) repeats_.push_back((flags_[i] & kDefaultId) != 0 ? 1 : 0);
-    }
-    repeats_.push_back(static_cast<std::uint32_t>(entry.repeat));
-  }
   if (entry.requirement != 0 || !requirement_numbers_.empty()) {
-    if (requirement_numbers_.empty()) requirement_numbers_.reserve(key_prefixes_.capacity());
+    if (requirement_numbers_.empty()) requirement_numbers_.reserve(offsets_low_.capacity());
     requirement_numbers_.resize(number);
     requirement_numbers_.push_back(entry.requirement);
   }
   if (entry.priority != 0 || !priorities_.empty()) {
-    if (priorities_.empty()) priorities_.reserve(key_prefixes_.capacity());
+    if (priorities_.empty()) priorities_.reserve(offsets_low_.capacity());
     priorities_.resize(number);
     priorities_.push_back(entry.priority);
   }
@@ -67,99 +44,31 @@ void JobIndex::add(const Entry& entry) {
   CHECK(entry.line >= number + std::max<std::uint64_t>(1, ahead_before));
   const std::uint64_t ahead = entry.line - number;
   if (gaps_.empty() || ahead != ahead_before) gaps_.push_back({static_cast<std::uint32_t>(number), ahead});
-
-  if (table_places(number + 1) > table_.size()) grow_table((number + 1) * 3 / 2);
-  insert(static_cast<std::uint32_t>(number));
 }
 
-void JobIndex::seal() {
-  // reserve() may have been generous. The table is not made smaller: its empty places are spread over all its
-  // pages.
-  gaps_.shrink_to_fit();
-}
+void JobIndex::seal() { gaps_.shrink_to_fit(); }
 
-std::uint64_t JobIndex::size() const { return key_prefixes_.size(); }
+std::uint64_t JobIndex::size() const { return offsets_low_.size(); }
+
+std::optional<JobNumber> JobIndex::find(const Key& key) const {
+  const auto number = ids_.find(key);
+  return number && *number < size() ? number : std::nullopt;  // else an id of another source
+}
 
 JobIndex::Entry JobIndex::entry(JobNumber number) const {
   CHECK(number < size());
   Entry entry;
-  entry.key_prefix = key_prefixes_[number];
-  entry.spec_prefix = spec_prefixes_[number];
+  const JobRegister::Id id = ids_.id(number);
+  entry.key_prefix = id.key_prefix;
+  entry.spec_prefix = id.spec_prefix;
+  entry.repeat = id.repeat;
   entry.offset = std::uint64_t{offsets_high_[number]} << 32 | offsets_low_[number];
   const auto after = std::upper_bound(gaps_.begin(), gaps_.end(), number,
                                       [](JobNumber value, const Gap& gap) { return value < gap.number; });
   entry.line = number + std::prev(after)->ahead;
-  entry.repeat = !repeats_.empty() ? repeats_[number] : (flags_[number] & kDefaultId) != 0 ? 1 : 0;
   entry.requirement = requirement_of(number);
   entry.priority = priority_of(number);
   return entry;
-}
-
-// ---- the table ----
-
-// Prefixes are hashes, so their high bits spread evenly over any number of places.
-std::size_t JobIndex::place_of(std::uint64_t key_prefix) const {
-  return static_cast<std::size_t>(Wide{key_prefix} * table_.size() >> 64);
-}
-
-// Its low bits, which the place does not depend on; never 0.
-std::uint8_t JobIndex::tag_of(std::uint64_t key_prefix) {
-  return std::max<std::uint8_t>(1, static_cast<std::uint8_t>(key_prefix));
-}
-
-void JobIndex::grow_table(std::uint64_t jobs) {
-  table_ = {};  // the old one goes before the new one comes
-  tags_ = {};
-  table_.resize(table_places(jobs));
-  tags_.resize(table_.size());
-  for (std::uint64_t number = 0; number < size(); ++number) insert(static_cast<std::uint32_t>(number));
-}
-
-void JobIndex::insert(std::uint32_t number) {
-  const std::uint64_t key_prefix = key_prefixes_[number];
-  std::size_t place = place_of(key_prefix);
-  while (tags_[place] != 0) {
-    if (++place == tags_.size()) place = 0;
-  }
-  tags_[place] = tag_of(key_prefix);
-  table_[place] = number;
-}
-
-void JobIndex::expect(std::uint64_t key_prefix) const {
-  if (tags_.empty()) return;
-  const std::size_t place = place_of(key_prefix);
-  __builtin_prefetch(&tags_[place], 1);
-  __builtin_prefetch(&table_[place], 1);
-}
-
-std::optional<JobNumber> JobIndex::find_prefix(std::uint64_t key_prefix) const {
-  if (table_.empty()) return std::nullopt;
-  const std::uint8_t tag = tag_of(key_prefix);
-  std::size_t place = place_of(key_prefix);
-  while (tags_[place] != 0) {
-    if (tags_[place] == tag && key_prefixes_[table_[place]] == key_prefix) return table_[place];
-    if (++place == tags_.size()) place = 0;
-  }
-  return std::nullopt;
-}
-
-std::optional<JobNumber> JobIndex::find(const Key& key) const { return find_prefix(key.high); }
-
-bool JobIndex::has_spec(JobNumber number, const Spec& spec) const {
-  CHECK(number < size());
-  return spec_prefixes_[number] == spec.high;
-}
-
-// ---- past and queues ----
-
-void JobIndex::set_past(JobNumber number, Past past) {
-  CHECK(number < size());
-  flags_[number] = static_cast<std::uint8_t>((flags_[number] & ~kPastMask) | static_cast<std::uint8_t>(past));
-}
-
-JobIndex::Past JobIndex::past(JobNumber number) const {
-  CHECK(number < size());
-  return static_cast<Past>(flags_[number] & kPastMask);
 }
 
 std::uint32_t JobIndex::requirement_of(std::uint64_t number) const {
@@ -173,10 +82,12 @@ std::int32_t JobIndex::priority_of(std::uint64_t number) const {
 void JobIndex::open_queues(bool retry_failed) {
   queues_.assign(std::max<std::size_t>(1, requirements_.size()), Queue{});
   open_ = 0;
+  taken_.assign(size(), false);
+  using Past = JobRegister::Past;
   for (std::uint64_t number = 0; number < size(); ++number) {
-    const Past before = past(number);
+    const Past before = ids_.past(number);
     const bool ready = before == Past::kNone || (before != Past::kOk && retry_failed);
-    flags_[number] = static_cast<std::uint8_t>(ready ? flags_[number] & ~kTaken : flags_[number] | kTaken);
+    taken_[number] = !ready;
     Queue& queue = queues_[requirement_of(number)];
     ++queue.end;  // a count at first
     queue.open += ready ? 1 : 0;
@@ -224,15 +135,15 @@ std::optional<JobNumber> JobIndex::front(std::uint32_t requirement) {
 
 bool JobIndex::take(JobNumber number) {
   if (taken(number)) return false;
-  flags_[number] |= kTaken;
+  taken_[number] = true;
   --queues_[requirement_of(number)].open;
   --open_;
   return true;
 }
 
 bool JobIndex::taken(JobNumber number) const {
-  CHECK(number < size());
-  return (flags_[number] & kTaken) != 0;
+  CHECK(number < taken_.size());
+  return taken_[number];
 }
 
 std::uint64_t JobIndex::open(std::uint32_t requirement) const {

@@ -42,7 +42,10 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     void operator()(JobsLoaded& e) {
       for (LoadedJob& job : e.jobs) self.ledger_.take_loaded(std::move(job), step);
     }
-    void operator()(StreamJobRead& e) { self.stream_job(std::move(e), step); }
+    void operator()(JobArrived& e) {
+      e.job.facts.requirement = self.classes_.number_of(e.requirement);
+      self.ledger_.take_loaded(std::move(e.job), step);
+    }
     void operator()(AlreadyDone& e) {
       self.ledger_.count_done_before(Status::kOk, e.ok);
       self.ledger_.count_done_before(Status::kFailed, e.failed);
@@ -63,23 +66,6 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
   };
   std::visit(Visitor{*this, step}, event);
   if (!step.load.jobs.empty()) actions.emplace_back(std::move(step.load));
-}
-
-// A line without an id is called L7, which an earlier line may have been called too.
-void Scheduler::stream_job(StreamJobRead&& read, Step& step) {
-  JobFacts& facts = read.job.facts;
-  if (read.past && (*read.past == Status::kOk || !options_.retry_failed)) {
-    ledger_.count_done_before(*read.past, 1);
-    step.actions.emplace_back(Skip{facts.payload_bytes});
-  } else if (ledger_.jobs().open_key(facts.key)) {
-    const std::string why =
-        "the id \"" + facts.id + "\" belongs to a job that is still open: give each job an id of its own";
-    facts.id = "L" + std::to_string(facts.line);
-    ledger_.record_invalid(facts, why, step);
-  } else {
-    facts.requirement = classes_.number_of(read.requirement);
-    ledger_.take_loaded(std::move(read.job), step);
-  }
 }
 
 void Scheduler::drained(bool whole, Step& step) {

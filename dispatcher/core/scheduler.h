@@ -44,7 +44,6 @@ class Scheduler {
 
  private:
   void drained(bool whole, Step& step);
-  void stream_job(StreamJobRead&& read, Step& step);
 
   SchedulerOptions options_;
   WorkerTable workers_;

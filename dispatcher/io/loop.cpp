@@ -162,35 +162,11 @@ void Loop::gather_registration() {
 }
 
 void Loop::gather_jobs() {
-  if (parts_.reader != nullptr) {
-    LoadedJobs loaded = parts_.reader->take();
-    if (!loaded.jobs.empty()) events_.emplace_back(JobsLoaded{std::move(loaded.jobs)});
-    for (const std::uint64_t line : loaded.changed_lines) events_.emplace_back(JobsFileChanged{line});
+  const std::size_t first = events_.size();
+  parts_.jobs.take(events_);
+  for (std::size_t i = first; i < events_.size(); ++i) {
+    if (const auto* broken = std::get_if<InputBroken>(&events_[i])) parts_.terminal.say(broken->problem);
   }
-  if (parts_.stream != nullptr) {
-    StreamBatch batch = parts_.stream->take();
-    for (StreamItem& item : batch.items) gather_stream_item(std::move(item));
-    if (!batch.problem.empty()) {
-      parts_.terminal.say(batch.problem);
-      events_.emplace_back(InputBroken{std::move(batch.problem)});
-    } else if (batch.ended) {
-      events_.emplace_back(InputEnded{});
-    }
-  }
-}
-
-void Loop::gather_stream_item(StreamItem&& item) {
-  if (auto* error = std::get_if<LineError>(&item.content)) {
-    InvalidLine invalid;
-    invalid.facts.line = item.line;
-    invalid.facts.id = "L" + std::to_string(item.line);
-    invalid.message = "column " + std::to_string(error->column) + ": " + error->message;
-    events_.emplace_back(std::move(invalid));
-    return;
-  }
-  StreamJob& job = std::get<StreamJob>(item.content);
-  const auto past = parts_.past->find(job.loaded.facts.key, job.loaded.facts.spec);
-  events_.emplace_back(StreamJobRead{std::move(job.loaded), std::move(job.requirement), past});
 }
 
 void Loop::tend_local() {
@@ -236,7 +212,7 @@ void Loop::carry_out() {
 
 void Loop::record(Record& record, std::int64_t finished_ms) {
   log_recorded(parts_.log, record);
-  if (parts_.stream != nullptr) parts_.stream->released(1, record.facts.payload_bytes);
+  parts_.jobs.recorded(record.facts);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
   ResultLine line;
   line.id = std::move(record.facts.id);
@@ -258,8 +234,7 @@ void Loop::send(Action& action) {
     Loop& self;
     void operator()(Record&) {}
     void operator()(Report&) {}
-    void operator()(Skip& a) { self.parts_.stream->released(1, a.payload_bytes); }
-    void operator()(Load& a) { self.parts_.reader->load(a.jobs); }
+    void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
     void operator()(NameGranted& a) { self.parts_.store.name_worker(a.granted); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }

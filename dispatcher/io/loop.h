@@ -11,11 +11,9 @@
 #include "common/io/log.h"
 #include "common/io/mailbox.h"
 #include "dispatcher/core/scheduler.h"
-#include "dispatcher/io/jobs/jobs_reader.h"
-#include "dispatcher/io/jobs/stream_reader.h"
+#include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/local_worker.h"
 #include "dispatcher/io/net/transport.h"
-#include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/io/results/results_store.h"
 #include "dispatcher/io/results/results_writer.h"
 #include "dispatcher/io/terminal/terminal.h"
@@ -29,10 +27,8 @@ struct LoopParts {
   Terminal& terminal;
   Log& log;
   ResultsStore& store;
-  const Wake& wake;                  // raised by reader and writer
-  JobsReader* reader = nullptr;      // of a file, or
-  StreamReader* stream = nullptr;    // of a pipe
-  const StreamPast* past = nullptr;  // of a pipe: what RESULTS held at the start
+  const Wake& wake;  // raised by reader and writer
+  JobSource& jobs;
   LocalWorker* local = nullptr;
   int signal_fd = -1;
   RunId run;
@@ -58,7 +54,6 @@ class Loop {
   void gather_signals();
   void gather_registration();
   void gather_jobs();
-  void gather_stream_item(StreamItem&& item);
   void gather_writer();
   void tend_local();
 

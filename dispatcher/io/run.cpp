@@ -21,9 +21,11 @@
 #include "common/io/cores.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
+#include "dispatcher/io/jobs/file_source.h"
 #include "dispatcher/io/jobs/jobs_change.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 #include "dispatcher/io/jobs/jobs_input.h"
+#include "dispatcher/io/jobs/pipe_source.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/results/results_store.h"
@@ -73,12 +75,12 @@ RunId random_run() {
 AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   AlreadyDone done;
   for (JobNumber number = 0; number < index.size(); ++number) {
-    const JobIndex::Past past = index.past(number);
-    if (past == JobIndex::Past::kOk) ++done.ok;
+    const JobRegister::Past past = index.ids().past(number);
+    if (past == JobRegister::Past::kOk) ++done.ok;
     if (retry_failed) continue;
-    if (past == JobIndex::Past::kFailed) ++done.failed;
-    if (past == JobIndex::Past::kTimeout) ++done.timeout;
-    if (past == JobIndex::Past::kQuarantined) ++done.quarantined;
+    if (past == JobRegister::Past::kFailed) ++done.failed;
+    if (past == JobRegister::Past::kTimeout) ++done.timeout;
+    if (past == JobRegister::Past::kQuarantined) ++done.quarantined;
   }
   return done;
 }
@@ -122,7 +124,6 @@ class Run {
   JobsInput input_;
   JobsFormat format_;
   JobIndex index_;
-  StreamPast past_;
   ReplaySummary summary_;
   std::unique_ptr<ResultsStore> store_;
   std::string waited_for_;
@@ -157,7 +158,7 @@ void Run::read_results() {
   store.waiting = [this](const std::string& what) { wait_on(what); };
   store_ = std::make_unique<ResultsStore>(store);
   if (store_->regular() && !options_.overwrite) {
-    summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), past_);
+    summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), index_.ids());
     store_->refuse_if_foreign(summary_);
   }
   index_.open_queues(options_.retry_failed);
@@ -325,7 +326,6 @@ ExitCode Run::run_jobs() {
   scheduling.capture_bytes = options_.capture_bytes;
   scheduling.listening = options_.listen.has_value();
   scheduling.streaming = !input_.regular();
-  scheduling.retry_failed = options_.retry_failed;
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
   scheduler.step(NamesKnown{store_->worker_names()}, boot_time(), none);
@@ -334,12 +334,12 @@ ExitCode Run::run_jobs() {
   const Wake wake;
   const JobDefaults defaults{options_.timeout, options_.retries};
   const auto raise = [&wake] { wake.raise(); };
-  std::optional<JobsReader> reader;
-  std::optional<StreamReader> stream;
+  std::unique_ptr<JobSource> jobs;
   if (input_.regular()) {
-    reader.emplace(input_.fd(), format_, index_, defaults, raise);
+    jobs = std::make_unique<FileSource>(input_.fd(), format_, index_, defaults, raise);
   } else {
-    stream.emplace(input_.fd(), format_, defaults, raise);
+    const JobIntake intake(index_.ids(), store_->regular(), options_.retry_failed);
+    jobs = std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, raise);
   }
   const Durability durability =
       options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
@@ -360,9 +360,7 @@ ExitCode Run::run_jobs() {
              .log = log_,
              .store = *store_,
              .wake = wake,
-             .reader = reader ? &*reader : nullptr,
-             .stream = stream ? &*stream : nullptr,
-             .past = &past_,
+             .jobs = *jobs,
              .local = local ? &*local : nullptr,
              .signal_fd = signal_fd_,
              .run = run_,

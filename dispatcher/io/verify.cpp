@@ -74,7 +74,7 @@ VerifyReport verify_results(const JobIndex& index, int results_fd,
       return;
     }
     std::uint8_t& job = known[*number];
-    const bool counts = index.has_spec(*number, line.spec);
+    const bool counts = index.ids().has_spec(*number, line.spec);
     // The line that is replaced is the one before, or this one if it is of other work.
     if (!counts || (job != kNothing && job != kOtherWork)) supersede(line);
     if (counts) {

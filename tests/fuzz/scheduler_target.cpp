@@ -53,7 +53,7 @@ class SchedulerWorld {
     index_.open_queues(false);
     scheduler_.emplace(options_, index_, now_);
     if (!streaming_) return;
-    for (const Job& job : jobs_) step(dispatcher::StreamJobRead{job.loaded, job.requirement, std::nullopt});
+    for (const Job& job : jobs_) step(dispatcher::JobArrived{job.loaded, job.requirement});
     step(dispatcher::InputEnded{});
   }
 

@@ -45,8 +45,8 @@ void Stage::start_dispatcher() {
   index_->seal();
   dispatcher::AlreadyDone done;
   for (const auto& [number, status] : past) {
-    index_->set_past(number, status == Status::kOk ? dispatcher::JobIndex::Past::kOk
-                                                   : dispatcher::JobIndex::Past::kFailed);
+    index_->ids().set_past(number, status == Status::kOk ? dispatcher::JobRegister::Past::kOk
+                                                         : dispatcher::JobRegister::Past::kFailed);
     ++(status == Status::kOk ? done.ok : done.failed);
   }
   index_->open_queues(false);
@@ -54,17 +54,30 @@ void Stage::start_dispatcher() {
   inbox_.clear();
   inbox_.emplace_back(granted_);
   inbox_.emplace_back(done);
-  for (JobNumber number = 0; options.streaming && number < jobs.size(); ++number) {
-    dispatcher::StreamJobRead read{line_of(number), jobs[number].requirement, {}};
-    if (const auto found = durable_.find(jobs[number].name); found != durable_.end())
-      read.past = found->second;
-    inbox_.emplace_back(std::move(read));
-  }
+  if (options.streaming) feed_stream();
   records_.clear();
   loads_.clear();
   told_durable_ = 0;
   finished_.reset();
   for (auto& [name, worker] : machines_) worker.links.clear();
+}
+
+// All jobs of the stream, as a source would deliver them that finds the durable results in RESULTS.
+void Stage::feed_stream() {
+  dispatcher::JobIntake intake(index_->ids(), true, false);
+  dispatcher::AlreadyDone done;
+  for (JobNumber number = 0; number < jobs.size(); ++number) {
+    LoadedJob line = line_of(number);
+    if (const auto found = durable_.find(jobs[number].name); found != durable_.end()) {
+      index_->ids().remember(line.facts.key, line.facts.spec,
+                             found->second == Status::kOk ? dispatcher::JobRegister::Past::kOk
+                                                          : dispatcher::JobRegister::Past::kFailed);
+      ++(found->second == Status::kOk ? done.ok : done.failed);
+    }
+    if (std::holds_alternative<dispatcher::JobIntake::ToRun>(intake.take(line.facts)))
+      inbox_.emplace_back(dispatcher::JobArrived{std::move(line), jobs[number].requirement});
+  }
+  inbox_.emplace_back(done);
 }
 
 void Stage::crash_dispatcher() {
@@ -143,7 +156,6 @@ void Stage::carry_out(dispatcher::Action& action) {
   struct Visitor {
     Stage& self;
     void operator()(dispatcher::Record&) {}
-    void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) {
       self.loads_.insert(self.loads_.end(), a.jobs.begin(), a.jobs.end());
     }

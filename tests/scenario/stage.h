@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "dispatcher/core/job_intake.h"
 #include "dispatcher/core/scheduler.h"
 #include "worker/core/session.h"
 
@@ -106,6 +107,7 @@ class Stage {
   Machine& machine(const std::string& name);
   const Machine& machine(const std::string& name) const;
   LoadedJob line_of(JobNumber number) const;
+  void feed_stream();
   std::string job_name(const Key& key) const;
   std::string session_name(SessionId session) const;
   std::string described(const SinkMessage& message) const;

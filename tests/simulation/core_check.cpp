@@ -88,7 +88,7 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::JobsLoaded& e) const {
     return "loaded " + std::to_string(e.jobs.size());
   }
-  std::string operator()(const dispatcher::StreamJobRead& e) const { return "read " + e.job.facts.id; }
+  std::string operator()(const dispatcher::JobArrived& e) const { return "read " + e.job.facts.id; }
   std::string operator()(const dispatcher::AlreadyDone&) const { return "already done"; }
   std::string operator()(const dispatcher::NamesKnown&) const { return "names known"; }
   std::string operator()(const dispatcher::InputEnded&) const { return "input ended"; }
@@ -104,7 +104,6 @@ struct DispatcherText : MessageText {
     return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " +
            std::to_string(a.attempt);
   }
-  std::string operator()(const dispatcher::Skip&) const { return "  skip"; }
   std::string operator()(const dispatcher::Load& a) const {
     return "  load " + std::to_string(a.jobs.size());
   }

@@ -54,8 +54,8 @@ void DispatcherNode::start() {
   for (const JobPlan& plan : setup.jobs) {
     const auto past = world_.books.past(plan.facts.key);
     if (!past) continue;
-    index_->set_past(plan.facts.number, *past == Status::kOk ? dispatcher::JobIndex::Past::kOk
-                                                             : dispatcher::JobIndex::Past::kFailed);
+    index_->ids().set_past(plan.facts.number, *past == Status::kOk ? dispatcher::JobRegister::Past::kOk
+                                                                   : dispatcher::JobRegister::Past::kFailed);
     ++(*past == Status::kOk            ? done.ok
        : *past == Status::kTimeout     ? done.timeout
        : *past == Status::kQuarantined ? done.quarantined
@@ -91,7 +91,7 @@ void DispatcherNode::feed_stream() {
   for (const JobPlan& plan : world_.setup.jobs) {
     later(plan.appears, [this, &plan] {
       if (plan.invalid) return deliver(dispatcher::InvalidLine{plan.facts, "no job"});
-      deliver(dispatcher::StreamJobRead{{plan.facts, plan.work}, plan.requirement, std::nullopt});
+      deliver(dispatcher::JobArrived{{plan.facts, plan.work}, plan.requirement});
     });
   }
   later(seconds(10), [this] { deliver(dispatcher::InputEnded{}); });
@@ -213,7 +213,6 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     DispatcherNode& self;
     void operator()(dispatcher::Record&) {}
     void operator()(dispatcher::Report&) {}
-    void operator()(dispatcher::Skip&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
     void operator()(dispatcher::NameGranted& a) {
       self.granted_.names.push_back(a.granted);

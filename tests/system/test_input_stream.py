@@ -101,6 +101,49 @@ class Ids(CliTest):
         run.process.stdin.close()
         self.assertEqual(run.process.wait(LIMIT), 0)
 
+    def test_a_repeated_id_is_invalid_beside_results_that_resume(self):
+        # Whether its first job is recorded by then or still open: the next start would find two jobs of one id.
+        for recorded in (True, False):
+            with self.subTest(recorded=recorded):
+                path = self.folder / f"{recorded}.jsonl"
+                run = self.start_run("-", "-o", path.name, "--durability", "os", stdin=subprocess.PIPE, bufsize=0)
+                wait = "" if recorded else "while [ ! -e go ]; do sleep 0.02; done; "
+                run.process.stdin.write(jsonl({"cmd": f"{wait}echo x >> ran", "id": "x"}).encode())
+                if recorded:
+                    wait_until("the record", lambda: path.exists() and b"\n" in path.read_bytes())
+                run.process.stdin.write(jsonl({"cmd": "echo y >> ran", "id": "x"}).encode())
+                wait_until("the second", lambda: path.exists() and path.read_bytes().count(b"\n") == 1 + recorded)
+                (self.folder / "go").touch()
+                run.process.stdin.close()
+                self.assertEqual(run.finish().code, 1)
+                results = {result["id"]: result for result in parse_results(path.read_bytes())}
+                self.assertEqual({key: results[key]["status"] for key in results}, {"x": "ok", "L2": "invalid"})
+                self.assertIn('"x" has come before', results["L2"]["error"]["message"])
+        self.assertEqual((self.folder / "ran").read_text(), "x\nx\n")
+
+    def test_the_same_pipe_resumes_without_ids(self):
+        # Known by their work, #2 for the same again: whatever their lines are now.
+        jobs = [{"cmd": "echo a >> ran"}, {"cmd": "echo b >> ran"}, {"cmd": "echo a >> ran"}, {"type": "noop"}]
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", "--local", "1", stdin=jsonl(*jobs))
+        self.assertEqual(finished.code, 0, str(finished))
+        ids = [result["id"] for result in parse_results((self.folder / "r.jsonl").read_bytes())]
+        self.assertEqual(len(set(ids)), 4)
+        self.assertEqual(len([key for key in ids if key.endswith("#2")]), 1)
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin="\n\n" + jsonl(*reversed(jobs)) + jsonl(jobs[0]))
+        self.assertEqual(finished.code, 0, str(finished))
+        self.assertIn("(4 done before)", finished.err)
+        self.assertEqual((self.folder / "ran").read_text().split(), ["a", "b", "a", "a"])
+        for text in ("echo a >> ran\n", "# again\necho a >> ran\r\n"):
+            finished = self.dispatcher("run", "-", "-o", "s.jsonl", "--format", "lines", stdin=text)
+            self.assertEqual(finished.code, 0, str(finished))
+        self.assertEqual(len((self.folder / "ran").read_text().split()), 5)
+        # A file of the same jobs has the same ids.
+        self.write("jobs.jsonl", jsonl(*jobs))
+        by_file = self.dispatcher("run", "jobs.jsonl", "-o", "f.jsonl")
+        self.assertEqual(by_file.code, 0, str(by_file))
+        found = {result["id"] for result in parse_results((self.folder / "f.jsonl").read_bytes())}
+        self.assertEqual(found, set(ids))
+
     def test_skips_what_results_held_at_the_start(self):
         first = jsonl({"cmd": "echo a >> ran", "id": "a"}, {"cmd": "echo L2 >> ran"}, {"cmd": "echo c >> ran", "id": "c"},
                       {"cmd": "false", "id": "no"}, "{}")

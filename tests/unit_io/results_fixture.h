@@ -110,7 +110,7 @@ inline std::vector<std::string> ids_up_to(int count) {
 inline std::uint64_t jobs_to_run(const JobIndex& index) {
   std::uint64_t count = 0;
   for (JobNumber number = 0; number < index.size(); ++number) {
-    count += index.past(number) == JobIndex::Past::kNone ? 1 : 0;
+    count += index.ids().past(number) == JobRegister::Past::kNone ? 1 : 0;
   }
   return count;
 }

@@ -17,7 +17,7 @@
 namespace workpool::dispatcher {
 namespace {
 
-using Past = JobIndex::Past;
+using Past = JobRegister::Past;
 
 class Replay : public testing::Test {
  protected:
@@ -155,11 +155,11 @@ TEST_F(Replay, TheLastLineOfAJobsOwnWorkCounts) {
                                                    line_of("e", Status::kInvalid) +    // no job's
                                                    line_of("gone") + line_of("gone"),  // removed
                                                index);
-  EXPECT_EQ(index.past(0), Past::kFailed);
-  EXPECT_EQ(index.past(1), Past::kOk);
-  EXPECT_EQ(index.past(2), Past::kNone);
-  EXPECT_EQ(index.past(3), Past::kNone);
-  EXPECT_EQ(index.past(4), Past::kNone) << "a bad line never counts as done";
+  EXPECT_EQ(index.ids().past(0), Past::kFailed);
+  EXPECT_EQ(index.ids().past(1), Past::kOk);
+  EXPECT_EQ(index.ids().past(2), Past::kNone);
+  EXPECT_EQ(index.ids().past(3), Past::kNone);
+  EXPECT_EQ(index.ids().past(4), Past::kNone) << "a bad line never counts as done";
   EXPECT_EQ(summary.lines, 9U);
   EXPECT_EQ(summary.invalid, 1U);
   EXPECT_EQ(summary.superseded, 4U);
@@ -174,19 +174,19 @@ TEST_F(Replay, ForeignResultsMatchNothing) {
   EXPECT_TRUE(replay_content(line_of("a", Status::kOk, 2), index).matched) << "the id is enough";
 }
 
-TEST_F(Replay, AStreamsPastIsKnownByIdAndWork) {
+TEST_F(Replay, WhatComesOneByOneIsKnownByIdAndWork) {
   folder_.write(folder_.results(), line_of("L1") + line_of("L2", Status::kFailed) + line_of("L2") +
                                        line_of("L3", Status::kInvalid) + line_of("L1", Status::kFailed, 2));
-  StreamPast past;
+  JobRegister ids;
   const OpenFile file(folder_.results());
-  const ReplaySummary summary = replay_into(file.fd(), past);
+  const ReplaySummary summary = replay_into(file.fd(), ids);
   EXPECT_EQ(summary.lines, 5U);
-  EXPECT_EQ(past.size(), 3U);
-  EXPECT_EQ(past.find(key_of_id("L1"), spec_of("L1")), Status::kOk);
-  EXPECT_EQ(past.find(key_of_id("L1"), spec_of("L1", 2)), Status::kFailed);
-  EXPECT_EQ(past.find(key_of_id("L2"), spec_of("L2")), Status::kOk);
-  EXPECT_EQ(past.find(key_of_id("L3"), spec_of("L3")), std::nullopt);
-  EXPECT_EQ(past.find(key_of_id("L4"), spec_of("L4")), std::nullopt);
+  EXPECT_EQ(ids.size(), 3U);
+  EXPECT_EQ(ids.remembered(key_of_id("L1"), spec_of("L1")), Past::kOk);
+  EXPECT_EQ(ids.remembered(key_of_id("L1"), spec_of("L1", 2)), Past::kFailed);
+  EXPECT_EQ(ids.remembered(key_of_id("L2"), spec_of("L2")), Past::kOk);
+  EXPECT_EQ(ids.remembered(key_of_id("L3"), spec_of("L3")), Past::kNone) << "a bad line is no job's";
+  EXPECT_EQ(ids.remembered(key_of_id("L4"), spec_of("L4")), Past::kNone);
 }
 
 // ---- damage ----

@@ -268,7 +268,7 @@ TEST_F(Store, CutAtAnyByteARunIsResumedAndLosesAtMostTheLineThatWasCut) {
     std::string finished = results();
     ASSERT_EQ(finished, content.substr(0, ends[known - 1])) << "cut at " << cut;
     for (JobNumber number = 0; number < index.size(); ++number) {
-      if (index.past(number) == JobIndex::Past::kNone) finished += line_of(ids[number]);
+      if (index.ids().past(number) == JobRegister::Past::kNone) finished += line_of(ids[number]);
     }
     ASSERT_EQ(finished, content) << "cut at " << cut;
   }

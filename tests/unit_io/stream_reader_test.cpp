@@ -102,10 +102,8 @@ TEST_F(StreamOnPipe, NumbersJobsAndLines) {
   take(0);
   ASSERT_EQ(items_.size(), 4U);
   EXPECT_EQ(items_[0].line, 1U);
-  EXPECT_EQ(job(0).loaded.facts.id, "L1");
-  EXPECT_EQ(job(0).loaded.facts.repeat, 0U);
-  EXPECT_EQ(job(0).loaded.facts.full_id(), "L1");
-  EXPECT_EQ(job(0).loaded.facts.key, key_of_id("L1"));
+  EXPECT_EQ(job(0).loaded.facts.line, 1U);
+  EXPECT_EQ(job(0).loaded.facts.id, "") << "ids are up to JobIntake";
   EXPECT_EQ(job(0).loaded.facts.timeout, seconds(7));
   EXPECT_EQ(job(0).loaded.facts.retries, 2U);
   EXPECT_EQ(items_[1].line, 3U);
@@ -116,7 +114,7 @@ TEST_F(StreamOnPipe, NumbersJobsAndLines) {
   EXPECT_EQ(job(2).requirement, (Requirement{"x", {}, 3}));
   EXPECT_EQ(job(2).loaded.facts.slots, 3U);
   EXPECT_EQ(job(2).loaded.facts.timeout, seconds(1));
-  EXPECT_EQ(job(3).loaded.facts.id, "L5") << "no final newline";
+  EXPECT_EQ(job(3).loaded.facts.line, 5U) << "no final newline";
   EXPECT_EQ(job(3).loaded.facts.spec, job(0).loaded.facts.spec);
 }
 
@@ -201,7 +199,7 @@ TEST_F(StreamOnPipe, AnEndlessLineIsOneErrorAndSkipped) {
   EXPECT_EQ(items_[1].line, 2U);
   EXPECT_EQ(error(1).column, kLineBytesMax + 1);
   EXPECT_EQ(items_[2].line, 3U);
-  EXPECT_EQ(job(2).loaded.facts.id, "L3");
+  EXPECT_EQ(job(2).loaded.facts.line, 3U);
   EXPECT_EQ(error(3).column, kLineBytesMax + 1) << "also where the input ends inside of it";
 }
 
@@ -212,7 +210,7 @@ TEST_F(StreamOnPipe, ShellLines) {
   take(0);
   ASSERT_EQ(items_.size(), 1U);
   EXPECT_EQ(job(0).loaded.work, "{\"cmd\":\"ls\"}");
-  EXPECT_EQ(job(0).loaded.facts.id, "L2");
+  EXPECT_EQ(job(0).loaded.facts.line, 2U);
 }
 
 TEST_F(StreamOnPipe, StopsWhileNothingComes) {

@@ -11,7 +11,6 @@
 #include <span>
 #include <system_error>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include "common/base/ids.h"
@@ -158,7 +157,7 @@ class Merger {
     constexpr std::size_t kExpectAhead = 16;
     const std::vector<SegmentJob>& jobs = segment.jobs();
     for (std::size_t i = 0; i < jobs.size(); ++i) {
-      if (i + kExpectAhead < jobs.size()) index_.expect(jobs[i + kExpectAhead].key_prefix);
+      if (i + kExpectAhead < jobs.size()) index_.ids().expect(jobs[i + kExpectAhead].key_prefix);
       const SegmentJob& job = jobs[i];
       if (index_.size() == JobIndex::kJobsMax) {
         report_.problem = JobsProblem{"more than " + std::to_string(JobIndex::kJobsMax) + " jobs"};
@@ -185,15 +184,12 @@ class Merger {
  private:
   // False where the job's id is another's.
   bool add(JobIndex::Entry& entry, const Spec& spec, std::vector<JobsError>& errors) {
-    auto other = index_.find_prefix(entry.key_prefix);
+    JobRegister& ids = index_.ids();
+    auto other = ids.find_prefix(entry.key_prefix);
     if (other && entry.repeat == 1) {
-      const JobIndex::Entry same = index_.entry(*other);
-      if (same.repeat != 0 && same.spec_prefix == entry.spec_prefix) {
-        // The first job of a spec is in no map, so that a file without repeats costs nothing.
-        entry.repeat = ++repeats_.try_emplace(entry.spec_prefix, 1).first->second;
-        entry.key_prefix = key_of_id(default_id(spec, entry.repeat)).high;
-        other = index_.find_prefix(entry.key_prefix);
-      }
+      entry.repeat = ids.next_repeat(entry.key_prefix, entry.spec_prefix);
+      if (entry.repeat > 1) entry.key_prefix = key_of_id(default_id(spec, entry.repeat)).high;
+      other = ids.find_prefix(entry.key_prefix);
     }
     if (other && is_duplicate(entry, spec, *other, errors)) return false;
     index_.add(entry);
@@ -243,8 +239,6 @@ class Merger {
   JobLineParser parser_;
   JobIndex& index_;
   IndexReport& report_;
-  std::unordered_map<std::uint64_t, std::uint64_t>
-      repeats_;  // spec prefix -> last ordinal, of those seen twice
 };
 
 // From samples spread over the whole file, and a tenth more: its beginning says nothing of the rest.

@@ -112,13 +112,11 @@ struct StreamReader::Impl {
       pending.push_back({line, std::move(*error)});
     } else if (auto* job = std::get_if<JobLine>(&parsed)) {
       StreamJob made;
-      if (job->id.empty()) job->id = 'L' + std::to_string(line);
       made.requirement = std::move(job->requirement);
       job->requirement.slots = made.requirement.slots;
       made.loaded = load_job(std::move(*job), defaults);
       made.loaded.facts.number = next_number++;
       made.loaded.facts.line = line;
-      made.loaded.facts.key = key_of_id(made.loaded.facts.id);
       pending_bytes += made.loaded.facts.payload_bytes;
       pending.push_back({line, std::move(made)});
     }

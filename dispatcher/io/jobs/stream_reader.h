@@ -15,8 +15,8 @@
 
 namespace workpool::dispatcher {
 
-// facts: number from 0 over the good lines, id as given or L<line>, repeat 0; facts.requirement is 0, for the
-// loop to number (`requirement`).
+// facts: number from 0 over the good lines; id as given, empty if the line gives none, and no key yet: both
+// are up to JobIntake. facts.requirement is 0, for the scheduler to number (`requirement`).
 struct StreamJob {
   LoadedJob loaded;
   Requirement requirement;

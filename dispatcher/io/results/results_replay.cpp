@@ -25,19 +25,19 @@ void add_damaged(ReplaySummary& summary, std::uint64_t number) {
   if (summary.damaged_lines.size() < kDamagedLinesShown) summary.damaged_lines.push_back(number);
 }
 
-JobIndex::Past past_of(Status status) {
+JobRegister::Past past_of(Status status) {
   switch (status) {
     case Status::kOk:
-      return JobIndex::Past::kOk;
+      return JobRegister::Past::kOk;
     case Status::kTimeout:
-      return JobIndex::Past::kTimeout;
+      return JobRegister::Past::kTimeout;
     case Status::kQuarantined:
-      return JobIndex::Past::kQuarantined;
+      return JobRegister::Past::kQuarantined;
     case Status::kFailed:
     case Status::kInvalid:
-      return JobIndex::Past::kFailed;
+      return JobRegister::Past::kFailed;
   }
-  return JobIndex::Past::kNone;
+  return JobRegister::Past::kNone;
 }
 
 }  // namespace
@@ -74,48 +74,40 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
 }
 
 ReplaySummary replay_into(int fd, JobIndex& index) {
+  JobRegister& ids = index.ids();
   std::uint64_t superseded = 0;
   std::uint64_t removed = 0;
   bool matched = false;
   std::vector<bool> foreign(index.size());  // jobs with a line of another spec
   ReplaySummary summary = replay(fd, [&](const ReplayedLine& line) {
     if (line.status == Status::kInvalid) return;
-    const std::optional<JobNumber> number = index.find(key_of_id(line.id));
+    const std::optional<JobNumber> number = ids.find(key_of_id(line.id));
     if (!number) {
       ++removed;
       return;
     }
     matched = true;
-    if (!index.has_spec(*number, line.spec)) {
+    if (!ids.has_spec(*number, line.spec)) {
       foreign[*number] = true;
       ++superseded;
       return;
     }
-    if (index.past(*number) != JobIndex::Past::kNone) ++superseded;
-    index.set_past(*number, past_of(line.status));
+    if (ids.past(*number) != JobRegister::Past::kNone) ++superseded;
+    ids.set_past(*number, past_of(line.status));
   });
   summary.superseded = superseded;
   summary.removed = removed;
   summary.matched = matched;
   for (JobNumber number = 0; number < foreign.size(); ++number) {
-    if (foreign[number] && index.past(number) == JobIndex::Past::kNone) ++summary.changed;
+    if (foreign[number] && ids.past(number) == JobRegister::Past::kNone) ++summary.changed;
   }
   return summary;
 }
 
-void StreamPast::add(const ReplayedLine& line) {
-  if (line.status == Status::kInvalid) return;
-  past_.insert_or_assign(Job{key_of_id(line.id).high, line.spec.high}, line.status);
-}
-
-std::optional<Status> StreamPast::find(const Key& key, const Spec& spec) const {
-  const auto found = past_.find(Job{key.high, spec.high});
-  if (found == past_.end()) return std::nullopt;
-  return found->second;
-}
-
-ReplaySummary replay_into(int fd, StreamPast& past) {
-  return replay(fd, [&past](const ReplayedLine& line) { past.add(line); });
+ReplaySummary replay_into(int fd, JobRegister& ids) {
+  return replay(fd, [&ids](const ReplayedLine& line) {
+    if (line.status != Status::kInvalid) ids.remember(key_of_id(line.id), line.spec, past_of(line.status));
+  });
 }
 
 }  // namespace workpool::dispatcher

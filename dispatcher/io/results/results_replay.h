@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -45,30 +44,7 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
 // ReplaySummary.
 ReplaySummary replay_into(int fd, JobIndex& index);
 
-// For jobs from a stream, which no index knows: what RESULTS held at the start, by id and spec. About 60
-// bytes a line.
-class StreamPast {
- public:
-  // In the order of the file. An `invalid` line is no job's and is left out.
-  void add(const ReplayedLine& line);
-  // The status of the last line of this id with this spec; nothing where the job has still to run.
-  std::optional<Status> find(const Key& key, const Spec& spec) const;
-  std::size_t size() const { return past_.size(); }
-
- private:
-  // 64 bits of each, as in the index: both would have to clash at once.
-  struct Job {
-    std::uint64_t key = 0;
-    std::uint64_t spec = 0;
-    bool operator==(const Job&) const = default;
-  };
-  struct JobHash {
-    std::size_t operator()(const Job& job) const noexcept { return job.key ^ (job.spec * 31); }
-  };
-  std::unordered_map<Job, Status, JobHash> past_;
-};
-
-// Replays into `past`.
-ReplaySummary replay_into(int fd, StreamPast& past);
+// For jobs that come one by one: remembers every line, since any id may come. About 23 bytes a line.
+ReplaySummary replay_into(int fd, JobRegister& ids);
 
 }  // namespace workpool::dispatcher

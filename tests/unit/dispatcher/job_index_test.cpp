@@ -77,21 +77,21 @@ TEST(JobIndex, GivesBackWhatWasAdded) {
   for (std::uint64_t number = 0; number < entries.size(); ++number) {
     expect_equal(index.entry(number), entries[number]);
     EXPECT_EQ(index.find(key(entries[number].key_prefix)), number);
-    EXPECT_TRUE(index.has_spec(number, spec(entries[number].spec_prefix)));
-    EXPECT_FALSE(index.has_spec(number, spec(entries[number].spec_prefix + 1)));
+    EXPECT_TRUE(index.ids().has_spec(number, spec(entries[number].spec_prefix)));
+    EXPECT_FALSE(index.ids().has_spec(number, spec(entries[number].spec_prefix + 1)));
   }
   EXPECT_FALSE(index.find(key(spread(999'999))));
 }
 
 TEST(JobIndex, FindsWhileItIsFilled) {
   JobIndex index;
-  EXPECT_FALSE(index.find_prefix(plain(0).key_prefix));
+  EXPECT_FALSE(index.ids().find_prefix(plain(0).key_prefix));
   index.reserve(10);
   for (std::uint64_t number = 0; number < 1000; ++number) {
-    EXPECT_FALSE(index.find_prefix(plain(number).key_prefix));
+    EXPECT_FALSE(index.ids().find_prefix(plain(number).key_prefix));
     index.add(plain(number));
-    EXPECT_EQ(index.find_prefix(plain(number).key_prefix), number);
-    EXPECT_EQ(index.find_prefix(plain(0).key_prefix), 0U);
+    EXPECT_EQ(index.ids().find_prefix(plain(number).key_prefix), number);
+    EXPECT_EQ(index.ids().find_prefix(plain(0).key_prefix), 0U);
   }
 }
 
@@ -163,11 +163,11 @@ TEST(JobIndex, ThePastDecidesWhatIsOpen) {
   JobIndex index;
   for (std::uint64_t number = 0; number < 4; ++number) index.add(plain(number));
   index.seal();
-  index.set_past(1, JobIndex::Past::kOk);
-  index.set_past(2, JobIndex::Past::kOk);
-  index.set_past(2, JobIndex::Past::kFailed);  // the last line of a job counts
-  EXPECT_EQ(index.past(0), JobIndex::Past::kNone);
-  EXPECT_EQ(index.past(2), JobIndex::Past::kFailed);
+  index.ids().set_past(1, JobRegister::Past::kOk);
+  index.ids().set_past(2, JobRegister::Past::kOk);
+  index.ids().set_past(2, JobRegister::Past::kFailed);  // the last line of a job counts
+  EXPECT_EQ(index.ids().past(0), JobRegister::Past::kNone);
+  EXPECT_EQ(index.ids().past(2), JobRegister::Past::kFailed);
 
   index.open_queues(false);
   EXPECT_EQ(index.open(), 2U);
@@ -176,7 +176,7 @@ TEST(JobIndex, ThePastDecidesWhatIsOpen) {
 
   index.open_queues(true);
   EXPECT_EQ(drain(index, 0), (std::vector<JobNumber>{0, 2, 3}));
-  EXPECT_EQ(index.past(2), JobIndex::Past::kFailed) << "taking a job does not change its past";
+  EXPECT_EQ(index.ids().past(2), JobRegister::Past::kFailed) << "taking a job does not change its past";
 }
 
 // Against the obvious model: a map of sorted sets.

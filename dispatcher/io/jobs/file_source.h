@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// An indexed jobs file as the source of a run's jobs.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "dispatcher/io/jobs/job_source.h"
+#include "dispatcher/io/jobs/jobs_reader.h"
+
+namespace workpool::dispatcher {
+
+class FileSource final : public JobSource {
+ public:
+  // As for JobsReader.
+  FileSource(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
+             std::function<void()> wake)
+      : reader_(fd, format, index, defaults, std::move(wake)) {}
+
+  void take(std::vector<Event>& events) override;
+  void load(const std::vector<JobNumber>& numbers) override { reader_.load(numbers); }
+  void recorded(const JobFacts& /*facts*/) override {}
+
+ private:
+  JobsReader reader_;
+};
+
+}  // namespace workpool::dispatcher

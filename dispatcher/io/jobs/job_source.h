@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Where the jobs of a run come from: a jobs file that was indexed, a pipe, later a client. A source tells the
+// scheduler of its jobs by events and has their ids in the run's JobRegister, so that neither loop nor
+// scheduler knows which source it is.
+#pragma once
+
+#include <vector>
+
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+// All calls come from the loop's thread and never block.
+class JobSource {
+ public:
+  virtual ~JobSource() = default;
+
+  // Appends what has happened since the last call, in its order: JobsLoaded and JobsFileChanged of a file;
+  // JobArrived, InvalidLine, AlreadyDone, InputEnded and InputBroken of what comes one by one.
+  virtual void take(std::vector<Event>& events) = 0;
+  // These jobs' payloads are wanted (Load). Only a file is asked, since only its jobs leave their payload
+  // there.
+  virtual void load(const std::vector<JobNumber>& numbers) = 0;
+  // What JobArrived, JobsLoaded or InvalidLine told of is recorded: nothing more comes of it.
+  virtual void recorded(const JobFacts& facts) = 0;
+};
+
+}  // namespace workpool::dispatcher
