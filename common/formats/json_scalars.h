@@ -13,7 +13,8 @@ namespace workpool::dispatcher {
 // Strings are unescaped; numbers, true, false and null stand as they were written.
 using JsonScalars = std::map<std::string, std::string>;
 
-// Nothing where `text` is not exactly one JSON object (at most 4 MiB, 8 levels deep).
+// Returns nullopt if `text` is not exactly one JSON object: at most 4 MiB, with at most 8 levels in it, and
+// otherwise as find_json_fault takes it.
 std::optional<JsonScalars> json_scalars(std::string_view text);
 
 }  // namespace workpool::dispatcher

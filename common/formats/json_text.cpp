@@ -54,6 +54,14 @@ class Validator {
     return std::move(fault_);
   }
 
+  // The string that starts at `at`, or the part of it before its first fault.
+  std::string decoded_string(std::size_t at) {
+    at_ = at;
+    std::string decoded;
+    string(decoded);
+    return decoded;
+  }
+
  private:
   bool fail(std::size_t offset, std::string message) {
     fault_ = JsonFault{offset, std::move(message)};
@@ -312,6 +320,10 @@ std::optional<JsonFault> find_json_fault(std::string_view text) { return Validat
 std::size_t skip_json_space(std::string_view text, std::size_t at) {
   while (at < text.size() && is_space(text[at])) ++at;
   return at;
+}
+
+std::string json_string_value(std::string_view text, std::size_t at) {
+  return Validator(text).decoded_string(at);
 }
 
 std::size_t json_string_end(std::string_view text, std::size_t at) {

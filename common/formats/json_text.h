@@ -27,6 +27,8 @@ std::optional<JsonFault> find_json_fault(std::string_view text);
 
 // The first offset from `at` on that is not JSON whitespace; text.size() where there is none.
 std::size_t skip_json_space(std::string_view text, std::size_t at);
+// The text of the string whose opening quote stands at `at`.
+std::string json_string_value(std::string_view text, std::size_t at);
 // One past the string (its opening quote stands at `at`), or past the value that starts at `at`.
 std::size_t json_string_end(std::string_view text, std::size_t at);
 std::size_t json_value_end(std::string_view text, std::size_t at);
