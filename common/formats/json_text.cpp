@@ -107,7 +107,7 @@ class Validator {
       ++end;
     }
     const std::string_view found = text_.substr(at_, end - at_);
-    if (found == expected) {
+    if (found == expected && !found.empty()) {
       at_ = end;
       return true;
     }

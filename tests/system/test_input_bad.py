@@ -21,6 +21,8 @@ BAD_LINES = {
     "trailing comma": ('{"cmd":["true"],}', 16, "trailing comma"),
     "trailing comma in an array": ('{"cmd":["true",]}', 15, "trailing comma"),
     "cut short": ('{"cmd":["true"]', 16, "ends too early"),
+    "no value": ('{"cmd":}', 8, "expected a value"),
+    "no value in an array": ('{"cmd":["a",:]}', 13, "expected a value"),
     "no JSON": ("touch ran", 1, "not a JSON value"),
     "leading zero": ('{"cmd":["a"],"retries":01}', 24, "leading zero"),
     "NaN": ('{"cmd":["a"],"timeout":NaN}', 24, "finite"),

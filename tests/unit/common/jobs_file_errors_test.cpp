@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The table "Bad input" of docs/reference.md, row by row; the column is part of every row.
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <string>
 #include <vector>
@@ -25,10 +26,27 @@ void expect_rows(const std::vector<Row>& rows) {
   }
 }
 
+// What simdjson refuses the validator has to refuse as well: it judges alone what a handler returns.
+RC_GTEST_PROP(JobsFileErrors, EveryRefusedLineHasItsFaultNamed, ()) {
+  std::string line = R"({"type":"x","args":)";
+  for (const char* token : *rc::gen::container<std::vector<const char*>>(
+           rc::gen::element<const char*>("{", "}", "[", "]", ",", ":", "\"a\"", "\"b\"", "1", "-", "0",
+                                         "true", "null", "t", "\"", "\\", ".5", "e", " ", "\\u00", "\xc3"))) {
+    line += token;
+  }
+  line += '}';
+  JobLineParser parser(JobsFormat::kJsonLines);
+  const auto parsed = parser.parse(line);
+  const auto* error = std::get_if<LineError>(&parsed);
+  if (error != nullptr) RC_ASSERT(error->message != "not valid JSON");
+}
+
 TEST(JobsFileErrors, BadJson) {
   expect_rows({
       {R"({"cmd":"a",})", 11, "trailing comma"},
       {R"({"cmd":["a",]})", 12, "trailing comma"},
+      {R"({"cmd":})", 8, "expected a value"},
+      {R"({"type":"x","args":[:]})", 21, "expected a value"},
       {R"({"cmd":["a",,"b"]})", 13, "comma without a value"},
       {R"({"type":"x","args":[1,,2]})", 23, "comma without a value"},
       {R"({,"cmd":"a"})", 2, "comma without a member"},
