@@ -68,7 +68,7 @@ Fault check_type(const dom::element& value, const Place& place) {
   return place.error("\"type\" must be 1 to 64 letters, digits, `_`, `.` or `-`: the name of a handler");
 }
 
-// Whether a key stands twice in `keys`, which may be put in another order.
+// Whether a key occurs twice in `keys`, which may be reordered.
 bool has_twice(std::vector<std::string_view>& keys) {
   if (keys.size() <= kQuadraticMax) {
     for (std::size_t i = 1; i < keys.size(); ++i) {
@@ -83,7 +83,7 @@ bool has_twice(std::vector<std::string_view>& keys) {
   return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
 }
 
-// What simdjson lets pass inside a value: a key that stands twice in an object, one level too many.
+// What simdjson lets pass inside a value: a key that occurs twice in an object, one level too many.
 bool has_hidden_fault(const dom::element& value, int depth) {
   dom::object object;
   dom::array array;

@@ -56,7 +56,7 @@ struct Place {
   Place value_of_member() const { return {line, json_member_value(line, at)}; }
 };
 
-// Which members a line has, and where their keys stand.
+// Which members a line has, and where their keys are.
 struct Present {
   std::bitset<kMembers> has;
   std::array<std::size_t, kMembers> key_at{};
@@ -80,7 +80,7 @@ LineError placed_fault(std::string_view line, const char* otherwise);
 // A simdjson parser and the padded copy of a text that it needs.
 class DomParser {
  public:
-  // False where `text` is no JSON. `root` lives until the next call.
+  // False if `text` is not JSON. `root` lives until the next call.
   bool parse(std::string_view text, simdjson::dom::element& root) {
     // simdjson refuses what is not empty at its limit, so one more lets depth 64 pass; an empty level 65 is
     // caught in has_hidden_fault.

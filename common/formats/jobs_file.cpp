@@ -75,7 +75,7 @@ struct JobLineParser::State {
       if (!known) return fault_at(key_at, unknown_key(member.key));
       if (present.has[*known]) {
         return fault_at(key_at,
-                        "the key \"" + std::string(kMemberNames[*known]) + "\" stands twice: keep one");
+                        "the key \"" + std::string(kMemberNames[*known]) + "\" occurs twice: keep one");
       }
       present.has.set(*known);
       present.key_at[*known] = key_at;

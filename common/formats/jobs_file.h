@@ -31,7 +31,7 @@ struct NoJob {};
 
 // What a parser says of a line over kLineBytesMax; for readers that do not hold such a line in memory.
 LineError line_too_long();
-// Where the value of `id` stands in a valid JSON line, 1 where it has none (slow: for messages).
+// The column of the value of `id` in a valid JSON line, 1 if it has none. Slow, for messages.
 std::uint64_t id_column(std::string_view line);
 
 class JobLineParser {
@@ -41,9 +41,9 @@ class JobLineParser {
   JobLineParser(const JobLineParser&) = delete;
   JobLineParser& operator=(const JobLineParser&) = delete;
 
-  // `line`: arbitrary bytes, any length. Never throws on bad input. Of several
-  // faults the first one of the line is reported. A key that stands twice is an error at every level, inside
-  // `args` too: what a handler would make of it depends on its JSON library.
+  // `line`: arbitrary bytes, any length. Never throws on bad input. If there are several
+  // faults, the first one of the line is reported. A key that occurs twice is an error at every level, also
+  // inside `args`: what a handler would make of it depends on its JSON library.
   std::variant<JobLine, NoJob, LineError> parse(std::string_view line);
 
  private:
@@ -62,10 +62,10 @@ struct CommandWork {
 };
 struct HandlerWork {
   std::string type;
-  std::string args;  // one compact JSON text; "null" where the job has none
+  std::string args;  // one compact JSON text; "null" if the job has none
 };
 
-// One for each thread that runs jobs: making simdjson's parser anew costs more than a short job.
+// One per thread that runs jobs: making a simdjson parser costs more than a short job.
 class WorkParser {
  public:
   WorkParser();

@@ -40,7 +40,7 @@ void append_utf8(std::string& out, std::uint32_t letter) {
   }
 }
 
-// A recursive descent over the text; the first fault ends it. Every method gives false once there is one.
+// A recursive descent over the text; the first fault ends it. Every method returns false once there is one.
 class Validator {
  public:
   explicit Validator(std::string_view text) : text_(text) {}
@@ -147,7 +147,7 @@ class Validator {
       std::string key;
       if (!string(key)) return false;
       if (!keys.insert(key).second)
-        return fail(key_at, "the key \"" + printable(key, 80) + "\" stands twice: keep one");
+        return fail(key_at, "the key \"" + printable(key, 80) + "\" occurs twice: keep one");
       skip_space();
       if (peek() != ':') return unexpected("`:`");
       ++at_;

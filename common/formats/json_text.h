@@ -25,14 +25,15 @@ std::optional<JsonFault> find_json_fault(std::string_view text);
 
 // ---- `text` must hold valid JSON from here on; `at` an offset in it ----
 
-// The first offset from `at` on that is not JSON whitespace; text.size() where there is none.
+// The first offset from `at` on that is not JSON whitespace; text.size() if there is none.
 std::size_t skip_json_space(std::string_view text, std::size_t at);
-// The text of the string whose opening quote stands at `at`.
+// The text of the string whose opening quote is at `at`.
 std::string json_string_value(std::string_view text, std::size_t at);
-// One past the string (its opening quote stands at `at`), or past the value that starts at `at`.
+// One past the string (its opening quote is at `at`), or past the value that starts at `at`.
 std::size_t json_string_end(std::string_view text, std::size_t at);
 std::size_t json_value_end(std::string_view text, std::size_t at);
-// Appends the value that starts at `at`, less the whitespace outside its strings; gives the offset past it.
+// Appends the value that starts at `at`, without the whitespace outside its strings; returns the offset past
+// it.
 std::size_t append_compact_json(std::string& out, std::string_view text, std::size_t at);
 // Where the element (array) or the key (object) number `index`, from 0, of the container that starts at `at`
 // begins.

@@ -37,7 +37,7 @@ class LineSplitter {
   // Where the next bytes go, never empty; they are those at end_of_bytes(). Then add() says how many came.
   std::span<char> room();
   void add(std::size_t bytes) { filled_ += bytes; }
-  // The input ends here. What stands behind its last newline is a line, too.
+  // The input ends here. What follows its last newline is a line, too.
   void finish() { finished_ = true; }
   bool finished() const { return finished_; }
   // Whether what there is of the next line is too long already: next() passes over the rest of it.

@@ -23,8 +23,8 @@ class BoundedLines {
   // `fd`: not owned, its position neither used nor moved.
   BoundedLines(int fd, std::size_t line_bytes_max);
 
-  // The next line; its text lives until the next call. False at the end of the file, which is where it is
-  // when it is reached: what another process appends later is not seen. Throws std::system_error if reading
+  // The next line; its text lives until the next call. False at the end of the file; what another process
+  // appends after that is not seen. Throws std::system_error if reading
   // fails.
   bool next(Line& line);
 

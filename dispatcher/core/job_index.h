@@ -29,7 +29,7 @@ class JobIndex {
     std::int32_t priority = 0;
   };
 
-  // The number of the requirement equal to this one; added where it is new.
+  // The number of the requirement equal to this one; added if it is new.
   std::uint32_t requirement_number(const Requirement& requirement);
   const std::vector<Requirement>& requirements() const;
 
@@ -58,7 +58,7 @@ class JobIndex {
 
   // The first job of this requirement that has not been taken; amortised constant time.
   std::optional<JobNumber> front(std::uint32_t requirement);
-  // Takes a job out of its queue, at the front or anywhere. True where it was still in it.
+  // Takes a job out of its queue, at the front or anywhere. True if it was still in it.
   bool take(JobNumber number);
   bool taken(JobNumber number) const;
   // How many have not been taken, of one requirement and of all.

@@ -200,7 +200,7 @@ TEST_F(JobsOnDisk, DuplicateIdsNameBothLines) {
   EXPECT_EQ(jobs.report.errors[0].line, 4U);
   EXPECT_EQ(jobs.report.errors[0].column, 19U);
   EXPECT_EQ(jobs.report.errors[0].message,
-            "the id \"x\" stands twice, on line 1 too: ids are unique in a file");
+            "the id \"x\" is used twice, first on line 1: ids must be unique in a file");
 }
 
 TEST_F(JobsOnDisk, AGivenIdMustNotBeSomebodysDefaultId) {
@@ -210,7 +210,7 @@ TEST_F(JobsOnDisk, AGivenIdMustNotBeSomebodysDefaultId) {
   Indexed before(write(taken + job + job));
   ASSERT_EQ(before.report.error_count, 1U);
   EXPECT_EQ(before.report.errors[0].line, 3U);
-  EXPECT_NE(before.report.errors[0].message.find("which line 1 gives"), std::string::npos);
+  EXPECT_NE(before.report.errors[0].message.find("is already used on line 1"), std::string::npos);
 
   Indexed after(write(job + job + taken));
   ASSERT_EQ(after.report.error_count, 1U);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the jobs of a run come from: a jobs file that was indexed, a pipe, later a client. A source tells the
-// scheduler of its jobs by events and has their ids in the run's JobRegister, so that neither loop nor
+// Where the jobs of a run come from: a jobs file that was indexed, a pipe, later a client. A source reports
+// its jobs to the scheduler by events and has their ids in the run's JobRegister, so that neither loop nor
 // scheduler knows which source it is.
 #pragma once
 
@@ -21,7 +21,7 @@ class JobSource {
   // These jobs' payloads are wanted (Load). Only a file is asked, since only its jobs leave their payload
   // there.
   virtual void load(const std::vector<JobNumber>& numbers) = 0;
-  // What JobArrived, JobsLoaded or InvalidLine told of is recorded: nothing more comes of it.
+  // A job or a bad line that this source has reported is recorded, so nothing more happens to it.
   virtual void recorded(const JobFacts& facts) = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whether a jobs file is still the one whose jobs have run, asked at the end of a run: what was written into
-// it, or put in its place by a rename as editors do, would else pass for done.
+// Whether a jobs file still holds the jobs that have run, asked at the end of a run. Otherwise jobs that were
+// written into it meanwhile, or put in its place by a rename as editors do, would seem to be done.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@
 
 namespace workpool::dispatcher {
 
-// Whether the open file or what `path` names by now holds other jobs than `index`, or none that can be read.
-// Without a look at the jobs where nobody wrote to it and it is in its place. A file that is gone has not
-// changed; nor has what is no regular file.
+// Whether the open file, or the one that `path` names now, holds other jobs than `index`, or cannot be read.
+// If nobody wrote to the file and it is still in its place, its jobs are not looked at. A file that is gone
+// has not changed, and neither has anything that is not a regular file.
 bool jobs_changed(const JobsInput& input, const std::string& path, JobsFormat format, const JobIndex& index);
 
 }  // namespace workpool::dispatcher

@@ -137,7 +137,7 @@ class Segment {
   std::string problem_;
 };
 
-// Puts segments into the index in the order of the file: numbers default ids, finds ids that stand twice.
+// Puts segments into the index in the order of the file: numbers default ids, finds ids that are used twice.
 class Merger {
  public:
   Merger(int fd, JobsFormat format, JobIndex& index, IndexReport& report)
@@ -182,7 +182,7 @@ class Merger {
   }
 
  private:
-  // False where the job's id is another's.
+  // False if another job has the same id.
   bool add(JobIndex::Entry& entry, const Spec& spec, std::vector<JobsError>& errors) {
     JobRegister& ids = index_.ids();
     auto other = ids.find_prefix(entry.key_prefix);
@@ -216,15 +216,15 @@ class Merger {
     const std::string shown = '"' + printable(id, 80) + '"';
     const std::string place = "line " + std::to_string(other.line);
     if (entry.repeat != 0) {
-      return "this job has no id and would be " + shown + ", which " + place +
-             " gives: give this one an id of its own";
+      return "this job has no id, and its default id " + shown + " is already used on " + place +
+             ": give it an id of its own";
     }
     if (other.repeat != 0)
       return "the id " + shown + " is the default id of the job on " + place + ": choose another";
-    return "the id " + shown + " stands twice, on " + place + " too: ids are unique in a file";
+    return "the id " + shown + " is used twice, first on " + place + ": ids must be unique in a file";
   }
 
-  // The id in full, from the line; nothing where the file has changed since.
+  // The full id, read from the line; nullopt if the file has changed since.
   std::optional<std::string> id_of(const JobIndex::Entry& entry, std::uint64_t* column) {
     const auto line = lines_.line_at(entry.offset);
     if (!line) return std::nullopt;
@@ -289,7 +289,7 @@ class Waves {
   }
 
  private:
-  // Starts the next wave in one half of the segments; gives how many of them have something to do.
+  // Starts the next wave in one half of the segments; returns how many of them have something to do.
   std::size_t start(std::size_t half, std::size_t width) {
     std::size_t started = 0;
     for (; started < width && next_ < file_bytes_; ++started) {
@@ -301,7 +301,7 @@ class Waves {
     }
     return started;
   }
-  // False where the system has no thread to give: then this one does the work itself.
+  // False if the system has no thread left: this thread does the work itself then.
   bool run_beside(const std::function<void()>& body) {
     try {
       threads_.push_back(start_thread(body));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The whole-file check of a regular jobs file before anything of it runs; `run`, `check` and `verify` start
-// with it. Reads with pread in segments that are parsed on all cores and merged in the order of the file:
-// memory is the index and a few MiB, whatever the lines look like.
+// Checks all of a regular jobs file before any of it runs; `run`, `check` and `verify` start with this. The
+// file is read in segments, which are parsed on all cores and merged in the order of the file. Memory is the
+// index and a few MiB, whatever the lines look like.
 #pragma once
 
 #include <cstdint>
@@ -35,13 +35,13 @@ struct IndexOptions {
   std::uint64_t segment_bytes = 1 << 20;  // small ones are for tests
 };
 
-// `input`: regular. Adds every job to `index` (empty before) and seals it. Where the report is not ok the
-// index holds the good jobs only and is not to be run.
+// `input`: regular. Adds every job to `index` (empty before) and seals it. If the report is not ok, the index
+// holds only the good jobs and must not be run.
 IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
                             const IndexOptions& options = {});
 
-// Of a report that is not ok: "jobs.jsonl:3:14: message" a line, and behind the last one how many more there
-// are; or why the file could not be read to its end. No newline at the end.
+// For a report that is not ok: a line "jobs.jsonl:3:14: message" per error, then how many more there are; or
+// why the file could not be read to its end. No newline at the end.
 std::string format_errors(const std::string& shown_path, const IndexReport& report);
 
 }  // namespace workpool::dispatcher

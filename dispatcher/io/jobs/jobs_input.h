@@ -11,7 +11,7 @@
 
 namespace workpool::dispatcher {
 
-// JOBS cannot be read as a whole: one line for people that names it and the reason; exit code 65.
+// Why JOBS cannot be read as a whole: one line for people, which names it and the reason. Exit code 65.
 struct JobsProblem {
   std::string message;
 };
@@ -41,7 +41,7 @@ class JobsInput {
   int fd() const { return fd_; }
   bool regular() const { return regular_; }                // else a StreamReader's
   const std::string& shown_path() const { return path_; }  // as the user wrote it; "stdin" for "-"
-  // Whether a regular file has been written to since it was opened; its jobs may be the same all the same.
+  // Whether a regular file has been written to since it was opened; its jobs may still be the same.
   bool written_to() const { return FileMark::of(fd_) != opened_; }
 
  private:
@@ -56,7 +56,7 @@ class JobsInput {
   FileMark opened_;
 };
 
-// What jobs get that state nothing themselves (--timeout, --retries).
+// For jobs that do not say it themselves (--timeout, --retries).
 struct JobDefaults {
   Duration timeout{0};
   std::uint32_t retries = 0;
@@ -65,7 +65,7 @@ struct JobDefaults {
 // Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
 LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
 
-// Wakes the thread of a reader; an eventfd, so that it can be polled beside a descriptor.
+// Wakes the thread of a reader; an eventfd, so that it can be polled together with a descriptor.
 class WakeUp {
  public:
   WakeUp();  // throws std::system_error

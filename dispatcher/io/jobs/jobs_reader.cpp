@@ -72,7 +72,7 @@ struct JobsReader::Impl {
     }
   }
 
-  // The job as it was indexed, nothing where the line is another now.
+  // The job as it was indexed; nullopt if the line is a different one now.
   std::optional<LoadedJob> read(const Request& request) {
     const JobIndex::Entry& entry = request.entry;
     const auto line = lines.line_at(entry.offset);

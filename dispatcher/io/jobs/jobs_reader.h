@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reads lines of an indexed jobs file again when their jobs are to be dispatched, from a thread of its own,
-// through the same descriptor, and compares each with the index: a file that changes under the run is
-// noticed, not run.
+// Reads lines of an indexed jobs file again when their jobs are to be dispatched, in a thread of its own and
+// through the same descriptor. Each line is compared with the index, so that a file that changes during the
+// run is noticed and not run.
 #pragma once
 
 #include <cstdint>

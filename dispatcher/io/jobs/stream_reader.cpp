@@ -63,7 +63,7 @@ struct StreamReader::Impl {
     const std::lock_guard lock(mutex);
     return is_full(pending.size(), pending_bytes);
   }
-  // With what else there is beside the open ones. REQUIRES: mutex is held.
+  // If that much is added to what is open. REQUIRES: mutex is held.
   bool is_full(std::uint64_t more_items, std::uint64_t more_bytes) const {
     return open_items + more_items >= limits.jobs || open_bytes + more_bytes >= limits.payload_bytes;
   }

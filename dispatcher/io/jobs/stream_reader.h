@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads jobs from stdin, a FIFO or whatever else is no regular file, line by line as they come, from a thread
-// of its own. Memory is constant: the thread stops reading while too many of its jobs are open.
+// Reads jobs from stdin, a FIFO or anything else that is not a regular file, line by line as they come, in a
+// thread of its own. Memory is constant: the thread stops reading while too many of its jobs are open.
 #pragma once
 
 #include <cstdint>
@@ -45,13 +45,13 @@ class StreamReader {
   // something to take; it must be quick. A line is handed over as soon as it has been read.
   StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
                const StreamLimits& limits = {});
-  ~StreamReader();  // at once, also while nothing comes
+  ~StreamReader();  // does not wait for input
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
   // Both: the loop's thread; never block.
   StreamBatch take();
-  // So many items taken before are over, and their payloads (facts.payload_bytes; 0 for a bad line) together.
+  // `items` of those taken are done with; `payload_bytes` is the sum of theirs (0 for a bad line).
   void released(std::uint64_t items, std::uint64_t payload_bytes);
 
  private:

@@ -131,12 +131,12 @@ TEST(JobsFileErrors, Keys) {
       {R"({"cmd":"a","evn":{}})", 12, "did you mean \"env\"?"},
       {R"({"cmd":"a","colour":1})", 12, "the keys are cmd, type"},
       {R"({"cmd":"a","":1})", 12, "unknown key"},
-      {R"({"cmd":"a","cmd":"b"})", 12, "stands twice"},
-      {R"({"cmd":"a","c\u006dd":"b"})", 12, "stands twice"},
-      {R"({"cmd":"a","env":{"A":"1","B":"2","A":"3"}})", 35, "stands twice"},
-      {R"({"type":"x","args":[{"a":{"b":1,"c":2,"b":3}}]})", 39, "stands twice"},
+      {R"({"cmd":"a","cmd":"b"})", 12, "occurs twice"},
+      {R"({"cmd":"a","c\u006dd":"b"})", 12, "occurs twice"},
+      {R"({"cmd":"a","env":{"A":"1","B":"2","A":"3"}})", 35, "occurs twice"},
+      {R"({"type":"x","args":[{"a":{"b":1,"c":2,"b":3}}]})", 39, "occurs twice"},
       {R"({"type":"x","args":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"a":1}})", 75,
-       "stands twice"},
+       "occurs twice"},
   });
 }
 
