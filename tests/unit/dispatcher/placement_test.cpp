@@ -70,7 +70,7 @@ class PlacementTest : public testing::Test {
     step(LaneWritable{id});
   }
   void job(const std::string& id, const Requirement& requirement = {}, std::int32_t priority = 0) {
-    StreamJobRead read;
+    JobArrived read;
     read.job.facts.line = read.job.facts.number = ++jobs;
     read.job.facts.id = id;
     read.job.facts.key = key_of_id(id);
