@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/base/address.h"
+#include "common/base/outcome.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/io/flag_reader.h"  // needs CLI11 above
@@ -23,7 +24,6 @@ namespace {
 constexpr const char* kProgram = "workpool-dispatcher";
 constexpr std::array<std::string_view, 4> kCommands = {"run", "check", "verify", "status"};
 
-constexpr std::uint64_t kCaptureBytesMax = 256 * 1024;
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
 
@@ -144,7 +144,7 @@ Setter set_capture(std::uint64_t& target) {
   return [&target](const std::string& value) -> std::string {
     const auto size = parse_size(value);
     if (!size) return "is not a size such as 64KiB or 100kB";
-    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
+    if (*size > kCaptureBytesMost) return "is too large: at most 256KiB";
     target = *size;
     return "";
   };

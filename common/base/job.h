@@ -17,11 +17,16 @@ namespace workpool {
 // The longest label, of a job or a worker.
 inline constexpr std::size_t kLabelBytesMax = 64;
 
+// What runs a job at its worker. The numbers travel (docs/protocol.md), so a worker may get one that it does
+// not know.
+enum class JobKind : std::uint8_t { kCommand = 0, kHandler = 1 };
+
 // What a worker must have to run a job. Jobs with the same requirement share a ready queue.
 struct Requirement {
   std::string type;                 // the handler's name; empty for a command, which every worker runs
   std::vector<std::string> labels;  // sorted, without repeats
   std::uint32_t slots = 1;          // at least 1
+  JobKind kind() const { return type.empty() ? JobKind::kCommand : JobKind::kHandler; }
   auto operator<=>(const Requirement&) const = default;
 };
 // For unordered maps.

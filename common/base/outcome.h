@@ -21,6 +21,9 @@ enum class ErrorKind : std::uint8_t {
   kInvalid = 7,
 };
 
+// Of what is kept of stdout, and of stderr: more is not asked for (--capture) nor done.
+inline constexpr std::uint64_t kCaptureBytesMost = 256 * 1024;
+
 const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined", "invalid"
 const char* name_of(
     ErrorKind kind);  // "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" of kNone

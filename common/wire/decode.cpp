@@ -135,6 +135,11 @@ JobResult read_result(WireReader& from) {
   return result;
 }
 
+// For a dispatcher that does not send the kind: the compact JSON of a job's work begins with its kind.
+JobKind kind_of(std::string_view work) {
+  return work.starts_with(R"({"type":)") ? JobKind::kHandler : JobKind::kCommand;
+}
+
 JobOrder read_order(WireReader& from) {
   JobOrder order;
   const std::uint32_t fields = read_fields(from, 8);
@@ -150,7 +155,8 @@ JobOrder read_order(WireReader& from) {
   order.work = from.bytes(kItemMost);
   order.timeout = read_duration(from);
   order.slots = read_slots(from);
-  skip_rest(from, fields, 8);
+  order.kind = fields > 8 ? static_cast<JobKind>(read_u32(from, 255)) : kind_of(order.work);
+  skip_rest(from, fields, 9);
   return order;
 }
 

@@ -134,7 +134,7 @@ void pack_result(Packer& to, const JobResult& result) {
 }
 
 void pack_order(Packer& to, const JobOrder& order) {
-  to.pack_array(8);
+  to.pack_array(9);
   to.pack_uint64(order.handle.value);
   if (order.repeat != 0) {
     to.pack_uint64(order.repeat);
@@ -147,6 +147,7 @@ void pack_order(Packer& to, const JobOrder& order) {
   pack_bytes(to, order.work);
   pack_duration(to, order.timeout);
   to.pack_uint32(order.slots);
+  to.pack_uint8(static_cast<std::uint8_t>(order.kind));
 }
 
 void pack_refs(Packer& to, const std::vector<JobRef>& refs) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
+#include "common/base/job.h"
 #include "common/base/outcome.h"
 #include "common/base/time.h"
 
@@ -144,6 +145,7 @@ struct JobOrder {
   std::string work;     // compact JSON, see JobLine::work
   Duration timeout{0};  // 0 = none
   std::uint32_t slots = 1;
+  JobKind kind = JobKind::kCommand;
 
   std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };

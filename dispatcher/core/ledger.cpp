@@ -100,6 +100,7 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   assign.order.work = jobs_.assign(row);
   assign.order.timeout = job.facts.timeout;
   assign.order.slots = job.facts.slots;
+  assign.order.kind = jobs_.requirement(job.facts.requirement).kind();
 }
 
 JobRef Ledger::ref_of(const Holding& holding) const {

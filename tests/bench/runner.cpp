@@ -26,9 +26,9 @@ class Load {
   Load(std::string work, std::uint64_t jobs, std::uint64_t at_once)
       : work_(std::move(work)), jobs_(jobs), at_once_(at_once) {}
 
-  void ended(std::vector<Ending>&& endings) {
+  void ended(std::vector<AttemptEnded>&& endings) {
     const std::lock_guard lock(mutex_);
-    for (const Ending& ending : endings) failed_ += ending.outcome.status == Status::kOk ? 0 : 1;
+    for (const AttemptEnded& ending : endings) failed_ += ending.outcome.status == Status::kOk ? 0 : 1;
     ended_ += endings.size();
     changed_.notify_one();
   }
@@ -38,14 +38,15 @@ class Load {
     std::uint64_t started = 0;
     std::unique_lock lock(mutex_);
     while (ended_ < jobs_) {
-      std::vector<RunOrder> orders;
+      std::vector<StartAttempt> orders;
       while (started < jobs_ && started - ended_ < at_once_) {
-        RunOrder order;
+        StartAttempt order;
         order.token = ++started;
-        order.id = "job";
-        order.key.low = started;
-        order.attempt = 1;
-        order.work = work_;
+        order.order.id = "job";
+        order.order.key.low = started;
+        order.order.attempt = 1;
+        order.order.kind = work_.starts_with("{\"cmd\":") ? JobKind::kCommand : JobKind::kHandler;
+        order.order.work = work_;
         orders.push_back(std::move(order));
       }
       const bool full = orders.empty();
@@ -81,7 +82,7 @@ int main(int argc, char** argv) {
   RunnerOptions options;
   options.slots = kSlots;
   options.page = &page;
-  Runner runner(options, [&load](std::vector<Ending>&& endings) { load.ended(std::move(endings)); });
+  Runner runner(options, [&load](std::vector<AttemptEnded>&& endings) { load.ended(std::move(endings)); });
   runner.set_lease(boot_time() + seconds(3600));
   load.run(runner);
   return 0;

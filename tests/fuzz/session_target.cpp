@@ -17,7 +17,7 @@ namespace workpool::fuzz {
 namespace {
 
 using worker::Actions;
-using worker::EndOfRun;
+using worker::AttemptEnd;
 using worker::Event;
 
 constexpr std::uint64_t kHonestSession = 1'000'000;
@@ -110,10 +110,10 @@ void SessionWorld::carry_out(worker::Action& action) {
     if (auto* results = std::get_if<Results>(&sent->message)) {
       for (const JobResult& result : results->results) reported_.insert(result.key);
     }
-  } else if (auto* start = std::get_if<worker::StartRun>(&action)) {
+  } else if (auto* start = std::get_if<worker::StartAttempt>(&action)) {
     CHECK(stops_ == 0 && tokens_.insert(start->token).second);
     running_.emplace_back(start->token, start->order);
-  } else if (auto* unstart = std::get_if<worker::UnstartRun>(&action)) {
+  } else if (auto* unstart = std::get_if<worker::UnstartAttempt>(&action)) {
     unstarting_.push_back(unstart->token);
   } else if (std::holds_alternative<worker::Exit>(action)) {
     left_ = true;
@@ -163,7 +163,8 @@ JobOrder SessionWorld::any_order() {
   order.handle = {input_.pick(8)};
   order.key = key(input_.pick(8));
   order.attempt = input_.pick(12);
-  order.work = input_.once(2) ? R"({"type":"echo"})" : R"({"cmd":["true"]})";
+  order.kind = input_.once(2) ? JobKind::kHandler : JobKind::kCommand;
+  order.work = order.kind == JobKind::kHandler ? R"({"type":"echo"})" : R"({"cmd":["true"]})";
   order.slots = 1;
   if (input_.once(4)) order.slots = input_.pick(6);
   if (input_.once(16)) order.slots = static_cast<std::uint32_t>(input_.word());
@@ -231,16 +232,16 @@ void SessionWorld::end_a_run() {
   const std::size_t index = input_.pick(running_.size());
   const std::uint64_t token = running_[index].first;
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
-  worker::RunEnded ended;
+  worker::AttemptEnded ended;
   ended.token = token;
-  ended.how = static_cast<EndOfRun>(input_.pick(5));
+  ended.how = static_cast<AttemptEnd>(input_.pick(5));
   ended.ran = Duration{input_.byte()};
   if (input_.once(3)) ended.outcome.value = std::string(input_.once(8) ? 1 << 20 : 5, '1');
-  if (ended.how == EndOfRun::kDoubtful) {
+  if (ended.how == AttemptEnd::kDoubtful) {
     ended.outcome.status = Status::kFailed;
     ended.outcome.kind = ErrorKind::kSignal;
   }
-  ended.slot_lost = ended.how == EndOfRun::kOutcome && input_.once(8);
+  ended.slot_lost = ended.how == AttemptEnd::kOutcome && input_.once(8);
   if (ended.slot_lost) lost_.push_back(token);
   step(std::move(ended));
 }
@@ -249,7 +250,7 @@ void SessionWorld::regain() {
   if (lost_.empty()) return;
   const std::uint64_t token = lost_.back();
   lost_.pop_back();
-  step(worker::RunEnded{token, EndOfRun::kOutcome, {}, {}, false});
+  step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false});
 }
 
 void SessionWorld::one_choice() {
@@ -291,10 +292,10 @@ void SessionWorld::one_choice() {
 
 void SessionWorld::end_all_runs() {
   for (const auto& [token, order] : std::exchange(running_, {})) {
-    step(worker::RunEnded{token, EndOfRun::kOutcome, {}, milliseconds(1), false});
+    step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, milliseconds(1), false});
   }
   for (const std::uint64_t token : std::exchange(lost_, {})) {
-    step(worker::RunEnded{token, EndOfRun::kOutcome, {}, {}, false});
+    step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false});
   }
 }
 

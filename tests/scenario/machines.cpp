@@ -104,14 +104,14 @@ void Stage::cut(const std::string& name, const std::string& link) {
   }
 }
 
-bool Stage::end_run(const std::string& name, const std::string& job, worker::EndOfRun how, Status status,
+bool Stage::end_run(const std::string& name, const std::string& job, worker::AttemptEnd how, Status status,
                     bool slot_lost) {
   Machine& worker = machine(name);
   const auto found = std::find_if(worker.runs.begin(), worker.runs.end(), [&](const auto& run) {
     return run.second.begun && job_name(run.second.order.key) == job;
   });
   if (found == worker.runs.end()) return false;
-  worker::RunEnded ended{found->first, how, {}, milliseconds(10), slot_lost};
+  worker::AttemptEnded ended{found->first, how, {}, milliseconds(10), slot_lost};
   ended.outcome.status = status;
   if (status != Status::kOk)
     ended.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
@@ -174,11 +174,11 @@ bool Stage::begin_runs(const std::string& name, Machine& worker) {
       continue;
     }
     say(name + " does not run " + job_name(run.order.key) + ": its lease is over");
-    worker.inbox.emplace_back(worker::RunEnded{token, worker::EndOfRun::kNotStarted, {}, {}, false});
+    worker.inbox.emplace_back(worker::AttemptEnded{token, worker::AttemptEnd::kNotStarted, {}, {}, false});
   }
   std::erase_if(worker.runs, [&](const auto& run) {
     return std::any_of(worker.inbox.begin(), worker.inbox.end(), [&](const worker::Event& event) {
-      const auto* ended = std::get_if<worker::RunEnded>(&event);
+      const auto* ended = std::get_if<worker::AttemptEnded>(&event);
       return ended != nullptr && ended->token == run.first && !ended->slot_lost;
     });
   });
@@ -222,23 +222,24 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
       if (found != worker.links.end() && !found->second.sink_cut)
         found->second.sink.emplace_back(a.header, std::move(a.message));
     }
-    void operator()(worker::StartRun& a) { worker.runs[a.token].order = std::move(a.order); }
-    void operator()(worker::KillRun& a) {
+    void operator()(worker::StartAttempt& a) { worker.runs[a.token].order = std::move(a.order); }
+    void operator()(worker::KillAttempt& a) {
       const auto found = worker.runs.find(a.token);
       if (found == worker.runs.end()) return;
       self.say(name + " kills " + self.job_name(found->second.order.key));
-      worker.inbox.emplace_back(
-          worker::RunEnded{a.token,
-                           found->second.begun ? worker::EndOfRun::kStopped : worker::EndOfRun::kNotStarted,
-                           {},
-                           {},
-                           false});
+      worker.inbox.emplace_back(worker::AttemptEnded{
+          a.token,
+          found->second.begun ? worker::AttemptEnd::kStopped : worker::AttemptEnd::kNotStarted,
+          {},
+          {},
+          false});
       worker.runs.erase(found);
     }
-    void operator()(worker::UnstartRun& a) {
+    void operator()(worker::UnstartAttempt& a) {
       const auto found = worker.runs.find(a.token);
       if (found == worker.runs.end() || found->second.begun) return;
-      worker.inbox.emplace_back(worker::RunEnded{a.token, worker::EndOfRun::kNotStarted, {}, {}, false});
+      worker.inbox.emplace_back(
+          worker::AttemptEnded{a.token, worker::AttemptEnd::kNotStarted, {}, {}, false});
       worker.runs.erase(found);
     }
     void operator()(worker::SetLease& a) { worker.lease = a.until; }

@@ -146,8 +146,8 @@ class Player {
     const Status status = how == "ok"                              ? Status::kOk
                           : how == "timeout" || how == "lost-slot" ? Status::kTimeout
                                                                    : Status::kFailed;
-    const worker::EndOfRun end =
-        how == "by-signal" ? worker::EndOfRun::kDoubtful : worker::EndOfRun::kOutcome;
+    const worker::AttemptEnd end =
+        how == "by-signal" ? worker::AttemptEnd::kDoubtful : worker::AttemptEnd::kOutcome;
     if (!stage_.end_run(words[1], words[2], end, status, how == "lost-slot")) fault("it does not run there");
   }
 
@@ -171,10 +171,11 @@ class Player {
                                                                  : dispatcher::StopKind::kHangup});
         }};
     commands_["end"] = {3, true, [this](const Words& w) { end(w); }};
-    commands_["returns"] = {2, true, [this](const Words& w) {
-                              if (!stage_.end_run(w[1], w[2], worker::EndOfRun::kStopped, Status::kOk, false))
-                                fault("it does not run there");
-                            }};
+    commands_["returns"] = {
+        2, true, [this](const Words& w) {
+          if (!stage_.end_run(w[1], w[2], worker::AttemptEnd::kStopped, Status::kOk, false))
+            fault("it does not run there");
+        }};
   }
 
   void know_faults() {

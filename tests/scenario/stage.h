@@ -50,7 +50,7 @@ class Stage {
   void part(const std::string& name, const std::string& link);  // a part of what is held arrives
   void cut(const std::string& name, const std::string& link);
   // False where that worker does not run it.
-  bool end_run(const std::string& name, const std::string& job, worker::EndOfRun how, Status status,
+  bool end_run(const std::string& name, const std::string& job, worker::AttemptEnd how, Status status,
                bool slot_lost);
   void die(const std::string& name);
   void start_engine(const std::string& name);

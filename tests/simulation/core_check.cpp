@@ -154,8 +154,8 @@ struct WorkerText : MessageText {
   }
   std::string operator()(const worker::LanePart&) const { return "part"; }
   std::string operator()(const worker::SinkGone& e) const { return "sink gone " + text(e.session); }
-  std::string operator()(const worker::RunEnded& e) const {
-    return "run ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " row lost" : "");
+  std::string operator()(const worker::AttemptEnded& e) const {
+    return "attempt ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " slot lost" : "");
   }
   std::string operator()(const worker::DeathsKnown&) const { return "deaths known"; }
   std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
@@ -169,9 +169,9 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::SendSink& a) const {
     return text(a.header) + " " + std::visit(MessageText{}, a.message);
   }
-  std::string operator()(const worker::StartRun& a) const { return "start " + text(a.order.key); }
-  std::string operator()(const worker::KillRun&) const { return "kill"; }
-  std::string operator()(const worker::UnstartRun&) const { return "unstart"; }
+  std::string operator()(const worker::StartAttempt& a) const { return "start " + text(a.order.key); }
+  std::string operator()(const worker::KillAttempt&) const { return "kill"; }
+  std::string operator()(const worker::UnstartAttempt&) const { return "unstart"; }
   std::string operator()(const worker::SetLease&) const { return ""; }
   std::string operator()(const worker::ForgetDeaths&) const { return "forget deaths"; }
   std::string operator()(const worker::Say& a) const { return "says " + a.text; }

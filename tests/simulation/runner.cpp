@@ -20,10 +20,10 @@ Outcome outcome_of(Status status, ErrorKind kind) {
 
 }  // namespace
 
-void WorkerNode::take_run(worker::StartRun& start) {
+void WorkerNode::take_run(worker::StartAttempt& start) {
   Run& run = runs_[start.token];
   run.order = std::move(start.order);
-  run.handler = run.order.work.starts_with(R"({"type":)");
+  run.handler = run.order.kind == JobKind::kHandler;
   Lane& lane = run.handler ? handlers_ : commands_;
   lane.waiting.push_back(start.token);
   begin_next(lane);
@@ -45,10 +45,10 @@ void WorkerNode::begin(std::uint64_t token) {
   const auto found = runs_.find(token);
   if (found == runs_.end() || found->second.begun) return;
   Run& run = found->second;
-  if (run.killed || run.unstart || local() >= lease_) return finish(token, worker::EndOfRun::kNotStarted);
+  if (run.killed || run.unstart || local() >= lease_) return finish(token, worker::AttemptEnd::kNotStarted);
   if (no_resources_ && !run.handler) {
     no_resources_ = false;
-    return finish(token, worker::EndOfRun::kNoResources);
+    return finish(token, worker::AttemptEnd::kNoResources);
   }
   run.begun = true;
   run.began = local();
@@ -72,7 +72,7 @@ void WorkerNode::plan_end(std::uint64_t token) {
   if (timeout.count() > 0 && (job.hangs || job.run >= timeout)) {
     const bool lost = run.handler && (job.stubborn || world_.random.one_in(2));
     at(timeout, [this, token, lost, stubborn = job.stubborn] {
-      finish(token, worker::EndOfRun::kOutcome, outcome_of(Status::kTimeout, ErrorKind::kTimeout), lost);
+      finish(token, worker::AttemptEnd::kOutcome, outcome_of(Status::kTimeout, ErrorKind::kTimeout), lost);
       const bool for_ever = stubborn && world_.random.one_in(2);
       if (lost && !for_ever) {
         later(world_.random.spread(milliseconds(1), seconds(10)), false,
@@ -83,25 +83,25 @@ void WorkerNode::plan_end(std::uint64_t token) {
   }
   if (job.by_signal && execution == 1) {
     return at(job.run, [this, token] {
-      finish(token, worker::EndOfRun::kDoubtful, outcome_of(Status::kFailed, ErrorKind::kSignal));
+      finish(token, worker::AttemptEnd::kDoubtful, outcome_of(Status::kFailed, ErrorKind::kSignal));
     });
   }
   const bool fails = execution <= job.fails;
   at(job.run, [this, token, fails] {
-    finish(token, worker::EndOfRun::kOutcome,
+    finish(token, worker::AttemptEnd::kOutcome,
            fails ? outcome_of(Status::kFailed, ErrorKind::kExit) : outcome_of(Status::kOk, ErrorKind::kNone));
   });
 }
 
-void WorkerNode::finish(std::uint64_t token, worker::EndOfRun how, Outcome outcome, bool slot_lost) {
+void WorkerNode::finish(std::uint64_t token, worker::AttemptEnd how, Outcome outcome, bool slot_lost) {
   const auto found = runs_.find(token);
   if (found == runs_.end() || found->second.reported) return;
   Run& run = found->second;
   const Duration ran = run.begun ? local() - run.began : Duration{0};
-  if (how == worker::EndOfRun::kOutcome || how == worker::EndOfRun::kDoubtful) {
+  if (how == worker::AttemptEnd::kOutcome || how == worker::AttemptEnd::kDoubtful) {
     world_.books.ended(run.order.key, run.order.attempt, outcome.status);
   }
-  deliver(worker::RunEnded{token, how, std::move(outcome), ran, slot_lost});
+  deliver(worker::AttemptEnded{token, how, std::move(outcome), ran, slot_lost});
   if (slot_lost) {
     run.reported = true;
     return;
@@ -116,7 +116,7 @@ void WorkerNode::finish(std::uint64_t token, worker::EndOfRun how, Outcome outco
 void WorkerNode::free_thread(std::uint64_t token) {
   if (runs_.erase(token) == 0) return;
   --handlers_.running;
-  deliver(worker::RunEnded{token, worker::EndOfRun::kStopped, {}, Duration{0}, false});
+  deliver(worker::AttemptEnded{token, worker::AttemptEnd::kStopped, {}, Duration{0}, false});
   begin_next(handlers_);
 }
 
@@ -132,7 +132,7 @@ void WorkerNode::kill_run(std::uint64_t token, bool now) {
                              : world_.random.between(milliseconds(5), seconds(5));
   later(takes, false, [this, token, turn = run.turn] {
     const auto then = runs_.find(token);
-    if (then != runs_.end() && then->second.turn == turn) finish(token, worker::EndOfRun::kStopped);
+    if (then != runs_.end() && then->second.turn == turn) finish(token, worker::AttemptEnd::kStopped);
   });
 }
 
@@ -150,7 +150,7 @@ void WorkerNode::take_out(std::uint64_t token) {
   Lane& lane = run.handler ? handlers_ : commands_;
   if (std::erase(lane.waiting, token) == 0) return;
   ++lane.running;  // finish() counts it off again
-  finish(token, worker::EndOfRun::kNotStarted);
+  finish(token, worker::AttemptEnd::kNotStarted);
 }
 
 }  // namespace workpool::simulation

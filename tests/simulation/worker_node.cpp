@@ -210,9 +210,9 @@ void WorkerNode::carry_out(worker::Action& action) {
     void operator()(worker::OpenSession& a) { self.open(a.welcome); }
     void operator()(worker::CloseSession&) { self.close_link(); }
     void operator()(worker::SendSink& a) { self.send(a.header, a.message); }
-    void operator()(worker::StartRun& a) { self.take_run(a); }
-    void operator()(worker::KillRun& a) { self.kill_run(a.token, a.now); }
-    void operator()(worker::UnstartRun& a) { self.unstart(a.token); }
+    void operator()(worker::StartAttempt& a) { self.take_run(a); }
+    void operator()(worker::KillAttempt& a) { self.kill_run(a.token, a.now); }
+    void operator()(worker::UnstartAttempt& a) { self.unstart(a.token); }
     void operator()(worker::SetLease& a) { self.lease_ = a.until; }
     void operator()(worker::ForgetDeaths& a) {
       std::erase_if(self.deaths_, [&a](const Death& death) { return death.engine <= a.up_to_engine; });

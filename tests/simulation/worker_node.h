@@ -107,10 +107,10 @@ class WorkerNode {
   void send(const Header& header, const SinkMessage& message);
   void put_on_wire(const std::shared_ptr<Link>& link, const Header& header, const SinkMessage& message);
 
-  void take_run(worker::StartRun& start);
+  void take_run(worker::StartAttempt& start);
   void begin(std::uint64_t token);
   void begin_next(Lane& lane);
-  void finish(std::uint64_t token, worker::EndOfRun how, Outcome outcome = {}, bool slot_lost = false);
+  void finish(std::uint64_t token, worker::AttemptEnd how, Outcome outcome = {}, bool slot_lost = false);
   void free_thread(std::uint64_t token);
   void plan_end(std::uint64_t token);
   void kill_run(std::uint64_t token, bool now);

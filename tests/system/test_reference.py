@@ -33,7 +33,7 @@ LIMITS = {"a line": ("common/formats/job_line_limits.h", "kLineBytesMax"),
           "an element of cmd, a string cmd, an env entry (NAME=value)": ("common/formats/job_line_limits.h", "kArgumentBytesMax"),
           "the value that a handler returns": ("common/formats/job_line_limits.h", "kValueBytesMax"),
           "error.message": ("common/wire/codec.h", "kErrorMessageBytesMost"),
-          "stdout, and stderr, of a command": ("dispatcher/cli.cpp", "kCaptureBytesMax"),
+          "stdout, and stderr, of a command": ("common/base/outcome.h", "kCaptureBytesMost"),
           "slots of a worker, --local": ("dispatcher/cli.cpp", "kSlotsMax"),
           "errors shown of a jobs file": ("dispatcher/io/jobs/jobs_indexer.h", "kErrorsMax"),
           "jobs read ahead from a pipe": ("dispatcher/io/jobs/stream_reader.h", "jobs")}

@@ -239,7 +239,8 @@ TEST(ProtocolPage, FieldsOfWhatIsInLists) {
            {"attempt", "2"},
            {"work", R"({"cmd":["true"]})"},
            {"timeout", "1500000"},
-           {"slots", "3"}},
+           {"slots", "3"},
+           {"kind", "0"}},
           "a job");
   // The fourth result is that of a command, with every field.
   compare(trees.at("RESULTS").elements.at(4).elements.at(3), 0, page.table("RESULTS", "field of a result"),
@@ -312,6 +313,7 @@ TEST(ProtocolPage, ExamplesInBytes) {
   order.id.clear();
   order.repeat = 1;
   order.work = R"({"type":"noop"})";
+  order.kind = JobKind::kHandler;
   jobs.jobs.push_back(order);
   encode(kHeader, LaneMessage{jobs}, frame);
   expect_shown(frame);

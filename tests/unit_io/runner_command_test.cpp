@@ -146,20 +146,20 @@ TEST_F(RunnerTest, ProgramsAreLookedUpInTheJobsPath) {
 }
 
 TEST_F(RunnerTest, ExitAndSignalAreTold) {
-  const Ending ok = run(argv({"true"}));
+  const AttemptEnded ok = run(argv({"true"}));
   EXPECT_EQ(ok.outcome.status, Status::kOk);
   EXPECT_TRUE(ok.outcome.command);
   EXPECT_EQ(ok.outcome.exit, 0);
   EXPECT_GT(ok.ran.count(), 0);
-  const Ending two = run(shell("echo out; echo err >&2; exit 2"));
+  const AttemptEnded two = run(shell("echo out; echo err >&2; exit 2"));
   EXPECT_EQ(two.outcome.status, Status::kFailed);
   EXPECT_EQ(two.outcome.kind, ErrorKind::kExit);
   EXPECT_EQ(two.outcome.exit, 2);
   EXPECT_EQ(two.outcome.message, "exit status 2");
   EXPECT_EQ(two.outcome.standard_output, "out\n");
   EXPECT_EQ(two.outcome.standard_error, "err\n");
-  const Ending segv = run(shell("kill -SEGV $$"));
-  EXPECT_EQ(segv.kind, EndKind::kOutcome);
+  const AttemptEnded segv = run(shell("kill -SEGV $$"));
+  EXPECT_EQ(segv.how, AttemptEnd::kOutcome);
   EXPECT_EQ(segv.outcome.kind, ErrorKind::kSignal);
   EXPECT_EQ(segv.outcome.signal, SIGSEGV);
   EXPECT_FALSE(segv.outcome.exit);
@@ -168,15 +168,15 @@ TEST_F(RunnerTest, ExitAndSignalAreTold) {
 
 TEST_F(RunnerTest, ASignalThatAStopMayHaveSentIsMarked) {
   for (const char* name : {"HUP", "INT", "TERM", "KILL"}) {
-    const Ending ending = run(shell(std::string("kill -") + name + " $$; sleep 5"));
-    EXPECT_EQ(ending.kind, EndKind::kEndedByStop) << name;
+    const AttemptEnded ending = run(shell(std::string("kill -") + name + " $$; sleep 5"));
+    EXPECT_EQ(ending.how, AttemptEnd::kDoubtful) << name;
     EXPECT_EQ(ending.outcome.kind, ErrorKind::kSignal) << name;
   }
 }
 
 TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
   options_.capture_bytes = 1000;
-  const Ending ending =
+  const AttemptEnded ending =
       run(shell("head -c 5000 /dev/zero | tr '\\0' a; head -c 5000 /dev/zero | tr '\\0' b; echo err >&2"));
   EXPECT_EQ(ending.outcome.standard_output, std::string(500, 'a') + std::string(500, 'b'));
   EXPECT_EQ(ending.outcome.standard_error, "err\n");
@@ -186,7 +186,7 @@ TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
 }
 
 TEST_F(RunnerTest, OutputWithoutEndIsDrained) {
-  const Ending ending = run(argv({"yes"}), milliseconds(300));
+  const AttemptEnded ending = run(argv({"yes"}), milliseconds(300));
   EXPECT_EQ(ending.outcome.kind, ErrorKind::kTimeout);
   EXPECT_EQ(ending.outcome.standard_output.size(), 64U * 1024);
   EXPECT_GT(ending.outcome.truncated, 64U * 1024);

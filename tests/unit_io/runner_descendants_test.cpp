@@ -23,7 +23,7 @@ class RunnerDescendantsTest : public RunnerTest {
 };
 
 TEST_F(RunnerDescendantsTest, WhatIsLeftAtTheEndIsKilled) {
-  const Ending ending =
+  const AttemptEnded ending =
       run(shell("sleep 1000 >/dev/null 2>&1 & echo $! >" + folder_.path("child") + "; exit 3"));
   EXPECT_EQ(ending.outcome.exit, 3);
   const pid_t child = folder_.pid_in("child");
@@ -32,7 +32,7 @@ TEST_F(RunnerDescendantsTest, WhatIsLeftAtTheEndIsKilled) {
 }
 
 TEST_F(RunnerDescendantsTest, AnEscapedDaemonIsKilledBeforeTheResult) {
-  const Ending ending = run(shell(escape("daemon") + until_there("daemon") + "echo done"));
+  const AttemptEnded ending = run(shell(escape("daemon") + until_there("daemon") + "echo done"));
   EXPECT_EQ(ending.outcome.status, Status::kOk);
   EXPECT_EQ(ending.outcome.standard_output, "done\n");
   const pid_t daemon = folder_.pid_in("daemon");
@@ -55,7 +55,8 @@ TEST_F(RunnerDescendantsTest, OneJobsDaemonIsNotKilledWithAnother) {
 
 TEST_F(RunnerDescendantsTest, ADaemonThatHoldsStdoutDelaysTheResultByASecondAtMost) {
   const Time begin = boot_time();
-  const Ending ending = run(shell("echo early; setsid sleep 1000 & echo $! >" + folder_.path("daemon")));
+  const AttemptEnded ending =
+      run(shell("echo early; setsid sleep 1000 & echo $! >" + folder_.path("daemon")));
   const Duration took = boot_time() - begin;
   EXPECT_EQ(ending.outcome.status, Status::kOk);
   EXPECT_EQ(ending.outcome.standard_output, "early\n");
@@ -66,7 +67,7 @@ TEST_F(RunnerDescendantsTest, ADaemonThatHoldsStdoutDelaysTheResultByASecondAtMo
 }
 
 TEST_F(RunnerDescendantsTest, WhatAChildWritesInThatSecondIsKept) {
-  const Ending ending = run(shell("(sleep 0.3; echo late) & echo early"));
+  const AttemptEnded ending = run(shell("(sleep 0.3; echo late) & echo early"));
   EXPECT_EQ(ending.outcome.standard_output, "early\nlate\n");
 }
 
@@ -75,8 +76,8 @@ TEST_F(RunnerDescendantsTest, ATimeoutEndsEveryProcessOfTheJob) {
                                  escape("daemon") + until_there("daemon") + "wait"),
                            seconds(2));
   const pid_t daemon = folder_.wait_for_pid("daemon");
-  const Ending ending = wait(token);
-  EXPECT_EQ(ending.kind, EndKind::kOutcome);
+  const AttemptEnded ending = wait(token);
+  EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_EQ(ending.outcome.kind, ErrorKind::kTimeout);
   EXPECT_EQ(ending.outcome.message, "timed out after 2s");
@@ -88,7 +89,8 @@ TEST_F(RunnerDescendantsTest, ATimeoutEndsEveryProcessOfTheJob) {
 }
 
 TEST_F(RunnerDescendantsTest, ATimeoutThatIgnoresTermIsKilledAfterTheGrace) {
-  const Ending ending = run(shell("trap 'echo asked' TERM; while :; do sleep 0.05; done"), milliseconds(300));
+  const AttemptEnded ending =
+      run(shell("trap 'echo asked' TERM; while :; do sleep 0.05; done"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_EQ(ending.outcome.signal, SIGKILL);
   EXPECT_EQ(ending.outcome.standard_output, "asked\n");
@@ -96,14 +98,15 @@ TEST_F(RunnerDescendantsTest, ATimeoutThatIgnoresTermIsKilledAfterTheGrace) {
 }
 
 TEST_F(RunnerDescendantsTest, ATimeoutWhoseCommandExitsCleanlyIsATimeout) {
-  const Ending ending = run(shell("trap 'exit 0' TERM; while :; do sleep 0.05; done"), milliseconds(300));
+  const AttemptEnded ending =
+      run(shell("trap 'exit 0' TERM; while :; do sleep 0.05; done"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_EQ(ending.outcome.exit, 0);
 }
 
 TEST_F(RunnerDescendantsTest, AStoppedJobCanBeEnded) {
   options_.kill_grace = seconds(30);
-  const Ending ending = run(shell("trap 'exit 7' TERM; kill -STOP $$; sleep 1000"), milliseconds(300));
+  const AttemptEnded ending = run(shell("trap 'exit 7' TERM; kill -STOP $$; sleep 1000"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_EQ(ending.outcome.exit, 7) << "CONT lets it see TERM";
   EXPECT_LT(ending.ran, seconds(20));
@@ -113,10 +116,10 @@ TEST_F(RunnerDescendantsTest, KillEndsInStopped) {
   const auto token = start(shell(escape("daemon") + "sleep 1000"));
   const pid_t daemon = folder_.wait_for_pid("daemon");
   runner().kill(token, false);
-  EXPECT_EQ(wait(token).kind, EndKind::kStopped);
+  EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
   EXPECT_FALSE(is_alive(daemon));
   runner().kill(token, false);  // unknown by now
-  EXPECT_EQ(run(argv({"true"})).kind, EndKind::kOutcome);
+  EXPECT_EQ(run(argv({"true"})).how, AttemptEnd::kOutcome);
   EXPECT_EQ(box_.count(token), 1U);
 }
 
@@ -130,7 +133,7 @@ TEST_F(RunnerDescendantsTest, KillNowDoesNotAsk) {
   EXPECT_EQ(box_.count(token), 0U);
   const Time begin = boot_time();
   runner().kill(token, true);
-  EXPECT_EQ(wait(token).kind, EndKind::kStopped);
+  EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
   EXPECT_LT(boot_time() - begin, seconds(4));
 }
 
@@ -160,7 +163,7 @@ TEST_F(RunnerDescendantsTest, ADaemonWithoutItsEnvironmentGoesBesideYoungerComma
   }
   EXPECT_TRUE(is_alive(daemon)) << "its owner runs";
   std::ofstream(folder_.path("go")) << "";
-  EXPECT_EQ(wait(owner).kind, EndKind::kOutcome);
+  EXPECT_EQ(wait(owner).how, AttemptEnd::kOutcome);
   EXPECT_TRUE(wait_for([&] { return !is_alive(daemon); })) << "the younger one cannot have started it";
   EXPECT_TRUE(is_alive(other));
   EXPECT_EQ(box_.count(younger), 0U);
@@ -179,7 +182,7 @@ TEST_F(RunnerDescendantsTest, AdoptedProcessesAreReapedWhileTheirJobGoesOn) {
 
 TEST_F(RunnerDescendantsTest, AHundredJobsAtOnceKeepTheirOwnResults) {
   options_.slots = 100;
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (int i = 0; i < 100; ++i) {
     const std::string n = std::to_string(i);
     orders.push_back(order(
@@ -188,7 +191,7 @@ TEST_F(RunnerDescendantsTest, AHundredJobsAtOnceKeepTheirOwnResults) {
   const std::uint64_t first = orders.front().token;
   runner().start(std::move(orders));
   for (int i = 0; i < 100; ++i) {
-    const Ending ending = wait(first + static_cast<std::uint64_t>(i));
+    const AttemptEnded ending = wait(first + static_cast<std::uint64_t>(i));
     EXPECT_EQ(ending.outcome.exit, i);
     EXPECT_EQ(ending.outcome.standard_output, std::to_string(i));
   }
@@ -196,11 +199,11 @@ TEST_F(RunnerDescendantsTest, AHundredJobsAtOnceKeepTheirOwnResults) {
 }
 
 TEST_F(RunnerDescendantsTest, ManyShortJobsLoseNoStatus) {
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (int i = 0; i < 400; ++i) orders.push_back(order(shell("exit " + std::to_string(i % 100))));
   for (std::size_t i = 0; i < orders.size(); i += 4) {
-    std::vector<RunOrder> some(orders.begin() + static_cast<long>(i),
-                               orders.begin() + static_cast<long>(i) + 4);
+    std::vector<StartAttempt> some(orders.begin() + static_cast<long>(i),
+                                   orders.begin() + static_cast<long>(i) + 4);
     runner().start(std::move(some));
     for (std::size_t k = i; k < i + 4; ++k)
       EXPECT_EQ(wait(orders[k].token).outcome.exit, static_cast<int>(k % 100));

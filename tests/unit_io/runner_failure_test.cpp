@@ -11,8 +11,8 @@ namespace {
 class RunnerFailureTest : public RunnerTest {
  protected:
   std::string why(const std::string& work) {
-    const Ending ending = run(work);
-    EXPECT_EQ(ending.kind, EndKind::kOutcome);
+    const AttemptEnded ending = run(work);
+    EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
     EXPECT_EQ(ending.outcome.status, Status::kFailed);
     EXPECT_EQ(ending.outcome.kind, ErrorKind::kSpawn);
     EXPECT_FALSE(ending.outcome.exit);
@@ -124,8 +124,8 @@ TEST_F(RunnerFailureTest, NoDescriptorsLeftIsNoFaultOfTheJob) {
   EXPECT_EQ(output_of(argv({"echo", "first"})), "first\n");  // the runner has what it needs
   for (const int few : {0, 1, 3}) {
     const FewDescriptors limit(few);
-    const Ending ending = run(argv({"true"}));
-    EXPECT_EQ(ending.kind, EndKind::kNoResources) << few;
+    const AttemptEnded ending = run(argv({"true"}));
+    EXPECT_EQ(ending.how, AttemptEnd::kNoResources) << few;
     EXPECT_FALSE(ending.outcome.message.empty()) << few;
     EXPECT_EQ(running(), 0U);
   }
@@ -147,11 +147,11 @@ TEST_F(RunnerFailureTest, NoDescriptorsLeftIsNoFaultOfTheJob) {
 
 TEST_F(RunnerFailureTest, NothingStartsWithoutALease) {
   runner().set_lease(boot_time() - microseconds(1));
-  EXPECT_EQ(run(shell("touch " + folder_.path("ran"))).kind, EndKind::kNotStarted);
-  EXPECT_EQ(run(R"({"type":"noop"})").kind, EndKind::kNotStarted);
+  EXPECT_EQ(run(shell("touch " + folder_.path("ran"))).how, AttemptEnd::kNotStarted);
+  EXPECT_EQ(run(R"({"type":"noop"})").how, AttemptEnd::kNotStarted);
   EXPECT_FALSE(std::filesystem::exists(folder_.path("ran")));
   runner().set_lease(boot_time() + seconds(3600));
-  EXPECT_EQ(run(argv({"true"})).kind, EndKind::kOutcome);
+  EXPECT_EQ(run(argv({"true"})).how, AttemptEnd::kOutcome);
 }
 
 TEST_F(RunnerFailureTest, AClosedPageStartsAndReportsNothing) {

@@ -39,9 +39,9 @@ inline std::string shell(std::string_view script, const std::string& more = "") 
 // Collects endings by token; a job may have two.
 class EndingBox {
  public:
-  void put(std::vector<Ending>&& endings) {
+  void put(std::vector<AttemptEnded>&& endings) {
     const std::lock_guard lock(mutex_);
-    for (Ending& ending : endings) by_token_[ending.token].push_back(std::move(ending));
+    for (AttemptEnded& ending : endings) by_token_[ending.token].push_back(std::move(ending));
     ++calls_;
     changed_.notify_all();
   }
@@ -54,22 +54,22 @@ class EndingBox {
     return calls_;
   }
   // The ending number `index` of a job; one of kind kNotStarted with token 0 where it does not come.
-  Ending wait(std::uint64_t token, std::size_t index = 0) {
+  AttemptEnded wait(std::uint64_t token, std::size_t index = 0) {
     const Time until = boot_time() + kPatience;
     std::unique_lock lock(mutex_);
     while (by_token_[token].size() <= index && boot_time() < until)
       changed_.wait_for(lock, until - boot_time());
     if (by_token_[token].size() > index) return by_token_[token][index];
     ADD_FAILURE() << "no ending of job " << token;
-    Ending none;
-    none.kind = EndKind::kNotStarted;
+    AttemptEnded none;
+    none.how = AttemptEnd::kNotStarted;
     return none;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::uint64_t, std::vector<Ending>> by_token_;
+  std::map<std::uint64_t, std::vector<AttemptEnded>> by_token_;
   std::size_t calls_ = 0;
 };
 
@@ -93,29 +93,32 @@ class RunnerTest : public ::testing::Test {
   }
 
   std::uint64_t start(const std::string& work, Duration timeout = Duration(0)) {
-    std::vector<RunOrder> orders;
+    std::vector<StartAttempt> orders;
     orders.push_back(order(work, timeout));
     const std::uint64_t token = orders.back().token;
     runner().start(std::move(orders));
     return token;
   }
-  RunOrder order(const std::string& work, Duration timeout = Duration(0)) {
-    RunOrder result;
+  StartAttempt order(const std::string& work, Duration timeout = Duration(0)) {
+    StartAttempt result;
     result.token = ++last_token_;
-    result.id = "job-" + std::to_string(result.token);
-    result.key.low = result.token;
-    result.attempt = 3;
-    result.work = work;
-    result.timeout = timeout;
+    result.order.id = "job-" + std::to_string(result.token);
+    result.order.key.low = result.token;
+    result.order.attempt = 3;
+    result.order.kind = work.starts_with("{\"cmd\":") ? JobKind::kCommand : JobKind::kHandler;
+    result.order.work = work;
+    result.order.timeout = timeout;
     return result;
   }
-  Ending wait(std::uint64_t token, std::size_t index = 0) { return box_.wait(token, index); }
-  Ending run(const std::string& work, Duration timeout = Duration(0)) { return wait(start(work, timeout)); }
+  AttemptEnded wait(std::uint64_t token, std::size_t index = 0) { return box_.wait(token, index); }
+  AttemptEnded run(const std::string& work, Duration timeout = Duration(0)) {
+    return wait(start(work, timeout));
+  }
 
   // Of a job that has to end well.
   std::string output_of(const std::string& work) {
-    const Ending ending = run(work);
-    EXPECT_EQ(ending.kind, EndKind::kOutcome);
+    const AttemptEnded ending = run(work);
+    EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
     EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message << ending.outcome.standard_error;
     return ending.outcome.standard_output;
   }

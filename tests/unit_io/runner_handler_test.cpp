@@ -18,13 +18,13 @@ std::string handler(const std::string& type, const std::string& args = "") {
 class RunnerHandlerTest : public RunnerTest {
  protected:
   std::string value_of(const std::string& work) {
-    const Ending ending = run(work);
+    const AttemptEnded ending = run(work);
     EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message;
     EXPECT_FALSE(ending.outcome.command);
     return ending.outcome.value;
   }
   std::string failure_of(const std::string& work) {
-    const Ending ending = run(work);
+    const AttemptEnded ending = run(work);
     EXPECT_EQ(ending.outcome.status, Status::kFailed);
     EXPECT_EQ(ending.outcome.kind, ErrorKind::kHandler);
     return ending.outcome.message;
@@ -39,7 +39,7 @@ TEST_F(RunnerHandlerTest, EchoAndNoop) {
 }
 
 TEST_F(RunnerHandlerTest, SleepTakesItsTimeAndTellsWhatIsWrong) {
-  const Ending ending = run(handler("sleep", R"({"for":"50ms"})"));
+  const AttemptEnded ending = run(handler("sleep", R"({"for":"50ms"})"));
   EXPECT_EQ(ending.outcome.status, Status::kOk);
   EXPECT_GE(ending.ran, milliseconds(50));
   EXPECT_EQ(value_of(handler("sleep", R"({"for":0.01})")), "");
@@ -80,13 +80,13 @@ TEST_F(RunnerHandlerTest, AnUnknownTypeIsAResult) {
 
 TEST_F(RunnerHandlerTest, ATimeoutIsReportedAtOnceAndTheSlotLater) {
   const auto token = start(handler("sleep", R"({"for":"1h"})"), milliseconds(200));
-  const Ending first = wait(token, 0);
-  EXPECT_EQ(first.kind, EndKind::kOutcome);
+  const AttemptEnded first = wait(token, 0);
+  EXPECT_EQ(first.how, AttemptEnd::kOutcome);
   EXPECT_EQ(first.outcome.status, Status::kTimeout);
   EXPECT_EQ(first.outcome.message, "timed out after 200ms");
   EXPECT_TRUE(first.slot_lost);
   EXPECT_GE(first.ran, milliseconds(200));
-  EXPECT_EQ(wait(token, 1).kind, EndKind::kStopped);
+  EXPECT_EQ(wait(token, 1).how, AttemptEnd::kStopped);
   EXPECT_TRUE(wait_for([&] { return running() == 0; }));
 }
 
@@ -94,7 +94,7 @@ TEST_F(RunnerHandlerTest, KillSetsTheToken) {
   const auto token = start(handler("sleep", R"({"for":"1h"})"));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
   runner().kill(token, false);
-  EXPECT_EQ(wait(token).kind, EndKind::kStopped);
+  EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
 }
 
 // ---- handlers of the tests ----
@@ -126,7 +126,7 @@ class ThreadPoolTest : public RunnerTest {
     return *pool_;
   }
   std::uint64_t give(const std::string& type, Duration timeout = Duration(0)) {
-    std::vector<RunOrder> orders;
+    std::vector<StartAttempt> orders;
     orders.push_back(order(handler(type), timeout));
     pool().start(std::move(orders));
     return last_token_;
@@ -198,7 +198,7 @@ TEST_F(ThreadPoolTest, NoOrderWaitsBehindALongOne) {
     while (!go) std::this_thread::sleep_for(milliseconds(1));
     return "1";
   });
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (const char* type : {"long", "noop", "noop", "noop", "noop"}) orders.push_back(order(handler(type)));
   pool(2).start(std::move(orders));
   for (std::uint64_t token = 2; token <= 5; ++token) EXPECT_EQ(wait(token).outcome.status, Status::kOk);
@@ -213,7 +213,7 @@ TEST_F(ThreadPoolTest, WhatHasFinishedDoesNotWaitForALongOne) {
     while (!go) std::this_thread::sleep_for(milliseconds(1));
     return "1";
   });
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (const char* type : {"noop", "noop", "long"}) orders.push_back(order(handler(type)));
   pool(1).start(std::move(orders));
   EXPECT_EQ(wait(1).outcome.status, Status::kOk);
@@ -224,7 +224,7 @@ TEST_F(ThreadPoolTest, WhatHasFinishedDoesNotWaitForALongOne) {
 }
 
 TEST_F(ThreadPoolTest, EndingsOfQuickJobsAreHandedOverInBatches) {
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (int i = 0; i < 1000; ++i) orders.push_back(order(handler("noop")));
   pool(1).start(std::move(orders));
   for (std::uint64_t token = 1; token <= 1000; ++token) wait(token);
@@ -239,7 +239,7 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
     return "1";
   });
   handle("count", [&](auto&) { return std::to_string(++ran); });
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (const char* type : {"long", "count", "count", "count"}) orders.push_back(order(handler(type)));
   pool(1).start(std::move(orders));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
@@ -247,11 +247,11 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
   pool().unstart(3);
   pool().unstart(1);  // has begun: goes on
   // At once: the thread may never come back.
-  EXPECT_EQ(wait(2).kind, EndKind::kNotStarted);
-  EXPECT_EQ(wait(3).kind, EndKind::kNotStarted);
+  EXPECT_EQ(wait(2).how, AttemptEnd::kNotStarted);
+  EXPECT_EQ(wait(3).how, AttemptEnd::kNotStarted);
   go = true;
-  EXPECT_EQ(wait(1).kind, EndKind::kOutcome);
-  EXPECT_EQ(wait(4).kind, EndKind::kOutcome);
+  EXPECT_EQ(wait(1).how, AttemptEnd::kOutcome);
+  EXPECT_EQ(wait(4).how, AttemptEnd::kOutcome);
   EXPECT_EQ(ran, 1);
   EXPECT_EQ(box_.count(2), 1U);
   EXPECT_EQ(box_.count(3), 1U);
@@ -268,20 +268,20 @@ TEST_F(ThreadPoolTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
   const Time killed = boot_time();
   pool().kill(token);
-  const Ending lost = wait(token);
-  EXPECT_EQ(lost.kind, EndKind::kStopped);
+  const AttemptEnded lost = wait(token);
+  EXPECT_EQ(lost.how, AttemptEnd::kStopped);
   EXPECT_TRUE(lost.slot_lost);
   EXPECT_GE(boot_time() - killed, options_.kill_grace);
   pool().kill(token);  // once more says nothing more
   *go = true;
-  const Ending back = wait(token, 1);
-  EXPECT_EQ(back.kind, EndKind::kStopped);
+  const AttemptEnded back = wait(token, 1);
+  EXPECT_EQ(back.how, AttemptEnd::kStopped);
   EXPECT_FALSE(back.slot_lost);
 }
 
 TEST_F(ThreadPoolTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
   constexpr std::uint64_t kOrders = 5000;
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   for (std::uint64_t i = 0; i < kOrders; ++i) orders.push_back(order(handler("noop")));
   pool(2).start(std::move(orders));
   for (std::uint64_t token = kOrders; token > 0; token -= 50) {

@@ -74,11 +74,11 @@ class SupervisorTest : public ::testing::Test {
     options.page = page;
     auto runner = std::make_unique<Runner>(options, [](auto&&) {});
     runner->set_lease(boot_time() + seconds(3600));
-    RunOrder order;
+    StartAttempt order;
     order.token = 1;
-    order.key.low = 77;
-    order.work = shell(script, ",\"env\":{\"DIR\":" + json(folder_.path()) + "}");
-    std::vector<RunOrder> orders;
+    order.order.key.low = 77;
+    order.order.work = shell(script, ",\"env\":{\"DIR\":" + json(folder_.path()) + "}");
+    std::vector<StartAttempt> orders;
     orders.push_back(std::move(order));
     runner->start(std::move(orders));
     return runner;

@@ -61,20 +61,24 @@ struct LanePart {
 struct SinkGone {
   SessionId session;
 };
-enum class EndOfRun : std::uint8_t {
-  kOutcome,      // `outcome` holds
-  kNotStarted,   // the lease had lapsed before it was started
-  kStopped,      // killed by a Kill; nothing to report
-  kNoResources,  // the system had no descriptor, process or memory for it; nothing ran
-  kDoubtful,  // a command that HUP, INT, TERM or KILL ended: `outcome` holds, unless a stop comes within 250
-              // ms
+enum class AttemptEnd : std::uint8_t {
+  kOutcome,      // ran: `outcome` holds
+  kNotStarted,   // the lease had lapsed, or a KillAttempt came, before it was started; nothing ran
+  kStopped,      // killed by a KillAttempt, gone with all its descendants; nothing to report
+  kNoResources,  // the system had no descriptor, process or memory for it (outcome.message says which);
+                 // nothing ran
+  kDoubtful,  // a command that died of HUP, INT, TERM or KILL which its timeout did not send: `outcome` holds
+              // its failure, unless a stop comes within 250 ms
 };
-struct RunEnded {
+struct AttemptEnded {
   std::uint64_t token = 0;
-  EndOfRun how = EndOfRun::kOutcome;
+  AttemptEnd how = AttemptEnd::kOutcome;
   Outcome outcome;
   Duration ran{0};
-  bool slot_lost = false;  // the result is final, its thread has not come back
+  // What it ends with is final, but its thread has not come back yet, so its slot is still in use: a second
+  // one, with kStopped and the same token, follows when it does.
+  bool slot_lost = false;
+  std::vector<int> alive{};  // processes of a command that could not be killed; nobody waits for them
 };
 struct DeathsKnown {  // from the supervisor, before Started
   std::vector<Death> deaths;
@@ -85,7 +89,7 @@ struct StopNow {};    // the dispatcher of a local worker is gone
 struct Drained {};
 
 using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
-                           RunEnded, DeathsKnown, StopAsked, StopNow, Drained>;
+                           AttemptEnded, DeathsKnown, StopAsked, StopNow, Drained>;
 
 // ---- actions ----
 
@@ -100,16 +104,16 @@ struct SendSink {
   Header header;
   SinkMessage message;
 };
-struct StartRun {
-  std::uint64_t token = 0;
+struct StartAttempt {
+  std::uint64_t token = 0;  // unique among the attempts of this engine
   JobOrder order;
 };
-struct KillRun {
+struct KillAttempt {
   std::uint64_t token = 0;
   bool now = false;  // KILL at once
 };
-// Where it still waits for its turn in the runner, it ends as kNotStarted; else it goes on.
-struct UnstartRun {
+// If it still waits for its turn in the runner, it ends as kNotStarted; else it goes on.
+struct UnstartAttempt {
   std::uint64_t token = 0;
 };
 // Nothing may be started after this time.
@@ -129,8 +133,8 @@ struct Exit {
   int code = 0;
 };
 
-using Action = std::variant<Register, OpenSession, CloseSession, SendSink, StartRun, KillRun, UnstartRun,
-                            SetLease, ForgetDeaths, Say, Exit>;
+using Action = std::variant<Register, OpenSession, CloseSession, SendSink, StartAttempt, KillAttempt,
+                            UnstartAttempt, SetLease, ForgetDeaths, Say, Exit>;
 using Actions = std::vector<Action>;
 
 // Exit code of an engine that asks its supervisor for a new one, no crash counted (all slots lost to

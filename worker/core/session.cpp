@@ -18,7 +18,9 @@ constexpr std::uint32_t kBarrenDoublings = 5;  // 3.2 to 8 s apart
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
 constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
-constexpr std::size_t kBeatKeysMost = 1000;
+constexpr Duration kPauseLeast = seconds(1);
+// A dispatcher takes 2 s at the least. With less a worker would do little but beat.
+constexpr Duration kWorkerTimeoutLeast = milliseconds(100);
 constexpr Duration kUsualWorkerTimeout = seconds(10);  // until a WELCOME names it
 constexpr int kNotAllowed = exit_status(ExitCode::kUnsafe);
 constexpr int kDispatcherGone = exit_status(ExitCode::kDispatcherGone);
@@ -35,7 +37,7 @@ Duration jitter(WorkerId worker, std::uint32_t try_number) {
 }  // namespace
 
 Session::Session(const SessionOptions& options)
-    : options_(options), slots_(options.slots), run_(options.run), worker_timeout_(kUsualWorkerTimeout) {}
+    : options_(options), attempts_(options.slots), run_(options.run), worker_timeout_(kUsualWorkerTimeout) {}
 
 void Session::step(Event&& event, Time now, Actions& actions) {
   now_ = now;
@@ -63,7 +65,7 @@ void Session::step(Event&& event, Time now, Actions& actions) {
         self.exit(leaving->code);
       }
     }
-    void operator()(RunEnded& e) { self.run_ended(std::move(e)); }
+    void operator()(AttemptEnded& e) { self.attempt_ended(std::move(e)); }
     void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
     void operator()(StopAsked&) { self.stop_asked(); }
     void operator()(StopNow&) { self.stop_now(); }
@@ -91,7 +93,7 @@ void Session::welcomed(const Welcomed& event) {
     // What is held belongs to another run: nothing of it goes up.
     kill_all(false, true);
     kept_.clear();
-    settle_doubts(true);  // they have ended: their slots are free again
+    settle_doubts(true);
     if (run_.value != 0) {
       if (!deaths_.empty()) out_->emplace_back(ForgetDeaths{deaths_.back().engine});
       deaths_.clear();
@@ -100,9 +102,10 @@ void Session::welcomed(const Welcomed& event) {
   }
   Active active;
   active.welcome = event.welcome;
+  active.welcome.worker_timeout = std::max(active.welcome.worker_timeout, kWorkerTimeoutLeast);
   active.opened = active.last_heard = active.last_beat = now_;
+  worker_timeout_ = active.welcome.worker_timeout;
   state_ = std::move(active);
-  worker_timeout_ = event.welcome.worker_timeout;
   orphaned_ = false;
   out_->emplace_back(OpenSession{event.welcome});
   send_pages();
@@ -164,8 +167,7 @@ Time Session::next_try(bool at_once, const Active& ended) {
 void Session::end_session(bool at_once) {
   const Active active = std::move(std::get<Active>(state_));
   out_->emplace_back(CloseSession{});
-  slots_.take_queued();  // the dispatcher gives them to others
-  for (Running& running : slots_.places()) running.order.handle = Handle{};
+  attempts_.session_over();  // the dispatcher gives what is queued to others
   kept_.session_over();
   count_alone_from(active.last_heard);
   last_reason_ = out_of_reach(active);
@@ -206,8 +208,13 @@ void Session::count_alone_from(Time since) {
   alone_from_ = tries_ + 1;
 }
 
-// A suspended machine, SIGSTOP: the tries of before prove nothing now.
+// A suspended machine, SIGSTOP: the tries of before prove nothing now, and what runs here has not run either.
 void Session::judge_pause() {
+  if (awaited_ && now_ > *awaited_ + kPauseLeast) {
+    const Duration pause = now_ - *awaited_;
+    if (kill_at_) *kill_at_ += pause;
+    if (leave_by_) *leave_by_ += pause;
+  }
   if (is_alone() && awaited_ && now_ > *awaited_ + worker_timeout_) count_alone_from(alone_since_);
 }
 
@@ -218,11 +225,12 @@ void Session::judge_orphan() {
     orphaned_ = true;
     out_->emplace_back(Say{Tone::kWarning, "orphaned",
                            "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
-                               (slots_.running() > 0 ? ": killing what runs" : "")});
+                               (attempts_.working() > 0 ? ": killing what runs" : "")});
     kill_all(false, false);
   }
   if (options_.keep) return;
-  if (slots_.working() == 0 || now_ >= alone_since_ + *limit + kKillTime) exit(kDispatcherGone);
+  const bool all_gone = attempts_.working() == 0 && attempts_.doubtful() == 0;
+  if (all_gone || now_ >= alone_since_ + *limit + kKillTime) exit(kDispatcherGone);
 }
 
 void Session::complain() {
@@ -236,11 +244,6 @@ void Session::send_beat() {
   Beat beat;
   beat.echo = active.echo;
   if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
-  for (const Running& running : slots_.places()) {
-    if (running.token == 0 || running.reported || running.foreign || now_ < running.started + seconds(1))
-      continue;
-    if (beat.running.size() < kBeatKeysMost) beat.running.push_back(running.order.key);
-  }
   active.last_beat = now_;
   send(std::move(beat));
 }
@@ -278,8 +281,9 @@ void Session::stop_asked() {
 
 std::string Session::describe_drain() const {
   const std::string grace = format_duration(options_.grace);
-  if (slots_.working() > 0)
-    return "finishing " + counted(slots_.working(), "job") + ", for at most " + grace + "; once more cancels";
+  if (attempts_.working() > 0)
+    return "finishing " + counted(attempts_.working(), "job") + ", for at most " + grace +
+           "; once more cancels";
   if (!kept_.empty() && !std::holds_alternative<Active>(state_))
     return "waiting at most " + grace + " for a dispatcher to take " + counted(kept_.size(), "result");
   return "nothing runs: leaving";
@@ -304,7 +308,7 @@ void Session::judge_stop() {
     exit(0);
     return;
   }
-  if (slots_.working() > 0 || !doubts_.empty()) return;  // a handler that does not return is not waited for
+  if (attempts_.working() > 0) return;  // a thread that does not come back is not waited for
   const auto* active = std::get_if<Active>(&state_);
   if (active == nullptr) {
     // Nobody to hand anything to. Results wait for a dispatcher as long as the grace allows.
@@ -342,9 +346,9 @@ void Session::exit(int code) {
 void Session::on_stop() {
   out_->emplace_back(Say{Tone::kInfo, "run_over", "the run is over: leaving"});
   kill_all(true, true);
-  slots_.take_queued();
+  attempts_.take_queued();
   kept_.clear();
-  settle_doubts(true);  // they have ended: their slots are free again
+  settle_doubts(true);
   if (!options_.keep || stops_ > 0) {
     leave(0);
     return;
@@ -371,6 +375,7 @@ void Session::drained() {
   judge_lost_slots();
   judge_orphan();
   complain();
+  doubts_until_ = attempts_.next_doubt();
   awaited_ = next_deadline();
 }
 
@@ -397,7 +402,7 @@ std::optional<Time> Session::next_deadline() const {
   }
   if (kill_at_) take(*kill_at_);
   if (leave_by_) take(*leave_by_);
-  for (const Doubt& doubt : doubts_) take(doubt.until);
+  if (doubts_until_) take(*doubts_until_);
   if (stuck_since_ && kept_.empty()) take(*stuck_since_ + kReturnTime);
   return next;
 }

@@ -19,9 +19,9 @@
 #include <variant>
 #include <vector>
 
+#include "worker/core/attempts.h"
 #include "worker/core/facts.h"
 #include "worker/core/kept_results.h"
-#include "worker/core/slots.h"
 
 namespace workpool::worker {
 
@@ -36,7 +36,7 @@ class Session {
   std::optional<Time> next_deadline() const;
 
   // For the simulator's checks.
-  const Slots& slots() const { return slots_; }
+  const Attempts& attempts() const { return attempts_; }
   bool active() const { return std::holds_alternative<Active>(state_); }
 
  private:
@@ -87,7 +87,7 @@ class Session {
   void on_recall(const Recall& recall);
   void on_acks(std::uint64_t ack, std::uint64_t received);
   void on_stop();
-  void run_ended(RunEnded&& event);
+  void attempt_ended(AttemptEnded&& event);
   void stop_asked();
   void stop_now();
   void drained();
@@ -123,11 +123,13 @@ class Session {
   const std::optional<Duration>& patience() const;
   bool may_accept() const;
   ReturnedJob returned(const JobOrder& order, ReturnReason reason) const;
-  void keep_result(Running& running, Outcome&& outcome, Duration ran);
+  bool has_room_for(const JobOrder& order) const;
+  void return_without_resources(const std::string& reason);
+  void keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran);
 
   SessionOptions options_;
   State state_ = Left{};
-  Slots slots_;
+  Attempts attempts_;
   KeptResults kept_;
   std::vector<Death> deaths_;
   RunId run_;                     // of what is held here; 0 = no dispatcher yet
@@ -146,15 +148,8 @@ class Session {
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
   static constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
-  std::optional<Time> stuck_since_;                    // lost slots let nothing start
-
-  struct Doubt {
-    std::uint64_t token = 0;
-    Outcome outcome;
-    Duration ran{0};
-    Time until;
-  };
-  std::vector<Doubt> doubts_;
+  std::optional<Time> doubts_until_;  // when the first of them is settled, as of the last step
+  std::optional<Time> stuck_since_;   // lost slots let nothing start
 
   // Of the step that is under way.
   Time now_;

@@ -12,7 +12,11 @@ namespace {
 constexpr std::uint64_t kKeptMost = 64ull << 20;  // bytes of results; over it nothing new is accepted
 constexpr Duration kDoubtTime = milliseconds(250);
 constexpr Duration kResourcePause = seconds(1);
-constexpr std::size_t kHeldPage = 1000;  // entries, about 45 bytes each: under 64 KiB
+constexpr std::size_t kHeldPage = 1000;      // entries, about 45 bytes each: under 64 KiB
+constexpr std::size_t kReturnedPage = 1000;  // about 55 bytes each
+constexpr std::size_t kQueuedMost = 16 * 1024;
+constexpr std::uint64_t kQueuedBytesMost = 64 << 20;
+constexpr std::uint64_t kWorkBytesMost = 2 << 20;
 
 }  // namespace
 
@@ -31,15 +35,13 @@ void Session::send_pages() {
 void Session::send_held() {
   // What is being killed is no more to be counted on; the same job may run here again already.
   Held held;
-  for (const Running& running : slots_.places()) {
-    if (running.token == 0 || running.reported || running.foreign || running.killed) continue;
+  attempts_.each([&](const Attempt& attempt) {
+    const bool held_here = attempt.is<Attempt::Started>() || attempt.is<Attempt::Doubtful>();
+    if (!held_here || attempt.foreign) return;
     held.jobs.push_back(
-        {running.order.key, running.order.spec, running.order.attempt, now_ - running.started});
-    if (held.jobs.size() == kHeldPage) {
-      send(std::move(held));
-      held = Held{};
-    }
-  }
+        {attempt.order.key, attempt.order.spec, attempt.order.attempt, now_ - attempt.started});
+    if (held.jobs.size() == kHeldPage) send(std::exchange(held, Held{}));
+  });
   send(std::move(held));
 }
 
@@ -108,25 +110,43 @@ void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
   }
 }
 
+// Whether it can ever start here, and may be queued until then. The bounds are far beyond what our own
+// dispatcher gives ahead; a payload has 2 MiB at the most.
+bool Session::has_room_for(const JobOrder& order) const {
+  const std::size_t jobs_most = std::max<std::size_t>(kQueuedMost, 4 * std::size_t{options_.slots});
+  const std::uint64_t bytes_most = std::max(kQueuedBytesMost, std::uint64_t{options_.slots} * kWorkBytesMost);
+  const bool knows_kind = order.kind == JobKind::kCommand || order.kind == JobKind::kHandler;
+  return knows_kind && order.slots <= options_.slots && attempts_.queued() < jobs_most &&
+         attempts_.queued_bytes() + order.work.size() <= bytes_most;
+}
+
 void Session::on_jobs(Jobs&& jobs) {
-  std::get<Active>(state_).fruitful = true;
-  if (!may_accept()) {
-    std::vector<ReturnedJob> back;
-    for (const JobOrder& order : jobs.jobs) back.push_back(returned(order, ReturnReason::kUnstarted));
-    give_back(std::move(back));
-    return;
+  if (!jobs.jobs.empty()) std::get<Active>(state_).fruitful = true;
+  const bool accepts = may_accept();
+  std::vector<ReturnedJob> back;
+  for (JobOrder& order : jobs.jobs) {
+    if (accepts && has_room_for(order)) {
+      attempts_.queue(std::move(order), now_);
+    } else {
+      back.push_back(returned(order, ReturnReason::kUnstarted));
+    }
   }
-  for (JobOrder& order : jobs.jobs) slots_.queue(std::move(order), now_);
+  give_back(std::move(back));
 }
 
 void Session::on_cancel(const Cancel& cancel) {
   std::vector<ReturnedJob> back;
   for (const JobRef& ref : cancel.jobs) {
-    if (const auto order = slots_.take_queued(ref)) {
-      back.push_back(returned(*order, ReturnReason::kUnstarted));
-    } else if (Running* running = slots_.find(ref); running != nullptr && !running->killed) {
-      running->killed = true;
-      out_->emplace_back(KillRun{running->token, false});
+    Attempt* const attempt = attempts_.find(ref);
+    if (attempt == nullptr) continue;
+    if (attempt->is<Attempt::Queued>() || attempt->is<Attempt::Doubtful>()) {
+      const bool ran = attempt->is<Attempt::Doubtful>();
+      if (!attempt->foreign)
+        back.push_back(returned(attempt->order, ran ? ReturnReason::kStopped : ReturnReason::kUnstarted));
+      attempts_.end(*attempt);
+    } else if (attempt->is<Attempt::Started>()) {
+      attempts_.kill(*attempt);
+      out_->emplace_back(KillAttempt{attempt->token, false});
     }
   }
   give_back(std::move(back));
@@ -135,10 +155,13 @@ void Session::on_cancel(const Cancel& cancel) {
 void Session::on_recall(const Recall& recall) {
   std::vector<ReturnedJob> back;
   for (const JobRef& ref : recall.jobs) {
-    if (const auto order = slots_.take_queued(ref)) {
-      back.push_back(returned(*order, ReturnReason::kUnstarted));
-    } else if (const Running* running = slots_.find(ref)) {
-      out_->emplace_back(UnstartRun{running->token});
+    Attempt* const attempt = attempts_.find(ref);
+    if (attempt == nullptr) continue;
+    if (attempt->is<Attempt::Queued>()) {
+      back.push_back(returned(attempt->order, ReturnReason::kUnstarted));
+      attempts_.end(*attempt);
+    } else if (attempt->is<Attempt::Started>()) {
+      out_->emplace_back(UnstartAttempt{attempt->token});
     }
   }
   give_back(std::move(back));
@@ -161,22 +184,30 @@ void Session::tell_accepting() {
 void Session::start_jobs() {
   const auto& active = std::get<Active>(state_);
   if (stops_ > 0 || now_ > active.lease || now_ < paused_until_) return;
-  std::uint64_t token = 0;
-  while (auto order = slots_.start_next(now_, token)) out_->emplace_back(StartRun{token, std::move(*order)});
+  while (auto start = attempts_.start_next(now_)) out_->emplace_back(std::move(*start));
 }
 
 ReturnedJob Session::returned(const JobOrder& order, ReturnReason reason) const {
   return {order.handle, order.key, order.spec, order.attempt, reason};
 }
 
+// In pages, so that none needs more than one frame.
 void Session::give_back(std::vector<ReturnedJob>&& jobs) {
-  if (jobs.empty() || !std::holds_alternative<Active>(state_)) return;
-  send(Returned{std::move(jobs)});
+  if (!std::holds_alternative<Active>(state_)) return;
+  for (std::size_t from = 0; from < jobs.size(); from += kReturnedPage) {
+    const std::size_t to = std::min(jobs.size(), from + kReturnedPage);
+    if (from == 0 && to == jobs.size()) {
+      send(Returned{std::move(jobs)});
+      return;
+    }
+    const auto at = [&](std::size_t index) { return jobs.begin() + static_cast<std::ptrdiff_t>(index); };
+    send(Returned{std::vector<ReturnedJob>(at(from), at(to))});
+  }
 }
 
 void Session::return_queued() {
   std::vector<ReturnedJob> back;
-  for (const JobOrder& order : slots_.take_queued())
+  for (const JobOrder& order : attempts_.take_queued())
     back.push_back(returned(order, ReturnReason::kUnstarted));
   unstart_handed_over();
   give_back(std::move(back));
@@ -184,93 +215,92 @@ void Session::return_queued() {
 
 // What has been handed over but not begun comes back too.
 void Session::unstart_handed_over() {
-  for (const Running& running : slots_.places()) {
-    if (running.token != 0 && !running.killed && !running.reported)
-      out_->emplace_back(UnstartRun{running.token});
-  }
+  attempts_.each([&](const Attempt& attempt) {
+    if (attempt.is<Attempt::Started>()) out_->emplace_back(UnstartAttempt{attempt.token});
+  });
 }
 
 void Session::kill_all(bool now, bool foreign) {
-  for (Running& running : slots_.places()) {
-    if (running.token == 0) continue;
-    running.foreign = running.foreign || foreign;
-    if (running.killed && !now) continue;
-    running.killed = true;
-    out_->emplace_back(KillRun{running.token, now});
-  }
+  attempts_.each([&](Attempt& attempt) {
+    attempt.foreign = attempt.foreign || foreign;
+    const bool started = attempt.is<Attempt::Started>();
+    if (!started && !(now && attempt.is<Attempt::Killing>())) return;
+    if (started) attempts_.kill(attempt);
+    out_->emplace_back(KillAttempt{attempt.token, now});
+  });
 }
 
-void Session::keep_result(Running& running, Outcome&& outcome, Duration ran) {
-  if (running.foreign) return;
+void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran) {
+  if (attempt.foreign) return;
   JobResult result;
-  result.handle = running.order.handle;
-  result.key = running.order.key;
-  result.spec = running.order.spec;
-  result.attempt = running.order.attempt;
-  result.waited = std::max(Duration{0}, running.started - running.received);
+  result.handle = attempt.order.handle;
+  result.key = attempt.order.key;
+  result.spec = attempt.order.spec;
+  result.attempt = attempt.order.attempt;
+  result.waited = std::max(Duration{0}, attempt.started - attempt.received);
   result.ran = ran;
   result.outcome = std::move(outcome);
   kept_.add(std::move(result));
 }
 
-void Session::run_ended(RunEnded&& event) {
-  Running* running = slots_.find(event.token);
-  if (running == nullptr) return;
-  if (event.how == EndOfRun::kDoubtful && stops_ == 0) {
-    doubts_.push_back({event.token, std::move(event.outcome), event.ran, now_ + kDoubtTime});
+void Session::return_without_resources(const std::string& reason) {
+  paused_until_ = now_ + kResourcePause;
+  out_->emplace_back(
+      Say{Tone::kWarning, "cannot_start", "cannot start a job: " + reason + "; pausing for a second"});
+  tell_accepting();
+  return_queued();
+}
+
+void Session::attempt_ended(AttemptEnded&& event) {
+  Attempt* const attempt = attempts_.find(event.token);
+  if (attempt == nullptr) return;
+  if (attempt->is<Attempt::Lost>()) {  // its thread has come back at last
+    attempts_.end(*attempt);
     return;
   }
-  if (running->reported) {  // its handler has come back at last
-    slots_.ended(event.token, Duration{0});
+  if (event.how == AttemptEnd::kDoubtful && stops_ == 0 && !attempt->foreign) {
+    attempts_.doubt(*attempt, std::move(event.outcome), event.ran, now_ + kDoubtTime);
     return;
   }
   std::vector<ReturnedJob> back;
   switch (event.how) {
-    case EndOfRun::kOutcome:
-      keep_result(*running, std::move(event.outcome), event.ran);
+    case AttemptEnd::kOutcome:
+      keep_result(*attempt, std::move(event.outcome), event.ran);
       break;
-    case EndOfRun::kNotStarted:
-      back.push_back(returned(running->order, ReturnReason::kUnstarted));
+    case AttemptEnd::kNotStarted:
+      back.push_back(returned(attempt->order, ReturnReason::kUnstarted));
       break;
-    case EndOfRun::kDoubtful:
-    case EndOfRun::kStopped:
-      back.push_back(returned(running->order, ReturnReason::kStopped));
+    case AttemptEnd::kDoubtful:
+    case AttemptEnd::kStopped:
+      back.push_back(returned(attempt->order, ReturnReason::kStopped));
       break;
-    case EndOfRun::kNoResources:
-      back.push_back(returned(running->order, ReturnReason::kNoResources));
-      paused_until_ = now_ + kResourcePause;
-      out_->emplace_back(Say{Tone::kWarning, "cannot_start",
-                             "cannot start a job: " + event.outcome.message + "; pausing for a second"});
-      tell_accepting();
-      return_queued();
+    case AttemptEnd::kNoResources:
+      back.push_back(returned(attempt->order, ReturnReason::kNoResources));
+      return_without_resources(event.outcome.message);
       break;
   }
   // RETURNED is never repeated in a later session: there the dispatcher requeues what HELD does not name.
-  if (!running->foreign) give_back(std::move(back));
+  if (!attempt->foreign) give_back(std::move(back));
   if (event.slot_lost) {
-    slots_.lose(event.token);
+    attempts_.lose(*attempt);
     unstart_handed_over();  // some may wait in the pool behind this very thread
   } else {
-    slots_.ended(event.token,
-                 event.how == EndOfRun::kOutcome ? std::max(event.ran, Duration{1}) : Duration{0});
+    const bool is_typical = event.how == AttemptEnd::kOutcome;
+    attempts_.end(*attempt, is_typical ? std::max(event.ran, Duration{1}) : Duration{0});
   }
 }
 
-// A command that a stop's signal may have ended: returned when a stop has come, reported when none has.
+// What a stop's signal may have ended is returned when a stop has come, and reported when none has.
 void Session::settle_doubts(bool stopped) {
-  std::vector<Doubt> open = std::exchange(doubts_, {});
-  for (Doubt& doubt : open) {
-    Running* running = slots_.find(doubt.token);
-    if (running == nullptr) continue;
-    if (stopped) {
-      if (!running->foreign) give_back({returned(running->order, ReturnReason::kStopped)});
-    } else if (now_ < doubt.until) {
-      doubts_.push_back(std::move(doubt));
-      continue;
-    } else {
-      keep_result(*running, std::move(doubt.outcome), doubt.ran);
+  while (Attempt* const attempt = attempts_.first_doubtful()) {
+    auto& doubt = std::get<Attempt::Doubtful>(attempt->state);
+    if (!stopped && now_ < doubt.until) return;
+    if (!stopped) {
+      keep_result(*attempt, std::move(*doubt.outcome), doubt.ran);
+    } else if (!attempt->foreign) {
+      give_back({returned(attempt->order, ReturnReason::kStopped)});
     }
-    slots_.ended(doubt.token, Duration{0});
+    attempts_.end(*attempt);
   }
 }
 
@@ -283,17 +313,17 @@ void Session::send_results() {
   }
 }
 
-// Nothing can start for handlers that do not return: the supervisor starts a new engine, no crash counted.
-// What is queued goes back first, and GOODBYE says that nothing was lost with this one.
+// Nothing can start because of threads that do not come back: the supervisor starts a new engine, no crash
+// counted. What is queued goes back first, and GOODBYE says that nothing was lost with this one.
 void Session::judge_lost_slots() {
-  if (std::holds_alternative<Left>(state_) || std::holds_alternative<Leaving>(state_) || !slots_.stuck()) {
+  if (std::holds_alternative<Left>(state_) || std::holds_alternative<Leaving>(state_) || !attempts_.stuck()) {
     stuck_since_.reset();
     return;
   }
   if (!stuck_since_) stuck_since_ = now_;
   if (now_ < *stuck_since_ + kReturnTime || !kept_.empty()) return;  // first what is known gets home
   out_->emplace_back(Say{Tone::kWarning, "slots_lost",
-                         "handlers that did not return after their timeout hold the slots: starting anew"});
+                         "jobs that did not end after their timeout hold the slots: starting a new engine"});
   return_queued();
   leave(stops_ > 0 ? 0 : kExitRestart);
 }

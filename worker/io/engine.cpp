@@ -56,22 +56,6 @@ RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit
   return runner;
 }
 
-EndOfRun end_of(EndKind kind) {
-  switch (kind) {
-    case EndKind::kOutcome:
-      return EndOfRun::kOutcome;
-    case EndKind::kNotStarted:
-      return EndOfRun::kNotStarted;
-    case EndKind::kStopped:
-      return EndOfRun::kStopped;
-    case EndKind::kNoResources:
-      return EndOfRun::kNoResources;
-    case EndKind::kEndedByStop:
-      return EndOfRun::kDoubtful;
-  }
-  return EndOfRun::kStopped;
-}
-
 LogLevel level_of(Tone tone) {
   switch (tone) {
     case Tone::kInfo:
@@ -95,7 +79,7 @@ class Engine {
         transport_(context_),
         registrar_(context_, options.dispatcher, options.insecure, answers_),
         runner_(runner_options(options, limit, birth),
-                [this](std::vector<Ending>&& endings) { endings_.post_all(std::move(endings)); }),
+                [this](std::vector<AttemptEnded>&& endings) { endings_.post_all(std::move(endings)); }),
         session_(session_options(options, birth)),
         is_local_(options.local()),
         first_steps_(*birth.page) {}
@@ -106,7 +90,7 @@ class Engine {
   Duration patience() const;
   void wait();
   void gather();
-  void complain_of(const std::vector<pid_t>& alive);
+  void complain_of(const std::vector<int>& alive);
   void gather_control();
   void gather_answer(RegistrationAnswer&& answer);
   void carry_out();
@@ -117,7 +101,7 @@ class Engine {
   Log& log_;
   Wake wake_;
   zmq::context_t context_;
-  Mailbox<Ending> endings_;
+  Mailbox<AttemptEnded> endings_;
   Mailbox<RegistrationAnswer> answers_;
   Transport transport_;
   Registrar registrar_;
@@ -130,7 +114,7 @@ class Engine {
   std::vector<Event> events_;
   std::vector<Event> stepping_;
   Actions actions_;
-  std::vector<RunOrder> starting_;
+  std::vector<StartAttempt> starting_;
   std::optional<int> exit_code_;
   const bool is_local_;
   FirstSteps first_steps_;
@@ -168,7 +152,7 @@ void Engine::gather_control() {
 void Engine::gather_answer(RegistrationAnswer&& answer) {
   if (auto* welcome = std::get_if<Welcome>(&answer.answer)) {
     host_ = answer.host;
-    runner_.set_capture(welcome->capture_bytes);
+    runner_.set_capture(std::min(welcome->capture_bytes, kCaptureBytesMost));
     events_.emplace_back(Welcomed{answer.try_number, std::move(*welcome)});
   } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
     events_.emplace_back(RefusedBy{answer.try_number, std::move(*refused)});
@@ -179,9 +163,9 @@ void Engine::gather_answer(RegistrationAnswer&& answer) {
   }
 }
 
-void Engine::complain_of(const std::vector<pid_t>& alive) {
+void Engine::complain_of(const std::vector<int>& alive) {
   std::string pids;
-  for (const pid_t pid : alive) pids += (pids.empty() ? "" : ",") + std::to_string(pid);
+  for (const int pid : alive) pids += (pids.empty() ? "" : ",") + std::to_string(pid);
   log_.warn("cannot_kill", {{"pids", pids}, {"detail", "they go on without their job"}});
 }
 
@@ -189,15 +173,14 @@ void Engine::gather() {
   wake_.clear();
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
-  for (Ending& ending : endings_.take()) {
+  for (AttemptEnded& ending : endings_.take()) {
     if (!ending.alive.empty()) complain_of(ending.alive);
-    if (ending.kind == EndKind::kNoResources) {
+    if (ending.how == AttemptEnd::kNoResources) {
       first_steps_.lacked_resources(ending.outcome.message, now_);
-    } else if (ending.kind != EndKind::kNotStarted) {
+    } else if (ending.how != AttemptEnd::kNotStarted) {
       first_steps_.job_ran();
     }
-    events_.emplace_back(
-        RunEnded{ending.token, end_of(ending.kind), std::move(ending.outcome), ending.ran, ending.slot_lost});
+    events_.emplace_back(std::move(ending));
   }
   const std::size_t before = events_.size();
   transport_.receive(kFramesATurn, events_);
@@ -226,14 +209,12 @@ void Engine::carry_out(Action& action) {
       log_sent(self.log_, a);
       if (!self.transport_.send(a.header, a.message)) self.events_.emplace_back(SinkGone{a.header.session});
     }
-    void operator()(StartRun& a) {
+    void operator()(StartAttempt& a) {
       log_started(self.log_, a);
-      const JobOrder& order = a.order;
-      self.starting_.push_back(
-          {a.token, order.full_id(), order.key, order.attempt, std::move(a.order.work), order.timeout});
+      self.starting_.push_back(std::move(a));
     }
-    void operator()(KillRun& a) { self.runner_.kill(a.token, a.now); }
-    void operator()(UnstartRun& a) { self.runner_.unstart(a.token); }
+    void operator()(KillAttempt& a) { self.runner_.kill(a.token, a.now); }
+    void operator()(UnstartAttempt& a) { self.runner_.unstart(a.token); }
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
     void operator()(Say& a) {
@@ -245,7 +226,7 @@ void Engine::carry_out(Action& action) {
     }
   };
   // Starts keep their order before whatever follows them.
-  if (!std::holds_alternative<StartRun>(action) && !starting_.empty())
+  if (!std::holds_alternative<StartAttempt>(action) && !starting_.empty())
     runner_.start(std::exchange(starting_, {}));
   std::visit(Visitor{*this}, action);
 }
@@ -253,7 +234,7 @@ void Engine::carry_out(Action& action) {
 void Engine::carry_out() {
   starting_.reserve(
       static_cast<std::size_t>(std::count_if(actions_.begin(), actions_.end(), [](const Action& a) {
-        return std::holds_alternative<StartRun>(a);
+        return std::holds_alternative<StartAttempt>(a);
       })));
   for (Action& action : actions_) carry_out(action);
   if (!starting_.empty()) runner_.start(std::exchange(starting_, {}));

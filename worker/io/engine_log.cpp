@@ -4,17 +4,17 @@
 namespace workpool::worker {
 namespace {
 
-const char* name_of(EndOfRun how) {
+const char* name_of(AttemptEnd how) {
   switch (how) {
-    case EndOfRun::kOutcome:
+    case AttemptEnd::kOutcome:
       return "ended";
-    case EndOfRun::kNotStarted:
+    case AttemptEnd::kNotStarted:
       return "not_started";
-    case EndOfRun::kStopped:
+    case AttemptEnd::kStopped:
       return "stopped";
-    case EndOfRun::kNoResources:
+    case AttemptEnd::kNoResources:
       return "no_resources";
-    case EndOfRun::kDoubtful:
+    case AttemptEnd::kDoubtful:
       return "ended_by_signal";
   }
   return "";
@@ -22,7 +22,7 @@ const char* name_of(EndOfRun how) {
 
 }  // namespace
 
-void log_started(Log& log, const StartRun& start) {
+void log_started(Log& log, const StartAttempt& start) {
   if (!log.shows(LogLevel::kDebug)) return;
   const JobOrder& order = start.order;
   log.debug("job_started", {{"id", order.full_id()}, {"attempt", order.attempt}, {"token", start.token}});
@@ -30,7 +30,7 @@ void log_started(Log& log, const StartRun& start) {
 
 void log_event(Log& log, const Event& event) {
   if (!log.shows(LogLevel::kDebug)) return;
-  if (const auto* ended = std::get_if<RunEnded>(&event)) {
+  if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
     log.debug("job_ended", {{"token", ended->token},
                             {"how", name_of(ended->how)},
                             {"status", workpool::name_of(ended->outcome.status)},

@@ -9,7 +9,7 @@
 
 namespace workpool::worker {
 
-void log_started(Log& log, const StartRun& start);
+void log_started(Log& log, const StartAttempt& start);
 void log_event(Log& log, const Event& event);  // a job's end, a message of the lane; nothing of any other
 void log_sent(Log& log, const SendSink& send);
 

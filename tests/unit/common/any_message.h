@@ -125,6 +125,7 @@ inline JobOrder order() {
   o.work = bytes(100'000);
   o.timeout = duration();
   o.slots = static_cast<std::uint32_t>(1 + up_to((1 << 20) - 1));
+  o.kind = static_cast<JobKind>(up_to(255));
   return o;
 }
 

@@ -101,7 +101,9 @@ TEST(CodecRefusal, RecordsThatAreTooShort) {
       MsgpackNode changed = tree;
       std::size_t at = 0;
       visit_tree(changed, [&](MsgpackNode& node, int depth) {
-        if (node.is_array && depth % 2 == 0 && at++ == wanted) node.elements.pop_back();
+        if (!node.is_array || depth % 2 != 0 || at++ != wanted) return;
+        node.elements.pop_back();
+        if (frame.name == "JOBS" && depth > 0) node.elements.pop_back();  // the kind may be missing
       });
       EXPECT_FALSE(decodes(frame.decoder, written(changed))) << frame.name << " record " << wanted;
     }

@@ -112,6 +112,26 @@ TEST(Codec, TheLargestItemsTravel) {
   EXPECT_TRUE(same(std::get<LaneMessage>(down->content), jobs));
 }
 
+TEST(Codec, AJobWithoutItsKindHasTheOneThatItsWorkBeginsWith) {
+  for (const JobKind kind : {JobKind::kCommand, JobKind::kHandler}) {
+    JobOrder order;
+    order.attempt = 1;
+    order.work = kind == JobKind::kCommand ? R"({"cmd":["true"]})" : R"({"type":"noop"})";
+    order.kind = static_cast<JobKind>(7);
+    std::string frame = encoded(sample::kHeader, LaneMessage{Jobs{1, 2, {order}}});
+    const auto kind_of_only_job = [](const std::string& bytes) {
+      const auto decoded = decode_lane(bytes);
+      return std::get<Jobs>(std::get<LaneMessage>(decoded->content)).jobs.at(0).kind;
+    };
+    EXPECT_EQ(kind_of_only_job(frame), static_cast<JobKind>(7)) << "one that is not known here is passed on";
+    const std::size_t fields = frame.rfind('\x99');
+    ASSERT_EQ(frame.back(), '\x07');
+    frame.pop_back();
+    frame[fields] = '\x98';
+    EXPECT_EQ(kind_of_only_job(frame), kind);
+  }
+}
+
 TEST(Codec, LongListsTravel) {
   const SinkMessage held =
       Held{std::vector<HeldJob>(70'000, HeldJob{sample::kKey, sample::kSpec, 1, seconds(1)})};

@@ -16,8 +16,8 @@ KEY = bytes(range(16))
 SPEC = bytes(range(0xF0, 0x100))
 HANDLE = 0x0000000500000007
 SECOND = 1_000_000
-ORDER = [HANDLE, b"job-1", KEY, SPEC, 2, b'{"cmd":["true"]}', 1_500_000, 3]
-NUMBERED = [HANDLE, 129, KEY, SPEC, 2, b'{"cmd":["true"]}', 0, 3]
+ORDER = [HANDLE, b"job-1", KEY, SPEC, 2, b'{"cmd":["true"]}', 1_500_000, 3, 0]
+NUMBERED = [HANDLE, 129, KEY, SPEC, 2, b'{"type":"noop"}', 0, 3, 1]
 RESULT = [HANDLE, KEY, SPEC, 3, 1, 70000]
 OUTPUT = [b"out\0\xff", b"e" * 300, 99]
 

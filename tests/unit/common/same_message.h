@@ -31,7 +31,7 @@ inline auto fields(const HeldJob& j) { return std::tie(j.key, j.spec, j.attempt,
 inline auto fields(const ReturnedJob& j) { return std::tie(j.handle, j.key, j.spec, j.attempt, j.reason); }
 inline auto fields(const JobRef& j) { return std::tie(j.handle, j.key, j.attempt); }
 inline auto fields(const JobOrder& o) {
-  return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots);
+  return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots, o.kind);
 }
 inline auto fields(const Ready& r) { return std::tie(r.accepting); }
 inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.running); }

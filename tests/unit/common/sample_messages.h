@@ -98,6 +98,8 @@ inline Named<LaneMessage> lane() {
   numbered.id.clear();
   numbered.repeat = 129;
   numbered.timeout = Duration{0};
+  numbered.work = R"({"type":"noop"})";
+  numbered.kind = JobKind::kHandler;
   return {{"JOBS", Jobs{17, 18, {given, numbered}}},
           {"CANCEL", Cancel{{{kHandle, kKey, 2}, {Handle{}, kKey, 1}}}},
           {"RECALL", Recall{{{kHandle, kKey, 2}}}},

@@ -46,10 +46,14 @@ class SessionFixture : public ::testing::Test {
     if (auto* open = std::get_if<OpenSession>(&action)) lane_ = {open->welcome.run, open->welcome.session, 1};
     if (auto* sent = std::get_if<SendSink>(&action)) {
       sent_ = sent->header.seq;
-      if (auto* returned = std::get_if<Returned>(&sent->message)) returned_ += returned->jobs.size();
+      if (auto* returned = std::get_if<Returned>(&sent->message)) {
+        returned_ += returned->jobs.size();
+        returned_most_ = std::max(returned_most_, returned->jobs.size());
+      }
+      if (auto* results = std::get_if<Results>(&sent->message)) results_ += results->results.size();
     }
-    if (auto* started = std::get_if<StartRun>(&action)) running_.push_back(started->token);
-    if (auto* killed = std::get_if<KillRun>(&action)) killed_.push_back(killed->token);
+    if (auto* started = std::get_if<StartAttempt>(&action)) running_.push_back(started->token);
+    if (auto* killed = std::get_if<KillAttempt>(&action)) killed_.push_back(killed->token);
     if (auto* said = std::get_if<Say>(&action)) {
       said_.push_back(said->event);
       last_text_ = said->text;
@@ -85,6 +89,7 @@ class SessionFixture : public ::testing::Test {
     order.handle = {1};
     order.attempt = 1;
     order.work = work;
+    order.kind = work.starts_with(R"({"cmd":)") ? JobKind::kCommand : JobKind::kHandler;
     deliver(Jobs{0, 1, {order}});
     step(Drained{});
     ASSERT_EQ(running_.size(), 1U);
@@ -116,8 +121,10 @@ class SessionFixture : public ::testing::Test {
   int answered_ = 0;
   std::uint64_t sessions_ = 0;
   Header lane_;
-  std::uint64_t sent_ = 0;    // the last sink message
-  std::size_t returned_ = 0;  // jobs
+  std::uint64_t sent_ = 0;         // the last sink message
+  std::size_t returned_ = 0;       // jobs
+  std::size_t returned_most_ = 0;  // in one message
+  std::size_t results_ = 0;
   std::vector<std::uint64_t> running_;
   std::vector<std::uint64_t> killed_;
   std::vector<std::string> said_;

@@ -10,7 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "worker/io/runner/run_order.h"
+#include "worker/core/facts.h"
+#include "worker/io/runner/runner_options.h"
 
 namespace workpool::worker {
 
@@ -19,7 +20,7 @@ class CommandQueue {
   explicit CommandQueue(std::uint32_t slots) : slots_(slots) {}
 
   // The order back where a slot is free for it, which it then has; else it waits here.
-  std::optional<RunOrder> enter(RunOrder&& order) {
+  std::optional<StartAttempt> enter(StartAttempt&& order) {
     const std::lock_guard lock(mutex_);
     if (active_ >= slots_) {
       waiting_.push_back(std::move(order));
@@ -29,13 +30,13 @@ class CommandQueue {
     return std::move(order);
   }
   // A command has ended: the one that gets its slot, or nothing, and the slot is free.
-  std::optional<RunOrder> leave() {
+  std::optional<StartAttempt> leave() {
     const std::lock_guard lock(mutex_);
     if (waiting_.empty()) {
       --active_;
       return std::nullopt;
     }
-    RunOrder next = std::move(waiting_.front());
+    StartAttempt next = std::move(waiting_.front());
     waiting_.pop_front();
     return next;
   }
@@ -58,7 +59,7 @@ class CommandQueue {
   const std::uint32_t slots_;
   std::mutex mutex_;
   std::uint32_t active_ = 0;
-  std::deque<RunOrder> waiting_;
+  std::deque<StartAttempt> waiting_;
 };
 
 }  // namespace workpool::worker

@@ -69,8 +69,8 @@ CommandStarter::CommandStarter(const RunServices& services)
   }
 }
 
-Started CommandStarter::start(const RunOrder& order) {
-  auto parsed = parser_.parse(order.work);
+CommandStart CommandStarter::start(const StartAttempt& order) {
+  auto parsed = parser_.parse(order.order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return cannot_start("unusable job: " + error->message);
   auto* const work = std::get_if<CommandWork>(&parsed);
@@ -84,7 +84,8 @@ Started CommandStarter::start(const RunOrder& order) {
   }
 
   const std::string attempt_key = random_key();
-  const ChildEnvironment environment(services_.environment, work->env, order.id, order.attempt, attempt_key);
+  const ChildEnvironment environment(services_.environment, work->env, order.order.full_id(),
+                                     order.order.attempt, attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
                        candidates_for(work->argv[0], environment.search_path()),
                        services_.options.starting_directory, work->cwd.value_or("")};

@@ -23,7 +23,7 @@ struct CannotStart {
   Outcome outcome;
 };
 
-using Started = std::variant<std::unique_ptr<Command>, CannotStart, NoResources>;
+using CommandStart = std::variant<std::unique_ptr<Command>, CannotStart, NoResources>;
 
 // One per spawner thread.
 class CommandStarter {
@@ -31,7 +31,7 @@ class CommandStarter {
   // Throws std::system_error where the system has no room.
   explicit CommandStarter(const RunServices& services);
 
-  Started start(const RunOrder& order);
+  CommandStart start(const StartAttempt& order);
 
  private:
   const RunServices& services_;

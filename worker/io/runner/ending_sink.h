@@ -8,16 +8,17 @@
 #include <utility>
 #include <vector>
 
-#include "worker/io/runner/run_order.h"
+#include "worker/core/facts.h"
+#include "worker/io/runner/runner_options.h"
 
 namespace workpool::worker {
 
 class EndingSink {
  public:
-  explicit EndingSink(std::function<void(std::vector<Ending>&&)> ended) : ended_(std::move(ended)) {}
+  explicit EndingSink(std::function<void(std::vector<AttemptEnded>&&)> ended) : ended_(std::move(ended)) {}
 
   // Leaves `endings` empty. Nothing is called for none.
-  void deliver(std::vector<Ending>& endings) {
+  void deliver(std::vector<AttemptEnded>& endings) {
     if (endings.empty()) return;
     const std::lock_guard lock(mutex_);
     if (!closed_) ended_(std::move(endings));
@@ -33,7 +34,7 @@ class EndingSink {
  private:
   std::mutex mutex_;
   bool closed_ = false;
-  std::function<void(std::vector<Ending>&&)> ended_;
+  std::function<void(std::vector<AttemptEnded>&&)> ended_;
 };
 
 }  // namespace workpool::worker

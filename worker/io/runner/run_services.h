@@ -9,19 +9,20 @@
 #include <vector>
 
 #include "common/io/clock.h"
+#include "worker/core/facts.h"
 #include "worker/io/process/child_environment.h"
 #include "worker/io/process/process_tree.h"
 #include "worker/io/process/shared_page.h"
 #include "worker/io/runner/command_queue.h"
 #include "worker/io/runner/ending_sink.h"
-#include "worker/io/runner/run_order.h"
+#include "worker/io/runner/runner_options.h"
 #include "worker/io/runner/running_starts.h"
 
 namespace workpool::worker {
 
 struct RunServices {
   RunServices(const RunnerOptions& given, char* const* environ_of_worker,
-              std::function<void(std::vector<Ending>&&)> ended)
+              std::function<void(std::vector<AttemptEnded>&&)> ended)
       : options(given),
         environment(environ_of_worker),
         sink(std::move(ended)),
@@ -36,7 +37,7 @@ struct RunServices {
 
   // Leaves `endings` empty. Once everything is being killed no ending leaves: it would be taken for the job's
   // own.
-  void deliver(std::vector<Ending>& endings) {
+  void deliver(std::vector<AttemptEnded>& endings) {
     if (options.page->is_closed()) endings.clear();
     sink.deliver(endings);
   }

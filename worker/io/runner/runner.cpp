@@ -17,8 +17,7 @@
 namespace workpool::worker {
 namespace {
 
-// The first member of a job's work is `cmd` or `type`; it is parsed where it is run.
-bool is_command(const RunOrder& order) { return std::string_view(order.work).starts_with("{\"cmd\":"); }
+bool is_command(const StartAttempt& start) { return start.order.kind == JobKind::kCommand; }
 
 // What process_tree.h requires. An ignored SIGCHLD, inherited from whoever started the worker, would let the
 // kernel reap children before anyone has seen their status.
@@ -35,7 +34,7 @@ void become_subreaper() {
 }  // namespace
 
 struct Runner::Impl {
-  Impl(const RunnerOptions& options, std::function<void(std::vector<Ending>&&)> ended)
+  Impl(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended)
       : services(std::make_shared<RunServices>(options, environ, std::move(ended))),
         pool(options.slots, services, std::make_shared<const HandlerRegistry>(builtin_handlers())) {
     const std::uint32_t count = std::max(1U, std::min(usable_cores(), options.slots));
@@ -45,8 +44,8 @@ struct Runner::Impl {
   // A command that waits for a slot ends as kNotStarted.
   bool take_out(std::uint64_t token) {
     if (!services->queue.remove(token)) return false;
-    std::vector<Ending> endings;
-    endings.push_back({token, EndKind::kNotStarted, {}, Duration(0), false});
+    std::vector<AttemptEnded> endings;
+    endings.push_back({token, AttemptEnd::kNotStarted, {}, Duration(0), false});
     services->deliver(endings);
     return true;
   }
@@ -56,7 +55,7 @@ struct Runner::Impl {
   std::vector<std::unique_ptr<Spawner>> spawners;  // last: commands are killed before handlers are waited for
 };
 
-Runner::Runner(const RunnerOptions& options, std::function<void(std::vector<Ending>&&)> ended) {
+Runner::Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended) {
   become_subreaper();
   impl_ = std::make_unique<Impl>(options, std::move(ended));
 }
@@ -66,12 +65,12 @@ Runner::~Runner() {
   impl_->services->queue.clear();
 }
 
-void Runner::start(std::vector<RunOrder>&& orders) {
-  std::vector<RunOrder> for_handlers;
+void Runner::start(std::vector<StartAttempt>&& orders) {
+  std::vector<StartAttempt> for_handlers;
   if (std::none_of(orders.begin(), orders.end(), is_command)) {
     for_handlers = std::move(orders);
   } else {
-    for (RunOrder& order : orders) {
+    for (StartAttempt& order : orders) {
       if (is_command(order)) {
         auto now = impl_->services->queue.enter(std::move(order));
         if (!now) continue;

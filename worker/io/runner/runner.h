@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "common/base/time.h"
-#include "worker/io/runner/run_order.h"
+#include "worker/core/facts.h"
+#include "worker/io/runner/runner_options.h"
 
 namespace workpool::worker {
 
@@ -22,7 +23,7 @@ class Runner {
   // `ended` is called from runner threads with one or more endings, one call at a time; it must be quick (a
   // mailbox). Threads inherit the caller's signal mask. Throws std::system_error where the system has no
   // room.
-  Runner(const RunnerOptions& options, std::function<void(std::vector<Ending>&&)> ended);
+  Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended);
   // Kills what runs (KILL) and joins its threads, those of handlers that do not return within a second
   // excepted. `ended` is not called any more.
   ~Runner();
@@ -31,7 +32,7 @@ class Runner {
 
   // Jobs are started in order; the caller keeps the count of slots. Orders for handlers beyond the threads of
   // the pool wait their turn in it, commands beyond the slots for the end of another. Never blocks.
-  void start(std::vector<RunOrder>&& orders);
+  void start(std::vector<StartAttempt>&& orders);
   // TERM and CONT to every process of the job, KILL after the grace; sets a handler's stop token. Ends in
   // kStopped, or kNotStarted. With `now`, KILL at once. A job that has timed out, or whose own process has
   // ended, keeps its outcome and is only hurried. Unknown tokens are ignored (it has just ended).

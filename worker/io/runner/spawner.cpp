@@ -71,7 +71,7 @@ Spawner::~Spawner() {
   const std::lock_guard lock(mutex_);
 }
 
-void Spawner::start(RunOrder&& order) {
+void Spawner::start(StartAttempt&& order) {
   load_.fetch_add(1, std::memory_order_relaxed);
   services_.commands.fetch_add(1);
   const std::lock_guard lock(mutex_);
@@ -166,32 +166,32 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
 
 void Spawner::start_pending() {
   for (int i = 0; i < kStartsInARow && !pending_.empty(); ++i) {
-    RunOrder order = std::move(pending_.front());
+    StartAttempt order = std::move(pending_.front());
     pending_.pop_front();
     begin(std::move(order));
   }
 }
 
-void Spawner::begin(RunOrder&& order) {
+void Spawner::begin(StartAttempt&& order) {
   const Time now = boot_time();
   if (!services_.may_start(now)) {
-    push({order.token, EndKind::kNotStarted, {}, Duration(0), false});
+    push({order.token, AttemptEnd::kNotStarted, {}, Duration(0), false});
     return;
   }
-  const std::uint32_t place = services_.options.page->started(order.key, last_place_);
+  const std::uint32_t place = services_.options.page->started(order.order.key, last_place_);
   last_place_ = place;
   services_.starts.add(now);
-  Started started = starter_.start(order);
+  CommandStart started = starter_.start(order);
   if (auto* const command = std::get_if<std::unique_ptr<Command>>(&started)) {
     const std::uint32_t number = next_number_++;
     Run& run = runs_[number];
     run.token = order.token;
-    run.timeout = order.timeout;
+    run.timeout = order.order.timeout;
     run.command = std::move(*command);
     run.place = place;
     run.started = now;
-    if (order.timeout > Duration(0)) {
-      run.deadline = run.wake = now + order.timeout;
+    if (order.order.timeout > Duration(0)) {
+      run.deadline = run.wake = now + order.order.timeout;
       next_wake_ = std::min(next_wake_, run.wake);
     }
     if (next_sweep_ == kNever) next_sweep_ = now + kSweepEvery;
@@ -202,11 +202,11 @@ void Spawner::begin(RunOrder&& order) {
   services_.starts.remove(now);
   services_.options.page->ended(place);
   if (auto* const failure = std::get_if<CannotStart>(&started)) {
-    push({order.token, EndKind::kOutcome, std::move(failure->outcome), boot_time() - now, false});
+    push({order.token, AttemptEnd::kOutcome, std::move(failure->outcome), boot_time() - now, false});
   } else {
     Outcome none;
     none.message = std::generic_category().message(std::get<NoResources>(started).error);
-    push({order.token, EndKind::kNoResources, std::move(none), Duration(0), false});
+    push({order.token, AttemptEnd::kNoResources, std::move(none), Duration(0), false});
   }
 }
 
@@ -215,7 +215,7 @@ void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
       std::find_if(pending_.begin(), pending_.end(), [&](auto& order) { return order.token == token; });
   if (waiting != pending_.end()) {
     pending_.erase(waiting);
-    push({token, EndKind::kNotStarted, {}, Duration(0), false});
+    push({token, AttemptEnd::kNotStarted, {}, Duration(0), false});
     return;
   }
   for (auto& [number, run] : runs_) {
@@ -326,20 +326,20 @@ void Spawner::look_again(Run& run, Time now) {
 
 void Spawner::finish(std::uint32_t number) {
   Run& run = runs_.at(number);
-  Ending ending;
+  AttemptEnded ending;
   ending.token = run.token;
   ending.ran = (run.ended == kNever ? boot_time() : run.ended) - run.started;
   ending.alive = std::move(run.alive);
   switch (run.reason) {
     case Reason::kByItself:
       ending.outcome = run.command->take_outcome();
-      if (may_be_of_a_stop(run.command->ended_by_signal())) ending.kind = EndKind::kEndedByStop;
+      if (may_be_of_a_stop(run.command->ended_by_signal())) ending.how = AttemptEnd::kDoubtful;
       break;
     case Reason::kTimeout:
       ending.outcome = timed_out(run.command->take_outcome(), run.timeout);
       break;
     case Reason::kStopped:
-      ending.kind = EndKind::kStopped;
+      ending.how = AttemptEnd::kStopped;
       break;
   }
   services_.options.page->ended(run.place);
@@ -352,7 +352,7 @@ void Spawner::finish(std::uint32_t number) {
   push(std::move(ending));
 }
 
-void Spawner::push(Ending&& ending) {
+void Spawner::push(AttemptEnded&& ending) {
   endings_.push_back(std::move(ending));
   if (auto next = services_.queue.leave()) {
     pending_.push_back(std::move(*next));  // in the place of the one that has ended: the counts stay

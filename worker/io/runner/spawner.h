@@ -32,7 +32,7 @@ class Spawner {
   Spawner& operator=(const Spawner&) = delete;
 
   // Any thread. The order is counted in services.commands until its ending is handed over.
-  void start(RunOrder&& order);
+  void start(StartAttempt&& order);
   void kill(std::uint64_t token, bool now);
   // Orders that have not ended yet.
   std::uint32_t load() const { return load_.load(std::memory_order_relaxed); }
@@ -61,14 +61,14 @@ class Spawner {
     bool is_kill = false;
     bool now = false;
     std::uint64_t token = 0;
-    RunOrder order;
+    StartAttempt order;
   };
 
   void loop();
   void take_messages();
   void handle_event(std::uint64_t tag, Time now);
   void start_pending();
-  void begin(RunOrder&& order);
+  void begin(StartAttempt&& order);
   void begin_kill(std::uint64_t token, bool kill_at_once, Time now);
   void end_early(Run& run, Reason reason, Time kill_at, Time now);
   void fire_timers(Time now);
@@ -80,7 +80,7 @@ class Spawner {
   bool kill_left(Run& run, Time now);
   void look_again(Run& run, Time now);
   void finish(std::uint32_t number);
-  void push(Ending&& ending);
+  void push(AttemptEnded&& ending);
   void sweep(Time now);
   int wait_ms(Time now) const;
 
@@ -96,12 +96,12 @@ class Spawner {
   std::atomic<std::uint32_t> load_{0};
 
   // Of the thread alone.
-  std::deque<RunOrder> pending_;
+  std::deque<StartAttempt> pending_;
   std::unordered_map<std::uint32_t, Run>
       runs_;  // by a number of our own, never used twice while events may name it
   std::uint32_t next_number_ = 0;
   std::vector<std::unique_ptr<Command>> abandoned_;  // could not be killed; to be reaped one day
-  std::vector<Ending> endings_;
+  std::vector<AttemptEnded> endings_;
   Time next_wake_ = kNever;  // not later than the earliest wake of a run
   Time next_sweep_ = kNever;
   Time last_sweep_{};

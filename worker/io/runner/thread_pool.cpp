@@ -23,14 +23,14 @@ constexpr Duration kWaitForHandlers = seconds(1);
 // Orders that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
 // with it the ending: a thread, or unstart().
 struct Batch {
-  explicit Batch(std::vector<RunOrder>&& given) : orders(std::move(given)), taken(orders.size()) {}
+  explicit Batch(std::vector<StartAttempt>&& given) : orders(std::move(given)), taken(orders.size()) {}
 
   std::size_t unclaimed() const {
     return orders.size() - std::min(orders.size(), next.load(std::memory_order_relaxed));
   }
   bool take(std::size_t index) { return !taken[index].exchange(true, std::memory_order_relaxed); }
   // The next order that nobody owns; null when there is none.
-  const RunOrder* claim() {
+  const StartAttempt* claim() {
     while (true) {
       const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
       if (index >= orders.size()) return nullptr;
@@ -38,7 +38,7 @@ struct Batch {
     }
   }
 
-  std::vector<RunOrder> orders;
+  std::vector<StartAttempt> orders;
   std::vector<std::atomic<bool>> taken;
   std::atomic<std::size_t> next{0};
 };
@@ -49,7 +49,7 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   struct Thread {
     PoolSeat seat;
     WorkParser parser;
-    std::vector<Ending> endings;
+    std::vector<AttemptEnded> endings;
     std::uint32_t place = 0;  // in the shared page, where it found one last
     std::thread thread;
     bool has_ended = false;  // protected by mutex
@@ -62,8 +62,8 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   void run(Thread& self);
   std::shared_ptr<Batch> next_batch(Thread& self);
   bool run_next(Thread& self, Batch& batch);
-  Ending run_order(Thread& self, const RunOrder& order);
-  Outcome run_work(Thread& self, const RunOrder& order, Time now);
+  AttemptEnded run_order(Thread& self, const StartAttempt& order);
+  Outcome run_work(Thread& self, const StartAttempt& order, Time now);
   void add_thread();
   void add_threads();
   void close();
@@ -118,7 +118,7 @@ std::shared_ptr<Batch> ThreadPool::State::next_batch(Thread& self) {
 
 // False when the batch is used up.
 bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
-  const RunOrder* order = nullptr;
+  const StartAttempt* order = nullptr;
   self.seat.sit_down([&](std::uint64_t& token) {
     order = batch.claim();
     if (order != nullptr) token = order->token;
@@ -131,16 +131,16 @@ bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
   return true;
 }
 
-Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
-  Ending ending;
+AttemptEnded ThreadPool::State::run_order(Thread& self, const StartAttempt& order) {
+  AttemptEnded ending;
   ending.token = order.token;
   const Time started = boot_time();
   if (!services->may_start(started)) {
     self.seat.stand_up();
-    ending.kind = EndKind::kNotStarted;
+    ending.how = AttemptEnd::kNotStarted;
     return ending;
   }
-  self.place = services->options.page->started(order.key, self.place);
+  self.place = services->options.page->started(order.order.key, self.place);
   ending.outcome = run_work(self, order, started);
   services->options.page->ended(self.place);
   ending.ran = boot_time() - started;
@@ -149,14 +149,14 @@ Ending ThreadPool::State::run_order(Thread& self, const RunOrder& order) {
     if (verdict == PoolSeat::Verdict::kReported) {
       const std::lock_guard until_it_is_reported(mutex);
     }
-    ending.kind = EndKind::kStopped;
+    ending.how = AttemptEnd::kStopped;
     ending.outcome = {};
   }
   return ending;
 }
 
-Outcome ThreadPool::State::run_work(Thread& self, const RunOrder& order, Time now) {
-  const auto parsed = self.parser.parse(order.work);
+Outcome ThreadPool::State::run_work(Thread& self, const StartAttempt& order, Time now) {
+  const auto parsed = self.parser.parse(order.order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return handler_failure("unusable job: " + error->message);
   const auto* const work = std::get_if<HandlerWork>(&parsed);
@@ -165,10 +165,11 @@ Outcome ThreadPool::State::run_work(Thread& self, const RunOrder& order, Time no
     return handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
   }
   if (!handler->is_quick()) services->deliver(self.endings);
-  HandlerContext context{self.seat, std::nullopt, order.attempt, order.id};
-  if (order.timeout > Duration(0)) {
-    context.deadline = now + order.timeout;
-    self.seat.set_timeout(now, order.timeout);
+  const std::string id = order.order.full_id();
+  HandlerContext context{self.seat, std::nullopt, order.order.attempt, id};
+  if (order.order.timeout > Duration(0)) {
+    context.deadline = now + order.order.timeout;
+    self.seat.set_timeout(now, order.order.timeout);
     expect_timeout(*context.deadline);
   }
   return run_handler(*handler, work->args, context);
@@ -184,7 +185,7 @@ void ThreadPool::State::expect_timeout(Time deadline) {
 }
 
 void ThreadPool::State::watch_timeouts() {
-  std::vector<Ending> endings;
+  std::vector<AttemptEnded> endings;
   std::unique_lock lock(mutex);
   while (!closing) {
     const Time now = boot_time();
@@ -200,7 +201,7 @@ void ThreadPool::State::watch_timeouts() {
     for (const auto& thread : threads) {
       PoolSeat::Overdue overdue;
       if (!thread->seat.expire(now, overdue, next_timeout)) continue;
-      const EndKind kind = overdue.timed_out ? EndKind::kOutcome : EndKind::kStopped;
+      const AttemptEnd kind = overdue.timed_out ? AttemptEnd::kOutcome : AttemptEnd::kStopped;
       Outcome outcome = overdue.timed_out ? timed_out({}, overdue.timeout) : Outcome{};
       endings.push_back({overdue.token, kind, std::move(outcome), overdue.ran, true});
     }
@@ -277,7 +278,7 @@ void ThreadPool::State::close() {
   lock.lock();  // for ThreadSanitizer, which does not see the joins inside libstdc++
 }
 
-void ThreadPool::start(std::vector<RunOrder>&& orders) {
+void ThreadPool::start(std::vector<StartAttempt>&& orders) {
   if (orders.empty()) return;
   const std::size_t count = orders.size();
   State& state = *state_;
@@ -302,8 +303,8 @@ bool ThreadPool::unstart(std::uint64_t token) {
     return false;
   };
   if (!take_out()) return false;
-  std::vector<Ending> endings;
-  endings.push_back({token, EndKind::kNotStarted, {}, Duration(0), false});
+  std::vector<AttemptEnded> endings;
+  endings.push_back({token, AttemptEnd::kNotStarted, {}, Duration(0), false});
   state_->services->deliver(endings);
   return true;
 }

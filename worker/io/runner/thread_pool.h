@@ -28,7 +28,7 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Any thread. Orders are begun in their order.
-  void start(std::vector<RunOrder>&& orders);
+  void start(std::vector<StartAttempt>&& orders);
   // Sets the stop token of a job that runs (kStopped once its thread is back, or with its slot lost after the
   // kill grace; a job that has timed out keeps that), or takes it out before it begins (kNotStarted). Unknown
   // tokens are ignored.

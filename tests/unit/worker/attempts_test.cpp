@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+#include "worker/core/attempts.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace workpool::worker {
+namespace {
+
+class AttemptsTest : public testing::Test {
+ protected:
+  static JobOrder command(const std::string& id, std::uint32_t wide = 1) {
+    JobOrder made;
+    made.id = id;
+    made.key = key_of_id(id);
+    made.attempt = 1;
+    made.slots = wide;
+    made.work = R"({"cmd":["true"]})";
+    return made;
+  }
+  static JobOrder handler(const std::string& id) {
+    JobOrder made = command(id);
+    made.kind = JobKind::kHandler;
+    made.work = R"({"type":"noop"})";
+    return made;
+  }
+  void queue(JobOrder&& order) {
+    order.handle = Handle{++handles};
+    attempts.queue(std::move(order), now);
+  }
+  // The id of the next job to hand over, "" if none is.
+  std::string start() {
+    const auto started = attempts.start_next(now);
+    if (!started) return "";
+    token = started->token;
+    return started->order.id;
+  }
+  Attempt& at(std::uint64_t of) { return *attempts.find(of); }
+  void end(std::uint64_t of, Duration ran = Duration{0}) { attempts.end(at(of), ran); }
+  void doubt(std::uint64_t of, Time until) {
+    Outcome outcome;
+    outcome.signal = 9;
+    attempts.doubt(at(of), std::move(outcome), milliseconds(1), until);
+  }
+
+  Attempts attempts{2};
+  std::uint64_t handles = 0;
+  std::uint64_t token = 0;  // of the last one started
+  Time now{seconds(1)};
+};
+
+TEST_F(AttemptsTest, StartInOrderAsThereAreSlots) {
+  for (const char* id : {"a", "b", "c"}) queue(command(id));
+  EXPECT_EQ(start(), "a");
+  const std::uint64_t a = token;
+  EXPECT_EQ(start(), "b");
+  EXPECT_EQ(start(), "");
+  end(a);
+  EXPECT_EQ(start(), "c");
+  EXPECT_EQ(attempts.working(), 2u);
+  EXPECT_EQ(attempts.queued(), 0u);
+  EXPECT_EQ(attempts.queued_bytes(), 0u);
+}
+
+TEST_F(AttemptsTest, TheWorkLeavesWithTheStart) {
+  queue(command("a"));
+  EXPECT_EQ(attempts.queued_bytes(), 16u);
+  const auto started = attempts.start_next(now);
+  ASSERT_TRUE(started);
+  EXPECT_EQ(started->order.work, R"({"cmd":["true"]})");
+  EXPECT_EQ(at(started->token).order.work, "");
+  EXPECT_EQ(at(started->token).order.id, "a");
+}
+
+TEST_F(AttemptsTest, NothingPassesAWideJob) {
+  attempts = Attempts(3);
+  queue(command("narrow"));
+  queue(command("wide", 3));
+  queue(command("small"));
+  EXPECT_EQ(start(), "narrow");
+  EXPECT_EQ(start(), "");
+  end(token);
+  EXPECT_EQ(start(), "wide");
+  EXPECT_EQ(start(), "");
+}
+
+TEST_F(AttemptsTest, AreNamedByHandleOrByKeyAndAttempt) {
+  queue(command("a"));
+  queue(command("b"));
+  start();
+  EXPECT_EQ(attempts.find(JobRef{Handle{1}, key_of_id("a"), 1})->order.id, "a");
+  EXPECT_EQ(attempts.find(JobRef{Handle{}, key_of_id("a"), 1})->order.id, "a");
+  EXPECT_EQ(attempts.find(JobRef{Handle{1}, key_of_id("b"), 1}), nullptr);
+  EXPECT_EQ(attempts.find(JobRef{Handle{}, key_of_id("a"), 2}), nullptr);
+  Attempt* const b = attempts.find(JobRef{Handle{2}, key_of_id("b"), 1});
+  ASSERT_NE(b, nullptr);
+  EXPECT_TRUE(b->is<Attempt::Queued>());
+  attempts.end(*b);
+  EXPECT_EQ(attempts.find(JobRef{Handle{2}, key_of_id("b"), 1}), nullptr);
+  end(token);
+  EXPECT_EQ(start(), "") << "b was called back";
+}
+
+TEST_F(AttemptsTest, AnOldTokenNamesNothing) {
+  queue(command("a"));
+  start();
+  const std::uint64_t old = token;
+  end(old);
+  queue(command("b"));
+  start();
+  EXPECT_EQ(attempts.find(old), nullptr);
+  EXPECT_NE(attempts.find(token), nullptr);
+}
+
+TEST_F(AttemptsTest, OneThatIsHereAlreadyIsIgnored) {
+  queue(command("a"));
+  queue(command("a"));
+  EXPECT_EQ(attempts.queued(), 1u);
+  start();
+  queue(command("a"));
+  EXPECT_EQ(attempts.queued(), 0u);
+  doubt(token, now + seconds(1));
+  queue(command("a"));
+  EXPECT_EQ(attempts.queued(), 0u);
+  end(token);
+  queue(command("a"));
+  EXPECT_EQ(attempts.queued(), 1u) << "it may come back once it is gone";
+}
+
+TEST_F(AttemptsTest, AJobWaitsUntilItsKilledAttemptIsGoneAndOthersPassIt) {
+  attempts = Attempts(3);
+  queue(command("a"));
+  start();
+  const std::uint64_t killed = token;
+  attempts.kill(at(killed));
+  queue(command("a"));
+  queue(command("b"));
+  EXPECT_EQ(start(), "b");
+  EXPECT_EQ(start(), "");
+  EXPECT_EQ(attempts.queued(), 1u);
+  EXPECT_TRUE(attempts.find(JobRef{Handle{}, key_of_id("a"), 1})->is<Attempt::Queued>())
+      << "a CANCEL is about the one that is not being killed yet";
+  queue(command("c"));
+  end(killed);
+  EXPECT_EQ(start(), "a") << "it keeps its turn";
+  EXPECT_EQ(start(), "c");
+}
+
+TEST_F(AttemptsTest, WhatWaitsBehindAKilledAttemptIsQueuedLikeAnyOther) {
+  queue(command("a"));
+  start();
+  attempts.kill(at(token));
+  queue(command("a"));
+  EXPECT_EQ(start(), "");
+  const auto taken = attempts.take_queued();
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].id, "a");
+  end(token);
+  EXPECT_EQ(start(), "");
+}
+
+TEST_F(AttemptsTest, ADoubtfulOneHasNoSlotAndKeepsWhatItHasToSay) {
+  for (const char* id : {"a", "b", "c", "d"}) queue(command(id, 2));
+  start();
+  const std::uint64_t a = token;
+  doubt(a, now + milliseconds(250));
+  EXPECT_EQ(start(), "b") << "its slots are free";
+  doubt(token, now + milliseconds(300));
+  EXPECT_EQ(attempts.doubtful(), 2u);
+  EXPECT_EQ(attempts.working(), 0u);
+  EXPECT_EQ(attempts.next_doubt(), now + milliseconds(250));
+  Attempt* const first = attempts.first_doubtful();
+  ASSERT_EQ(first, &at(a));
+  EXPECT_EQ(std::get<Attempt::Doubtful>(first->state).outcome->signal, 9);
+  attempts.end(*first);
+  EXPECT_EQ(attempts.next_doubt(), now + milliseconds(300));
+  attempts.end(*attempts.first_doubtful());
+  EXPECT_EQ(attempts.first_doubtful(), nullptr);
+  EXPECT_EQ(start(), "c");
+  EXPECT_EQ(start(), "") << "no slot was given back twice";
+}
+
+TEST_F(AttemptsTest, ShortHandlersAreHandedOverAheadOfAFreeSlot) {
+  attempts = Attempts(1);
+  for (int i = 0; i < 20; ++i) queue(handler(std::to_string(i)));
+  EXPECT_EQ(start(), "0");
+  EXPECT_EQ(start(), "");  // nothing is known yet
+  end(token, microseconds(200));
+  int handed_over = 0;
+  while (!start().empty()) ++handed_over;
+  EXPECT_EQ(handed_over, 1 + 5);  // a millisecond of work
+}
+
+TEST_F(AttemptsTest, ShortCommandsAreHandedOverAheadOncePerSlot) {
+  for (int i = 0; i < 20; ++i) queue(command(std::to_string(i)));
+  start();
+  end(token, milliseconds(2));
+  int handed_over = 0;
+  while (!start().empty()) ++handed_over;
+  EXPECT_EQ(handed_over, 2 + 2);
+}
+
+TEST_F(AttemptsTest, NothingIsHandedOverAheadBehindALostThread) {
+  for (int i = 0; i < 20; ++i) queue(handler(std::to_string(i)));
+  start();
+  end(token, microseconds(100));
+  start();
+  attempts.lose(at(token));
+  const std::uint64_t lost = token;
+  EXPECT_EQ(start(), "2");
+  EXPECT_EQ(start(), "");
+  end(lost);  // its thread has come back
+  EXPECT_EQ(start(), "3");
+}
+
+TEST_F(AttemptsTest, AreStuckWhenLostSlotsLeaveNoRoom) {
+  queue(handler("a"));
+  queue(command("b"));
+  queue(command("wide", 2));
+  start();
+  const std::uint64_t a = token;
+  start();
+  const std::uint64_t b = token;
+  attempts.lose(at(a));
+  EXPECT_FALSE(attempts.stuck()) << "b works";
+  EXPECT_EQ(attempts.working(), 1u);
+  end(b);
+  EXPECT_EQ(start(), "");
+  EXPECT_TRUE(attempts.stuck());
+  end(a);
+  EXPECT_FALSE(attempts.stuck());
+  EXPECT_EQ(start(), "wide");
+}
+
+TEST_F(AttemptsTest, ASessionsEndDropsTheQueueAndTheHandles) {
+  queue(command("a"));
+  queue(command("b"));
+  attempts = Attempts(1);
+  queue(command("a"));
+  queue(command("b"));
+  start();
+  attempts.session_over();
+  EXPECT_EQ(attempts.queued(), 0u);
+  EXPECT_EQ(at(token).order.handle, Handle{});
+  EXPECT_NE(attempts.find(JobRef{Handle{}, key_of_id("a"), 1}), nullptr);
+}
+
+// Thousands come and go in every order: each is found while it is there and never afterwards.
+TEST_F(AttemptsTest, FindWhatIsThereHoweverItComesAndGoes) {
+  attempts = Attempts(1);
+  std::vector<std::string> here;
+  std::uint64_t random = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    random = random * 6364136223846793005 + 1442695040888963407;
+    if (here.empty() || (random >> 60) < 8) {
+      here.push_back(std::to_string(i));
+      queue(command(here.back()));
+      continue;
+    }
+    const std::size_t index = (random >> 20) % here.size();
+    std::swap(here[index], here.back());
+    Attempt* const found = attempts.find(JobRef{Handle{}, key_of_id(here.back()), 1});
+    ASSERT_NE(found, nullptr);
+    ASSERT_EQ(found->order.id, here.back());
+    attempts.end(*found);
+    ASSERT_EQ(attempts.find(JobRef{Handle{}, key_of_id(here.back()), 1}), nullptr);
+    here.pop_back();
+  }
+  ASSERT_EQ(attempts.queued(), here.size());
+  ASSERT_EQ(attempts.take_queued().size(), here.size());
+}
+
+}  // namespace
+}  // namespace workpool::worker

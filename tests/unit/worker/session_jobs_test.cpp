@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// What a session does with the jobs that it is given, whatever the dispatcher is like.
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/session_fixture.h"
+
+namespace workpool::worker {
+namespace {
+
+class SessionJobs : public SessionFixture {
+ protected:
+  void join() {
+    start();
+    answer(Answer::kWelcome);
+  }
+  static JobOrder order(std::uint64_t number, std::uint32_t slots = 1) {
+    JobOrder made;
+    made.handle = {number};
+    made.id = std::to_string(number);
+    made.key = key_of_id(made.id);
+    made.attempt = 1;
+    made.slots = slots;
+    made.work = R"({"cmd":["true"]})";
+    return made;
+  }
+  void give(std::vector<JobOrder> orders) {
+    deliver(Jobs{0, sent_, std::move(orders)});
+    step(Drained{});
+  }
+  void dies_of_a_signal(std::uint64_t token) {
+    AttemptEnded ended{token, AttemptEnd::kDoubtful, {}, milliseconds(1)};
+    ended.outcome.status = Status::kFailed;
+    ended.outcome.kind = ErrorKind::kSignal;
+    step(std::move(ended));
+    step(Drained{});
+  }
+};
+
+TEST_F(SessionJobs, ACommandThatASignalKilledGivesItsSlotBackAtOnce) {
+  options_.slots = 1;
+  join();
+  give({order(1), order(2)});
+  ASSERT_EQ(running_.size(), 1u);
+  dies_of_a_signal(running_[0]);
+  EXPECT_EQ(running_.size(), 2u);
+  EXPECT_EQ(results_, 0u) << "a stop may follow";
+  pass(milliseconds(300), Answer::kWelcome);
+  EXPECT_EQ(results_, 1u);
+  EXPECT_EQ(returned_, 0u);
+}
+
+TEST_F(SessionJobs, WhatAStopMayHaveKilledIsReturned) {
+  join();
+  give({order(1), order(2)});
+  dies_of_a_signal(running_[0]);
+  step(StopAsked{});
+  step(Drained{});
+  EXPECT_EQ(results_, 0u);
+  EXPECT_EQ(returned_, 1u);
+  dies_of_a_signal(running_[1]);
+  EXPECT_EQ(returned_, 2u) << "also what dies after the stop";
+}
+
+TEST_F(SessionJobs, ADoubtfulResultOutlivesItsSession) {
+  join();
+  give({order(1)});
+  dies_of_a_signal(running_[0]);
+  step(SinkGone{lane_.session});
+  pass(seconds(1), Answer::kWelcome);
+  EXPECT_EQ(results_, 1u);
+}
+
+TEST_F(SessionJobs, OneThatIsCancelledWhileItsResultIsInDoubtIsReturned) {
+  join();
+  give({order(1)});
+  dies_of_a_signal(running_[0]);
+  deliver(Cancel{{{Handle{1}, order(1).key, 1}}});
+  pass(seconds(1), Answer::kWelcome);
+  EXPECT_EQ(returned_, 1u);
+  EXPECT_EQ(results_, 0u);
+  EXPECT_TRUE(killed_.empty());
+}
+
+TEST_F(SessionJobs, AJobWiderThanTheWorkerIsReturned) {
+  join();
+  give({order(1, 3), order(2, 2)});
+  EXPECT_EQ(returned_, 1u);
+  EXPECT_EQ(running_.size(), 1u) << "and blocks nobody";
+}
+
+TEST_F(SessionJobs, AJobOfAKindThatIsNotKnownHereIsReturned) {
+  join();
+  JobOrder strange = order(1);
+  strange.kind = static_cast<JobKind>(7);
+  give({strange, order(2)});
+  EXPECT_EQ(returned_, 1u);
+  EXPECT_EQ(running_.size(), 1u);
+}
+
+TEST_F(SessionJobs, TheSameJobTwiceRunsOnce) {
+  join();
+  give({order(1), order(1)});
+  give({order(1)});
+  EXPECT_EQ(running_.size(), 1u);
+  EXPECT_EQ(returned_, 0u);
+}
+
+TEST_F(SessionJobs, MoreThanCanBeQueuedIsReturnedInPages) {
+  join();
+  std::vector<JobOrder> many;
+  for (std::uint64_t i = 1; i <= 20'000; ++i) many.push_back(order(i));
+  give(std::move(many));
+  EXPECT_EQ(session().attempts().queued() + running_.size(), 16u * 1024);
+  EXPECT_EQ(returned_, 20'000u - 16 * 1024);
+  EXPECT_EQ(returned_most_, 1000u);
+  step(StopAsked{});
+  EXPECT_EQ(returned_ + running_.size(), 20'000u);
+  EXPECT_EQ(returned_most_, 1000u);
+}
+
+TEST_F(SessionJobs, PayloadsAreQueuedUpToABoundOfTheirBytes) {
+  join();
+  std::vector<JobOrder> large;
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    large.push_back(order(i));
+    large.back().work = R"({"cmd":["true",")" + std::string(2'000'000, 'x') + "\"]}";
+  }
+  give(std::move(large));
+  EXPECT_EQ(session().attempts().queued() + running_.size(), 33u);
+  EXPECT_EQ(returned_, 17u);
+}
+
+// It gives the session up as soon as it is there, again and again: it is asked less and less often.
+TEST_F(SessionJobs, ADispatcherThatEndsEverySessionIsAskedSeldom) {
+  join();
+  step(Drained{});
+  const Time end = now_ + seconds(60);
+  int sessions = 0;
+  while (now_ < end) {
+    if (session().active()) {
+      ++sessions;
+      deliver(End{});
+    }
+    step(Drained{});
+    if (asked_) {
+      answer(Answer::kWelcome);
+    } else {
+      now_ = std::max(*session().next_deadline(), now_);
+    }
+  }
+  EXPECT_GT(sessions, 3);
+  EXPECT_LT(sessions, 60);
+}
+
+TEST_F(SessionJobs, ASessionThatBroughtAJobIsFollowedByTheNextAtOnce) {
+  join();
+  for (std::uint64_t i = 1; i < 100; ++i) {
+    give({order(i)});
+    deliver(End{});
+    step(Drained{});
+    ASSERT_TRUE(asked_) << "after session " << i;
+    answer(Answer::kWelcome);
+  }
+}
+
+TEST_F(SessionJobs, AnAbsurdWorkerTimeoutDoesNotMakeItBeatAllTheTime) {
+  start();
+  Welcome welcome;
+  welcome.run = kRun;
+  welcome.session = {1};
+  welcome.worker_timeout = microseconds(1);
+  step(Welcomed{*asked_, welcome});
+  step(Drained{});
+  EXPECT_GE(*session().next_deadline(), now_ + milliseconds(10));
+}
+
+}  // namespace
+}  // namespace workpool::worker

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// What the engine says about the runner as a whole. What it hands to it, and what comes back, are the core's
+// values (worker/core/facts.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/time.h"
+#include "worker/io/process/shared_page.h"
+
+namespace workpool::worker {
+
+struct RunnerOptions {
+  std::uint32_t slots = 1;  // threads of the handler pool; spawners = min(cores, slots)
+  std::uint64_t capture_bytes = 64 * 1024;
+  // Between TERM and KILL; of a handler, from its stop token to a lost slot.
+  Duration kill_grace = seconds(5);
+  std::string starting_directory;  // children without cwd start here; empty = where the process is now
+  std::uint64_t job_descriptors =
+      0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
+  SharedPage* page = nullptr;  // outlives the runner; start records go there
+};
+
+}  // namespace workpool::worker
