@@ -115,7 +115,10 @@ TEST_F(RunnerTest, ArgvIsExecutedAsGivenAndAShellOnlyWhereAsked) {
 TEST_F(RunnerTest, DirectoriesAreTheWorkersThenTheJobs) {
   std::filesystem::create_directories(folder_.path("start/below"));
   folder_.write("start/below/tool", "#!/bin/sh\necho tool\n", true);
-  options_.starting_directory = folder_.path("start");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path("start"));
+  runner();
+  std::filesystem::current_path(before);
   EXPECT_EQ(output_of(argv({"pwd"})), folder_.path("start") + "\n");
   EXPECT_EQ(output_of(argv({"pwd"}, R"(,"cwd":"below")")), folder_.path("start/below") + "\n");
   EXPECT_EQ(output_of(argv({"pwd"}, R"(,"cwd":"/")")), "/\n");

@@ -48,7 +48,7 @@ TEST_F(RunnerDescendantsTest, OneJobsDaemonIsNotKilledWithAnother) {
   for (int i = 0; i < 5; ++i) run(argv({"true"}));
   run(shell("setsid sleep 1000 >/dev/null 2>&1 & exit 0"));
   EXPECT_TRUE(is_alive(daemon));
-  runner().kill(token, false);
+  runner().kill(token, JobKind::kCommand, KillWhen::kGently);
   wait(token);
   EXPECT_FALSE(is_alive(daemon));
 }
@@ -115,10 +115,10 @@ TEST_F(RunnerDescendantsTest, AStoppedJobCanBeEnded) {
 TEST_F(RunnerDescendantsTest, KillEndsInStopped) {
   const auto token = start(shell(escape("daemon") + "sleep 1000"));
   const pid_t daemon = folder_.wait_for_pid("daemon");
-  runner().kill(token, false);
+  runner().kill(token, JobKind::kCommand, KillWhen::kGently);
   EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
   EXPECT_FALSE(is_alive(daemon));
-  runner().kill(token, false);  // unknown by now
+  runner().kill(token, JobKind::kCommand, KillWhen::kGently);  // unknown by now
   EXPECT_EQ(run(argv({"true"})).how, AttemptEnd::kOutcome);
   EXPECT_EQ(box_.count(token), 1U);
 }
@@ -128,11 +128,11 @@ TEST_F(RunnerDescendantsTest, KillNowDoesNotAsk) {
   const auto token =
       start(shell("trap '' TERM; echo $$ >" + folder_.path("pid") + "; while :; do sleep 1; done"));
   folder_.wait_for_pid("pid");
-  runner().kill(token, false);
+  runner().kill(token, JobKind::kCommand, KillWhen::kGently);
   std::this_thread::sleep_for(milliseconds(200));
   EXPECT_EQ(box_.count(token), 0U);
   const Time begin = boot_time();
-  runner().kill(token, true);
+  runner().kill(token, JobKind::kCommand, KillWhen::kAtOnce);
   EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
   EXPECT_LT(boot_time() - begin, seconds(4));
 }
@@ -142,7 +142,7 @@ TEST_F(RunnerDescendantsTest, ADaemonWithoutItsEnvironmentGoesWhenNoCommandRuns)
   run(shell(escape("daemon", "env -i PATH=\"$PATH\"") + until_there("daemon")));
   const pid_t daemon = folder_.pid_in("daemon");
   EXPECT_TRUE(is_alive(daemon)) << "nobody knows whose it is";
-  runner().kill(other, true);
+  runner().kill(other, JobKind::kCommand, KillWhen::kAtOnce);
   wait(other);
   EXPECT_TRUE(wait_for([&] { return !is_alive(daemon); }));
   EXPECT_TRUE(wait_for([&] { return !std::filesystem::exists("/proc/" + std::to_string(daemon)); }))
@@ -167,7 +167,7 @@ TEST_F(RunnerDescendantsTest, ADaemonWithoutItsEnvironmentGoesBesideYoungerComma
   EXPECT_TRUE(wait_for([&] { return !is_alive(daemon); })) << "the younger one cannot have started it";
   EXPECT_TRUE(is_alive(other));
   EXPECT_EQ(box_.count(younger), 0U);
-  runner().kill(younger, true);
+  runner().kill(younger, JobKind::kCommand, KillWhen::kAtOnce);
   wait(younger);
 }
 
@@ -176,7 +176,7 @@ TEST_F(RunnerDescendantsTest, AdoptedProcessesAreReapedWhileTheirJobGoesOn) {
   const pid_t orphan = folder_.wait_for_pid("orphan");
   EXPECT_TRUE(
       wait_for([&] { return !std::filesystem::exists("/proc/" + std::to_string(orphan)); }, seconds(8)));
-  runner().kill(token, true);
+  runner().kill(token, JobKind::kCommand, KillWhen::kAtOnce);
   wait(token);
 }
 

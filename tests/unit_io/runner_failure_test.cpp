@@ -41,12 +41,6 @@ TEST_F(RunnerFailureTest, AMissingDirectoryIsNamed) {
             "cannot change to directory " + folder_.path("file") + ": Not a directory");
 }
 
-TEST_F(RunnerFailureTest, TheWorkersOwnDirectoryMayBeGone) {
-  options_.starting_directory = folder_.path("gone");
-  EXPECT_EQ(why(argv({"true"})), "cannot change to the worker's directory " + folder_.path("gone") +
-                                     ": No such file or directory");
-}
-
 TEST_F(RunnerFailureTest, AMissingInterpreterIsNamed) {
   folder_.write("script", "#! /no/such/interpreter -x\n", true);
   const std::string expected = "cannot run " + folder_.path("script") +

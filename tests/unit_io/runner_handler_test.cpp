@@ -5,8 +5,8 @@
 
 #include "tests/unit_io/runner_fixture.h"
 #include "worker/handlers/registry.h"
+#include "worker/io/runner/handler_executor.h"
 #include "worker/io/runner/run_services.h"
-#include "worker/io/runner/thread_pool.h"
 
 namespace workpool::worker {
 namespace {
@@ -93,7 +93,7 @@ TEST_F(RunnerHandlerTest, ATimeoutIsReportedAtOnceAndTheSlotLater) {
 TEST_F(RunnerHandlerTest, KillSetsTheToken) {
   const auto token = start(handler("sleep", R"({"for":"1h"})"));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
-  runner().kill(token, false);
+  runner().kill(token, JobKind::kHandler, KillWhen::kGently);
   EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
 }
 
@@ -111,17 +111,17 @@ class Given : public Handler {
   Body body_;
 };
 
-class ThreadPoolTest : public RunnerTest {
+class HandlerExecutorTest : public RunnerTest {
  protected:
   void handle(const std::string& name, Given::Body body) {
     handlers_->add(std::make_unique<Given>(name, std::move(body)));
   }
-  ThreadPool& pool(std::uint32_t threads = 2) {
+  HandlerExecutor& pool(std::uint32_t threads = 2) {
     if (!pool_) {
-      services_ = std::make_shared<RunServices>(options_, environ,
-                                                [this](auto&& endings) { box_.put(std::move(endings)); });
+      services_ =
+          std::make_shared<RunServices>(options_, [this](auto&& endings) { box_.put(std::move(endings)); });
       services_->lease_us = (boot_time() + seconds(3600)).time_since_epoch().count();
-      pool_ = std::make_unique<ThreadPool>(threads, services_, handlers_);
+      pool_ = std::make_unique<HandlerExecutor>(threads, services_, handlers_);
     }
     return *pool_;
   }
@@ -135,10 +135,10 @@ class ThreadPoolTest : public RunnerTest {
 
   std::shared_ptr<HandlerRegistry> handlers_ = std::make_shared<HandlerRegistry>(builtin_handlers());
   std::shared_ptr<RunServices> services_;
-  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<HandlerExecutor> pool_;
 };
 
-TEST_F(ThreadPoolTest, WhatAHandlerThrowsIsItsResult) {
+TEST_F(HandlerExecutorTest, WhatAHandlerThrowsIsItsResult) {
   handle("error", [](auto&) -> std::string { throw HandlerError("no such picture"); });
   handle("exception", [](auto&) -> std::string { throw std::out_of_range("index 7"); });
   handle("number", [](auto&) -> std::string { throw 7; });
@@ -153,7 +153,7 @@ TEST_F(ThreadPoolTest, WhatAHandlerThrowsIsItsResult) {
   EXPECT_EQ(outcome_of("noop").status, Status::kOk) << "the thread goes on";
 }
 
-TEST_F(ThreadPoolTest, AValueIsOneJsonText) {
+TEST_F(HandlerExecutorTest, AValueIsOneJsonText) {
   handle("text", [](auto&) { return "hello"; });
   handle("two", [](auto&) { return "1 2"; });
   handle("broken", [](auto&) { return R"({"a":)"; });
@@ -183,7 +183,7 @@ TEST_F(ThreadPoolTest, AValueIsOneJsonText) {
   EXPECT_EQ(outcome_of("limit").value.size(), 1048576U);
 }
 
-TEST_F(ThreadPoolTest, AHandlerKnowsItsAttemptIdAndDeadline) {
+TEST_F(HandlerExecutorTest, AHandlerKnowsItsAttemptIdAndDeadline) {
   handle("tell", [](const HandlerContext& context) {
     return '"' + std::string(context.id) + ' ' + std::to_string(context.attempt) +
            (context.deadline ? " until" : "") + '"';
@@ -192,7 +192,7 @@ TEST_F(ThreadPoolTest, AHandlerKnowsItsAttemptIdAndDeadline) {
   EXPECT_EQ(wait(give("tell", seconds(60))).outcome.value, "\"job-2 3 until\"");
 }
 
-TEST_F(ThreadPoolTest, NoOrderWaitsBehindALongOne) {
+TEST_F(HandlerExecutorTest, NoOrderWaitsBehindALongOne) {
   std::atomic<bool> go{false};
   handle("long", [&](auto&) {
     while (!go) std::this_thread::sleep_for(milliseconds(1));
@@ -207,7 +207,7 @@ TEST_F(ThreadPoolTest, NoOrderWaitsBehindALongOne) {
   EXPECT_EQ(wait(1).outcome.value, "1");
 }
 
-TEST_F(ThreadPoolTest, WhatHasFinishedDoesNotWaitForALongOne) {
+TEST_F(HandlerExecutorTest, WhatHasFinishedDoesNotWaitForALongOne) {
   std::atomic<bool> go{false};
   handle("long", [&](auto&) {
     while (!go) std::this_thread::sleep_for(milliseconds(1));
@@ -223,7 +223,7 @@ TEST_F(ThreadPoolTest, WhatHasFinishedDoesNotWaitForALongOne) {
   wait(3);
 }
 
-TEST_F(ThreadPoolTest, EndingsOfQuickJobsAreHandedOverInBatches) {
+TEST_F(HandlerExecutorTest, EndingsOfQuickJobsAreHandedOverInBatches) {
   std::vector<StartAttempt> orders;
   for (int i = 0; i < 1000; ++i) orders.push_back(order(handler("noop")));
   pool(1).start(std::move(orders));
@@ -231,7 +231,7 @@ TEST_F(ThreadPoolTest, EndingsOfQuickJobsAreHandedOverInBatches) {
   EXPECT_LE(box_.calls(), 20U);
 }
 
-TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
+TEST_F(HandlerExecutorTest, KillTakesOutWhatHasNotBegun) {
   std::atomic<bool> go{false};
   std::atomic<int> ran{0};
   handle("long", [&](auto&) {
@@ -243,9 +243,9 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
   for (const char* type : {"long", "count", "count", "count"}) orders.push_back(order(handler(type)));
   pool(1).start(std::move(orders));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
-  pool().kill(2);
-  pool().unstart(3);
-  pool().unstart(1);  // has begun: goes on
+  pool().kill(2, KillWhen::kGently);
+  pool().kill(3, KillWhen::kUnlessBegun);
+  pool().kill(1, KillWhen::kUnlessBegun);  // has begun: goes on
   // At once: the thread may never come back.
   EXPECT_EQ(wait(2).how, AttemptEnd::kNotStarted);
   EXPECT_EQ(wait(3).how, AttemptEnd::kNotStarted);
@@ -258,7 +258,7 @@ TEST_F(ThreadPoolTest, KillTakesOutWhatHasNotBegun) {
 }
 
 // However the threads and the calls meet, each order ends once.
-TEST_F(ThreadPoolTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
+TEST_F(HandlerExecutorTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
   auto go = std::make_shared<std::atomic<bool>>(false);
   handle("stubborn", [go](auto&) {
     while (!*go) std::this_thread::sleep_for(milliseconds(1));
@@ -267,28 +267,28 @@ TEST_F(ThreadPoolTest, AHandlerThatIgnoresItsTokenLosesItsSlot) {
   const std::uint64_t token = give("stubborn");
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
   const Time killed = boot_time();
-  pool().kill(token);
+  pool().kill(token, KillWhen::kGently);
   const AttemptEnded lost = wait(token);
   EXPECT_EQ(lost.how, AttemptEnd::kStopped);
   EXPECT_TRUE(lost.slot_lost);
   EXPECT_GE(boot_time() - killed, options_.kill_grace);
-  pool().kill(token);  // once more says nothing more
+  pool().kill(token, KillWhen::kGently);  // once more says nothing more
   *go = true;
   const AttemptEnded back = wait(token, 1);
   EXPECT_EQ(back.how, AttemptEnd::kStopped);
   EXPECT_FALSE(back.slot_lost);
 }
 
-TEST_F(ThreadPoolTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
+TEST_F(HandlerExecutorTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
   constexpr std::uint64_t kOrders = 5000;
   std::vector<StartAttempt> orders;
   for (std::uint64_t i = 0; i < kOrders; ++i) orders.push_back(order(handler("noop")));
   pool(2).start(std::move(orders));
   for (std::uint64_t token = kOrders; token > 0; token -= 50) {
     if (token % 100 == 0) {
-      pool().unstart(token);
+      pool().kill(token, KillWhen::kUnlessBegun);
     } else {
-      pool().kill(token);
+      pool().kill(token, KillWhen::kGently);
     }
   }
   for (std::uint64_t token = 1; token <= kOrders; ++token) wait(token);
@@ -296,7 +296,7 @@ TEST_F(ThreadPoolTest, WhatIsTakenOutWhileThreadsClaimEndsOnce) {
   for (std::uint64_t token = 1; token <= kOrders; ++token) ASSERT_EQ(box_.count(token), 1U) << token;
 }
 
-TEST_F(ThreadPoolTest, OrdersThatComeOneByOneEachHaveAThread) {
+TEST_F(HandlerExecutorTest, OrdersThatComeOneByOneEachHaveAThread) {
   std::atomic<int> inside{0};
   handle("meet", [&](auto&) {
     ++inside;
@@ -315,7 +315,7 @@ TEST_F(ThreadPoolTest, OrdersThatComeOneByOneEachHaveAThread) {
   }
 }
 
-TEST_F(ThreadPoolTest, TheEndDoesNotWaitForAHandlerThatNeverReturns) {
+TEST_F(HandlerExecutorTest, TheEndDoesNotWaitForAHandlerThatNeverReturns) {
   auto go = std::make_shared<std::atomic<bool>>(false);
   auto gone = std::make_shared<std::atomic<bool>>(false);
   handle("stuck", [go](auto&) {

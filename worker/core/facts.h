@@ -111,10 +111,12 @@ struct StartAttempt {
 struct KillAttempt {
   std::uint64_t token = 0;
   bool now = false;  // KILL at once
+  JobKind kind = JobKind::kCommand;
 };
 // If it still waits for its turn in the runner, it ends as kNotStarted; else it goes on.
 struct UnstartAttempt {
   std::uint64_t token = 0;
+  JobKind kind = JobKind::kCommand;
 };
 // Nothing may be started after this time.
 struct SetLease {

@@ -146,7 +146,7 @@ void Session::on_cancel(const Cancel& cancel) {
       attempts_.end(*attempt);
     } else if (attempt->is<Attempt::Started>()) {
       attempts_.kill(*attempt);
-      out_->emplace_back(KillAttempt{attempt->token, false});
+      out_->emplace_back(KillAttempt{attempt->token, false, attempt->order.kind});
     }
   }
   give_back(std::move(back));
@@ -161,7 +161,7 @@ void Session::on_recall(const Recall& recall) {
       back.push_back(returned(attempt->order, ReturnReason::kUnstarted));
       attempts_.end(*attempt);
     } else if (attempt->is<Attempt::Started>()) {
-      out_->emplace_back(UnstartAttempt{attempt->token});
+      out_->emplace_back(UnstartAttempt{attempt->token, attempt->order.kind});
     }
   }
   give_back(std::move(back));
@@ -216,7 +216,7 @@ void Session::return_queued() {
 // What has been handed over but not begun comes back too.
 void Session::unstart_handed_over() {
   attempts_.each([&](const Attempt& attempt) {
-    if (attempt.is<Attempt::Started>()) out_->emplace_back(UnstartAttempt{attempt.token});
+    if (attempt.is<Attempt::Started>()) out_->emplace_back(UnstartAttempt{attempt.token, attempt.order.kind});
   });
 }
 
@@ -226,7 +226,7 @@ void Session::kill_all(bool now, bool foreign) {
     const bool started = attempt.is<Attempt::Started>();
     if (!started && !(now && attempt.is<Attempt::Killing>())) return;
     if (started) attempts_.kill(attempt);
-    out_->emplace_back(KillAttempt{attempt.token, now});
+    out_->emplace_back(KillAttempt{attempt.token, now, attempt.order.kind});
   });
 }
 

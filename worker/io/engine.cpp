@@ -213,8 +213,10 @@ void Engine::carry_out(Action& action) {
       log_started(self.log_, a);
       self.starting_.push_back(std::move(a));
     }
-    void operator()(KillAttempt& a) { self.runner_.kill(a.token, a.now); }
-    void operator()(UnstartAttempt& a) { self.runner_.unstart(a.token); }
+    void operator()(KillAttempt& a) {
+      self.runner_.kill(a.token, a.kind, a.now ? KillWhen::kAtOnce : KillWhen::kGently);
+    }
+    void operator()(UnstartAttempt& a) { self.runner_.kill(a.token, a.kind, KillWhen::kUnlessBegun); }
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
     void operator()(Say& a) {

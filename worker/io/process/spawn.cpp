@@ -187,9 +187,10 @@ Spawned Launcher::spawn(const SpawnRequest& request) {
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  int pidfd = -1;
+  int own = -1;
+  int* const pidfd = request.pidfd != nullptr ? request.pidfd : &own;
   const int pid = clone_of_libc(child_main, static_cast<char*>(stack_) + kStackBytes,
-                                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &shared, &pidfd);
+                                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &shared, pidfd);
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
@@ -200,7 +201,7 @@ Spawned Launcher::spawn(const SpawnRequest& request) {
     return result;
   }
   result.pid = pid;
-  result.pidfd = Descriptor(pidfd);
+  result.pidfd = Descriptor(*pidfd);
   result.failed = shared.failed;
   result.error = shared.error;
   result.program = shared.program;

@@ -27,6 +27,9 @@ struct SpawnRequest {
   int standard_output = -1;
   int standard_error = -1;
   rlimit descriptor_limit{};  // given to the child where rlim_cur is not 0
+  // Gets the pidfd as soon as there is a process, before its program runs, for whoever has to end a start
+  // that hangs; null = nobody. It is closed with the result.
+  int* pidfd = nullptr;
 };
 
 enum class SpawnStep : std::uint8_t {

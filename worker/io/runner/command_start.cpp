@@ -2,7 +2,10 @@
 #include "worker/io/runner/command_start.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -60,17 +63,22 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 
 }  // namespace
 
-CommandStarter::CommandStarter(const RunServices& services)
-    : services_(services), null_(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))) {
-  if (!null_.is_open()) throw std::system_error(errno, std::generic_category(), "open of /dev/null");
-  starting_directory_ = lifted(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit_) == 0) {
-    descriptor_limit_.rlim_cur = services.options.job_descriptors;
-  }
+void StartUnderWay::kill() {
+  const std::lock_guard lock(mutex_);
+  const int pidfd = *static_cast<volatile int*>(&pidfd_);
+  if (pidfd >= 0) ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
 }
 
-CommandStart CommandStarter::start(const StartAttempt& order) {
-  auto parsed = parser_.parse(order.order.work);
+StartingPoint::StartingPoint(char* const* environ_of_worker, std::uint64_t job_descriptors)
+    : environment(environ_of_worker), null(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))) {
+  if (!null.is_open()) throw std::system_error(errno, std::generic_category(), "open of /dev/null");
+  directory = lifted(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit) == 0) descriptor_limit.rlim_cur = job_descriptors;
+}
+
+CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& under_way) {
+  const JobOrder& order = start.order;
+  auto parsed = parser_.parse(order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return cannot_start("unusable job: " + error->message);
   auto* const work = std::get_if<CommandWork>(&parsed);
@@ -79,38 +87,38 @@ CommandStart CommandStarter::start(const StartAttempt& order) {
   Pipes pipes;
   const bool has_input = work->standard_input.has_value();
   if (!pipes.make(has_input)) {
-    if (is_lack_of_resources(errno)) return NoResources{errno};
+    if (is_lack_of_resources(errno)) return NoResources{std::generic_category().message(errno)};
     return cannot_start("cannot make pipes: " + std::generic_category().message(errno));
   }
 
   const std::string attempt_key = random_key();
-  const ChildEnvironment environment(services_.environment, work->env, order.order.full_id(),
-                                     order.order.attempt, attempt_key);
+  const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt,
+                                     attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
-                       candidates_for(work->argv[0], environment.search_path()),
-                       services_.options.starting_directory, work->cwd.value_or("")};
+                       candidates_for(work->argv[0], environment.search_path()), "", work->cwd.value_or("")};
   const std::vector<char*> argv = pointers_to(work->argv);
   const std::vector<char*> programs = pointers_to(attempt.candidates);
   SpawnRequest request;
   request.argv = argv.data();
   request.envp = environment.pointers();
   request.programs = programs.data();
-  if (!attempt.starting_directory.empty()) request.starting_directory = attempt.starting_directory.c_str();
   if (work->cwd) request.directory = work->cwd->c_str();
-  request.starting_fd = starting_directory_.get();
-  request.standard_input = has_input ? pipes.input.read.get() : null_.get();
+  request.starting_fd = from_->directory.get();
+  request.standard_input = has_input ? pipes.input.read.get() : from_->null.get();
   request.standard_output = pipes.output.write.get();
   request.standard_error = pipes.errors.write.get();
-  request.descriptor_limit = descriptor_limit_;
+  request.descriptor_limit = from_->descriptor_limit;
 
+  request.pidfd = under_way.begin();
   Spawned spawned = launcher_.spawn(request);
-  if (spawned.lacks_resources()) return NoResources{spawned.error};
+  under_way.end();
+  if (spawned.lacks_resources()) return NoResources{std::generic_category().message(spawned.error)};
   if (!spawned.is_running()) return cannot_start(explain(spawned, attempt));
   Command::Channels channels{std::move(spawned.pidfd), std::move(pipes.input.write),
                              std::move(pipes.output.read), std::move(pipes.errors.read)};
   return std::make_unique<Command>(spawned.pid, std::move(channels), attempt_key,
                                    std::move(work->standard_input).value_or(""),
-                                   services_.capture_bytes.load());
+                                   services_->capture_bytes.load());
 }
 
 }  // namespace workpool::worker

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// From an order to a process: the work is parsed, pipes and environment are made, the program is looked up
+// From an attempt to a process: the work is parsed, pipes and environment are made, the program is looked up
 // and spawned.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 
 #include "common/formats/jobs_file.h"
+#include "worker/io/process/child_environment.h"
 #include "worker/io/process/command.h"
 #include "worker/io/process/spawn.h"
 #include "worker/io/runner/run_services.h"
@@ -16,7 +18,7 @@ namespace workpool::worker {
 
 // The machine has no room for a process now; nothing runs.
 struct NoResources {
-  int error = 0;  // errno
+  std::string reason;
 };
 // It cannot be started; the outcome says why.
 struct CannotStart {
@@ -25,21 +27,60 @@ struct CannotStart {
 
 using CommandStart = std::variant<std::unique_ptr<Command>, CannotStart, NoResources>;
 
-// One per spawner thread.
-class CommandStarter {
+// A start that is under way, which takes as long as its open, chdir and exec do: for ever, if a file server
+// does not answer. Another thread may end the process that waits there.
+class StartUnderWay {
  public:
-  // Throws std::system_error where the system has no room.
-  explicit CommandStarter(const RunServices& services);
-
-  CommandStart start(const StartAttempt& order);
+  // The starting thread, before and after spawn(). The kernel writes the pidfd as soon as there is a process.
+  int* begin() {
+    const std::lock_guard lock(mutex_);
+    pidfd_ = -1;
+    return &pidfd_;
+  }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    pidfd_ = -1;
+  }
+  // Any thread: KILL to its process, if there is one.
+  void kill();
 
  private:
-  const RunServices& services_;
+  std::mutex mutex_;
+  int pidfd_ = -1;
+};
+
+// One per thread that starts commands.
+class Starter {
+ public:
+  virtual ~Starter() = default;
+  // May take for ever. May throw std::bad_alloc and std::system_error; nothing runs then.
+  virtual CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) = 0;
+};
+
+// What all starters of a runner begin with.
+struct StartingPoint {
+  // Throws std::system_error if the system has no room.
+  StartingPoint(char* const* environ_of_worker, std::uint64_t job_descriptors);
+
+  const InheritedEnvironment environment;
+  Descriptor null;       // /dev/null, the stdin of jobs that are given none
+  Descriptor directory;  // where the process was at the start, whatever a handler does to that
+  rlimit descriptor_limit{};
+};
+
+class CommandStarter : public Starter {
+ public:
+  // Throws std::system_error if the system has no room.
+  CommandStarter(std::shared_ptr<const RunServices> services, std::shared_ptr<const StartingPoint> from)
+      : services_(std::move(services)), from_(std::move(from)) {}
+
+  CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) override;
+
+ private:
+  const std::shared_ptr<const RunServices> services_;
+  const std::shared_ptr<const StartingPoint> from_;
   Launcher launcher_;
   WorkParser parser_;
-  Descriptor null_;                // /dev/null, the stdin of jobs that are given none
-  Descriptor starting_directory_;  // where the process was at the start, whatever a handler does to that
-  rlimit descriptor_limit_{};
 };
 
 }  // namespace workpool::worker

@@ -42,6 +42,7 @@ class PoolSeat : public StopToken {
     const std::lock_guard lock(mutex_);
     started_ = started;
     timeout_ = timeout;
+    due_ = started + timeout;
   }
   Verdict stand_up() {
     const std::lock_guard lock(mutex_);
@@ -81,13 +82,20 @@ class PoolSeat : public StopToken {
     const std::lock_guard lock(mutex_);
     set();
   }
+  // Nothing ran here for `pause`, until `now`: what was waited for before is waited for that much longer.
+  void move_timers(Duration pause, Time now) {
+    const std::lock_guard lock(mutex_);
+    if (!busy_ || started_ > now - pause) return;
+    due_ += pause;
+    patience_ += pause;
+  }
   // Whether its job has reached its timeout, or its patience after a stop, now, once; else `next` is lowered
   // to when that will be.
   bool expire(Time now, Overdue& overdue, Time& next) {
     const std::lock_guard lock(mutex_);
     const bool may_time_out = verdict_ == Verdict::kOwn && timeout_ > Duration(0);
     if (!busy_ || (!may_time_out && verdict_ != Verdict::kStopped)) return false;
-    const Time due = may_time_out ? started_ + timeout_ : patience_;
+    const Time due = may_time_out ? due_ : patience_;
     if (due > now) {
       if (due < next) next = due;
       return false;
@@ -112,6 +120,7 @@ class PoolSeat : public StopToken {
   std::uint64_t token_ = 0;
   Time started_{};
   Duration timeout_{0};
+  Time due_{};
   Time patience_{};
 };
 

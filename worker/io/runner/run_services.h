@@ -1,33 +1,52 @@
 // SPDX-License-Identifier: MIT
-// What the spawners and the thread pool of one runner share. Owned by the runner and by every thread of it.
+// What all executors of one runner share. Owned by the runner and by every thread of it: threads that never
+// come back may outlive the runner.
 #pragma once
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <functional>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/units.h"
 #include "common/io/clock.h"
 #include "worker/core/facts.h"
-#include "worker/io/process/child_environment.h"
-#include "worker/io/process/process_tree.h"
 #include "worker/io/process/shared_page.h"
-#include "worker/io/runner/command_queue.h"
-#include "worker/io/runner/ending_sink.h"
 #include "worker/io/runner/runner_options.h"
-#include "worker/io/runner/running_starts.h"
 
 namespace workpool::worker {
 
+// Where the threads of the runner hand over what has ended: one at a time, and none once it is closed.
+class EndingSink {
+ public:
+  explicit EndingSink(std::function<void(std::vector<AttemptEnded>&&)> ended) : ended_(std::move(ended)) {}
+
+  // Leaves `endings` empty. Nothing is called for none.
+  void deliver(std::vector<AttemptEnded>& endings) {
+    if (endings.empty()) return;
+    const std::lock_guard lock(mutex_);
+    if (!closed_) ended_(std::move(endings));
+    endings.clear();
+  }
+  // After it nothing is called any more; waits for a call that is under way.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+
+ private:
+  std::mutex mutex_;
+  bool closed_ = false;
+  std::function<void(std::vector<AttemptEnded>&&)> ended_;
+};
+
 struct RunServices {
-  RunServices(const RunnerOptions& given, char* const* environ_of_worker,
-              std::function<void(std::vector<AttemptEnded>&&)> ended)
-      : options(given),
-        environment(environ_of_worker),
-        sink(std::move(ended)),
-        queue(given.slots),
-        capture_bytes(given.capture_bytes) {}
+  RunServices(const RunnerOptions& given, std::function<void(std::vector<AttemptEnded>&&)> ended)
+      : options(given), sink(std::move(ended)), capture_bytes(given.capture_bytes) {}
 
   // The check right before each start.
   bool may_start(Time now) const {
@@ -41,16 +60,47 @@ struct RunServices {
     if (options.page->is_closed()) endings.clear();
     sink.deliver(endings);
   }
+  void deliver_one(AttemptEnded&& ending) {
+    std::vector<AttemptEnded> endings;
+    endings.push_back(std::move(ending));
+    deliver(endings);
+  }
 
   const RunnerOptions options;
-  const InheritedEnvironment environment;
   EndingSink sink;
-  CommandQueue queue;
-  ProcessTree tree;
-  RunningStarts starts;
   std::atomic<std::uint64_t> capture_bytes;
-  std::atomic<std::int64_t> lease_us{0};   // CLOCK_BOOTTIME until which jobs may be started
-  std::atomic<std::uint32_t> commands{0};  // handed to spawners and not ended yet
+  std::atomic<std::int64_t> lease_us{0};  // CLOCK_BOOTTIME until which jobs may be started
 };
+
+// Whether a command that died of `signal` may have been hit by the stop of the whole worker: systemd and
+// Slurm signal the whole group, in any order.
+inline bool may_be_of_a_stop(int signal) {
+  return signal == SIGHUP || signal == SIGINT || signal == SIGTERM || signal == SIGKILL;
+}
+
+// `outcome`: how it ended after its timeout had come; exit or signal and output stay.
+inline Outcome timed_out(Outcome outcome, Duration timeout) {
+  outcome.status = Status::kTimeout;
+  outcome.kind = ErrorKind::kTimeout;
+  outcome.message = "timed out after " + format_duration(timeout);
+  return outcome;
+}
+
+// Waits that are longer than this, and deadlines that would come with them, are looked at in between.
+inline constexpr Duration kTick = milliseconds(250);
+
+// How long nobody ran here (SIGSTOP, a frozen container, a suspended machine), if someone who looks once per
+// kTick looks now for the first time since `last`. Deadlines move by it: the jobs did not run either.
+inline Duration pause_since(Time last, Time now) {
+  constexpr Duration kLateAtMost = seconds(1);  // a busy machine
+  const Duration gap = now - last;
+  return gap > kTick + kLateAtMost ? gap - kTick : Duration{0};
+}
+
+inline AttemptEnded no_resources(std::uint64_t token, const std::string& reason) {
+  AttemptEnded ending{token, AttemptEnd::kNoResources, {}, Duration{0}};
+  ending.outcome.message = reason;
+  return ending;
+}
 
 }  // namespace workpool::worker

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Runs jobs for the engine: commands on spawner threads, handlers on the thread pool (architecture.md §5).
-// The engine's loop thread calls start() and kill(); endings come back through a callback from the threads of
-// the runner, batched. One runner a process, which becomes a child subreaper by it and whose main thread must
-// start no process of its own (process_tree.h). Every job takes the same way: lease check, start record, run,
-// end record, ending.
+// Runs attempts for the engine: commands on spawner threads, handlers on a thread pool. The engine's loop
+// thread calls start() and kill(); endings come back through a callback from the threads of the runner,
+// batched. One runner per process, which becomes a child subreaper by it and whose main thread must start no
+// process of its own (process_tree.h). Every attempt takes the same way: lease check, start record, run, end
+// record, ending.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "common/base/time.h"
 #include "worker/core/facts.h"
+#include "worker/io/runner/executor.h"
 #include "worker/io/runner/runner_options.h"
 
 namespace workpool::worker {
@@ -30,16 +31,11 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Jobs are started in order; the caller keeps the count of slots. Orders for handlers beyond the threads of
-  // the pool wait their turn in it, commands beyond the slots for the end of another. Never blocks.
-  void start(std::vector<StartAttempt>&& orders);
-  // TERM and CONT to every process of the job, KILL after the grace; sets a handler's stop token. Ends in
-  // kStopped, or kNotStarted. With `now`, KILL at once. A job that has timed out, or whose own process has
-  // ended, keeps its outcome and is only hurried. Unknown tokens are ignored (it has just ended).
-  void kill(std::uint64_t token, bool now);
-  // A handler that waits for a thread, or a command for a slot, ends in kNotStarted. Anything else goes on,
-  // also a command that a spawner has and is about to start.
-  void unstart(std::uint64_t token);
+  // Started in their order, each by the executor of its kind. The caller keeps the count of slots: what is
+  // beyond them waits for the end of another. Never blocks.
+  void start(std::vector<StartAttempt>&& attempts);
+  // As Executor::kill(); `kind`: the attempt's.
+  void kill(std::uint64_t token, JobKind kind, KillWhen when);
   // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
   void set_lease(Time until);
   // WELCOME names it; takes effect for jobs started afterwards.

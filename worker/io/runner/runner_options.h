@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "common/base/time.h"
 #include "worker/io/process/shared_page.h"
@@ -16,7 +15,6 @@ struct RunnerOptions {
   std::uint64_t capture_bytes = 64 * 1024;
   // Between TERM and KILL; of a handler, from its stop token to a lost slot.
   Duration kill_grace = seconds(5);
-  std::string starting_directory;  // children without cwd start here; empty = where the process is now
   std::uint64_t job_descriptors =
       0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
   SharedPage* page = nullptr;  // outlives the runner; start records go there

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "worker/io/runner/spawner.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 #include "common/base/check.h"
-#include "worker/io/runner/command_outcome.h"
+#include "common/io/threads.h"
 
 namespace workpool::worker {
 namespace {
@@ -20,12 +19,8 @@ constexpr int kEventsMax = 64;
 // Spawns before pipes and timers of the others have their turn: some 3 ms.
 constexpr int kStartsInARow = 8;
 constexpr std::size_t kReadBytes = 64 * 1024;
-constexpr Duration kReadToTheEnd = seconds(1);
-// What is killed goes within microseconds, mostly; what ignores TERM is looked at less and less often.
-constexpr Duration kFirstPause = microseconds(500);
-constexpr Duration kLongestPause = milliseconds(20);
-constexpr Duration kUnkillable = seconds(5);  // after KILL, of what is stuck in the kernel
-constexpr Duration kLongestInGrace = milliseconds(100);
+// A start takes a millisecond or so; another thread for the loop costs a tenth of one.
+constexpr Duration kStuckAfter = milliseconds(50);
 // Adopted processes that died while their job goes on wait that long to be reaped.
 constexpr Duration kSweepEvery = seconds(1);
 constexpr Duration kSweepSoon = milliseconds(20);
@@ -35,18 +30,10 @@ constexpr std::uint64_t kWakeUp = ~std::uint64_t{0};
 constexpr std::uint64_t tag_of(std::uint32_t number) { return std::uint64_t{number} << 2; }
 static_assert(Command::kChannels == 4);
 
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) ::sigdelset(&all, fault);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
-
 }  // namespace
 
-Spawner::Spawner(RunServices& services)
-    : services_(services),
-      starter_(services),
+Spawner::Spawner(std::shared_ptr<CommandServices> services)
+    : services_(std::move(services)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       buffer_(kReadBytes, '\0') {
@@ -57,60 +44,148 @@ Spawner::Spawner(RunServices& services)
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_up_.get(), &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll of a spawner");
   }
-  thread_ = std::thread([this] { loop(); });
 }
 
-Spawner::~Spawner() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
+// ---- its threads ----
+
+void Spawner::open() {
+  const std::lock_guard lock(mutex_);
+  current_ = add_helper();
+}
+
+// REQUIRES: mutex_ is held. Throws std::system_error if the system has no room.
+Spawner::Helper* Spawner::add_helper() {
+  auto helper = std::make_unique<Helper>();
+  Helper* const self = helper.get();
+  self->starter = services_->make_starter();
+  helpers_.reserve(helpers_.size() + 1);
+  self->thread = start_thread([spawner = shared_from_this(), self] { spawner->serve(*self); });
+  helpers_.push_back(std::move(helper));
+  return self;
+}
+
+void Spawner::serve(Helper& self) {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return current_ == &self || is_over_; });
+      if (is_over_) return;
+    }
+    loop(self);
   }
+}
+
+bool Spawner::free_if_stuck(Time now) {
+  const std::lock_guard lock(mutex_);
+  if (in_start_since_ == kNever) return false;
+  if (now < in_start_since_ + kStuckAfter) return true;
+  const auto idle = std::find_if(helpers_.begin(), helpers_.end(), [&](const auto& helper) {
+    return helper.get() != current_ && !helper->is_in_start;
+  });
+  try {
+    current_ = idle != helpers_.end() ? idle->get() : add_helper();
+  } catch (const std::exception&) {
+    return true;  // no room for a thread: the next look tries again
+  }
+  in_start_since_ = kNever;
+  changed_.notify_all();
+  ::eventfd_write(wake_up_.get(), 1);  // the loop may have something to hand over
+  return true;
+}
+
+void Spawner::begin_to_close() {
+  const std::lock_guard lock(mutex_);
+  closing_ = true;
   ::eventfd_write(wake_up_.get(), 1);
-  thread_.join();
+}
+
+void Spawner::close() {
+  begin_to_close();
+  std::vector<std::thread> to_join;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return is_over_ || helpers_.empty(); });
+    for (const auto& helper : helpers_) {
+      if (helper->is_in_start) {
+        helper->thread.detach();
+      } else {
+        to_join.push_back(std::move(helper->thread));
+      }
+    }
+  }
+  for (std::thread& thread : to_join) thread.join();
   // The join happens inside libstdc++, where ThreadSanitizer does not look; the mutex tells it the same.
   const std::lock_guard lock(mutex_);
 }
 
-void Spawner::start(StartAttempt&& order) {
-  load_.fetch_add(1, std::memory_order_relaxed);
-  services_.commands.fetch_add(1);
+// Whether the loop has nothing left to do, for good.
+bool Spawner::may_end() {
   const std::lock_guard lock(mutex_);
+  const auto is_lost = [](const auto& run) { return run.second.lost && run.second.command == nullptr; };
+  if (!closing_ || !messages_.empty() || !std::all_of(runs_.begin(), runs_.end(), is_lost)) return false;
+  is_over_ = true;
+  changed_.notify_all();
+  return true;
+}
+
+// ---- what others ask for ----
+
+void Spawner::post(Message&& message) {
   if (messages_.empty()) ::eventfd_write(wake_up_.get(), 1);
-  messages_.push_back({false, false, order.token, std::move(order)});
+  messages_.push_back(std::move(message));
+}
+
+void Spawner::start(StartAttempt&& attempt) {
+  const std::lock_guard lock(mutex_);
+  post({Message::Kind::kStart, std::move(attempt), 0, {}});
 }
 
 void Spawner::kill(std::uint64_t token, bool now) {
   const std::lock_guard lock(mutex_);
-  if (messages_.empty()) ::eventfd_write(wake_up_.get(), 1);
-  messages_.push_back({true, now, token, {}});
+  post({now ? Message::Kind::kKillNow : Message::Kind::kKill, {token, {}}, 0, {}});
 }
 
-void Spawner::loop() {
-  block_signals();
+// ---- the loop ----
+
+void Spawner::loop(Helper& self) {
   epoll_event events[kEventsMax];
   while (true) {
     const int count = ::epoll_wait(epoll_.get(), events, kEventsMax, wait_ms(boot_time()));
     CHECK(count >= 0 || errno == EINTR);
     const Time now = boot_time();
+    move_timers(now);
     for (int i = 0; i < count; ++i) handle_event(events[i].data.u64, now);
     take_messages();
-    start_pending();
+    if (!start_pending(self)) return;
     fire_timers(now);
     sweep(now);
-    services_.deliver(endings_);
-    const std::lock_guard lock(mutex_);
-    if (closing_ && runs_.empty() && messages_.empty()) return;
+    services_->run->deliver(endings_);
+    if (may_end()) return;
   }
 }
 
 int Spawner::wait_ms(Time now) const {
   if (!pending_.empty()) return 0;
-  const Time next = std::min(next_wake_, next_sweep_);
+  Time next = std::min(next_wake_, next_sweep_);
   if (next == kNever) return -1;
   if (next <= now) return 0;
-  // Rounded up, else the last millisecond is spent spinning; epoll's limit is 24 days.
-  const auto wait = std::chrono::ceil<milliseconds>(next - now).count();
-  return static_cast<int>(std::min<std::int64_t>(wait, 24 * 3600 * 1000));
+  // In ticks, so that it shows when nobody ran here; rounded up, or else the last millisecond is spent
+  // spinning.
+  const auto wait = std::chrono::ceil<milliseconds>(std::min(next - now, kTick)).count();
+  return static_cast<int>(wait);
+}
+
+// What waits for a time waits longer by as long as nothing here could run.
+void Spawner::move_timers(Time now) {
+  const Duration pause = pause_since(std::exchange(looked_, now), now);
+  if (pause == Duration(0) || next_wake_ == kNever) return;
+  const auto move = [pause](Time& timer) {
+    if (timer != kNever) timer += pause;
+  };
+  for (auto& [number, run] : runs_) {
+    for (Time* timer : {&run.deadline, &run.kill_at, &run.read_until, &run.killed, &run.wake}) move(*timer);
+  }
+  move(next_wake_);
 }
 
 void Spawner::take_messages() {
@@ -123,10 +198,17 @@ void Spawner::take_messages() {
   }
   const Time now = boot_time();
   for (Message& message : messages) {
-    if (message.is_kill) {
-      begin_kill(message.token, message.now, now);
-    } else {
-      pending_.push_back(std::move(message.order));
+    switch (message.kind) {
+      case Message::Kind::kStart:
+        pending_.push_back(std::move(message.attempt));
+        break;
+      case Message::Kind::kKill:
+      case Message::Kind::kKillNow:
+        begin_kill(message.attempt.token, message.kind == Message::Kind::kKillNow, now);
+        break;
+      case Message::Kind::kStarted:
+        came_back(message.number, std::move(message.started));
+        break;
     }
   }
   if (!closing || told_to_end_) return;
@@ -152,10 +234,10 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
       run.command->feed();
       return;
     case Command::kOutput:
-      run.command->drain_output(buffer_);
+      read(run, true, false);
       break;
     case Command::kErrors:
-      run.command->drain_errors(buffer_);
+      read(run, false, true);
       break;
   }
   // Output says nothing of the end but for the last of it, which the ending waits for.
@@ -164,209 +246,111 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
   if (settle(run, now)) finish(number);
 }
 
-void Spawner::start_pending() {
+// ---- starting ----
+
+// False if the loop is another thread's now.
+bool Spawner::start_pending(Helper& self) {
   for (int i = 0; i < kStartsInARow && !pending_.empty(); ++i) {
-    StartAttempt order = std::move(pending_.front());
+    StartAttempt attempt = std::move(pending_.front());
     pending_.pop_front();
-    begin(std::move(order));
+    if (!begin(self, std::move(attempt))) return false;
   }
-}
-
-void Spawner::begin(StartAttempt&& order) {
-  const Time now = boot_time();
-  if (!services_.may_start(now)) {
-    push({order.token, AttemptEnd::kNotStarted, {}, Duration(0), false});
-    return;
-  }
-  const std::uint32_t place = services_.options.page->started(order.order.key, last_place_);
-  last_place_ = place;
-  services_.starts.add(now);
-  CommandStart started = starter_.start(order);
-  if (auto* const command = std::get_if<std::unique_ptr<Command>>(&started)) {
-    const std::uint32_t number = next_number_++;
-    Run& run = runs_[number];
-    run.token = order.token;
-    run.timeout = order.order.timeout;
-    run.command = std::move(*command);
-    run.place = place;
-    run.started = now;
-    if (order.order.timeout > Duration(0)) {
-      run.deadline = run.wake = now + order.order.timeout;
-      next_wake_ = std::min(next_wake_, run.wake);
-    }
-    if (next_sweep_ == kNever) next_sweep_ = now + kSweepEvery;
-    run.command->feed();  // most inputs fit the pipe at once
-    run.command->watch(epoll_.get(), tag_of(number));
-    return;
-  }
-  services_.starts.remove(now);
-  services_.options.page->ended(place);
-  if (auto* const failure = std::get_if<CannotStart>(&started)) {
-    push({order.token, AttemptEnd::kOutcome, std::move(failure->outcome), boot_time() - now, false});
-  } else {
-    Outcome none;
-    none.message = std::generic_category().message(std::get<NoResources>(started).error);
-    push({order.token, AttemptEnd::kNoResources, std::move(none), Duration(0), false});
-  }
-}
-
-void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
-  const auto waiting =
-      std::find_if(pending_.begin(), pending_.end(), [&](auto& order) { return order.token == token; });
-  if (waiting != pending_.end()) {
-    pending_.erase(waiting);
-    push({token, AttemptEnd::kNotStarted, {}, Duration(0), false});
-    return;
-  }
-  for (auto& [number, run] : runs_) {
-    if (run.token != token) continue;
-    end_early(run, Reason::kStopped, kill_at_once ? now : now + services_.options.kill_grace, now);
-    return;
-  }
-}
-
-// Sends TERM now and KILL at `kill_at`. What is being ended already, or has ended, is only hurried.
-void Spawner::end_early(Run& run, Reason reason, Time kill_at, Time now) {
-  if (run.reason == Reason::kByItself && !run.command->reap()) {
-    run.reason = reason;
-    run.deadline = kNever;
-    if (kill_at > now) terminate(services_.tree.members(run.command->processes()));
-  }
-  run.kill_at = std::min(run.kill_at, kill_at);
-  run.pause = Duration(0);
-  run.wake = now;
-  next_wake_ = std::min(next_wake_, now);
-}
-
-void Spawner::fire_timers(Time now) {
-  if (next_wake_ > now) return;
-  next_wake_ = kNever;
-  std::vector<std::uint32_t> finished;
-  for (auto& [number, run] : runs_) {
-    if (run.wake <= now) {
-      if (run.deadline <= now) end_early(run, Reason::kTimeout, now + services_.options.kill_grace, now);
-      if (settle(run, now)) finished.push_back(number);
-    }
-    next_wake_ = std::min(next_wake_, run.wake);
-  }
-  for (const std::uint32_t number : finished) finish(number);
-}
-
-void Spawner::read_pipes(Run& run) {
-  run.command->drain_output(buffer_);
-  run.command->drain_errors(buffer_);
-}
-
-// Takes the run as far as it goes now; true when it is over. Else `wake` tells when to look again.
-bool Spawner::settle(Run& run, Time now) {
-  if (run.command->reap() && run.ended == kNever) {
-    run.ended = now;
-    run.deadline = run.wake = kNever;
-    read_pipes(run);
-  }
-  return run.reason == Reason::kByItself ? settle_ended_by_itself(run, now) : settle_ended_early(run, now);
-}
-
-bool Spawner::settle_ended_by_itself(Run& run, Time now) {
-  if (!run.command->has_exited()) return false;
-  const bool hurried = run.kill_at <= now;
-  if (run.command->has_open_pipes() && !hurried && now < run.ended + kReadToTheEnd) {
-    run.wake = run.ended + kReadToTheEnd;
-    next_wake_ = std::min(next_wake_, run.wake);
-    return false;
-  }
-  if (!kill_left(run, now)) return false;
-  read_pipes(run);
   return true;
 }
 
-bool Spawner::settle_ended_early(Run& run, Time now) {
-  if (run.kill_at > now && !services_.tree.members(run.command->processes()).empty()) {
-    look_again(run, now);
-    return false;
-  }
-  return kill_left(run, now) && settle_pipes(run, now);
-}
-
-// True when nothing is left of the job but what cannot be killed.
-bool Spawner::kill_left(Run& run, Time now) {
-  std::vector<pid_t> left = services_.tree.members(run.command->processes());
-  if (left.empty()) return true;
-  if (run.killed == kNever) run.killed = now;
-  const std::size_t not_ours = kill_now(left);
-  if (not_ours == left.size() || now >= run.killed + kUnkillable) {
-    run.alive = std::move(left);
+bool Spawner::begin(Helper& self, StartAttempt&& attempt) {
+  const Time now = boot_time();
+  if (!services_->run->may_start(now)) {
+    push({attempt.token, AttemptEnd::kNotStarted, {}, Duration(0)});
     return true;
   }
-  look_again(run, now);
-  return false;
-}
-
-// All its processes are gone, and with them the writers of its pipes, unless one of them hid from us.
-bool Spawner::settle_pipes(Run& run, Time now) {
-  read_pipes(run);
-  if (!run.command->has_open_pipes()) return true;
-  if (run.read_until == kNever) run.read_until = now + kReadToTheEnd;
-  if (now >= run.read_until) return true;
-  look_again(run, now);
-  return false;
-}
-
-void Spawner::look_again(Run& run, Time now) {
-  const bool in_grace = run.kill_at != kNever && run.kill_at > now;
-  run.pause = run.pause == Duration(0) ? kFirstPause
-                                       : std::min(run.pause * 2, in_grace ? kLongestInGrace : kLongestPause);
-  run.wake = now + run.pause;
-  if (in_grace) {
-    // While the job's own process lives nothing can be over, and its end is an event.
-    run.wake = run.command->has_exited() ? std::min(run.wake, run.kill_at) : run.kill_at;
+  const std::uint32_t number = next_number_++;
+  Run& run = runs_[number];
+  run.token = attempt.token;
+  run.timeout = attempt.order.timeout;
+  run.under_way = &self.under_way;
+  run.started = now;
+  run.place = last_place_ = services_->run->options.page->started(attempt.order.key, last_place_);
+  services_->table.starts(run.token, now);
+  if (run.timeout > Duration(0)) {
+    run.deadline = now + run.timeout;
+    wake_at(run, run.deadline);
   }
-  next_wake_ = std::min(next_wake_, run.wake);
+  {
+    const std::lock_guard lock(mutex_);
+    in_start_since_ = now;
+    self.is_in_start = true;
+  }
+  services_->note_start();
+  // From here on the loop, and all that belongs to it, may be another thread's.
+  CommandStart started = start_command(self, attempt);
+  if (is_replaced(self, number, started)) return false;
+  came_back(number, std::move(started));
+  return true;
 }
 
-void Spawner::finish(std::uint32_t number) {
+CommandStart Spawner::start_command(Helper& self, const StartAttempt& attempt) {
+  try {
+    return self.starter->start(attempt, self.under_way);
+  } catch (const std::bad_alloc&) {
+    return NoResources{std::generic_category().message(ENOMEM)};
+  } catch (const std::system_error& error) {
+    return NoResources{error.what()};
+  }
+}
+
+// The start has come back: whether that took so long that another thread has the loop, which is told then.
+bool Spawner::is_replaced(Helper& self, std::uint32_t number, CommandStart& started) {
+  const std::lock_guard lock(mutex_);
+  self.is_in_start = false;
+  if (current_ == &self) {
+    in_start_since_ = kNever;
+    return false;
+  }
+  if (!is_over_) {
+    post({Message::Kind::kStarted, {}, number, std::move(started)});
+  } else if (const auto* command = std::get_if<std::unique_ptr<Command>>(&started)) {
+    kill_now(services_->tree.members((*command)->processes()));
+  }
+  return true;
+}
+
+void Spawner::came_back(std::uint32_t number, CommandStart&& started) {
   Run& run = runs_.at(number);
-  AttemptEnded ending;
-  ending.token = run.token;
-  ending.ran = (run.ended == kNever ? boot_time() : run.ended) - run.started;
-  ending.alive = std::move(run.alive);
-  switch (run.reason) {
-    case Reason::kByItself:
-      ending.outcome = run.command->take_outcome();
-      if (may_be_of_a_stop(run.command->ended_by_signal())) ending.how = AttemptEnd::kDoubtful;
-      break;
-    case Reason::kTimeout:
-      ending.outcome = timed_out(run.command->take_outcome(), run.timeout);
-      break;
-    case Reason::kStopped:
-      ending.how = AttemptEnd::kStopped;
-      break;
+  run.under_way = nullptr;
+  auto* const command = std::get_if<std::unique_ptr<Command>>(&started);
+  if (command == nullptr) return not_started(number, std::move(started));
+  run.command = std::move(*command);
+  if (next_sweep_ == kNever) next_sweep_ = run.started + kSweepEvery;
+  run.command->feed();  // most inputs fit the pipe at once
+  run.command->watch(epoll_.get(), tag_of(number));
+  if (run.reason == Reason::kByItself) return;
+  run.kill_at = boot_time();
+  wake_at(run, run.kill_at);
+}
+
+void Spawner::not_started(std::uint32_t number, CommandStart&& started) {
+  Run& run = runs_.at(number);
+  AttemptEnded ending = ending_of(run);
+  if (run.reason == Reason::kByItself) {
+    if (auto* const failure = std::get_if<CannotStart>(&started)) {
+      ending.outcome = std::move(failure->outcome);
+    } else {
+      ending = no_resources(run.token, std::get<NoResources>(started).reason);
+    }
   }
-  services_.options.page->ended(run.place);
-  services_.starts.remove(run.started);
-  if (!run.command->has_exited()) {
-    run.command->abandon();
-    abandoned_.push_back(std::move(run.command));
-  }
+  services_->run->options.page->ended(run.place);
   runs_.erase(number);
   push(std::move(ending));
 }
 
-void Spawner::push(AttemptEnded&& ending) {
-  endings_.push_back(std::move(ending));
-  if (auto next = services_.queue.leave()) {
-    pending_.push_back(std::move(*next));  // in the place of the one that has ended: the counts stay
-    return;
-  }
-  load_.fetch_sub(1, std::memory_order_relaxed);
-  services_.commands.fetch_sub(1);
-}
+// ---- what nobody owns ----
 
 // Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command runs
 // that is older. What does not go when none runs at all is tried less and less often.
 void Spawner::sweep(Time now) {
-  if (!endings_.empty() && services_.tree.has_adopted()) {
-    const bool none_runs = services_.commands.load() == 0;
+  if (!endings_.empty() && services_->tree.has_adopted()) {
+    const bool none_runs = services_->table.none_runs();
     next_sweep_ = std::min(next_sweep_, none_runs ? now : std::max(now, last_sweep_ + kSweepSoon));
     if (none_runs) sweep_pause_ = kSweepSoon;
   }
@@ -374,10 +358,10 @@ void Spawner::sweep(Time now) {
   last_sweep_ = now;
   std::erase_if(abandoned_, [](auto& command) { return command->reap(); });
   next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
-  if (!services_.tree.has_adopted()) return;
-  services_.tree.reap();
-  services_.tree.kill_strays([this] { return services_.starts.oldest(); });
-  if (services_.commands.load() == 0) {
+  if (!services_->tree.has_adopted()) return;
+  services_->tree.reap();
+  services_->tree.kill_strays([this] { return services_->table.oldest_start(); });
+  if (services_->table.none_runs()) {
     next_sweep_ = now + sweep_pause_;
     sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);
   }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "worker/io/runner/thread_pool.h"
+#include "worker/io/runner/handler_executor.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 
 #include "common/formats/jobs_file.h"
-#include "worker/io/runner/command_outcome.h"
 #include "worker/io/runner/handler_run.h"
 #include "worker/io/runner/pool_seat.h"
 
@@ -20,32 +22,32 @@ namespace {
 constexpr std::size_t kEndingsMax = 256;
 constexpr Duration kWaitForHandlers = seconds(1);
 
-// Orders that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
-// with it the ending: a thread, or unstart().
+// Attempts that came together; threads claim them one by one. Whoever sets `taken` of one first owns it, and
+// with it the ending: a thread, or kill().
 struct Batch {
-  explicit Batch(std::vector<StartAttempt>&& given) : orders(std::move(given)), taken(orders.size()) {}
+  explicit Batch(std::vector<StartAttempt>&& given) : attempts(std::move(given)), taken(attempts.size()) {}
 
   std::size_t unclaimed() const {
-    return orders.size() - std::min(orders.size(), next.load(std::memory_order_relaxed));
+    return attempts.size() - std::min(attempts.size(), next.load(std::memory_order_relaxed));
   }
   bool take(std::size_t index) { return !taken[index].exchange(true, std::memory_order_relaxed); }
-  // The next order that nobody owns; null when there is none.
+  // The next attempt that nobody owns; null when there is none.
   const StartAttempt* claim() {
     while (true) {
       const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
-      if (index >= orders.size()) return nullptr;
-      if (take(index)) return &orders[index];
+      if (index >= attempts.size()) return nullptr;
+      if (take(index)) return &attempts[index];
     }
   }
 
-  std::vector<StartAttempt> orders;
+  std::vector<StartAttempt> attempts;
   std::vector<std::atomic<bool>> taken;
   std::atomic<std::size_t> next{0};
 };
 
 }  // namespace
 
-struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
+struct HandlerExecutor::State : std::enable_shared_from_this<HandlerExecutor::State> {
   struct Thread {
     PoolSeat seat;
     WorkParser parser;
@@ -62,12 +64,14 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
   void run(Thread& self);
   std::shared_ptr<Batch> next_batch(Thread& self);
   bool run_next(Thread& self, Batch& batch);
-  AttemptEnded run_order(Thread& self, const StartAttempt& order);
-  Outcome run_work(Thread& self, const StartAttempt& order, Time now);
+  AttemptEnded run_attempt(Thread& self, const StartAttempt& attempt);
+  Outcome run_work(Thread& self, const StartAttempt& attempt, Time now);
+  bool take_out(std::uint64_t token);
   void add_thread();
   void add_threads();
   void close();
   void watch_timeouts();
+  void move_timeouts(Duration pause, Time now);
   void expect_timeout(Time deadline);
 
   const std::shared_ptr<RunServices> services;
@@ -87,7 +91,7 @@ struct ThreadPool::State : std::enable_shared_from_this<ThreadPool::State> {
 
 // ---- threads of the pool ----
 
-void ThreadPool::State::run(Thread& self) {
+void HandlerExecutor::State::run(Thread& self) {
   while (const std::shared_ptr<Batch> batch = next_batch(self)) {
     while (run_next(self, *batch)) {
     }
@@ -98,7 +102,7 @@ void ThreadPool::State::run(Thread& self) {
 }
 
 // Null when the pool closes.
-std::shared_ptr<Batch> ThreadPool::State::next_batch(Thread& self) {
+std::shared_ptr<Batch> HandlerExecutor::State::next_batch(Thread& self) {
   std::unique_lock lock(mutex);
   while (true) {
     while (!batches.empty() && batches.front()->unclaimed() == 0) batches.pop_front();
@@ -117,31 +121,35 @@ std::shared_ptr<Batch> ThreadPool::State::next_batch(Thread& self) {
 }
 
 // False when the batch is used up.
-bool ThreadPool::State::run_next(Thread& self, Batch& batch) {
-  const StartAttempt* order = nullptr;
+bool HandlerExecutor::State::run_next(Thread& self, Batch& batch) {
+  const StartAttempt* attempt = nullptr;
   self.seat.sit_down([&](std::uint64_t& token) {
-    order = batch.claim();
-    if (order != nullptr) token = order->token;
-    return order != nullptr;
+    attempt = batch.claim();
+    if (attempt != nullptr) token = attempt->token;
+    return attempt != nullptr;
   });
-  if (order == nullptr) return false;
-  if (self.endings.empty()) self.endings.reserve(std::min(kEndingsMax, batch.orders.size()));
-  self.endings.push_back(run_order(self, *order));
+  if (attempt == nullptr) return false;
+  if (self.endings.empty()) self.endings.reserve(std::min(kEndingsMax, batch.attempts.size()));
+  self.endings.push_back(run_attempt(self, *attempt));
   if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
   return true;
 }
 
-AttemptEnded ThreadPool::State::run_order(Thread& self, const StartAttempt& order) {
+AttemptEnded HandlerExecutor::State::run_attempt(Thread& self, const StartAttempt& attempt) {
   AttemptEnded ending;
-  ending.token = order.token;
+  ending.token = attempt.token;
   const Time started = boot_time();
   if (!services->may_start(started)) {
     self.seat.stand_up();
     ending.how = AttemptEnd::kNotStarted;
     return ending;
   }
-  self.place = services->options.page->started(order.order.key, self.place);
-  ending.outcome = run_work(self, order, started);
+  self.place = services->options.page->started(attempt.order.key, self.place);
+  try {
+    ending.outcome = run_work(self, attempt, started);
+  } catch (const std::bad_alloc&) {  // not thrown by the handler: that would be its own failure
+    ending = no_resources(attempt.token, std::generic_category().message(ENOMEM));
+  }
   services->options.page->ended(self.place);
   ending.ran = boot_time() - started;
   const PoolSeat::Verdict verdict = self.seat.stand_up();
@@ -155,8 +163,8 @@ AttemptEnded ThreadPool::State::run_order(Thread& self, const StartAttempt& orde
   return ending;
 }
 
-Outcome ThreadPool::State::run_work(Thread& self, const StartAttempt& order, Time now) {
-  const auto parsed = self.parser.parse(order.order.work);
+Outcome HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attempt, Time now) {
+  const auto parsed = self.parser.parse(attempt.order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
     return handler_failure("unusable job: " + error->message);
   const auto* const work = std::get_if<HandlerWork>(&parsed);
@@ -165,11 +173,11 @@ Outcome ThreadPool::State::run_work(Thread& self, const StartAttempt& order, Tim
     return handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
   }
   if (!handler->is_quick()) services->deliver(self.endings);
-  const std::string id = order.order.full_id();
-  HandlerContext context{self.seat, std::nullopt, order.order.attempt, id};
-  if (order.order.timeout > Duration(0)) {
-    context.deadline = now + order.order.timeout;
-    self.seat.set_timeout(now, order.order.timeout);
+  const std::string id = attempt.order.full_id();
+  HandlerContext context{self.seat, std::nullopt, attempt.order.attempt, id};
+  if (attempt.order.timeout > Duration(0)) {
+    context.deadline = now + attempt.order.timeout;
+    self.seat.set_timeout(now, attempt.order.timeout);
     expect_timeout(*context.deadline);
   }
   return run_handler(*handler, work->args, context);
@@ -177,24 +185,34 @@ Outcome ThreadPool::State::run_work(Thread& self, const StartAttempt& order, Tim
 
 // ---- the watch over timeouts, and over what does not stop ----
 
-void ThreadPool::State::expect_timeout(Time deadline) {
+void HandlerExecutor::State::expect_timeout(Time deadline) {
   const std::lock_guard lock(mutex);
   if (deadline >= next_timeout) return;
   next_timeout = deadline;
   has_changed.notify_all();
 }
 
-void ThreadPool::State::watch_timeouts() {
+// REQUIRES: mutex is held.
+void HandlerExecutor::State::move_timeouts(Duration pause, Time now) {
+  if (pause == Duration(0) || next_timeout == kNever) return;
+  for (const auto& thread : threads) thread->seat.move_timers(pause, now);
+  next_timeout += pause;
+}
+
+void HandlerExecutor::State::watch_timeouts() {
   std::vector<AttemptEnded> endings;
   std::unique_lock lock(mutex);
+  Time looked = boot_time();
   while (!closing) {
     const Time now = boot_time();
+    move_timeouts(pause_since(std::exchange(looked, now), now), now);
+    if (next_timeout == kNever) {
+      has_changed.wait(lock);
+      looked = boot_time();
+      continue;
+    }
     if (next_timeout > now) {
-      if (next_timeout == kNever) {
-        has_changed.wait(lock);
-      } else {
-        has_changed.wait_for(lock, next_timeout - now);
-      }
+      has_changed.wait_for(lock, std::min(next_timeout - now, kTick));  // so that a pause shows
       continue;
     }
     next_timeout = kNever;
@@ -214,7 +232,7 @@ void ThreadPool::State::watch_timeouts() {
 // ---- the pool ----
 
 // Throws std::system_error where the system has no room. REQUIRES: mutex is held.
-void ThreadPool::State::add_thread() {
+void HandlerExecutor::State::add_thread() {
   auto thread = std::make_unique<Thread>();
   Thread* const self = thread.get();
   self->place = static_cast<std::uint32_t>(threads.size());
@@ -222,11 +240,11 @@ void ThreadPool::State::add_thread() {
   threads.push_back(std::move(thread));
 }
 
-// As many as it takes for every order to have one, or as the system has room for. REQUIRES: mutex is held.
-void ThreadPool::State::add_threads() {
+// As many as it takes for every attempt to have one, or as the system has room for. REQUIRES: mutex is held.
+void HandlerExecutor::State::add_threads() {
   std::size_t unclaimed = 0;
   for (const auto& batch : batches) unclaimed += batch->unclaimed();
-  // An idle thread that was woken for an order and has not taken it yet is counted with that order.
+  // An idle thread that was woken for an attempt and has not taken it yet is counted with that order.
   try {
     for (std::size_t ready = idle; ready < unclaimed && threads.size() < threads_max; ++ready) add_thread();
   } catch (const std::system_error&) {
@@ -234,8 +252,8 @@ void ThreadPool::State::add_threads() {
   }
 }
 
-ThreadPool::ThreadPool(std::uint32_t threads, std::shared_ptr<RunServices> services,
-                       std::shared_ptr<const HandlerRegistry> handlers)
+HandlerExecutor::HandlerExecutor(std::uint32_t threads, std::shared_ptr<RunServices> services,
+                                 std::shared_ptr<const HandlerRegistry> handlers)
     : state_(std::make_shared<State>(threads, std::move(services), std::move(handlers))) {
   // One at once: where there is no room for it this worker is of no use, and a run would wait for it.
   {
@@ -250,9 +268,9 @@ ThreadPool::ThreadPool(std::uint32_t threads, std::shared_ptr<RunServices> servi
   }
 }
 
-ThreadPool::~ThreadPool() { state_->close(); }
+HandlerExecutor::~HandlerExecutor() { state_->close(); }
 
-void ThreadPool::State::close() {
+void HandlerExecutor::State::close() {
   std::unique_lock lock(mutex);
   closing = true;
   has_work.notify_all();
@@ -278,12 +296,12 @@ void ThreadPool::State::close() {
   lock.lock();  // for ThreadSanitizer, which does not see the joins inside libstdc++
 }
 
-void ThreadPool::start(std::vector<StartAttempt>&& orders) {
-  if (orders.empty()) return;
-  const std::size_t count = orders.size();
+void HandlerExecutor::start(std::vector<StartAttempt>&& attempts) {
+  if (attempts.empty()) return;
+  const std::size_t count = attempts.size();
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
-  state.batches.push_back(std::make_shared<Batch>(std::move(orders)));
+  state.batches.push_back(std::make_shared<Batch>(std::move(attempts)));
   state.add_threads();
   if (count == 1) {
     state.has_work.notify_one();
@@ -292,26 +310,24 @@ void ThreadPool::start(std::vector<StartAttempt>&& orders) {
   }
 }
 
-bool ThreadPool::unstart(std::uint64_t token) {
-  const auto take_out = [&] {
-    const std::lock_guard lock(state_->mutex);
-    for (const auto& batch : state_->batches) {
-      for (std::size_t i = batch->next; i < batch->orders.size(); ++i) {
-        if (batch->orders[i].token == token) return batch->take(i);
-      }
+// Takes it out before it begins.
+bool HandlerExecutor::State::take_out(std::uint64_t token) {
+  const std::lock_guard lock(mutex);
+  for (const auto& batch : batches) {
+    for (std::size_t i = batch->next; i < batch->attempts.size(); ++i) {
+      if (batch->attempts[i].token == token) return batch->take(i);
     }
-    return false;
-  };
-  if (!take_out()) return false;
-  std::vector<AttemptEnded> endings;
-  endings.push_back({token, AttemptEnd::kNotStarted, {}, Duration(0), false});
-  state_->services->deliver(endings);
-  return true;
+  }
+  return false;
 }
 
-void ThreadPool::kill(std::uint64_t token) {
-  if (unstart(token)) return;
+void HandlerExecutor::kill(std::uint64_t token, KillWhen when) {
   State& state = *state_;
+  if (state.take_out(token)) {
+    state.services->deliver_one({token, AttemptEnd::kNotStarted, {}, Duration(0)});
+    return;
+  }
+  if (when == KillWhen::kUnlessBegun) return;
   const Time patience = boot_time() + state.services->options.kill_grace;
   const auto stop_it = [&] {
     const std::lock_guard lock(state.mutex);
