@@ -174,6 +174,7 @@ void Stage::carry_out(dispatcher::Action& action) {
       worker.inbox.emplace_back(worker::RefusedBy{worker.hello_try, a.refused});
     }
     void operator()(dispatcher::Assign& a) {
+      a.order.kind = JobKind::kHandler;  // as their work says, whatever they require
       if (a.session != self.jobs_session_) self.flush_jobs();
       self.jobs_session_ = a.session;
       self.jobs_.ack = a.ack;

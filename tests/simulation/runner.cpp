@@ -50,6 +50,11 @@ void WorkerNode::begin(std::uint64_t token) {
     no_resources_ = false;
     return finish(token, worker::AttemptEnd::kNoResources);
   }
+  for (const auto& [other, killed] : runs_) {
+    const bool same_job = other != token && killed.order.key == run.order.key;
+    if (same_job && killed.begun && killed.killed && !killed.reported)
+      world_.books.broke(plan_.name + " begins a job beside its own killed attempt");
+  }
   run.begun = true;
   run.began = local();
   world_.books.started(id_, run.order.key, run.order.attempt, local());

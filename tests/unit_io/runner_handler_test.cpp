@@ -153,6 +153,22 @@ TEST_F(HandlerExecutorTest, WhatAHandlerThrowsIsItsResult) {
   EXPECT_EQ(outcome_of("noop").status, Status::kOk) << "the thread goes on";
 }
 
+// No memory in the pool's own part, which is no failure of the handler's.
+class WithoutMemory : public Given {
+ public:
+  WithoutMemory() : Given("hungry", [](auto&) { return "1"; }) {}
+  bool is_quick() const override { throw std::bad_alloc(); }
+};
+
+TEST_F(HandlerExecutorTest, NoMemoryInAPoolThreadReturnsTheJob) {
+  handlers_->add(std::make_unique<WithoutMemory>());
+  const AttemptEnded ending = wait(give("hungry"));
+  EXPECT_EQ(ending.how, AttemptEnd::kNoResources);
+  EXPECT_EQ(ending.outcome.message, "Cannot allocate memory");
+  EXPECT_EQ(outcome_of("noop").status, Status::kOk) << "the thread goes on";
+  EXPECT_EQ(running(), 0U);
+}
+
 TEST_F(HandlerExecutorTest, AValueIsOneJsonText) {
   handle("text", [](auto&) { return "hello"; });
   handle("two", [](auto&) { return "1 2"; });

@@ -326,7 +326,7 @@ void Session::leave(int code) {
     exit(code);
     return;
   }
-  Leaving leaving{now_ + kGoodbyeLimit, code, std::move(*active), true};
+  Leaving leaving{now_ + kGoodbyeLimit, code, std::move(*active)};
   if (leave_by_) leaving.limit = std::min(leaving.limit, *leave_by_);
   state_ = std::move(leaving);
   send(Goodbye{});

@@ -72,7 +72,6 @@ class Session {
     Time limit;
     int code = 0;
     Active active;  // the session that it was said in
-    bool connected = false;
   };
   struct Left {};
   using State = std::variant<Idle, Registering, Active, Leaving, Left>;

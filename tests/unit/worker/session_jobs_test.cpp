@@ -163,6 +163,18 @@ TEST_F(SessionJobs, ASessionThatBroughtAJobIsFollowedByTheNextAtOnce) {
   }
 }
 
+TEST_F(SessionJobs, AFreezeDoesNotUseUpTheGraceOfAStop) {
+  join();
+  give({order(1)});
+  step(StopAsked{});
+  step(Drained{});
+  now_ += seconds(60);
+  step(Drained{});
+  EXPECT_TRUE(killed_.empty()) << "the job was frozen too";
+  pass(seconds(30), Answer::kNobody);
+  EXPECT_EQ(killed_.size(), 1u);
+}
+
 TEST_F(SessionJobs, AnAbsurdWorkerTimeoutDoesNotMakeItBeatAllTheTime) {
   start();
   Welcome welcome;

@@ -140,13 +140,9 @@ WORKPOOL_IN_CHILD int child_main(void* argument) {
   ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::syscall(SYS_setsid) < 0) fail(shared, SpawnStep::kSession);
   reset_signals();
-  if (request.starting_directory != nullptr && ::syscall(SYS_chdir, request.starting_directory) != 0) {
-    fail(shared, SpawnStep::kStartingDirectory);
-  }
-  // Fails only where the worker itself stands in a directory that it could not enter; the child stands there
-  // too then.
-  if (request.starting_directory == nullptr && request.starting_fd >= 0)
-    ::syscall(SYS_fchdir, request.starting_fd);
+  // Fails only if the worker itself stands in a directory that it could not enter; then the child stands
+  // there too.
+  if (request.starting_fd >= 0) ::syscall(SYS_fchdir, request.starting_fd);
   if (request.directory != nullptr && ::syscall(SYS_chdir, request.directory) != 0) {
     fail(shared, SpawnStep::kDirectory);
   }

@@ -19,9 +19,9 @@ namespace workpool::worker {
 struct SpawnRequest {
   char* const* argv = nullptr;  // ends with a null pointer, as envp and programs do
   char* const* envp = nullptr;
-  const char* const* programs = nullptr;     // files to try in order, as a look-up in PATH does; at least one
-  const char* starting_directory = nullptr;  // changed to first, then `directory`; null = `starting_fd`
-  int starting_fd = -1;  // a directory, O_PATH; one that may not be entered is stayed out of
+  const char* const* programs = nullptr;  // files to try in order, as a look-up in PATH does; at least one
+  int starting_fd =
+      -1;  // a directory, O_PATH, changed to first; if it cannot be entered, the child stays where it is
   const char* directory = nullptr;
   int standard_input = -1;  // these three are >= 3
   int standard_output = -1;
@@ -36,7 +36,6 @@ enum class SpawnStep : std::uint8_t {
   kNone,
   kClone,
   kSession,
-  kStartingDirectory,
   kDirectory,
   kDescriptors,
   kInterpreter,  // the program is there, what it names in `#!` (or its loader) is not

@@ -27,14 +27,10 @@ std::string shown(const std::string& name) {
   return name.size() <= kNameBytesMax ? name : std::string(utf8_prefix(name, kNameBytesMax)) + "…";
 }
 
-// `path` as the child saw it, which had changed to the two directories.
+// `path` as the child saw it, which had changed to its directory.
 std::string as_seen(const SpawnAttempt& attempt, const std::string& path) {
   if (path.starts_with('/')) return path;
-  std::string base = attempt.directory;
-  if (!base.starts_with('/') && !attempt.starting_directory.empty()) {
-    base = base.empty() ? attempt.starting_directory : attempt.starting_directory + '/' + base;
-  }
-  return base.empty() ? path : base + '/' + path;
+  return attempt.directory.empty() ? path : attempt.directory + '/' + path;
 }
 
 // The first directory on the way to `path` that is missing or is none; empty where all are there.
@@ -108,9 +104,6 @@ std::string explain(const Spawned& spawned, const SpawnAttempt& attempt) {
       return "cannot make a process: " + reason(spawned.error);
     case SpawnStep::kSession:
       return "cannot make a session: " + reason(spawned.error);
-    case SpawnStep::kStartingDirectory:
-      return "cannot change to the worker's directory " + attempt.starting_directory + ": " +
-             reason(spawned.error);
     case SpawnStep::kDirectory:
       return "cannot change to directory " + shown(attempt.directory) + ": " + reason(spawned.error);
     case SpawnStep::kDescriptors:

@@ -14,8 +14,7 @@ struct SpawnAttempt {
   std::string program;                  // argv[0]
   std::string search_path;              // the job's PATH
   std::vector<std::string> candidates;  // files that were tried, in order
-  std::string starting_directory;
-  std::string directory;  // the job's cwd; empty = none
+  std::string directory;                // the job's cwd; empty = none
 };
 
 // REQUIRES: `spawned` failed. May look at the files again.

@@ -95,7 +95,7 @@ CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& und
   const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt,
                                      attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
-                       candidates_for(work->argv[0], environment.search_path()), "", work->cwd.value_or("")};
+                       candidates_for(work->argv[0], environment.search_path()), work->cwd.value_or("")};
   const std::vector<char*> argv = pointers_to(work->argv);
   const std::vector<char*> programs = pointers_to(attempt.candidates);
   SpawnRequest request;

@@ -213,6 +213,9 @@ void HandlerExecutor::State::watch_timeouts() {
     }
     if (next_timeout > now) {
       has_changed.wait_for(lock, std::min(next_timeout - now, kTick));  // so that a pause shows
+      // Its job may have ended long before: then nobody has to look.
+      const auto has_timer = [](const auto& thread) { return thread->seat.has_timer(); };
+      if (std::none_of(threads.begin(), threads.end(), has_timer)) next_timeout = kNever;
       continue;
     }
     next_timeout = kNever;

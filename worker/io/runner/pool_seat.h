@@ -82,6 +82,11 @@ class PoolSeat : public StopToken {
     const std::lock_guard lock(mutex_);
     set();
   }
+  // Whether expire() has anything to wait for.
+  bool has_timer() const {
+    const std::lock_guard lock(mutex_);
+    return busy_ && ((verdict_ == Verdict::kOwn && timeout_ > Duration(0)) || verdict_ == Verdict::kStopped);
+  }
   // Nothing ran here for `pause`, until `now`: what was waited for before is waited for that much longer.
   void move_timers(Duration pause, Time now) {
     const std::lock_guard lock(mutex_);

@@ -160,19 +160,20 @@ void Spawner::loop(Helper& self) {
     fire_timers(now);
     sweep(now);
     services_->run->deliver(endings_);
+    if (runs_.empty()) next_wake_ = kNever;
     if (may_end()) return;
   }
 }
 
 int Spawner::wait_ms(Time now) const {
   if (!pending_.empty()) return 0;
-  Time next = std::min(next_wake_, next_sweep_);
+  const Time next = std::min(next_wake_, next_sweep_);
   if (next == kNever) return -1;
   if (next <= now) return 0;
-  // In ticks, so that it shows when nobody ran here; rounded up, or else the last millisecond is spent
-  // spinning.
-  const auto wait = std::chrono::ceil<milliseconds>(std::min(next - now, kTick)).count();
-  return static_cast<int>(wait);
+  // While there are timers, in ticks, so that it shows when nobody ran here; else epoll's limit is 24 days.
+  const Duration most = next_wake_ != kNever ? kTick : seconds(24 * 3600);
+  // Rounded up, or else the last millisecond is spent spinning.
+  return static_cast<int>(std::chrono::ceil<milliseconds>(std::min(next - now, most)).count());
 }
 
 // What waits for a time waits longer by as long as nothing here could run.
