@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Which job is to blame when an engine dies (architecture.md §3, "Blame only what ran"). A death that a
-// supervisor reports (DIED) names the jobs that ran; where the whole worker is gone the jobs that may have
-// run count as lost. With L = crash_limit: named L times or lost 2L times, a job runs alone; it is
-// quarantined by a death in which it was alone, once it has been named L times or lost 3L times.
+// Which job is to blame when an engine dies (docs/design.md, "Retries and blame"). A death that a supervisor
+// reports (DIED) names the jobs that ran; if the whole worker is gone, the jobs that may have run count as
+// lost. A job that was named as often as the crash limit, or lost twice as often, runs alone. A death in
+// which it ran alone quarantines it, once it was named as often as the crash limit or lost three times as
+// often.
 #pragma once
 
 #include <set>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The lives of sessions: registration, the lane's state, silence, heartbeats and acks (architecture.md §1
-// "One session, one recovery path", §3 "Heartbeats"). Decides when a session is over; the ledger then moves
-// its jobs.
+// The lives of sessions: registration, the lane's state, silence, heartbeats and acks (docs/design.md,
+// "Registering" and "Heartbeats and the lease"). Decides when a session is over; the ledger then moves its
+// jobs.
 #pragma once
 
 #include <algorithm>

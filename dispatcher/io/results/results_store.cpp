@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
 constexpr auto kLockPoll = std::chrono::milliseconds(20);
-constexpr auto kLocalWorkerMax = std::chrono::seconds(5);  // interfaces.md: then 75
+constexpr auto kLocalWorkerMax = std::chrono::seconds(5);  // then the exit code is 75
 constexpr off_t kDispatcherByte = 0;
 constexpr off_t kLocalWorkerByte = 1;
 
