@@ -38,15 +38,25 @@ Duration read_duration(WireReader& from) {
   return Duration{static_cast<Duration::rep>(from.ok() ? count : 0)};
 }
 
+// A clock reading of the dispatcher's own, as it comes back: not beyond what its clock can show.
+std::uint64_t read_stamp(WireReader& from) {
+  const std::uint64_t stamp = from.number();
+  if (stamp > static_cast<std::uint64_t>(INT64_MAX)) from.fail();
+  return from.ok() ? stamp : 0;
+}
+
 std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
   const std::uint64_t value = from.number();
   if (value > most) from.fail();
   return from.ok() ? static_cast<std::uint32_t>(value) : 0;
 }
 
-// Of a job that is given or held: 0 is never given, and must not be given again.
-std::uint32_t read_given_attempt(WireReader& from) {
-  const std::uint32_t attempt = read_u32(from);
+// Attempts count from 1, and on from the one that a worker names (the scheduler believes up to half of this):
+// so 0 was never given, and one near the end of its type is no attempt of ours.
+constexpr std::uint32_t kAttemptMost = 1u << 31;
+
+std::uint32_t read_attempt(WireReader& from) {
+  const std::uint32_t attempt = read_u32(from, kAttemptMost);
   if (attempt == 0) from.fail();
   return attempt;
 }
@@ -92,7 +102,7 @@ void read_identity(WireReader& from, Item& item) {
   item.handle.value = from.number();
   item.key = Key{read_hash(from)};
   item.spec = Spec{read_hash(from)};
-  item.attempt = read_u32(from);
+  item.attempt = read_attempt(from);
 }
 
 std::optional<std::int32_t> read_optional(WireReader& from) {
@@ -108,8 +118,35 @@ bool fits_a_line(std::string_view value) {
                                         [](char c) { return static_cast<unsigned char>(c) < 0x20; });
 }
 
+// Whether a status may come with this kind of error.
+bool fits(Status status, ErrorKind kind) {
+  switch (status) {
+    case Status::kOk:
+      return kind == ErrorKind::kNone;
+    case Status::kTimeout:
+      return kind == ErrorKind::kTimeout;
+    default:
+      return kind != ErrorKind::kNone && kind != ErrorKind::kTimeout;
+  }
+}
+
+// Whether exit status and signal do not contradict the kind; each may be missing.
+bool fits_its_end(const Outcome& outcome) {
+  const bool by_itself = !outcome.signal && outcome.exit.value_or(0) == 0;
+  switch (outcome.kind) {
+    case ErrorKind::kNone:
+      return by_itself;
+    case ErrorKind::kExit:
+      return outcome.exit.value_or(1) != 0 && !outcome.signal;
+    case ErrorKind::kSignal:
+      return !outcome.exit;
+    default:
+      return true;
+  }
+}
+
 bool consistent(const Outcome& outcome) {
-  return (outcome.status == Status::kOk) == (outcome.kind == ErrorKind::kNone) && fits_a_line(outcome.value);
+  return fits(outcome.status, outcome.kind) && fits_its_end(outcome) && fits_a_line(outcome.value);
 }
 
 JobResult read_result(WireReader& from) {
@@ -151,7 +188,7 @@ JobOrder read_order(WireReader& from) {
   }
   order.key = Key{read_hash(from)};
   order.spec = Spec{read_hash(from)};
-  order.attempt = read_given_attempt(from);
+  order.attempt = read_attempt(from);
   order.work = from.bytes(kItemMost);
   order.timeout = read_duration(from);
   order.slots = read_slots(from);
@@ -165,7 +202,7 @@ JobRef read_ref(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 3);
   ref.handle.value = from.number();
   ref.key = Key{read_hash(from)};
-  ref.attempt = read_u32(from);
+  ref.attempt = read_attempt(from);
   skip_rest(from, fields, 3);
   return ref;
 }
@@ -184,7 +221,7 @@ HeldJob read_held(WireReader& from) {
   const std::uint32_t fields = read_fields(from, 4);
   job.key = Key{read_hash(from)};
   job.spec = Spec{read_hash(from)};
-  job.attempt = read_given_attempt(from);
+  job.attempt = read_attempt(from);
   job.elapsed = read_duration(from);
   skip_rest(from, fields, 4);
   return job;
@@ -345,7 +382,7 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
     case kBeat:
       if (fields >= 3) {
         Beat beat;
-        beat.echo = from.number();
+        beat.echo = read_stamp(from);
         beat.echo_held = read_duration(from);
         beat.running = read_keys(from);
         return beat;

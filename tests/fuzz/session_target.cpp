@@ -162,7 +162,7 @@ JobOrder SessionWorld::any_order() {
   JobOrder order;
   order.handle = {input_.pick(8)};
   order.key = key(input_.pick(8));
-  order.attempt = input_.pick(12);
+  order.attempt = 1 + input_.pick(11);
   order.kind = input_.once(2) ? JobKind::kHandler : JobKind::kCommand;
   order.work = order.kind == JobKind::kHandler ? R"({"type":"echo"})" : R"({"cmd":["true"]})";
   order.slots = 1;
@@ -190,7 +190,7 @@ LaneMessage SessionWorld::message() {
     if (input_.once(2)) return Recall{std::move(refs)};
     return Cancel{std::move(refs)};
   }
-  if (kind < 14) return LaneBeat{input_.word(), seq(), seq()};
+  if (kind < 14) return LaneBeat{input_.word() >> 1, seq(), seq()};
   if (kind == 14) return input_.once(4) ? LaneMessage{Stop{}} : LaneMessage{LaneBeat{}};
   return End{};
 }

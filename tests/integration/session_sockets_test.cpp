@@ -87,6 +87,7 @@ TEST_F(SessionSockets, LongMessagesTravelInParts) {
   order.work = std::string(1 << 20, 'w');
   EXPECT_TRUE(dispatcher.transport.send({9}, Jobs{0, 0, {order}}));
   JobResult result;
+  result.attempt = 1;
   result.outcome.command = true;
   result.outcome.standard_output = std::string(1 << 20, '\0');
   EXPECT_TRUE(worker.send(Results{{result}}));

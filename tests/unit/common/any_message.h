@@ -26,7 +26,7 @@ inline std::uint64_t up_to(std::uint64_t most) {
   return most == ~0ull ? drawn : drawn % (most + 1);
 }
 inline std::uint32_t u32() { return static_cast<std::uint32_t>(number()); }
-inline std::uint32_t given_attempt() { return 1 + static_cast<std::uint32_t>(up_to(0xfffffffe)); }
+inline std::uint32_t given_attempt() { return 1 + static_cast<std::uint32_t>(up_to((1u << 31) - 1)); }
 inline Duration duration() { return Duration{static_cast<std::int64_t>(up_to(3'000'000'000'000'000))}; }
 inline Key key() { return Key{{number(), number()}}; }
 inline Spec spec() { return Spec{{number(), number()}}; }
@@ -54,7 +54,8 @@ auto list(Draw draw, int most = 20) {
 inline Outcome outcome() {
   Outcome o;
   o.status = static_cast<Status>(*rc::gen::inRange(0, 3));
-  if (o.status != Status::kOk) o.kind = static_cast<ErrorKind>(*rc::gen::inRange(1, 6));
+  if (o.status == Status::kTimeout) o.kind = ErrorKind::kTimeout;
+  if (o.status == Status::kFailed) o.kind = static_cast<ErrorKind>(*rc::gen::inRange(1, 5));
   const int shape = *rc::gen::inRange(0, 5);  // so that trailing defaults are left away at every place
   if (shape > 0)
     o.value = *rc::gen::element<std::string>("", "null", "[1,\"\xc3\xa9\"]", std::string(70000, '1'));
@@ -66,8 +67,11 @@ inline Outcome outcome() {
     return there ? std::optional<std::int32_t>(static_cast<std::int32_t>(u32())) : std::nullopt;
   };
   if (o.command) {
-    o.exit = maybe();
-    o.signal = maybe();
+    o.exit = o.status == Status::kOk ? std::optional<std::int32_t>(0) : maybe();
+    o.signal = o.status == Status::kOk ? std::nullopt : maybe();
+    if (o.kind == ErrorKind::kExit) o.signal.reset();
+    if (o.kind == ErrorKind::kExit && o.exit.value_or(1) == 0) o.exit = 1;
+    if (o.kind == ErrorKind::kSignal) o.exit.reset();
     o.standard_output = bytes(100'000);
     o.standard_error = bytes(100'000);
   }
@@ -107,12 +111,14 @@ inline Refused refused() {
   return {u32(), code, bytes(kErrorMessageBytesMost)};
 }
 
-inline JobResult result() { return {handle(), key(), spec(), u32(), duration(), duration(), outcome()}; }
-inline JobRef ref() { return {handle(), key(), u32()}; }
+inline JobResult result() {
+  return {handle(), key(), spec(), given_attempt(), duration(), duration(), outcome()};
+}
+inline JobRef ref() { return {handle(), key(), given_attempt()}; }
 inline HeldJob held() { return {key(), spec(), given_attempt(), duration()}; }
 inline Death death() { return {u32(), bytes(256), list(key)}; }
 inline ReturnedJob returned() {
-  return {handle(), key(), spec(), u32(), static_cast<ReturnReason>(*rc::gen::inRange(0, 3))};
+  return {handle(), key(), spec(), given_attempt(), static_cast<ReturnReason>(*rc::gen::inRange(0, 3))};
 }
 inline JobOrder order() {
   JobOrder o;
@@ -142,7 +148,7 @@ inline SinkMessage sink_message() {
     case 4:
       return Ready{*rc::gen::arbitrary<bool>()};
     case 5:
-      return Beat{number(), duration(), list(key)};
+      return Beat{up_to(INT64_MAX), duration(), list(key)};
     default:
       return Goodbye{};
   }

@@ -114,7 +114,10 @@ TEST(CodecRefusal, RecordsThatAreTooShort) {
 TEST(CodecRefusal, EnumerationsOutOfRange) {
   EXPECT_TRUE(takes("RETURNED", {4, 0, 4}, "\x01"));
   EXPECT_FALSE(takes("RETURNED", {4, 0, 4}, "\x03")) << "reason";
-  EXPECT_TRUE(takes("RESULTS", {4, 3, 7}, "\x05"));
+  EXPECT_TRUE(takes("RESULTS", {4, 3, 7}, "\x04"));
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x05")) << "failed, of the kind timeout";
+  EXPECT_FALSE(takes("RESULTS", {4, 1, 7}, "\x04")) << "timeout, of another kind";
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x02")) << "a signal, with an exit status";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x06")) << "crash is the dispatcher's own kind";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 6}, "\x03")) << "and quarantined its own status";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 6}, "\0"s)) << "ok, and an error";
@@ -130,6 +133,13 @@ TEST(CodecRefusal, NumbersOutOfRange) {
   EXPECT_FALSE(takes("JOBS", {6, 0, 4}, "\xcf\0\0\0\1\0\0\0\1"s)) << "an attempt beyond 32 bits";
   EXPECT_FALSE(takes("JOBS", {6, 0, 4}, "\0"s)) << "never given";
   EXPECT_FALSE(takes("HELD", {4, 0, 2}, "\0"s)) << "never given";
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 3}, "\0"s)) << "never given";
+  EXPECT_TRUE(takes("RESULTS", {4, 3, 3}, "\xce\x80\0\0\0"s));
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 3}, "\xce\x80\0\0\1"s)) << "too near the end of its type";
+  EXPECT_FALSE(takes("RETURNED", {4, 0, 3}, "\0"s)) << "never given";
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 11}, "\0"s)) << "failed by its exit status, and that is 0";
+  EXPECT_TRUE(takes("BEAT", {4}, "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"s));
+  EXPECT_FALSE(takes("BEAT", {4}, "\xcf\x80\0\0\0\0\0\0\0"s)) << "a stamp that no clock shows";
   EXPECT_FALSE(takes("HELD", {4, 0, 3}, "\xcf\x0b\x38\xab\x4d\xa4\0\0\0"s)) << "longer than a hundred years";
   EXPECT_FALSE(takes("HELD", {4, 0, 3}, "\xcf\xff\xff\xff\xff\xff\xff\xff\xff"s));
   EXPECT_FALSE(takes("WELCOME", {8}, "\xce\0\1\0\0"s)) << "a port";

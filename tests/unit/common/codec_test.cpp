@@ -94,6 +94,7 @@ TEST(Codec, NoDirectionReadsTheOther) {
 
 TEST(Codec, TheLargestItemsTravel) {
   JobResult result;
+  result.attempt = 1;
   result.outcome.command = true;
   result.outcome.standard_output = std::string(1 << 20, '\0');
   result.outcome.standard_error = std::string(1 << 20, '\xff');
