@@ -2,11 +2,17 @@
 // How an attempt of a job ended: what a result line reports (docs/reference.md, "Results file").
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 namespace workpool {
+
+inline constexpr std::size_t kValueBytesMax = 1 << 20;      // of a handler's value
+inline constexpr std::size_t kErrorMessageBytesMax = 4096;  // of an error message
+inline constexpr std::size_t kCaptureBytesMax = 256
+                                                << 10;  // of stdout, and of stderr: the most for --capture
 
 enum class Status : std::uint8_t { kOk = 0, kFailed = 1, kTimeout = 2, kQuarantined = 3, kInvalid = 4 };
 
@@ -28,13 +34,13 @@ const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined"
 const char* name_of(
     ErrorKind kind);  // "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" of kNone
 
-// The inverse of name_of(Status); nothing for any other text.
+// The inverse of name_of(Status); nullopt for any other text.
 std::optional<Status> status_named(const std::string& name);
 
 struct Outcome {
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;   // kNone exactly when status is kOk
-  std::string message;                 // for people; at most 4 KiB of UTF-8
+  std::string message;                 // for people; at most kErrorMessageBytesMax of UTF-8
   bool command = false;                // of a command: exit or signal, output; of a handler: value
   std::optional<std::int32_t> exit;    // the exit status of a command that ended by itself
   std::optional<std::int32_t> signal;  // or the signal that ended it

@@ -8,8 +8,7 @@
 
 namespace workpool {
 
-inline constexpr std::size_t kLineBytesMax = 1 << 20;   // of a jobs line
-inline constexpr std::size_t kValueBytesMax = 1 << 20;  // of a handler's value
+inline constexpr std::size_t kLineBytesMax = 1 << 20;  // of a jobs line
 inline constexpr std::size_t kArgumentBytesMax =
     131'071;  // argv element, NAME=value, string command: Linux' limit
 

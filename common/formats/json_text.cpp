@@ -317,6 +317,12 @@ std::size_t walk_value(std::string* out, std::string_view text, std::size_t at) 
 
 std::optional<JsonFault> find_json_fault(std::string_view text) { return Validator(text).run(); }
 
+std::string_view trim_json_space(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 std::size_t skip_json_space(std::string_view text, std::size_t at) {
   while (at < text.size() && is_space(text[at])) ++at;
   return at;

@@ -23,7 +23,11 @@ struct JsonFault {
 // at most kJsonDepthMax.
 std::optional<JsonFault> find_json_fault(std::string_view text);
 
-// ---- `text` must hold valid JSON from here on; `at` an offset in it ----
+// `text` without JSON whitespace at its ends.
+std::string_view trim_json_space(std::string_view text);
+
+// ---- `text` must hold valid JSON from here on; `at` an offset in it. In other text what they return means
+//      nothing, but is never beyond its end. ----
 
 // The first offset from `at` on that is not JSON whitespace; text.size() if there is none.
 std::size_t skip_json_space(std::string_view text, std::size_t at);

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "common/base/digits.h"
 #include "common/base/text.h"
+#include "common/formats/json_scalars.h"
+#include "common/formats/json_text.h"
 
 namespace workpool {
 namespace {
@@ -161,10 +164,9 @@ void put_string(Pen& pen, std::string_view text) {
 // `key`: with comma and opening quote, without the closing one: `,"stdout`.
 void put_output(Pen& pen, std::string_view key, std::string_view bytes) {
   pen.text(key);
-  const std::size_t base64_bytes = (bytes.size() + 2) / 3 * 4 + 2;
   if (bytes.empty()) {
     pen.text("\":\"\"");
-  } else if (is_utf8(bytes) && json_string_bytes(bytes) <= base64_bytes) {
+  } else if (is_utf8(bytes)) {
     pen.text("\":");
     append_json_string(pen.flush(), bytes);
   } else {
@@ -246,7 +248,7 @@ void put_run(Pen& pen, const ResultLine& result) {
 // --- Reading
 // ----------------------------------------------------------------------------------------
 
-// Takes `prefix` off the front of `rest`; false, and nothing taken, where it is not there.
+// Takes `prefix` off the front of `rest`; returns false and takes nothing if it is not there.
 bool take(std::string_view& rest, std::string_view prefix) {
   if (rest.substr(0, prefix.size()) != prefix) return false;
   rest.remove_prefix(prefix.size());
@@ -335,7 +337,7 @@ bool take_status(std::string_view& rest, Status& status) {
   return true;
 }
 
-// Takes `,"name":"<count digits>"` off the end of `rest`; false, and nothing taken, where it is not there.
+// Takes `,"name":"<count digits>"` off the end of `rest`; returns false and takes nothing if it is not there.
 bool take_last(std::string_view& rest, std::string_view key, std::size_t count, std::string_view& digits) {
   const std::size_t bytes = key.size() + count + 1;
   if (rest.size() < bytes || rest.back() != '"') return false;
@@ -351,6 +353,81 @@ bool spec_of_default_id(std::string_view id, Spec& spec) {
   if (id.size() < 32 || !parse_spec(id.substr(0, 32), spec)) return false;
   std::string_view rest = id.substr(32);
   return rest.empty() || (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest) && rest.empty());
+}
+
+// The spec of a line whose id and status are read: its own, `digits`, or the one that made its id.
+bool read_spec(bool has_spec, std::string_view digits, ReplayedLine& out) {
+  out.spec = Spec{};
+  if (out.status == Status::kInvalid) return !has_spec;
+  return has_spec ? parse_spec(digits, out.spec) : spec_of_default_id(out.id, out.spec);
+}
+
+// `body`: a line as append_result_line prints it, without its crc and brace.
+bool read_as_printed(std::string_view body, ReplayedLine& out) {
+  std::string_view spec;
+  std::string_view run;
+  const bool has_spec = take_last(body, ",\"spec\":\"", 32, spec);
+  if (!take_last(body, ",\"run\":\"", 16, run) || !parse_hex_digits(run, out.run.value)) return false;
+  const bool head = take(body, "{\"id\":") && take_string(body, out.id) && take(body, ",\"line\":") &&
+                    take_number(body) && take(body, ",\"status\":\"") && take_status(body, out.status) &&
+                    take(body, ",\"attempt\":") && take_number(body) && take(body, ",");
+  return head && !out.id.empty() && read_spec(has_spec, spec, out);
+}
+
+// The members of a replay, as JSON text; empty if it is missing.
+struct Members {
+  std::string_view id, status, run, spec;
+
+  std::string_view* named(std::string_view key) {
+    if (key == "\"id\"") return &id;
+    if (key == "\"status\"") return &status;
+    if (key == "\"run\"") return &run;
+    return key == "\"spec\"" ? &spec : nullptr;
+  }
+};
+
+// Finds them in `body`, an object without its closing brace. False if it is none, or has one of them twice.
+bool find_members(std::string_view body, Members& found) {
+  std::size_t at = skip_json_space(body, 1);
+  if (body.substr(0, 1) != "{") return false;
+  while (at < body.size() && body[at] == '"') {
+    const std::string_view key = body.substr(at, json_string_end(body, at) - at);
+    const std::size_t colon = skip_json_space(body, at + key.size());
+    if (colon >= body.size() || body[colon] != ':') return false;
+    const std::size_t value = json_member_value(body, at);
+    const std::size_t end = json_value_end(body, value);
+    if (std::string_view* const wanted = found.named(key)) {
+      if (!wanted->empty()) return false;
+      *wanted = body.substr(value, end - value);
+    }
+    at = skip_json_space(body, end);
+    if (at == body.size()) return true;
+    if (body[at] != ',') return false;
+    at = skip_json_space(body, at + 1);
+  }
+  return false;
+}
+
+// As read_as_printed, for members in any order and of any name, spelled as JSON allows: what a later version
+// writes. Slower by a few microseconds.
+bool read_members(std::string_view body, ReplayedLine& out) {
+  Members found;
+  if (!find_members(body, found)) return false;
+  for (const std::string_view needed : {found.id, found.status, found.run})
+    if (needed.substr(0, 1) != "\"") return false;
+  std::string text = "{\"id\":";
+  text.append(found.id).append(",\"status\":").append(found.status).append(",\"run\":").append(found.run);
+  if (!found.spec.empty()) text.append(",\"spec\":").append(found.spec);
+  text += '}';
+  const auto values = dispatcher::json_scalars(text);
+  if (!values) return false;
+  const std::optional<Status> status = status_named(values->at("status"));
+  const std::string& run = values->at("run");
+  out.id = values->at("id");
+  if (out.id.empty() || !status || run.size() != 16 || !parse_hex_digits(run, out.run.value)) return false;
+  out.status = *status;
+  const auto spec = values->find("spec");
+  return read_spec(spec != values->end(), spec != values->end() ? spec->second : "", out);
 }
 
 bool crc_holds(std::string_view line) {
@@ -401,21 +478,9 @@ void append_result_line(std::string& out, const ResultLine& result) {
 }
 
 LineDamage read_result_line(std::string_view line, ReplayedLine& out) {
-  std::string_view rest = line;
-  if (!strip_crc(rest)) return LineDamage::kCrc;
-  std::string_view spec;
-  std::string_view run;
-  const bool has_spec = take_last(rest, ",\"spec\":\"", 32, spec);
-  if (!take_last(rest, ",\"run\":\"", 16, run) || !parse_hex_digits(run, out.run.value))
-    return LineDamage::kFormat;
-  const bool head = take(rest, "{\"id\":") && take_string(rest, out.id) && take(rest, ",\"line\":") &&
-                    take_number(rest) && take(rest, ",\"status\":\"") && take_status(rest, out.status) &&
-                    take(rest, ",\"attempt\":") && take_number(rest) && take(rest, ",");
-  if (!head || out.id.empty()) return LineDamage::kFormat;
-  out.spec = Spec{};
-  if (out.status == Status::kInvalid) return has_spec ? LineDamage::kFormat : LineDamage::kNone;
-  const bool spec_known = has_spec ? parse_spec(spec, out.spec) : spec_of_default_id(out.id, out.spec);
-  return spec_known ? LineDamage::kNone : LineDamage::kFormat;
+  std::string_view body = trim_json_space(line);
+  if (!strip_crc(body)) return LineDamage::kCrc;
+  return read_as_printed(body, out) || read_members(body, out) ? LineDamage::kNone : LineDamage::kFormat;
 }
 
 }  // namespace workpool

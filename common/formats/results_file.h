@@ -13,13 +13,19 @@
 
 namespace workpool {
 
+// A longer line is not read back, so none may be written. The longest has the output of a command whose bytes
+// are all escaped: 6 bytes each, of twice kCaptureBytesMax, beside an error message and names.
+inline constexpr std::size_t kResultLineBytesMax = 4 << 20;
+static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
+static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
+
 struct ResultLine {
-  std::string id;             // as given: UTF-8, not empty; of a default id nothing, and
-  std::uint64_t repeat = 0;   // its ordinal, from 1: spec and repeat make it, and the line needs no `spec`
+  std::string id;             // as given: UTF-8, not empty; empty for a default id, which is made from
+  std::uint64_t repeat = 0;   // the spec and this ordinal, from 1; such a line needs no `spec`
   std::uint64_t line = 0;     // in the jobs file
-  std::uint32_t attempt = 0;  // 0 where there was none
-  Outcome outcome;            // REQUIRES: `value` is one JSON text without control bytes, or empty
-  std::string worker;         // empty where none ran it
+  std::uint32_t attempt = 0;  // 0 if there was none
+  Outcome outcome;            // REQUIRES: within the limits of outcome.h, and see its `value`
+  std::string worker;         // empty if no worker ran it
   Duration queued{0};
   Duration ran{0};
   std::int64_t finished_ms = 0;  // Unix time in milliseconds
@@ -30,24 +36,27 @@ struct ResultLine {
 // Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
 //   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
 //   queued_ms, run_ms, finished, run, spec, crc
-// Nothing is written that another field says: `error` only where the status is not ok, `truncated` only above
-// 0, worker and the durations only where a worker ran it, `value` of a handler that succeeded or gave one, no
-// output of a command that crashed its worker, no spec beside an id made from it. A line that was no job
-// (`invalid`) has attempt 0, no spec and nothing that only a run could tell; it never counts as done.
+// Nothing is written that another field says: `error` only if the status is not ok, `truncated` only above 0,
+// worker and durations only if a worker ran the job, `value` only of a handler that succeeded or returned
+// one, no output of a command that crashed its worker, no spec beside an id made from it. Output is a JSON
+// string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when that was
+// shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run could say; it
+// never counts as done.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.
 struct ReplayedLine {
   std::string id;
   Status status = Status::kOk;
-  Spec spec;  // of the line, or made from a default id; zero of an `invalid` line
+  Spec spec;  // of the line, or made from a default id; zero for an `invalid` line
   RunId run;
 };
 enum class LineDamage : std::uint8_t { kNone, kCrc, kFormat };
 
-// `line`: any bytes, without the newline. Checks the crc (byte for byte), then reads only what is needed, in
-// the order and the spelling of append_result_line: any other, valid JSON or not, is kFormat. `out` is
-// meaningful after kNone; reused, it allocates nothing.
+// `line`: any bytes, without the newline; whitespace around the object (a CR) is passed over. Checks the crc,
+// then reads only the members that a replay needs. They may stand in any order, and other members between
+// them: a line that a later version wrote counts. A line as append_result_line writes it is read quickly.
+// `out` is meaningful after kNone; reused, it allocates nothing.
 LineDamage read_result_line(std::string_view line, ReplayedLine& out);
 
 // CRC-32 as in zlib, of `bytes`.
@@ -56,8 +65,8 @@ std::uint32_t crc32(std::string_view bytes);
 // The crc rule by itself, for other files of lines: appends `,"crc":"8 hex"}` and a newline to the object
 // that began at out[start] and has no closing brace yet.
 void append_crc(std::string& out, std::size_t start);
-// The inverse: takes the crc and the brace off the end of `line`; false, and nothing taken, where it does not
-// hold.
+// The inverse: takes the crc and the brace off the end of `line`; returns false and takes nothing if the crc
+// is missing or wrong.
 bool strip_crc(std::string_view& line);
 
 }  // namespace workpool

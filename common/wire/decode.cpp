@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/text.h"
 #include "common/wire/codec.h"
 #include "common/wire/wire_reader.h"
 #include "common/wire/wire_types.h"
@@ -112,12 +111,6 @@ std::optional<std::int32_t> read_optional(WireReader& from) {
   return static_cast<std::int32_t>(value);
 }
 
-// The value goes into a result line as it came: a line break in it would break the file.
-bool fits_a_line(std::string_view value) {
-  return is_utf8(value) && std::none_of(value.begin(), value.end(),
-                                        [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-}
-
 // Whether a status may come with this kind of error.
 bool fits(Status status, ErrorKind kind) {
   switch (status) {
@@ -146,7 +139,7 @@ bool fits_its_end(const Outcome& outcome) {
 }
 
 bool consistent(const Outcome& outcome) {
-  return fits(outcome.status, outcome.kind) && fits_its_end(outcome) && fits_a_line(outcome.value);
+  return fits(outcome.status, outcome.kind) && fits_its_end(outcome);
 }
 
 JobResult read_result(WireReader& from) {
@@ -159,13 +152,15 @@ JobResult read_result(WireReader& from) {
   // What is left away at the end has its default, wherever the writer chose to stop.
   if (fields > 6) outcome.status = static_cast<Status>(read_u32(from, 2));  // ok, failed, timeout
   if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
-  if (fields > 8) outcome.value = from.bytes(kItemMost);
-  if (fields > 9) outcome.message = from.bytes(kTextMost);
+  // These are judged by the dispatcher (dispatcher/core/outcome_check.h): what is too long, or no JSON, costs
+  // its own job and not the frame.
+  if (fields > 8) outcome.value = from.bytes(kMessageBytesMost);
+  if (fields > 9) outcome.message = from.bytes(kMessageBytesMost);
   if (fields > 10) outcome.command = from.boolean();
   if (fields > 11) outcome.exit = read_optional(from);
   if (fields > 12) outcome.signal = read_optional(from);
-  if (fields > 13) outcome.standard_output = from.bytes(kItemMost);
-  if (fields > 14) outcome.standard_error = from.bytes(kItemMost);
+  if (fields > 13) outcome.standard_output = from.bytes(kMessageBytesMost);
+  if (fields > 14) outcome.standard_error = from.bytes(kMessageBytesMost);
   if (fields > 15) outcome.truncated = from.number();
   skip_rest(from, fields, 16);
   if (!consistent(outcome)) from.fail();

@@ -205,6 +205,7 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
   Needed needed;
   if (session != nullptr) workers_.worker_of(*session).returns = 0;
   for (JobResult& result : results.results) {
+    outcomes_.make_fit(result.outcome);
     const std::uint64_t record = ledger_.take_result(session, from, seq, std::move(result), step);
     if (record == AckLedger::kUnknown) {
       ++needed.unnumbered;

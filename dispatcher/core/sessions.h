@@ -9,6 +9,7 @@
 
 #include "dispatcher/core/blame.h"
 #include "dispatcher/core/ledger.h"
+#include "dispatcher/core/outcome_check.h"
 
 namespace workpool::dispatcher {
 
@@ -84,6 +85,7 @@ class Sessions {
   Ledger& ledger_;
   WorkerTable& workers_;
   Blame& blame_;
+  OutcomeCheck outcomes_;
   std::uint64_t durable_ = 0;
   // No session is due before this, so that a step need not look at all of them. What is heard of a session
   // puts its own time off, which is found at the next look.

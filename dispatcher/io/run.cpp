@@ -199,13 +199,17 @@ void Run::say_about_results() {
     for (const std::uint64_t number : summary_.damaged_lines)
       lines += (lines.empty() ? "" : ", ") + std::to_string(number);
     if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
-    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.damaged, "damaged line") +
-                  (summary_.damaged == 1 ? " (line " : " (lines ") + lines +
-                  "), which stay there and do not count: a job without another runs again");
+    const bool one = summary_.damaged == 1;
+    console_.line("workpool-dispatcher: " + file + ": " + (one ? "line " : "lines ") + lines +
+                  (one ? " is damaged and does not count: its job runs again"
+                       : " are damaged and do not count: their jobs run again") +
+                  (one ? " unless another line has its result" : " unless other lines have their results"));
   }
   if (summary_.removed > 0) {
-    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.removed, "line") +
-                  " of jobs that are not in " + printable(options_.jobs) + "; they stay there");
+    const bool one = summary_.removed == 1;
+    console_.line("workpool-dispatcher: " + file + ": " + counted(summary_.removed, "line") +
+                  (one ? " is of a job that is" : " are of jobs that are") + " not in " +
+                  printable(options_.jobs) + "; " + (one ? "it stays" : "they stay"));
   }
 }
 

@@ -169,6 +169,58 @@ class Garbage(System):
             sink.send(msgpack.packb([wire.GOODBYE, run, session, 40]))
         self.finish_pool()
 
+    def test_values_that_no_result_line_can_hold(self):
+        """A worker of somebody else answers each job with such a value, in one frame with a good one."""
+        bad = {"nan": b"NaN", "open": b"{oops", "inject": b'1,"status":"ok","id":"zzz"', "break": b"[1,\n2]",
+               "bytes": b'"\xff"', "large": b'"' + b"v" * (2 << 20) + b'"'}
+        good = {"good": b'{"a":[1]}', "most": b'"' + b"v" * ((1 << 20) - 2) + b'"'}
+        values = {**bad, **good}
+        self.jobs(*[{"type": "noop", "id": name} for name in values])
+        pool = self.dispatcher(*FAST)
+        with wire.Sockets() as sockets:
+            answer = sockets.register(self.address, name="liar", slots=len(values))
+            run, session = answer[5], answer[6]
+            lane = sockets.dial(zmq.PULL, f"tcp://127.0.0.1:{answer[8]}")
+            sink = sockets.dial(zmq.PUSH, f"tcp://127.0.0.1:{answer[9]}")
+            sink.send(msgpack.packb([wire.HELD, run, session, 1, []]))
+            sink.send(msgpack.packb([wire.READY, run, session, 2, True]))
+            given, seq = [], 3
+            while len(given) < len(values):
+                message = msgpack.unpackb(lane.recv())
+                if message[0] == wire.JOBS:
+                    given += [[job[0], job[1].decode(), *job[2:]] for job in message[6]]
+                sink.send(msgpack.packb([wire.BEAT, run, session, seq, 0, 0, []]))
+                seq += 1
+
+            def results(jobs):
+                nonlocal seq
+                frame = msgpack.packb([wire.RESULTS, run, session, seq,
+                                       [[handle, key, spec, attempt, 0, 0, 0, 0, values[name]]
+                                        for handle, name, key, spec, attempt, *_ in jobs]])
+                parts = [frame[at:at + 60_000] for at in range(0, len(frame), 60_000)]
+                for index, part in enumerate(parts):
+                    sink.send(msgpack.packb([wire.PART, run, session, seq, index, index == len(parts) - 1, part])
+                              if len(parts) > 1 else frame)
+                seq += 1
+
+            results([job for job in given if job[1] not in ("large", "most")])
+            for name in ("large", "most"):
+                results([job for job in given if job[1] == name])
+            while msgpack.unpackb(lane.recv())[0] != wire.STOP:
+                sink.send(msgpack.packb([wire.BEAT, run, session, seq, 0, 0, []]))
+                seq += 1
+            sink.send(msgpack.packb([wire.GOODBYE, run, session, seq]))
+            self.assert_ends(pool, 1)
+        self.assert_results({**{name: "failed" for name in bad}, **{name: "ok" for name in good}})
+        found = self.by_id()
+        for name in bad:
+            self.assertEqual((found[name]["error"]["kind"], found[name]["attempt"]), ("handler", 1))
+            self.assertNotIn("value", found[name])
+        self.assertIn("the value is not one JSON text", found["inject"]["error"]["message"])
+        self.assertIn("the limit is 1048576", found["large"]["error"]["message"])
+        self.assertEqual((found["good"]["value"], len(found["most"]["value"])), ({"a": [1]}, (1 << 20) - 2))
+        self.assert_verified()
+
     def test_a_dispatcher_goes_mad(self):
         # WELCOME, then anything down the lane: the worker ends the session and registers again, and never runs a thing.
         with wire.Sockets() as sockets:

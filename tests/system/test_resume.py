@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 import unittest
+import zlib
 from pathlib import Path
 
 from workpool_testing import SLACK, System, children_of, figure, is_alive, name_of, parts_of, wait_until, write_jobs
@@ -144,6 +145,35 @@ class TornTail(System):
         self.assertEqual(after[:3], [lines[0], damaged, lines[2]])
         self.assertEqual(len(after), 4)
         self.assert_verified()
+
+
+    def test_results_that_an_editor_or_windows_has_touched_count(self):
+        self.jobs(*[{"cmd": f"echo {name} >> {self.folder}/ran", "id": name} for name in "abc"])
+        self.assertEqual(self.run_to_end("--local", "1").poll(), 0)
+        whole = self.results_path.read_bytes()
+        edits = {"CRLF": whole.replace(b"\n", b"\r\n"), "mark": b"\xef\xbb\xbf" + whole,
+                 "blank lines": b"\n" + whole.replace(b"\n", b"\n\r\n \n")}
+        for name, edited in edits.items():
+            with self.subTest(name):
+                self.results_path.write_bytes(edited)
+                again = self.run_to_end("--local", "1")
+                self.assertEqual(again.poll(), 0, again.err())
+                self.assertNotIn("damaged", again.err())
+                self.assertEqual(self.results_path.read_bytes(), edited)
+                self.assert_verified()
+        self.assertEqual(sorted((self.folder / "ran").read_text().split()), ["a", "b", "c"])
+
+    def test_a_line_of_a_later_version_counts(self):
+        self.jobs(*[{"cmd": f"echo {name} >> {self.folder}/ran", "id": name} for name in "ab"])
+        self.assertEqual(self.run_to_end("--local", "1").poll(), 0)
+        lines = []
+        for line in self.results_path.read_bytes().splitlines():
+            body = line[:line.rindex(b',"crc"')] + b',"nice":[1,{"x":"}"}]'
+            lines.append(body + b',"crc":"%08x"}\n' % zlib.crc32(body))
+        self.results_path.write_bytes(b"".join(lines))
+        self.assert_verified()
+        self.assertEqual(self.run_to_end("--local", "1").poll(), 0)
+        self.assertEqual(sorted((self.folder / "ran").read_text().split()), ["a", "b"])
 
 
 class Edits(System):

@@ -64,13 +64,43 @@ TEST_F(Replay, DamagedLinesAreCountedAndNumbered) {
   std::string bad = line_of("b");
   bad[10] ^= 1;
   const ReplaySummary summary =
-      replay_content("\xef\xbb\xbf" + line_of("a") + bad + "\n" + line_of("c") + "{}\n");
-  EXPECT_EQ(summary.lines, 2U) << "the mark is not part of the first line";
-  EXPECT_EQ(summary.damaged, 3U);
-  EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{2, 3, 5}));
-  const ReplaySummary many = replay_content(std::string(100, '\n'));
+      replay_content("x" + line_of("a") + bad + "\n" + line_of("c") + "\xef\xbb\xbf" + line_of("d") + "{}\n");
+  EXPECT_EQ(summary.lines, 1U);
+  EXPECT_EQ(summary.damaged, 4U);
+  EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{1, 2, 5, 6}));
+  std::string rubbish;
+  for (int i = 0; i < 100; ++i) rubbish += "x\n";
+  const ReplaySummary many = replay_content(rubbish);
   EXPECT_EQ(many.damaged, 100U);
   EXPECT_EQ(many.damaged_lines.size(), kDamagedLinesShown);
+}
+
+// Editors, Windows and `sed -i 's/$/\r/'` do this to text; the results are the same.
+TEST_F(Replay, MarkCarriageReturnsAndBlankLinesArePassedOver) {
+  const std::string kMark = "\xef\xbb\xbf";
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    const std::vector<std::string> ids = ids_up_to(static_cast<int>(random() % 6));
+    std::string content = round % 2 == 0 ? kMark : "";
+    const auto blank = [&] {
+      const char* const kBlank[] = {"", "", "\n", "\r\n", " \t\r\n"};
+      content += kBlank[random() % 5];
+    };
+    blank();
+    for (const std::string& id : ids) {
+      std::string line = line_of(id, random() % 2 == 0 ? Status::kOk : Status::kFailed);
+      if (random() % 2 == 0) line.insert(line.size() - 1, "\r");
+      content += line;
+      blank();
+    }
+    if (!content.empty() && content.back() == '\n' && random() % 3 == 0) content.pop_back();
+    const ReplaySummary summary = replay_content(content);
+    EXPECT_EQ(summary.damaged, 0U) << content;
+    EXPECT_EQ(summary.torn_bytes, 0U) << content;
+    EXPECT_EQ(summary.empty(), ids.empty());
+    ASSERT_EQ(seen_.size(), ids.size()) << content;
+    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(seen_[i].id, ids[i]);
+  }
 }
 
 TEST_F(Replay, ATornTailIsToldFromOneThatIsNot) {
@@ -90,6 +120,9 @@ TEST_F(Replay, ATornTailIsToldFromOneThatIsNot) {
   EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{2}));
   EXPECT_TRUE(summary.newline_missing);
 
+  summary = replay_content("\xef\xbb\xbf{\"id\":\"a");
+  EXPECT_EQ(summary.torn_bytes, 8U) << "behind a mark";
+
   // Whole but for its newline: it may have been acknowledged.
   summary = replay_content(whole + whole.substr(0, whole.size() - 1));
   EXPECT_EQ(summary.lines, 2U);
@@ -101,8 +134,9 @@ TEST_F(Replay, LongLinesAreDamagedAndCostNoMemory) {
   folder_.write(folder_.results(), "");
   ASSERT_EQ(truncate(folder_.results().c_str(), 300 << 20),
             0);  // zeros without a newline, as a crash can leave
-  std::ofstream(folder_.results(), std::ios::app) << "\n"
-                                                  << line_of("a") << "{\"id\":" << std::string(3 << 20, 'x');
+  std::ofstream(folder_.results(), std::ios::app)
+      << "\n"
+      << line_of("a") << "{\"id\":" << std::string(kResultLineBytesMax + 1, 'x');
   rusage before{};
   getrusage(RUSAGE_SELF, &before);
   const OpenFile file(folder_.results());
@@ -120,7 +154,7 @@ TEST_F(Replay, LinesOfEveryLengthAroundTheBlocksAreWhole) {
   std::string content;
   std::uint64_t count = 0;
   for (const std::size_t bytes :
-       {0UL, 1000UL, 130'000UL, 262'143UL, 262'144UL, 500'000UL, 1'000'000UL, 2'000'000UL}) {
+       {0UL, 1000UL, 130'000UL, 262'143UL, 262'144UL, 500'000UL, 1'000'000UL, 3'900'000UL}) {
     ResultLine result;
     result.id = "job" + std::to_string(++count);
     result.outcome.value = '"' + std::string(bytes, 'v') + '"';

@@ -212,8 +212,37 @@ TEST_F(Store, AnothersResultsAreRefused) {
   EXPECT_EQ(resume(), kRun) << "one id matches";
 }
 
+TEST_F(Store, TheRefusalNamesTheOtherJobsFile) {
+  folder_.write(folder_.results(), line_of("x"));
+  folder_.write(folder_.state(), head(kRun, "/jobs/b.jsonl"));
+  EXPECT_NE(
+      error_of([&] { resume(); }).message.find(" belongs to another jobs file, /jobs/b.jsonl, and none"),
+      std::string::npos);
+}
+
+TEST_F(Store, AFileOfBlankLinesIsANewOne) {
+  for (const std::string content : {"\n", "\r\n\n", "\xef\xbb\xbf", "\xef\xbb\xbf\r\n", "  "}) {
+    std::filesystem::remove(folder_.state());
+    folder_.write(folder_.results(), content);
+    EXPECT_EQ(resume(), kFresh) << content;
+    EXPECT_EQ(results().substr(0, content.size()), content) << "what is there stays";
+  }
+}
+
+// Root resumes a user's run in a folder like /tmp. Where fs.protected_regular is on, as on most machines,
+// Linux refuses to open such a file with O_CREAT.
+TEST_F(Store, AnotherUsersFileInAStickyFolderIsResumed) {
+  if (geteuid() != 0) GTEST_SKIP() << "giving a file away needs root";
+  folder_.write(folder_.results(), line_of("a"));
+  folder_.write(folder_.state(), head(kRun));
+  ASSERT_EQ(chmod(folder_.path("").c_str(), 01777), 0);
+  for (const std::string& file : {folder_.results(), folder_.state()})
+    ASSERT_EQ(chown(file.c_str(), 65'534, 65'534), 0);
+  EXPECT_EQ(resume(), kRun);
+}
+
 TEST_F(Store, AFileOfSomethingElseIsRefusedAndLeftAlone) {
-  for (const std::string content : {"notes of mine", "{\"id\":5}\n", "{\"id\":\"torn", "\n"}) {
+  for (const std::string content : {"notes of mine", "{\"id\":5}\n", "{\"id\":\"torn", "\n\nx"}) {
     folder_.write(folder_.results(), content);
     EXPECT_EQ(error_of([&] { resume(); }).exit_code, ExitCode::kForeignResults) << content;
     EXPECT_EQ(error_of([&] { resume(options("-")); }).exit_code, ExitCode::kForeignResults) << content;

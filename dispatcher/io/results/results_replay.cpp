@@ -4,14 +4,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "common/formats/json_text.h"
 #include "common/io/bounded_lines.h"
 
 namespace workpool::dispatcher {
 namespace {
-
-// The longest line of ours has a value of 1 MiB, or twice --capture (256 KiB at most) in base64, and some 10
-// KiB more.
-constexpr std::size_t kResultLineBytesMax = 2 << 20;
 
 constexpr std::string_view kLineStart = "{\"id\":";
 
@@ -50,14 +47,17 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
   try {
     for (std::uint64_t number = 1; lines.next(raw); ++number) {
       summary.bytes = raw.end;
-      const bool valid = !raw.too_long && read_result_line(raw.text, replayed) == LineDamage::kNone;
-      if (!raw.ended && !valid && !raw.too_long && begins_as_ours(raw.text)) {
+      const std::string_view text = trim_json_space(raw.text);
+      const bool blank = text.empty() && !raw.too_long;
+      const bool valid = !raw.too_long && !blank && read_result_line(text, replayed) == LineDamage::kNone;
+      if (!raw.ended && !valid && !blank && !raw.too_long && begins_as_ours(text)) {
         summary.torn_bytes = raw.end - raw.offset;
         break;
       }
       // A tail with a right crc lacks nothing but its newline, and may have been acknowledged: it counts.
       summary.whole_bytes = raw.end;
       summary.newline_missing = !raw.ended;
+      if (blank) continue;
       if (!valid) {
         add_damaged(summary, number);
         continue;

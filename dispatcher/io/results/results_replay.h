@@ -33,11 +33,15 @@ struct ReplaySummary {
       false;              // the tail is whole, or not ours: it stays, and a newline goes before the next line
   bool matched = false;   // at least one recorded id is a job's
   std::uint64_t run = 0;  // of the last valid line; 0 = none
+
+  // Nothing is in the file but blank lines and a byte order mark: nobody's results.
+  bool empty() const { return lines + damaged + torn_bytes == 0; }
 };
 
-// Reads the file at `fd` from its start in blocks (constant memory; a line over 2 MiB is damaged) and calls
-// `line` for each valid line in order. Never fails on content; throws StoreError{74} on a read error. Fills
-// what concerns the file; superseded, removed, changed, matched are the index's matter.
+// Reads the file at `fd` from its start in blocks (constant memory; a line over kResultLineBytesMax is
+// damaged) and calls `line` for each valid line in order. As tolerant as the reader of jobs files: a byte
+// order mark, CRs and blank lines are passed over. Never fails on content; throws StoreError{74} on a read
+// error. Fills what concerns the file; superseded, removed, changed and matched are the index's matter.
 ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line);
 
 // Replays into `index` by set_past: per id the last line whose spec is the job's counts. Fills all of

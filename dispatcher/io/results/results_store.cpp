@@ -145,7 +145,11 @@ void ResultsStore::Impl::open_special(bool fifo) {
 
 void ResultsStore::Impl::open_regular() {
   until_space(options.path, [this] {
-    fd = open(options.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    // With O_CREAT Linux refuses another user's file in a folder like /tmp, also to root
+    // (fs.protected_regular).
+    constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY;
+    fd = open(options.path.c_str(), kFlags);
+    if (fd < 0 && errno == ENOENT) fd = open(options.path.c_str(), kFlags | O_CREAT, 0666);
     return fd < 0 ? errno : 0;
   });
   regular = true;
@@ -239,7 +243,7 @@ void ResultsStore::Impl::end_tail(const ReplaySummary& summary) {
 bool ResultsStore::Impl::state_counts(const ReplaySummary& summary) const {
   if (created || !state->run()) return false;
   if (summary.run != 0) return state->run()->value == summary.run;
-  return summary.bytes > 0 || state->names(options.jobs_path);
+  return !summary.empty() || state->names(options.jobs_path);
 }
 
 void ResultsStore::Impl::sync_folder() const {
@@ -288,14 +292,14 @@ int ResultsStore::lock_for_local_worker() {
 }
 
 void ResultsStore::refuse_if_foreign(const ReplaySummary& summary) const {
-  if (!impl_->regular || impl_->options.overwrite || summary.bytes == 0 || summary.matched) return;
+  if (!impl_->regular || impl_->options.overwrite || summary.empty() || summary.matched) return;
   const std::string& jobs_path = impl_->options.jobs_path;
   const bool known = impl_->state_counts(summary);
   if (known && impl_->state->names(jobs_path)) return;
   if (jobs_path == "-" && !known && summary.lines > 0) return;
   throw StoreError{ExitCode::kForeignResults,
                    "the results file " + printable(impl_->shown) + " belongs to another jobs file" +
-                       (known ? " (" + printable(impl_->state->jobs_shown()) + ")" : std::string()) +
+                       (known ? ", " + impl_->state->jobs_shown() : std::string()) +
                        (jobs_path == "-" ? ", and the ids of a pipe are not known before it is read"
                                          : ", and none of its ids is in this one") +
                        ": name another file with -o, or start it again with --overwrite"};

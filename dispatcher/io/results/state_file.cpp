@@ -87,6 +87,15 @@ void StateFile::read_head(std::string_view text) {
 
 bool StateFile::names(const std::string& jobs_path) const { return run_ && jobs_ == jobs_member(jobs_path); }
 
+std::string StateFile::jobs_shown() const {
+  const auto members = json_scalars("{" + jobs_ + "}");
+  if (!members) return jobs_;
+  const auto path = members->find("jobs");
+  if (path != members->end()) return printable(path->second);
+  const auto base64 = members->find("jobs_base64");
+  return base64 != members->end() ? "whose name in base64 is " + base64->second : jobs_;
+}
+
 int StateFile::begin(RunId run, const std::string& jobs_path) {
   run_.reset();
   worker_names_.clear();

@@ -36,8 +36,8 @@ class StateFile {
   std::optional<RunId> run() const { return run_; }
   // Whether the last head names this jobs file.
   bool names(const std::string& jobs_path) const;
-  // The jobs file as the last head names it, as JSON text.
-  const std::string& jobs_shown() const { return jobs_; }
+  // The jobs file as the last head names it, for people.
+  std::string jobs_shown() const;
 
   // What name_worker has written since the first head of this run.
   const std::vector<GrantedName>& worker_names() const { return worker_names_; }

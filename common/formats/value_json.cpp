@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "common/formats/value_json.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+
+#include "common/base/outcome.h"
+#include "common/formats/job_members.h"
+#include "common/formats/json_text.h"
+
+namespace workpool {
+namespace {
+
+constexpr std::size_t kDigitsMax = 18;  // that surely fit 64 bits
+
+bool has_control(std::string_view value) {
+  return std::any_of(value.begin(), value.end(),
+                     [](char letter) { return static_cast<unsigned char>(letter) < 0x20; });
+}
+
+// Most values are so short that a parser costs more than they do.
+bool is_plainly_good(std::string_view value) {
+  if (value.empty() || value == "null" || value == "true" || value == "false") return true;
+  const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
+  return value.size() <= kDigitsMax && (value[0] != '0' || value.size() == 1) &&
+         std::all_of(value.begin(), value.end(), is_digit);
+}
+
+}  // namespace
+
+std::string value_fault(std::string_view value) {
+  if (value.empty()) return "";
+  if (value.size() > kValueBytesMax) {
+    return "the value has " + std::to_string(value.size()) + " bytes, the limit is " +
+           std::to_string(kValueBytesMax) + ": larger things travel as files";
+  }
+  if (has_control(value)) {
+    return "the value has control bytes (a line break, say) that a result line cannot hold";
+  }
+  if (const auto fault = find_json_fault(value)) {
+    return "the value is not one JSON text, byte " + std::to_string(fault->offset + 1) + ": " +
+           fault->message;
+  }
+  return "";
+}
+
+struct ValueCheck::Parser {
+  DomParser dom;
+};
+
+ValueCheck::ValueCheck() = default;
+ValueCheck::~ValueCheck() = default;
+
+bool ValueCheck::holds(std::string_view value) {
+  if (is_plainly_good(value)) return true;
+  if (value.size() > kValueBytesMax || has_control(value)) return false;
+  if (parser_ == nullptr) parser_ = std::make_unique<Parser>();
+  simdjson::dom::element root;
+  // What simdjson refuses and the slow judge does not is good: the slow one is the rule.
+  return parser_->dom.parse(value, root) || value_fault(value).empty();
+}
+
+}  // namespace workpool

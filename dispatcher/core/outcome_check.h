@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// What a worker says of an attempt is made to fit a result line that is read back. A worker of ours sends
+// nothing else; one of somebody else may send anything. Pure.
+#pragma once
+
+#include "common/base/outcome.h"
+#include "common/formats/value_json.h"
+
+namespace workpool::dispatcher {
+
+class OutcomeCheck {
+ public:
+  // A value that is no JSON, or too large, becomes a failure of the handler that says so. A message or an
+  // output that is too long is cut; what is cut off an output is added to `truncated`.
+  void make_fit(Outcome& outcome);
+
+ private:
+  ValueCheck values_;
+};
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/core/outcome_check.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "common/formats/results_file.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+// As it is recorded.
+std::string line_of(const Outcome& outcome) {
+  ResultLine line;
+  line.id = "job";
+  line.attempt = 1;
+  line.outcome = outcome;
+  std::string text;
+  append_result_line(text, line);
+  return text;
+}
+
+TEST(OutcomeCheck, WhatFitsStaysAsItIs) {
+  OutcomeCheck check;
+  Outcome outcome;
+  outcome.value = "{\"a\":1}";
+  check.make_fit(outcome);
+  EXPECT_EQ(outcome.status, Status::kOk);
+  EXPECT_EQ(outcome.value, "{\"a\":1}");
+  Outcome failed;
+  failed.status = Status::kFailed;
+  failed.kind = ErrorKind::kExit;
+  failed.command = true;
+  failed.standard_output = std::string(kCaptureBytesMax, '\xff');
+  failed.message = std::string(kErrorMessageBytesMax, 'm');
+  check.make_fit(failed);
+  EXPECT_EQ(failed.standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(failed.message.size(), kErrorMessageBytesMax);
+  EXPECT_EQ(failed.kind, ErrorKind::kExit);
+  EXPECT_EQ(failed.truncated, 0U);
+}
+
+TEST(OutcomeCheck, AValueThatIsNoJsonIsTheJobsFailure) {
+  OutcomeCheck check;
+  for (const std::string value :
+       {"NaN", "{oops", "1,\"status\":\"failed\",\"id\":\"zzz\"", "[1,\n2]", "\"\xff\""}) {
+    Outcome outcome;
+    outcome.value = value;
+    check.make_fit(outcome);
+    EXPECT_EQ(outcome.status, Status::kFailed) << value;
+    EXPECT_EQ(outcome.kind, ErrorKind::kHandler);
+    EXPECT_EQ(outcome.message.substr(0, 10), "the value ") << outcome.message;
+    EXPECT_EQ(line_of(outcome).find("\"value\""), std::string::npos) << line_of(outcome);
+  }
+}
+
+TEST(OutcomeCheck, AValueOverTheLimitIsTheJobsFailureAndNamesTheLimit) {
+  OutcomeCheck check;
+  Outcome outcome;
+  outcome.value = '"' + std::string(2 << 20, 'v') + '"';
+  check.make_fit(outcome);
+  EXPECT_EQ(outcome.status, Status::kFailed);
+  EXPECT_NE(outcome.message.find("the limit is 1048576"), std::string::npos) << outcome.message;
+}
+
+TEST(OutcomeCheck, OutputAndMessageAreCutSoThatTheLineIsReadBack) {
+  OutcomeCheck check;
+  Outcome outcome;
+  outcome.command = true;
+  outcome.status = Status::kFailed;
+  outcome.kind = ErrorKind::kExit;
+  outcome.truncated = 1;
+  outcome.message = std::string(9000, 'm');
+  outcome.standard_output = std::string(1 << 20, '\x01');
+  outcome.standard_error = std::string(kCaptureBytesMax - 1, 'x') + "\xc3\xa9";
+  check.make_fit(outcome);
+  EXPECT_EQ(outcome.message.size(), kErrorMessageBytesMax);
+  EXPECT_EQ(outcome.standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(outcome.standard_error.size(), kCaptureBytesMax - 1) << "no half letter";
+  EXPECT_EQ(outcome.truncated, 1 + (1 << 20) - kCaptureBytesMax + 2);
+  EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
