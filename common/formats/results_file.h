@@ -40,8 +40,8 @@ struct ResultLine {
 // worker and durations only if a worker ran the job, `value` only of a handler that succeeded or returned
 // one, no output of a command that crashed its worker, no spec beside an id made from it. Output is a JSON
 // string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when that was
-// shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run could say; it
-// never counts as done.
+// shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run could say;
+// it never counts as done.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.

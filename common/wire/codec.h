@@ -21,7 +21,6 @@ inline constexpr std::size_t kPartBytesMost = 64 * 1024;    // a longer message 
 inline constexpr std::size_t kPartBytesLeast = 1024;        // of each part but the last
 inline constexpr std::size_t kMessageBytesMost = 4 << 20;   // of an assembled one
 inline constexpr std::size_t kHelloBytesMost = 4096;
-inline constexpr std::size_t kErrorMessageBytesMost = 4096;
 
 // One piece of a message longer than a frame. `index` counts from 0; all pieces carry the message's own seq.
 struct Part {

@@ -120,7 +120,7 @@ void pack_result(Packer& to, const JobResult& result) {
   if (fields == 8) return;
   pack_bytes(to, outcome.value);
   if (fields == 9) return;
-  pack_bytes(to, std::string_view(outcome.message).substr(0, kErrorMessageBytesMost));
+  pack_bytes(to, std::string_view(outcome.message).substr(0, kErrorMessageBytesMax));
   if (fields == 10) return;
   if (outcome.command)
     to.pack_true();
@@ -289,7 +289,7 @@ void encode(const RegistrationReply& reply, std::string& out) {
     pack_head(to, kRefused, {}, 3);
     to.pack_uint32(refused->protocol);
     to.pack_uint8(static_cast<std::uint8_t>(refused->code));
-    pack_text(to, std::string_view(refused->reason).substr(0, kErrorMessageBytesMost));
+    pack_text(to, std::string_view(refused->reason).substr(0, kErrorMessageBytesMax));
   } else {
     const auto& status = std::get<StatusReply>(reply);
     pack_head(to, kStatusReply, {}, 2);

@@ -59,7 +59,7 @@ inline Outcome outcome() {
   const int shape = *rc::gen::inRange(0, 5);  // so that trailing defaults are left away at every place
   if (shape > 0)
     o.value = *rc::gen::element<std::string>("", "null", "[1,\"\xc3\xa9\"]", std::string(70000, '1'));
-  if (shape > 1) o.message = bytes(kErrorMessageBytesMost);
+  if (shape > 1) o.message = bytes(kErrorMessageBytesMax);
   if (shape < 3) return o;
   o.command = shape == 4;
   const auto maybe = [] {
@@ -108,7 +108,7 @@ inline Welcome welcome() {
 inline Refused refused() {
   const auto code =
       *rc::gen::element(Refusal::kComplete, Refusal::kLater, Refusal::kWrongProtocol, Refusal::kOther);
-  return {u32(), code, bytes(kErrorMessageBytesMost)};
+  return {u32(), code, bytes(kErrorMessageBytesMax)};
 }
 
 inline JobResult result() {

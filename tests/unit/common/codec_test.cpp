@@ -150,7 +150,7 @@ TEST(Codec, TextsForPeopleAreCutNotRefused) {
       decode_sink(encoded(sample::kHeader, SinkMessage{Results{{{{}, {}, {}, 1, {}, {}, outcome}}}}));
   ASSERT_TRUE(decoded);
   const auto& results = std::get<Results>(std::get<SinkMessage>(decoded->content)).results;
-  EXPECT_EQ(results.at(0).outcome.message.size(), kErrorMessageBytesMost);
+  EXPECT_EQ(results.at(0).outcome.message.size(), kErrorMessageBytesMax);
   EXPECT_TRUE(decode_sink(encoded(sample::kHeader, SinkMessage{Died{{{1, std::string(9'000, 'c'), {}}}}})));
   EXPECT_TRUE(decode_reply(encoded(RegistrationReply{Refused{1, Refusal::kOther, std::string(9'000, 'r')}})));
 }

@@ -180,18 +180,6 @@ TEST(ResultLine, OutputThatIsNotUtf8IsBase64) {
   EXPECT_NE(printed(result).find(R"("stdout_base64":"//4=","stderr":"line\n",)"), std::string::npos);
 }
 
-TEST(ResultLine, TheLongestIsReadBack) {
-  ResultLine result = command_line();
-  result.id = std::string(256, '\x01');
-  result.worker = std::string(512, '\x01');
-  result.outcome.status = Status::kFailed;
-  result.outcome.kind = ErrorKind::kExit;
-  result.outcome.message = std::string(kErrorMessageBytesMax, '\x01');
-  result.outcome.standard_output = result.outcome.standard_error = std::string(kCaptureBytesMax, '\x01');
-  EXPECT_LE(printed(result).size(), kResultLineBytesMax);
-  EXPECT_GT(printed(result).size(), kResultLineBytesMax / 2) << "the limit is not far above what is needed";
-}
-
 TEST(ResultLine, NameAndMessageThatAreNoTextAreShown) {
   ResultLine result = command_line();
   result.worker = "a\xff";

@@ -80,6 +80,9 @@ TEST(OutcomeCheck, OutputAndMessageAreCutSoThatTheLineIsReadBack) {
   EXPECT_EQ(outcome.standard_error.size(), kCaptureBytesMax - 1) << "no half letter";
   EXPECT_EQ(outcome.truncated, 1 + (1 << 20) - kCaptureBytesMax + 2);
   EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
+  outcome.standard_error = outcome.standard_output;
+  EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
+  EXPECT_GT(line_of(outcome).size(), kResultLineBytesMax / 2) << "the limit is not far above what is needed";
 }
 
 }  // namespace
