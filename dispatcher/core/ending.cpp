@@ -46,8 +46,8 @@ const char* name_of(RunPhase phase) {
 bool Ending::complete() const { return input_ended_ && ledger_.jobs().open() == 0; }
 
 RunEnd Ending::run_end() const {
-  if (writer_.error != 0) return ResultsLost{writer_.error};
-  if (signals_ > 0 && writer_.durable < ledger_.records()) return Stopped{first_signal_};
+  if (journal_.state().error != 0) return ResultsLost{journal_.state().error};
+  if (signals_ > 0 && journal_.undurable_results() > 0) return Stopped{first_signal_};
   if (complete()) return AllRecorded{ledger_.counts().not_ok() == 0};
   if (broken_) return *broken_;
   if (signals_ > 0) return Stopped{first_signal_};
@@ -86,14 +86,6 @@ void Ending::local_worker_failed(LocalWorkerFailed&& event, Step& step) {
 void Ending::break_off(RunEnd cause, Step& step) {
   if (!broken_) broken_ = std::move(cause);
   drain(step);
-}
-
-void Ending::writer_changed(const WriterChanged& writer, Step& step) {
-  const bool failed = writer.error != 0 && writer_.error == 0;
-  writer_ = writer;
-  ledger_.durable(writer.durable);
-  sessions_.durable(writer.durable);
-  if (failed) cancel(step);
 }
 
 void Ending::drain(Step& step) {
@@ -151,7 +143,8 @@ void Ending::flush(Step& step) {
 void Ending::advance_flushing(Step& step) {
   // A disk without room is waited for, but not against a second signal, or a first one whose grace is over.
   const bool told_to_leave = signals_ >= 2 || (cancel_at_ && step.now >= *cancel_at_);
-  if (writer_.error == 0 && writer_.durable < ledger_.records() && !told_to_leave) return;
+  const bool waits = journal_.state().error == 0 && journal_.undurable_results() > 0;
+  if (waits && !told_to_leave) return;
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);

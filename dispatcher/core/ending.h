@@ -22,23 +22,28 @@ class Ending {
  public:
   // `start`: when registration was bound.
   Ending(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers, Sessions& sessions,
-         Time start)
-      : options_(options), ledger_(ledger), workers_(workers), sessions_(sessions), start_(start) {}
+         const JournalBook& journal, Time start)
+      : options_(options),
+        ledger_(ledger),
+        workers_(workers),
+        sessions_(sessions),
+        journal_(journal),
+        start_(start) {}
 
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
   void input_broken(InputBroken&& event, Step& step);
   void local_worker_failed(LocalWorkerFailed&& event, Step& step);
-  void writer_changed(const WriterChanged& writer, Step& step);
+  // No more will ever be written.
+  void journal_failed(Step& step) { cancel(step); }
 
   // After the sockets have been drained.
   void advance(Step& step);
   std::optional<Time> next_deadline() const;
 
-  bool may_dispatch() const { return phase_ == RunPhase::kRunning && !writer_.blocked; }
+  bool may_dispatch() const { return phase_ == RunPhase::kRunning && !journal_.state().blocked; }
   RunPhase phase() const { return phase_; }
-  const WriterChanged& writer() const { return writer_; }
   // What no worker that is here meets and jobs that are left need; nullopt if there is none.
   const std::optional<Requirement>& unsatisfiable() const { return unsatisfiable_; }
 
@@ -60,17 +65,17 @@ class Ending {
   Ledger& ledger_;
   WorkerTable& workers_;
   Sessions& sessions_;
+  const JournalBook& journal_;
   Time start_;
   RunPhase phase_ = RunPhase::kRunning;
   bool input_ended_ = false;
-  std::optional<RunEnd> broken_;  // what ended the run before its time, beside signals and the writer
+  std::optional<RunEnd> broken_;  // what ended the run before its time, beside signals and the journal
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
   std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then
   Time early_limit_;                  // of a drain
   std::optional<Time> cancel_limit_;  // what has not been cancelled then is left
   Time stop_said_;
-  WriterChanged writer_;
 
   struct Unmet {
     std::uint32_t requirement = 0;

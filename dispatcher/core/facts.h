@@ -103,13 +103,14 @@ struct InvalidLine {
   JobFacts facts;  // number, line, id
   std::string message;
 };
-// Records 1..`durable` need nothing more; `blocked`: dispatch nothing for now; `error`: no record will ever
-// be written.
-struct WriterChanged {
-  std::uint64_t durable = 0;
-  bool blocked = false;
-  bool no_space = false;
-  int error = 0;
+// How far the journal is with what Persist has given to it. While it is blocked nothing new is given out;
+// after an error no more will ever be written.
+struct JournalState {
+  std::uint64_t durable = 0;  // entries 1..durable outlast a crash of the dispatcher
+  bool blocked = false;       // it takes its entries too slowly, or there is no space
+  bool no_space = false;      // the reason is ENOSPC or EDQUOT
+  int error = 0;              // errno of a final error, 0 while there is none
+  bool operator==(const JournalState&) const = default;
 };
 struct StopRequested {
   StopKind kind = StopKind::kInterrupt;
@@ -122,11 +123,11 @@ struct Drained {
 using Event =
     std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone, JobsLoaded,
                  JobArrived, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
-                 LocalWorkerFailed, InvalidLine, WriterChanged, StopRequested, Drained>;
+                 LocalWorkerFailed, InvalidLine, JournalState, StopRequested, Drained>;
 
 // ---- actions ----
 
-// Append a line to RESULTS. Records are numbered from 1 in the order of these actions.
+// A job is done for good: a line in RESULTS.
 struct Record {
   JobFacts facts;
   std::uint32_t attempt = 0;
@@ -135,13 +136,14 @@ struct Record {
   Duration queued{0};
   Duration ran{0};
 };
+// Give this to the journal. Entries are numbered from 1 in the order of these actions, and JournalState says
+// how far they are durable: acks of results and the WELCOME of a worker with a new name wait for that.
+struct Persist {
+  std::variant<Record, GrantedName> entry;
+};
 // Read these jobs' lines and answer with JobsLoaded, in this order.
 struct Load {
   std::vector<JobNumber> jobs;
-};
-// Remember this for later starts of the run, before the worker hears of it.
-struct NameGranted {
-  GrantedName granted;
 };
 // Bind a lane for the session, then answer with WELCOME; answer with LaneBound.
 struct Admit {
@@ -238,8 +240,8 @@ struct RunOver {
   RunEnd end;
 };
 
-using Action = std::variant<Record, Load, NameGranted, Admit, Refuse, Assign, SendLane, CloseSession, Report,
-                            RunOver, Finish>;
+using Action =
+    std::variant<Persist, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----

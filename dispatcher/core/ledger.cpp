@@ -56,8 +56,11 @@ std::string last_line(const std::string& bytes) {
 }
 
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
-               WorkerTable& workers, Time start)
-    : jobs_(index, classes, options.streaming, options.crash_limit), workers_(workers), start_(start) {}
+               WorkerTable& workers, JournalBook& journal, Time start)
+    : jobs_(index, classes, options.streaming, options.crash_limit),
+      workers_(workers),
+      journal_(journal),
+      start_(start) {}
 
 // ---- the queue ----
 
@@ -182,7 +185,7 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
   if (!row) {
     // Recorded already, as far as we can know; its record is durable once all are that have been issued.
     ++counts_.duplicates;
-    return records_;
+    return journal_.issued();
   }
   ActiveJob& job = jobs_.at(*row);
   if (result.outcome.status != Status::kOk && !failure_counts(session, *row, result)) {
@@ -272,8 +275,7 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   holdings_.end_all(row);
   std::optional<JobEnded> ended;
   if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
-  count_record(result.outcome.status);
-  auto& record = std::get<Record>(step.actions.emplace_back(std::in_place_type<Record>));
+  Record& record = persist(result.outcome.status, step);
   record.facts = std::move(job.facts);
   record.attempt = result.attempt;
   record.outcome = std::move(result.outcome);
@@ -283,7 +285,7 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   if (ended) step.actions.emplace_back(Report{std::move(*ended)});
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
   jobs_.finish(row);
-  return records_;
+  return journal_.issued();
 }
 
 bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
@@ -405,19 +407,17 @@ void Ledger::count_done_before(Status status, std::uint64_t jobs) {
   counts_.before += jobs;
 }
 
-void Ledger::count_record(Status status) {
-  ++records_;
+// Made in its place: moving these few hundred bytes about costs more than deciding on them.
+Record& Ledger::persist(Status status, Step& step) {
   ++counts_.of(status);
-  undurable_.push_back(status);
-}
-
-void Ledger::durable(std::uint64_t number) {
-  while (undurable_.size() > records_ - std::min(number, records_)) undurable_.pop_front();
+  journal_.issue(status);
+  auto& persist = std::get<Persist>(step.actions.emplace_back(std::in_place_type<Persist>));
+  return std::get<Record>(persist.entry);
 }
 
 Counts Ledger::durable_counts() const {
   Counts known = counts_;
-  for (const Status status : undurable_) --known.of(status);
+  journal_.for_undurable_results([&known](Status status) { --known.of(status); });
   return known;
 }
 
@@ -433,14 +433,13 @@ void Ledger::quarantine(JobRow row, const std::string& evidence, Step& step) {
 }
 
 void Ledger::record_invalid(const JobFacts& facts, const std::string& message, Step& step) {
-  count_record(Status::kInvalid);
-  Outcome outcome;
-  outcome.status = Status::kInvalid;
-  outcome.kind = ErrorKind::kInvalid;
-  outcome.message = message;
   JobResult result;
-  result.outcome = outcome;
-  step.actions.emplace_back(Record{facts, 0, std::move(outcome), {}, Duration{0}, Duration{0}});
+  result.outcome.status = Status::kInvalid;
+  result.outcome.kind = ErrorKind::kInvalid;
+  result.outcome.message = message;
+  Record& record = persist(Status::kInvalid, step);
+  record.facts = facts;
+  record.outcome = result.outcome;
   step.actions.emplace_back(Report{ended_of(facts, result, {})});
 }
 

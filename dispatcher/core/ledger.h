@@ -5,13 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "dispatcher/core/facts.h"
 #include "dispatcher/core/holdings.h"
 #include "dispatcher/core/job_book.h"
+#include "dispatcher/core/journal_book.h"
 #include "dispatcher/core/worker_table.h"
 
 namespace workpool::dispatcher {
@@ -42,13 +42,12 @@ class Ledger {
  public:
   // `start`: when this start of the dispatcher began; nothing was given before.
   Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes, WorkerTable& workers,
-         Time start);
+         JournalBook& journal, Time start);
 
   // Views. What is changed is changed by the verbs below.
   const JobBook& jobs() const { return jobs_; }
   const Holdings& holdings() const { return holdings_; }
   const Counts& counts() const { return counts_; }
-  std::uint64_t records() const { return records_; }  // issued so far
   std::size_t early() const { return early_; }  // results that wait for the line of their job to be read
 
   // ---- the queue ----
@@ -100,9 +99,6 @@ class Ledger {
   void count_loss(JobRow row);
 
   // ---- for good ----
-  // Records 1..`number` need nothing more.
-  void durable(std::uint64_t number);
-  std::uint64_t undurable() const { return undurable_.size(); }
   // The counts without what is not durable yet: what a later run finds.
   Counts durable_counts() const;
   // Jobs that an earlier start of the run has finished.
@@ -128,16 +124,16 @@ class Ledger {
   // False if the worker is to cancel it.
   bool adopt(Session& session, const HeldJob& held, Step& step);
   void requeue_unless_held(JobRow job, Duration delay, Step& step);
-  void count_record(Status status);
+  // Counts it and gives its entry of the journal to `step`; the caller fills it in.
+  Record& persist(Status status, Step& step);
 
   JobBook jobs_;
   Holdings holdings_;
   WorkerTable& workers_;
+  JournalBook& journal_;
   Time start_;
   Counts counts_;
-  std::uint64_t records_ = 0;
   std::size_t early_ = 0;
-  std::deque<Status> undurable_;  // of the last records, in order
 };
 
 // The last line of `bytes` that is not blank, for people; empty where there is none.

@@ -18,12 +18,12 @@ constexpr Duration kPauseLeast = milliseconds(500);
 Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
     : options_(options),
       classes_(index.requirements()),
-      ledger_(options_, index, classes_, workers_, start),
+      ledger_(options_, index, classes_, workers_, journal_, start),
       blame_(options_, ledger_, workers_),
-      sessions_(options_, ledger_, workers_, blame_),
+      sessions_(options_, ledger_, workers_, blame_, journal_),
       conduct_(options_, ledger_, workers_, sessions_),
       placement_(ledger_, classes_, workers_, sessions_),
-      ending_(options_, ledger_, workers_, sessions_, start),
+      ending_(options_, ledger_, workers_, sessions_, journal_, start),
       last_drained_(start) {
   if (!options_.streaming) ending_.input_ended();
 }
@@ -60,12 +60,19 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
     void operator()(LocalWorkerFailed& e) { self.ending_.local_worker_failed(std::move(e), step); }
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }
-    void operator()(WriterChanged& e) { self.ending_.writer_changed(e, step); }
+    void operator()(JournalState& e) { self.journal_changed(e, step); }
     void operator()(StopRequested& e) { self.ending_.stop(e.kind, step); }
     void operator()(Drained& e) { self.drained(e.whole, step); }
   };
   std::visit(Visitor{*this, step}, event);
   if (!step.load.jobs.empty()) actions.emplace_back(std::move(step.load));
+}
+
+void Scheduler::journal_changed(const JournalState& state, Step& step) {
+  const bool failed = state.error != 0 && journal_.state().error == 0;
+  journal_.changed(state);
+  sessions_.durable(step);
+  if (failed) ending_.journal_failed(step);
 }
 
 void Scheduler::drained(bool whole, Step& step) {
@@ -113,11 +120,11 @@ Snapshot Scheduler::snapshot(Time now) const {
     ++view.workers;
     view.slots += session.slots;
   }
-  if (ending_.writer().blocked) view.stuck_records = ledger_.undurable();
+  if (journal_.state().blocked) view.stuck_records = journal_.undurable_results();
   view.phase = name_of(ending_.phase());
-  if (ending_.writer().no_space) {
+  if (journal_.state().no_space) {
     view.waiting_for = DiskSpace{};
-  } else if (ending_.writer().blocked) {
+  } else if (journal_.state().blocked) {
     view.waiting_for = SlowResults{};
   } else if (sessions_.lacks_ports(now)) {
     view.waiting_for = FreePort{};

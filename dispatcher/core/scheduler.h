@@ -44,10 +44,12 @@ class Scheduler {
 
  private:
   void drained(bool whole, Step& step);
+  void journal_changed(const JournalState& state, Step& step);
 
   SchedulerOptions options_;
   WorkerTable workers_;
   RequirementClasses classes_;
+  JournalBook journal_;
   Ledger ledger_;
   Blame blame_;
   Sessions sessions_;

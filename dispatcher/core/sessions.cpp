@@ -26,12 +26,21 @@ constexpr std::uint32_t kReturnsToTell = 4;
 constexpr std::size_t kUnreadyMost = 1024;
 // So many workers may come over a run: each is remembered, with its name, to the end of it.
 constexpr std::size_t kWorkersMost = 65'536;
-// All workers together may send this much beyond their acks; each gets 1 to 8 MiB of it.
-constexpr std::uint64_t kResultWindowAll = 256ull << 20;
+constexpr const char* kRunComplete = "the run is complete";
 
-std::uint64_t result_window(std::size_t workers) {
-  const std::uint64_t share = kResultWindowAll / std::max<std::size_t>(1, workers);
-  return std::clamp<std::uint64_t>(share, 1ull << 20, 8ull << 20);
+// What all workers together may have sent beyond their acks is in our memory until it is written. A worker
+// gets the least and a 24th of what is left above that, so 1,000 workers have 256 MiB, in whatever order they
+// come and go. (With equal shares of what each found, 1,000 had 1.5 GiB.)
+constexpr std::uint64_t kResultWindowLeast = 64ull << 10;
+constexpr std::uint64_t kResultWindowMost = 8ull << 20;
+constexpr std::uint64_t kResultWindowsShared = 192ull << 20;
+constexpr std::uint64_t kResultWindowPart = 24;
+
+std::uint64_t result_window(const WorkerTable& workers) {
+  std::uint64_t left = kResultWindowsShared;
+  for (const auto& [id, session] : workers.sessions())
+    left -= std::min(left, session.result_window - std::min(session.result_window, kResultWindowLeast));
+  return std::min(kResultWindowLeast + left / kResultWindowPart, kResultWindowMost);
 }
 
 template <class Phase>
@@ -82,7 +91,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     return;
   }
   if (stopping_) {
-    refuse(event.peer, Refusal::kComplete, "the run is complete", step);
+    refuse(event.peer, Refusal::kComplete, kRunComplete, step);
     return;
   }
   if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty()) {
@@ -106,9 +115,12 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
   const auto [worker, has_new_name] = workers_.enrol(hello);
   worker.peer = event.peer;
-  if (has_new_name) step.actions.emplace_back(NameGranted{{worker.id, worker.name}});
+  if (has_new_name) {
+    worker.name_entry = journal_.issue(std::nullopt);
+    step.actions.emplace_back(Persist{GrantedName{worker.id, worker.name}});
+  }
   Session& fresh = workers_.open(worker, event.fresh, step.now);
-  fresh.acks.advance(durable_);  // the writer may have nothing more to say
+  fresh.acks.advance(journal_.state().durable);  // the journal may have nothing more to say
   if (old) {
     Session* session = workers_.find(*old);
     CHECK(session != nullptr);
@@ -119,17 +131,25 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     } else {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
     }
-    step.actions.emplace_back(CloseSession{*old, false});
+    if (!in<Naming>(*session)) step.actions.emplace_back(CloseSession{*old, false});
     workers_.close(*old);
     worker.session = fresh.id;
   }
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
-  look_by(due(fresh));
-  fresh.result_window = result_window(workers_.sessions().size());
-  step.actions.emplace_back(Admit{event.peer,
-                                  {kProtocol, options_.run, fresh.id, worker.name, 0, 0,
-                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes},
-                                  fresh.slots});
+  fresh.result_window = result_window(workers_);
+  fresh.phase = Naming{event.peer};
+  if (journal_.is_durable(worker.name_entry)) admit(fresh, event.peer, step);
+}
+
+// Were it told before, another worker could be given this name by a next start of the run.
+void Sessions::admit(Session& session, const std::string& peer, Step& step) {
+  session.phase = Binding{};
+  session.last_heard = step.now;
+  look_by(due(session));
+  step.actions.emplace_back(Admit{peer,
+                                  {kProtocol, options_.run, session.id, session.name, 0, 0,
+                                   options_.worker_timeout, session.result_window, options_.capture_bytes},
+                                  session.slots});
 }
 
 void Sessions::lane_bound(const LaneBound& event, Step& step) {
@@ -281,7 +301,7 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
 
 // Of a session that is over. Where no port was left for it that has been told.
 void Sessions::report_out_of_reach(const Session& session, Step& step) {
-  if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
+  if (session.lane_writable || in<Naming>(session) || in<Binding>(session) || lacks_ports(step.now)) return;
   Worker& worker = workers_.worker_of(session);
   if (std::exchange(worker.out_of_reach, true)) return;
   step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
@@ -348,12 +368,15 @@ void Sessions::goodbye(Session& session, Step& step) {
 
 // ---- silence, beats, acks ----
 
-void Sessions::durable(std::uint64_t durable) {
-  durable_ = durable;
+void Sessions::durable(Step& step) {
   for (auto& [id, session] : workers_.sessions()) {
     const std::uint64_t before = session.acks.ack();
-    session.acks.advance(durable);
+    session.acks.advance(journal_.state().durable);
     if (session.acks.ack() != before) look_by(due(session));
+    const auto* naming = std::get_if<Naming>(&session.phase);
+    if (naming == nullptr || !journal_.is_durable(workers_.worker_of(session).name_entry)) continue;
+    const std::string peer = naming->peer;
+    admit(session, peer, step);
   }
 }
 
@@ -383,6 +406,7 @@ void Sessions::tell(Session& session, Step& step) {
 
 // When a session is due for a look, if nothing is heard of it until then.
 Time Sessions::due(const Session& session) const {
+  if (in<Naming>(session)) return Time::max();
   Time due = end_of(session);
   if (session.lane_writable && !in<Binding>(session)) due = std::min(due, told_due(session));
   if (session.resting) due = std::min(due, session.rests_until);
@@ -397,6 +421,7 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
   ++looked_;
   std::vector<std::pair<SessionId, std::string>> lost;
   for (auto& [id, session] : workers_.sessions()) {
+    if (in<Naming>(session)) continue;  // it cannot have said anything
     if (pause.count() > 0) {
       // What came since the pause was not delayed by it: nothing was heard in the future.
       const auto shift = [&](Time& time) { time = std::min(time + pause, step.now); };
@@ -469,8 +494,21 @@ bool Sessions::takes_work(const Session& session, Time now) const {
 
 // ---- the end ----
 
+// What they wait for may never come, and they have nothing of this run.
+void Sessions::turn_away_unnamed(Step& step) {
+  std::vector<SessionId> unnamed;
+  for (auto& [id, session] : workers_.sessions()) {
+    const auto* naming = std::get_if<Naming>(&session.phase);
+    if (naming == nullptr) continue;
+    refuse(naming->peer, Refusal::kComplete, kRunComplete, step);
+    unnamed.push_back(id);
+  }
+  for (const SessionId id : unnamed) workers_.close(id);
+}
+
 void Sessions::say_stop(Step& step) {
   stopping_ = true;
+  turn_away_unnamed(step);
   for (auto& [id, session] : workers_.sessions()) {
     if (!session.lane_writable || session.stop_sent) continue;
     session.stop_sent = true;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "dispatcher/core/blame.h"
+#include "dispatcher/core/journal_book.h"
 #include "dispatcher/core/ledger.h"
 #include "dispatcher/core/outcome_check.h"
 
@@ -15,8 +16,9 @@ namespace workpool::dispatcher {
 
 class Sessions {
  public:
-  Sessions(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers, Blame& blame)
-      : options_(options), ledger_(ledger), workers_(workers), blame_(blame) {}
+  Sessions(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers, Blame& blame,
+           JournalBook& journal)
+      : options_(options), ledger_(ledger), workers_(workers), blame_(blame), journal_(journal) {}
 
   void hello(HelloReceived&& event, Step& step);
   void lane_bound(const LaneBound& event, Step& step);
@@ -24,8 +26,8 @@ class Sessions {
   void lane_gone(SessionId id, Step& step);
   void sink(SinkReceived&& event, Step& step);
   void part(SessionId id, Step& step);
-  // Records 1..durable are durable.
-  void durable(std::uint64_t durable);
+  // More of the journal is durable: raises acks, and admits workers that waited for their name.
+  void durable(Step& step);
 
   // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the
   // dispatcher itself was away since the last call; that time counts for nobody.
@@ -61,6 +63,8 @@ class Sessions {
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
   std::size_t unready() const;
   void refuse_old(const Worker& worker, const HelloReceived& event, Step& step);
+  void admit(Session& session, const std::string& peer, Step& step);
+  void turn_away_unnamed(Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
@@ -85,8 +89,8 @@ class Sessions {
   Ledger& ledger_;
   WorkerTable& workers_;
   Blame& blame_;
+  JournalBook& journal_;
   OutcomeCheck outcomes_;
-  std::uint64_t durable_ = 0;
   // No session is due before this, so that a step need not look at all of them. What is heard of a session
   // puts its own time off, which is found at the next look.
   Time look_at_ = Time::max();

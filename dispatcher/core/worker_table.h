@@ -2,7 +2,8 @@
 // The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one
 // of its registrations. A worker has at most one session that counts; older ones are gone from here.
 //
-//   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone or never writable──> Fenced
+//   HELLO ──> Naming ──name durable──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone or
+//   never writable──> Fenced
 //                │                       └──gap, lane gone────────────────────────────────────────────^
 //                └──no port is left───────────────────────────────────────────────────────────────────┘
 //
@@ -31,6 +32,9 @@
 
 namespace workpool::dispatcher {
 
+struct Naming {      // waits for its worker's new name to be durable; the worker has heard nothing yet
+  std::string peer;  // who waits for WELCOME
+};
 struct Binding {};
 struct Arriving {};  // WELCOME is out; DIED, HELD and old results come before READY
 struct Live {
@@ -39,7 +43,7 @@ struct Live {
 struct Fenced {  // gets no more work and no frame revives it; its results still count
   Time since;
 };
-using SessionPhase = std::variant<Binding, Arriving, Live, Fenced>;
+using SessionPhase = std::variant<Binding, Naming, Arriving, Live, Fenced>;
 
 struct Session {
   Session(SessionId new_id, WorkerId of_worker) : id(new_id), worker(of_worker), held(new_id, of_worker) {}
@@ -85,6 +89,7 @@ struct Worker {
   Hello hello;       // the last one served
   std::string peer;  // which that came from
   std::string name;
+  std::uint64_t name_entry = 0;  // of the journal; 0 if an earlier start has granted the name
   std::optional<SessionId> session;
   std::uint32_t deaths_counted = 0;  // of engines up to this one
   std::uint64_t done = 0;

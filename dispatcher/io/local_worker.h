@@ -46,7 +46,7 @@ struct LocalWorkerOptions {
 
 class LocalWorker {
  public:
-  // `lock`: gives a descriptor to inherit, or -1 (ResultsStore::lock_for_local_worker). Starts it; throws
+  // `lock`: gives a descriptor to inherit, or -1 (Journal::lock_for_local_worker). Starts it; throws
   // std::system_error where that is not possible (the program is looked for beside our own).
   LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock);
   // Closes the pipe and waits, at most `patience` from shut_down(), for its end.

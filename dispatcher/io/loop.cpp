@@ -94,7 +94,7 @@ void Loop::wait() {
 void Loop::gather() {
   parts_.wake.clear();
   gather_signals();
-  gather_writer();
+  gather_journal();
   // The sink first: results that came before a HELLO belong to the session that the HELLO ends.
   const bool overdue = undrained_turns_ >= kUndrainedTurnsMost;
   sink_drained_ = parts_.transport.receive_sink(overdue ? kFramesToDrain : kFramesATurn,
@@ -133,16 +133,16 @@ void Loop::gather_signals() {
   }
 }
 
-void Loop::gather_writer() {
-  const WriterState state = parts_.writer.state();
-  if (state == writer_) return;
-  if (state.no_space && !writer_.no_space) {
+void Loop::gather_journal() {
+  const JournalState state = parts_.journal.state();
+  if (state == journal_) return;
+  if (state.no_space && !journal_.no_space) {
     parts_.terminal.say("no space left for the results: nothing new is started until there is room");
   }
-  if (!state.no_space && writer_.no_space && state.error == 0)
+  if (!state.no_space && journal_.no_space && state.error == 0)
     parts_.terminal.say("there is room for results again: going on");
-  writer_ = state;
-  events_.emplace_back(WriterChanged{state.durable, state.blocked, state.no_space, state.error});
+  journal_ = state;
+  events_.emplace_back(state);
 }
 
 void Loop::gather_registration() {
@@ -192,16 +192,22 @@ void Loop::step(bool sink_drained) {
 }
 
 void Loop::carry_out() {
-  const auto records = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
-    return std::holds_alternative<Record>(action);
+  const auto entries = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
+    return std::holds_alternative<Persist>(action);
   });
-  records_ += static_cast<std::uint64_t>(records);
-  lines_.reserve(static_cast<std::size_t>(records));
-  const std::int64_t finished_ms = records > 0 ? unix_milliseconds() : 0;
+  entries_.reserve(static_cast<std::size_t>(entries));
+  const std::int64_t finished_ms = entries > 0 ? unix_milliseconds() : 0;
   for (Action& action : actions_) {
-    if (auto* line = std::get_if<Record>(&action)) record(*line, finished_ms);
+    auto* persist = std::get_if<Persist>(&action);
+    if (persist == nullptr) continue;
+    if (auto* record = std::get_if<Record>(&persist->entry)) {
+      ++records_;
+      entries_.emplace_back(line_of(*record, finished_ms));
+    } else {
+      entries_.emplace_back(std::move(std::get<GrantedName>(persist->entry)));
+    }
   }
-  if (!lines_.empty()) parts_.writer.append(std::exchange(lines_, {}));
+  if (!entries_.empty()) parts_.journal.append(std::exchange(entries_, {}));
   for (Action& action : actions_) send(action);
   flush_jobs();
   for (Action& action : actions_) {
@@ -210,7 +216,7 @@ void Loop::carry_out() {
   actions_.clear();
 }
 
-void Loop::record(Record& record, std::int64_t finished_ms) {
+ResultLine Loop::line_of(Record& record, std::int64_t finished_ms) {
   log_recorded(parts_.log, record);
   parts_.jobs.recorded(record.facts);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
@@ -226,16 +232,15 @@ void Loop::record(Record& record, std::int64_t finished_ms) {
   line.finished_ms = finished_ms;
   line.run = parts_.run;
   line.spec = record.facts.spec;
-  lines_.push_back(std::move(line));
+  return line;
 }
 
 void Loop::send(Action& action) {
   struct Visitor {
     Loop& self;
-    void operator()(Record&) {}
+    void operator()(Persist&) {}
     void operator()(Report&) {}
     void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
-    void operator()(NameGranted& a) { self.parts_.store.name_worker(a.granted); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }
     void operator()(Assign& a) { self.assign(a); }

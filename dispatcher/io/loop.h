@@ -14,8 +14,7 @@
 #include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/local_worker.h"
 #include "dispatcher/io/net/transport.h"
-#include "dispatcher/io/results/results_store.h"
-#include "dispatcher/io/results/results_writer.h"
+#include "dispatcher/io/results/journal.h"
 #include "dispatcher/io/terminal/terminal.h"
 
 namespace workpool::dispatcher {
@@ -23,11 +22,10 @@ namespace workpool::dispatcher {
 struct LoopParts {
   Scheduler& scheduler;
   Transport& transport;
-  ResultsWriter& writer;
+  Journal& journal;  // started
   Terminal& terminal;
   Log& log;
-  ResultsStore& store;
-  const Wake& wake;  // raised by reader and writer
+  const Wake& wake;  // raised by source and journal
   JobSource& jobs;
   LocalWorker* local = nullptr;
   int signal_fd = -1;
@@ -54,13 +52,13 @@ class Loop {
   void gather_signals();
   void gather_registration();
   void gather_jobs();
-  void gather_writer();
+  void gather_journal();
   void tend_local();
 
   // `sink_drained`: everything received so far is in; only then silence can be judged.
   void step(bool sink_drained);
   void carry_out();
-  void record(Record& record, std::int64_t finished_ms);
+  ResultLine line_of(Record& record, std::int64_t finished_ms);
   void send(Action& action);
   void assign(Assign& assign);
   void flush_jobs();
@@ -75,9 +73,9 @@ class Loop {
   std::vector<Event> stepping_;
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
-  std::vector<ResultLine> lines_;
+  std::vector<JournalEntry> entries_;
   Actions actions_;
-  WriterState writer_;
+  JournalState journal_;  // as last told
   bool run_over_ = false;
   Time complain_at_;           // not before this of descriptors
   bool any_hello_ = false;     // a worker has registered

@@ -28,7 +28,7 @@
 #include "dispatcher/io/jobs/pipe_source.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
-#include "dispatcher/io/results/results_store.h"
+#include "dispatcher/io/results/journal.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/status_json.h"
 
@@ -101,7 +101,8 @@ class Run {
  private:
   void check_jobs();
   void read_results();
-  void wait_on(const std::string& what);
+  std::optional<ExitCode> wait_on(const std::string& what);
+  std::optional<ExitCode> signalled() const;
   void end_at_signal() const;
   void begin_results();
   void say_about_results();
@@ -125,7 +126,8 @@ class Run {
   JobsFormat format_;
   JobIndex index_;
   ReplaySummary summary_;
-  std::unique_ptr<ResultsStore> store_;
+  Wake wake_;  // the journal raises it to its end
+  std::optional<Journal> journal_;
   std::string waited_for_;
   Time waited_said_;
   std::optional<DescriptorLimit> limit_;
@@ -155,41 +157,44 @@ void Run::read_results() {
   // A pipe's path says nothing of what comes out of it: a shell's <(…) has another each time.
   store.jobs_path = input_.regular() ? resolved_path(options_.jobs) : "-";
   store.overwrite = options_.overwrite;
-  store.waiting = [this](const std::string& what) { wait_on(what); };
-  store_ = std::make_unique<ResultsStore>(store);
-  if (store_->regular() && !options_.overwrite) {
-    summary_ = input_.regular() ? replay_into(store_->fd(), index_) : replay_into(store_->fd(), index_.ids());
-    store_->refuse_if_foreign(summary_);
-  }
+  store.waiting = [this](const std::string& what) { return wait_on(what); };
+  journal_.emplace(store);
+  summary_ = input_.regular() ? journal_->replay(index_) : journal_->replay(index_.ids());
   index_.open_queues(options_.retry_failed);
   if (input_.regular()) done_ = already_done(index_, options_.retry_failed);
 }
 
 // Says what is waited for, once and again every ten seconds, and ends the wait at a signal.
-void Run::wait_on(const std::string& what) {
+std::optional<ExitCode> Run::wait_on(const std::string& what) {
   if (what != waited_for_ || boot_time() >= waited_said_ + seconds(10)) {
     console_.line("workpool-dispatcher: " + what);
     waited_for_ = what;
     waited_said_ = boot_time();
   }
-  end_at_signal();
+  return signalled();
+}
+
+// The exit code of a signal that has come.
+std::optional<ExitCode> Run::signalled() const {
+  signalfd_siginfo info{};
+  if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    return stopped_by(static_cast<int>(info.ssi_signo));
+  }
+  return std::nullopt;
 }
 
 void Run::end_at_signal() const {
-  signalfd_siginfo info{};
-  if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    throw Ended{stopped_by(static_cast<int>(info.ssi_signo))};
-  }
+  if (const auto code = signalled()) throw Ended{*code};
 }
 
 // Cuts or empties RESULTS as needed and gives it its run.
 void Run::begin_results() {
-  run_ = store_->open_run(summary_, random_run());
+  run_ = journal_->begin(summary_, random_run());
   say_about_results();
 }
 
 void Run::say_about_results() {
-  const std::string file = printable(store_->shown_path());
+  const std::string file = printable(journal_->shown_path());
   if (summary_.torn_bytes > 0) {
     console_.line("workpool-dispatcher: cut a torn last line of " + counted(summary_.torn_bytes, "byte") +
                   " from " + file + "; its job runs again");
@@ -220,8 +225,8 @@ void Run::make_terminal() {
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
   terminal.results = options_.results;
-  terminal.shares_screen = ::isatty(store_->fd()) == 1;
-  terminal.resumable = store_->regular();
+  terminal.shares_screen = ::isatty(journal_->results_fd()) == 1;
+  terminal.resumable = journal_->regular();
   terminal.command = command_;
   terminal.overwrite_variable = std::getenv("WORKPOOL_OVERWRITE") != nullptr;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
@@ -301,7 +306,7 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
 // The worker is started again later where this fails, as where it cannot be started.
 int Run::lock_for_local_worker() {
   try {
-    return store_->lock_for_local_worker();
+    return journal_->lock_for_local_worker();
   } catch (const StoreError& error) {
     throw std::runtime_error(error.message);
   }
@@ -332,22 +337,19 @@ ExitCode Run::run_jobs() {
   scheduling.streaming = !input_.regular();
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
-  scheduler.step(NamesKnown{store_->worker_names()}, boot_time(), none);
+  scheduler.step(NamesKnown{journal_->worker_names()}, boot_time(), none);
   scheduler.step(done_, boot_time(), none);
 
-  const Wake wake;
   const JobDefaults defaults{options_.timeout, options_.retries};
-  const auto raise = [&wake] { wake.raise(); };
+  const auto raise = [this] { wake_.raise(); };
   std::unique_ptr<JobSource> jobs;
   if (input_.regular()) {
     jobs = std::make_unique<FileSource>(input_.fd(), format_, index_, defaults, raise);
   } else {
-    const JobIntake intake(index_.ids(), store_->regular(), options_.retry_failed);
+    const JobIntake intake(index_.ids(), journal_->regular(), options_.retry_failed);
     jobs = std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, raise);
   }
-  const Durability durability =
-      options_.durability.value_or(store_->regular() ? Durability::kSync : Durability::kOs);
-  ResultsWriter writer(store_->fd(), store_->regular(), durability, raise, store_->path());
+  journal_->start(options_.durability, raise);
   std::optional<LocalWorker> local;
   if (local_slots() > 0) {
     const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
@@ -359,11 +361,10 @@ ExitCode Run::run_jobs() {
   banner();
   Loop loop({.scheduler = scheduler,
              .transport = *transport_,
-             .writer = writer,
+             .journal = *journal_,
              .terminal = *terminal_,
              .log = log_,
-             .store = *store_,
-             .wake = wake,
+             .wake = wake_,
              .jobs = *jobs,
              .local = local ? &*local : nullptr,
              .signal_fd = signal_fd_,
@@ -372,10 +373,10 @@ ExitCode Run::run_jobs() {
              .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
                               Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
-  if (end.at_once) writer.give_up();
+  if (end.at_once) journal_->give_up();
   if (local) local->shut_down(milliseconds(1500));
-  RunEnd counts = after_last_look(std::move(end.end),
-                                  {writer.in_place(), !jobs_changed(input_, options_.jobs, format_, index_)});
+  RunEnd counts = after_last_look(
+      std::move(end.end), {journal_->in_place(), !jobs_changed(input_, options_.jobs, format_, index_)});
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
 }
@@ -436,7 +437,7 @@ ExitCode run(const RunOptions& options, const std::vector<std::string>& command,
   } catch (const Ended& ended) {
     return ended.code;
   } catch (const StoreError& error) {
-    console.line("workpool-dispatcher: " + error.message);
+    if (!error.message.empty()) console.line("workpool-dispatcher: " + error.message);
     return error.exit_code;
   } catch (const BindError& error) {
     console.line("workpool-dispatcher: " + error.message);

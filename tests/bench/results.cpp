@@ -14,8 +14,8 @@
 
 #include "common/formats/results_file.h"
 #include "dispatcher/core/job_index.h"
+#include "dispatcher/io/results/journal_writer.h"
 #include "dispatcher/io/results/results_replay.h"
-#include "dispatcher/io/results/results_writer.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -76,12 +76,12 @@ void bench_writer(const std::string& path, Durability durability, std::uint64_t 
   std::condition_variable changed;
   const std::vector<ResultLine> lines = noop_lines(0, batch);
   const double took = seconds_of([&] {
-    ResultsWriter writer(fd, true, durability, [&] {
+    JournalWriter writer({fd, true}, durability, [&] {
       const std::lock_guard<std::mutex> lock(mutex);
       changed.notify_all();
     });
     for (std::uint64_t given = 0; given < count; given += batch) {
-      std::vector<ResultLine> copy = lines;
+      std::vector<JournalEntry> copy(lines.begin(), lines.end());
       writer.append(std::move(copy));
       std::unique_lock<std::mutex> held(mutex);
       changed.wait_for(held, std::chrono::milliseconds(100),
@@ -97,10 +97,11 @@ void bench_writer(const std::string& path, Durability durability, std::uint64_t 
 void bench_latency(const std::string& path, int count) {
   const int fd = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   for (const Durability durability : {Durability::kSync, Durability::kOs}) {
-    ResultsWriter writer(fd, true, durability, nullptr);
+    JournalWriter writer({fd, true}, durability, nullptr);
     const double took = seconds_of([&] {
       for (int i = 0; i < count; ++i) {
-        writer.append(noop_lines(0, 1));
+        const std::vector<ResultLine> one = noop_lines(0, 1);
+        writer.append({one.begin(), one.end()});
         writer.finish(seconds(60));
       }
     });

@@ -100,7 +100,7 @@ class SchedulerWorld {
   std::vector<std::pair<SessionId, JobOrder>> given_;
   std::uint64_t sessions_ = 0;
   std::uint64_t hellos_ = 0;
-  std::uint64_t records_ = 0;
+  std::uint64_t entries_ = 0;  // of the journal
   std::uint64_t durable_ = 0;
   bool stopped_ = false;
   bool over_ = false;
@@ -140,9 +140,11 @@ void SchedulerWorld::step(Event&& event) {
 }
 
 void SchedulerWorld::carry_out(dispatcher::Action& action) {
-  if (auto* record = std::get_if<dispatcher::Record>(&action)) {
+  if (auto* persist = std::get_if<dispatcher::Persist>(&action)) {
     CHECK(!finished_);
-    ++records_;
+    ++entries_;
+    const auto* record = std::get_if<dispatcher::Record>(&persist->entry);
+    if (record == nullptr) return;
     CHECK(record->facts.number < kJobs);
     Job& job = jobs_[record->facts.number];
     CHECK(++job.records == 1);
@@ -355,9 +357,9 @@ void SchedulerWorld::stop_or_block() {
       stopped_ = true;
       return step(dispatcher::StopRequested{static_cast<dispatcher::StopKind>(input_.pick(3))});
     case 1:
-      return step(dispatcher::WriterChanged{durable_, true, true, 0});
+      return step(dispatcher::JournalState{durable_, true, true, 0});
     default:
-      return step(dispatcher::WriterChanged{durable_, false, false, 0});
+      return step(dispatcher::JournalState{durable_, false, false, 0});
   }
 }
 
@@ -373,8 +375,8 @@ void SchedulerWorld::one_choice() {
     case 4:
       return load(kJobs);
     case 5:
-      durable_ = std::min(records_, durable_ + 1 + input_.pick(4));
-      return step(dispatcher::WriterChanged{durable_, false, false, 0});
+      durable_ = std::min(entries_, durable_ + 1 + input_.pick(4));
+      return step(dispatcher::JournalState{durable_, false, false, 0});
     case 6:
       return advance();
     case 7:
@@ -401,8 +403,8 @@ void SchedulerWorld::honest_turn(Peer& peer) {
   now_ += seconds(1);
   deliver({kRun, peer.session, peer.next_seq++}, Beat{});
   load(kJobs);
-  durable_ = records_;
-  step(dispatcher::WriterChanged{durable_, false, false, 0});
+  durable_ = entries_;
+  step(dispatcher::JournalState{durable_, false, false, 0});
   for (auto& [session, order] : std::exchange(given_, {})) {
     if (session != peer.session) continue;
     JobResult result{order.handle, order.key, order.spec, order.attempt, {}, milliseconds(1), {}};
@@ -433,6 +435,8 @@ void SchedulerWorld::finish_honestly() {
   Peer peer{event.fresh};
   given_.clear();
   step(std::move(event));
+  durable_ = entries_;  // its name is
+  step(dispatcher::JournalState{durable_, false, false, 0});
   step(dispatcher::LaneWritable{peer.session});
   deliver({kRun, peer.session, peer.next_seq++}, Held{});
   deliver({kRun, peer.session, peer.next_seq++}, Ready{true});

@@ -55,7 +55,7 @@ void Stage::start_dispatcher() {
   inbox_.emplace_back(granted_);
   inbox_.emplace_back(done);
   if (options.streaming) feed_stream();
-  records_.clear();
+  entries_.clear();
   loads_.clear();
   told_durable_ = 0;
   finished_.reset();
@@ -82,7 +82,7 @@ void Stage::feed_stream() {
 
 void Stage::crash_dispatcher() {
   scheduler_.reset();
-  records_.clear();
+  entries_.clear();
   for (const std::string& name : order_) {
     Machine& worker = machine(name);
     if (worker.open.value != 0) worker.inbox.emplace_back(worker::SinkGone{worker.open});
@@ -114,13 +114,18 @@ void Stage::hold_disk(bool held) {
 void Stage::hold_loads(bool held) { loads_held_ = held; }
 
 void Stage::sync() {
-  if (disk_held_ || scheduler_ == nullptr || told_durable_ == records_.size()) return;
-  for (; told_durable_ < records_.size(); ++told_durable_) {
-    const auto& [job, status] = records_[told_durable_];
+  if (disk_held_ || scheduler_ == nullptr || told_durable_ == entries_.size()) return;
+  for (; told_durable_ < entries_.size(); ++told_durable_) {
+    const auto& entry = entries_[told_durable_];
+    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&entry)) {
+      granted_.names.push_back(*granted);
+      continue;
+    }
+    const auto& [job, status] = std::get<Recorded>(entry);
     CHECK(!durable_.contains(job));  // S1
     durable_[job] = status;
   }
-  inbox_.emplace_back(dispatcher::WriterChanged{told_durable_, false, false, 0});
+  inbox_.emplace_back(dispatcher::JournalState{told_durable_, false, false, 0});
 }
 
 bool Stage::step_dispatcher(bool idle) {
@@ -139,8 +144,12 @@ bool Stage::step_dispatcher(bool idle) {
     scheduler_->step(std::move(event), now_, actions);
   scheduler_->step(dispatcher::Drained{}, now_, actions);
   for (dispatcher::Action& action : actions) {
-    if (const auto* record = std::get_if<dispatcher::Record>(&action)) {
-      records_.emplace_back(record->facts.id, record->outcome.status);
+    const auto* persist = std::get_if<dispatcher::Persist>(&action);
+    if (persist == nullptr) continue;
+    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&persist->entry))
+      entries_.emplace_back(*granted);
+    if (const auto* record = std::get_if<dispatcher::Record>(&persist->entry)) {
+      entries_.emplace_back(Recorded{record->facts.id, record->outcome.status});
       say("dispatcher records " + record->facts.id + " " + name_of(record->outcome.status) + ", attempt " +
           std::to_string(record->attempt) +
           (record->outcome.status == Status::kQuarantined ? ": " + record->outcome.message : ""));
@@ -155,11 +164,10 @@ bool Stage::step_dispatcher(bool idle) {
 void Stage::carry_out(dispatcher::Action& action) {
   struct Visitor {
     Stage& self;
-    void operator()(dispatcher::Record&) {}
+    void operator()(dispatcher::Persist&) {}
     void operator()(dispatcher::Load& a) {
       self.loads_.insert(self.loads_.end(), a.jobs.begin(), a.jobs.end());
     }
-    void operator()(dispatcher::NameGranted& a) { self.granted_.names.push_back(a.granted); }
     void operator()(dispatcher::Admit& a) {
       self.say("dispatcher -> " + a.peer + ": WELCOME as " + a.welcome.name + ", " +
                self.session_name(a.welcome.session));
@@ -286,7 +294,10 @@ void Stage::advance(Duration how_long) {
 
 std::string Stage::recorded(const std::string& job) const {
   if (const auto found = durable_.find(job); found != durable_.end()) return name_of(found->second);
-  for (const auto& [name, status] : records_) {
+  for (const auto& entry : entries_) {
+    const auto* recorded = std::get_if<Recorded>(&entry);
+    if (recorded == nullptr) continue;
+    const auto& [name, status] = *recorded;
     if (name == job) return name_of(status);
   }
   return {};

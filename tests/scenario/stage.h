@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "dispatcher/core/job_intake.h"
@@ -135,7 +136,8 @@ class Stage {
   std::map<Key, std::string> names_;
   dispatcher::NamesKnown granted_;         // the same
   std::map<std::string, Status> durable_;  // over all starts of the dispatcher
-  std::vector<std::pair<std::string, Status>> records_;
+  using Recorded = std::pair<std::string, Status>;
+  std::vector<std::variant<Recorded, dispatcher::GrantedName>> entries_;  // of the journal, in this start
   std::map<std::string, std::uint32_t> begun_;
   std::deque<JobNumber> loads_;
   Jobs jobs_;

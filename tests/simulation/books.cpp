@@ -36,6 +36,7 @@ void Books::dispatcher_started() {
   sessions_.clear();
   live_.clear();
   pending_.clear();
+  hellos_.clear();
   durable_ = 0;
   for (auto& [key, entry] : jobs_) {
     entry.holder = {};
@@ -46,7 +47,12 @@ void Books::dispatcher_started() {
 
 void Books::durable(std::uint64_t count) {
   for (; durable_ < count; ++durable_) {
-    const dispatcher::Record& record = pending_[durable_];
+    const auto& pending = pending_[durable_].entry;
+    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&pending)) {
+      names_[granted->name] = granted->worker;
+      continue;
+    }
+    const auto& record = std::get<dispatcher::Record>(pending);
     if (JobEntry* entry = job(record.facts.key)) {
       if (entry->durable) broke("S1: two lines for " + entry->plan->facts.id);
       entry->durable = true;
@@ -58,6 +64,12 @@ void Books::durable(std::uint64_t count) {
 void Books::dispatcher_crashed(std::uint64_t kept) {
   durable(std::max(kept, durable_));
   dispatcher_started();
+}
+
+std::vector<dispatcher::GrantedName> Books::names() const {
+  std::vector<dispatcher::GrantedName> names;
+  for (const auto& [name, worker] : names_) names.push_back({worker, name});
+  return names;
 }
 
 std::optional<Status> Books::past(const Key& key) const {
@@ -72,7 +84,7 @@ void Books::before_step(const dispatcher::Event& event) {
   held_.clear();
   hello_ = {};
   if (const auto* e = std::get_if<dispatcher::SinkReceived>(&event)) sink_received(*e);
-  if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = e->hello;
+  if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = hellos_[e->fresh] = e->hello;
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end())
       found->second.writable = true;
@@ -146,7 +158,10 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
   settle_held(actions, from);
   for (std::size_t i = from; i < actions.size(); ++i) {
     const dispatcher::Action& action = actions[i];
-    if (const auto* a = std::get_if<dispatcher::Record>(&action)) recorded_now(*a);
+    if (const auto* a = std::get_if<dispatcher::Persist>(&action)) {
+      pending_.push_back(*a);
+      if (const auto* record = std::get_if<dispatcher::Record>(&a->entry)) recorded_now(*record);
+    }
     if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
     if (const auto* a = std::get_if<dispatcher::CloseSession>(&action)) closed(a->session);
     if (const auto* a = std::get_if<dispatcher::Assign>(&action)) assigned(*a);
@@ -260,7 +275,6 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
 }
 
 void Books::recorded_now(const dispatcher::Record& record) {
-  pending_.push_back(record);
   JobEntry* entry = job(record.facts.key);
   if (record.outcome.status == Status::kInvalid) return;
   if (entry == nullptr) return broke("S5: a record of no job of the file: " + record.facts.id);
@@ -285,19 +299,23 @@ void Books::recorded_now(const dispatcher::Record& record) {
 }
 
 void Books::admitted(const dispatcher::Admit& admit) {
+  const Hello& hello = hellos_[admit.welcome.session];
   const auto name = names_.find(admit.welcome.name);
-  if (name != names_.end() && name->second != hello_.worker)
+  if (name == names_.end()) {
+    broke("a worker was told its name before that was durable: " + admit.welcome.name);
+  } else if (name->second != hello.worker) {
     broke("two workers of one run are called " + admit.welcome.name);
+  }
   OpenSession& session = sessions_[admit.welcome.session];
-  session.worker = hello_.worker;
-  session.engine = hello_.engine;
-  session.slots = hello_.slots;
-  session.labels = hello_.labels;
-  session.handlers = hello_.handlers;
+  session.worker = hello.worker;
+  session.engine = hello.engine;
+  session.slots = hello.slots;
+  session.labels = hello.labels;
+  session.handlers = hello.handlers;
   // The same engine goes on with what it runs; nothing of it may be given out before it has said what that
   // is.
-  const auto before = live_.find(hello_.worker);
-  if (before != live_.end() && before->second.second == hello_.engine) {
+  const auto before = live_.find(hello.worker);
+  if (before != live_.end() && before->second.second == hello.engine) {
     for (auto& [key, entry] : jobs_) {
       if (entry.holder != before->second.first) continue;
       entry.holder = admit.welcome.session;
@@ -305,7 +323,7 @@ void Books::admitted(const dispatcher::Admit& admit) {
       entry.confirmed = false;
     }
   }
-  live_[hello_.worker] = {admit.welcome.session, hello_.engine};
+  live_[hello.worker] = {admit.welcome.session, hello.engine};
 }
 
 void Books::closed(SessionId id) {

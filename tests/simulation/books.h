@@ -36,8 +36,6 @@ class Books {
   // Of the records of this start the first `kept` are in the file; the rest is lost.
   void dispatcher_crashed(std::uint64_t kept);
   std::optional<Status> past(const Key& key) const;  // of a durable record
-  std::uint64_t records() const { return pending_.size(); }
-  const dispatcher::Record& pending(std::uint64_t number) const { return pending_[number - 1]; }
 
   // ---- the workers ----
   void worker_opened(WorkerId worker, SessionId session, RunId run, Duration worker_timeout);
@@ -59,9 +57,8 @@ class Books {
   std::uint64_t jobs_lost_reported() const { return lost_reports_; }
   const JobPlan* plan(const Key& key) const;
   std::uint32_t executions_of(const Key& key) const;
-
-  // Noted where a later start finds it: a crash between the decision and this leaves the name to others.
-  void name_noted(const dispatcher::GrantedName& granted) { names_[granted.name] = granted.worker; }
+  // The names that a next start finds.
+  std::vector<dispatcher::GrantedName> names() const;
 
  private:
   struct Sent {
@@ -134,11 +131,12 @@ class Books {
   std::map<SessionId, OpenSession> sessions_;
   std::map<WorkerId, WorkerEntry> workers_;
   std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;  // session and engine of each worker
-  std::map<std::string, WorkerId> names_;                         // granted, over all starts
+  std::map<std::string, WorkerId> names_;                         // granted and durable, over all starts
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
-  std::vector<dispatcher::Record> pending_;
+  std::vector<dispatcher::Persist> pending_;  // the journal of this start
   std::uint64_t durable_ = 0;
-  Hello hello_;  // of the event that is under way
+  Hello hello_;                        // of the event that is under way
+  std::map<SessionId, Hello> hellos_;  // by the session that would answer it, in this start
   SessionId held_from_;
   std::vector<HeldJob> held_;
   std::uint64_t executions_ = 0;

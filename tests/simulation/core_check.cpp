@@ -95,11 +95,16 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::JobsFileChanged&) const { return "jobs file changed"; }
   std::string operator()(const dispatcher::LocalWorkerFailed&) const { return "local worker failed"; }
   std::string operator()(const dispatcher::InvalidLine&) const { return "invalid line"; }
-  std::string operator()(const dispatcher::WriterChanged& e) const {
+  std::string operator()(const dispatcher::JournalState& e) const {
     return "durable " + std::to_string(e.durable) + (e.blocked ? " blocked" : "");
   }
   std::string operator()(const dispatcher::StopRequested&) const { return "stop requested"; }
   std::string operator()(const dispatcher::Drained&) const { return ""; }
+  std::string operator()(const dispatcher::Persist& a) const {
+    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&a.entry))
+      return "  name " + granted->name;
+    return (*this)(std::get<dispatcher::Record>(a.entry));
+  }
   std::string operator()(const dispatcher::Record& a) const {
     return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " +
            std::to_string(a.attempt);
@@ -107,7 +112,6 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::Load& a) const {
     return "  load " + std::to_string(a.jobs.size());
   }
-  std::string operator()(const dispatcher::NameGranted& a) const { return "  name " + a.granted.name; }
   std::string operator()(const dispatcher::Admit& a) const {
     return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session);
   }

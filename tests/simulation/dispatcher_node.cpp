@@ -80,7 +80,7 @@ void DispatcherNode::start() {
   issued_ = written_ = durable_ = 0;
   sync_time_ = milliseconds(2);
   crash_in_.reset();
-  deliver(granted_);
+  deliver(dispatcher::NamesKnown{world_.books.names()});
   deliver(done);
   // Whoever left with the start before is started again too.
   for (WorkerNode& worker : world_.workers) worker.come_back(world_.random.between(Duration{0}, seconds(1)));
@@ -194,7 +194,7 @@ bool DispatcherNode::carry_out() {
     return true;
   };
   for (dispatcher::Action& action : actions) {
-    if (!std::holds_alternative<dispatcher::Record>(action)) continue;
+    if (!std::holds_alternative<dispatcher::Persist>(action)) continue;
     ++issued_;
     write();
     if (crashes()) return false;
@@ -211,13 +211,9 @@ bool DispatcherNode::carry_out() {
 void DispatcherNode::carry_out(dispatcher::Action& action) {
   struct Visitor {
     DispatcherNode& self;
-    void operator()(dispatcher::Record&) {}
+    void operator()(dispatcher::Persist&) {}
     void operator()(dispatcher::Report&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
-    void operator()(dispatcher::NameGranted& a) {
-      self.granted_.names.push_back(a.granted);
-      self.world_.books.name_noted(a.granted);
-    }
     void operator()(dispatcher::Admit& a) { self.admit(a); }
     void operator()(dispatcher::Refuse& a) { self.world_.answer(a.peer, a.refused); }
     void operator()(dispatcher::Assign& a) {
@@ -429,7 +425,7 @@ void DispatcherNode::sync() {
 
 void DispatcherNode::tell_writer() {
   const bool behind = full_ || issued_ - durable_ > 40;
-  deliver(dispatcher::WriterChanged{durable_, behind, full_, 0});
+  deliver(dispatcher::JournalState{durable_, behind, full_, 0});
 }
 
 void DispatcherNode::no_space(Duration how_long) {

@@ -84,7 +84,6 @@ class DispatcherNode {
 
   World& world_;
   RunId run_;
-  dispatcher::NamesKnown granted_;  // in this run
   std::uint64_t life_ = 0;
   std::unique_ptr<dispatcher::JobIndex> index_;
   std::unique_ptr<dispatcher::Scheduler> scheduler_;
@@ -107,7 +106,7 @@ class DispatcherNode {
   std::deque<JobNumber> loads_;
   bool answering_ = false;
 
-  std::uint64_t issued_ = 0;  // records of this start
+  std::uint64_t issued_ = 0;  // entries of the journal, in this start
   std::uint64_t written_ = 0;
   std::uint64_t durable_ = 0;
   bool syncing_ = false;

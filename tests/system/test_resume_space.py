@@ -108,6 +108,56 @@ class FullDisk(System):
         self.assert_results({"a": "ok"})
 
 
+@unittest.skipUnless(os.geteuid() == 0, "only root can mount and freeze a file system")
+class FrozenDisk(System):
+    def frozen_disk(self):
+        """A file system for RESULTS, and what freezes (True) and thaws it: a write to it does not return."""
+        disk, image = self.folder / "disk", self.folder / "image"
+        disk.mkdir()
+        image.write_bytes(b"\0" * (16 << 20))
+        made = [subprocess.run(command, capture_output=True, text=True) for command in
+                (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, disk])]
+        if any(step.returncode != 0 for step in made):
+            self.skipTest("no loop device: " + "".join(step.stderr for step in made))
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", disk], check=True))
+        self.results_path = disk / "results.jsonl"
+
+        def freeze(on):
+            subprocess.run(["fsfreeze", "-f" if on else "-u", disk], check=True)
+        self.addCleanup(lambda: subprocess.run(["fsfreeze", "-u", disk], capture_output=True))
+        return freeze
+
+    def test_nobody_is_lost_and_status_answers(self):
+        freeze = self.frozen_disk()
+        self.jobs({"cmd": f"while [ ! -e {self.folder}/go ]; do sleep 0.05; done", "id": "long"},
+                  *[{"cmd": "true", "id": f"s{i}"} for i in range(20)])
+        dispatcher = self.dispatcher(*FAST)
+        old = self.worker("--slots", "1", "--name", "old")
+        self.wait_status("the long job to run", lambda s: s["jobs"]["running"] >= 1)
+        freeze(True)
+        new = self.worker("--slots", "1", "--name", "new")  # its name is to be written first
+        until, answers = time.monotonic() + 7, 0            # three times as long as silence is suffered
+        while time.monotonic() < until:
+            status = self.status()
+            self.assertIsNotNone(status, "the dispatcher does not answer while the disk is frozen\n" + self.all_said())
+            answers += 1
+            time.sleep(0.2)
+        self.assertIn("old", [worker["name"] for worker in status["workers"]])
+        self.assertNotIn("is lost", dispatcher.err())
+        self.assertNotIn("worker new joined", dispatcher.err())
+        freeze(False)
+        dispatcher.says("worker new joined")
+        (self.folder / "go").touch()
+        self.assert_ends(dispatcher, 0)
+        for worker in (old, new):
+            self.assert_ends(worker, 0)
+        self.assertNotIn("is lost", dispatcher.err())
+        self.assertEqual({name: result["attempt"] for name, result in self.by_id().items()},
+                         {"long": 1, **{f"s{i}": 1 for i in range(20)}})
+        self.assertIn(b'"name":"new"', self.results_path.with_suffix(".jsonl.state").read_bytes())
+        figure(f"status answered {answers} times while the disk was frozen")
+
+
 class WriteErrors(System):
     def long_and_short(self):
         self.jobs({"cmd": "true", "id": "short"}, {"cmd": f"echo $$ > {self.folder}/pid; sleep 600", "id": "long"},

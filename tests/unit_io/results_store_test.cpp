@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "dispatcher/io/results/state_file.h"
 #include "tests/unit_io/forked.h"
 #include "tests/unit_io/results_fixture.h"
 
@@ -141,15 +142,15 @@ TEST_F(Store, ATornTailOfTheStateIsCutWhenItIsWritten) {
 TEST_F(Store, NamesOfWorkersAreKeptForTheRun) {
   const GrantedName node{{7}, "node"};
   const GrantedName odd{{8}, "a \"b\" \xc3\xa4"};
-  std::string first = R"({"worker":"0000000000000007","name":"node")";
-  append_crc(first, 0);
+  std::string names;
+  append_name_line(names, node);
+  append_name_line(names, odd);
   {
     ResultsStore store(options());
-    EXPECT_FALSE(store.name_worker(node)) << "too early";
+    EXPECT_EQ(store.state_fd(), -1) << "too early";
     store.open_run(replay(store.fd(), [](const ReplayedLine&) {}), kFresh);
-    EXPECT_TRUE(store.name_worker(node));
-    EXPECT_EQ(state(), head(kFresh) + first);
-    EXPECT_TRUE(store.name_worker(odd));
+    ASSERT_EQ(write(store.state_fd(), names.data(), names.size()), static_cast<ssize_t>(names.size()));
+    EXPECT_EQ(state(), head(kFresh) + names);
   }
   folder_.write(folder_.state(), state() + R"({"worker":"0000000000000009","name":"no crc"})" + "\n");
   {
@@ -345,9 +346,10 @@ TEST_F(Store, TheLocalWorkersLockOutlivesTheStoreAndIsWaitedFor) {
   }
   int waits = 0;
   StoreOptions given = options();
-  given.waiting = [&](const std::string& what) {
+  given.waiting = [&](const std::string& what) -> std::optional<ExitCode> {
     EXPECT_NE(what.find("local worker"), std::string::npos);
     if (++waits == 2) close(worker);
+    return std::nullopt;
   };
   const ResultsStore next(given);
   EXPECT_EQ(waits, 2);
@@ -433,7 +435,7 @@ TEST_F(Store, ADeviceHasNoLockStateOrResume) {
     EXPECT_EQ(store.lock_for_local_worker(), -1);
     store.refuse_if_foreign({});
     EXPECT_EQ(store.open_run({}, kFresh), kFresh);
-    EXPECT_FALSE(store.name_worker({{1}, "n"}));
+    EXPECT_EQ(store.state_fd(), -1);
   }
   EXPECT_FALSE(std::filesystem::exists("/dev/null.state"));
 }
@@ -443,9 +445,10 @@ TEST_F(Store, ANamedPipeIsWaitedForWithoutBlocking) {
   EXPECT_EQ(open_error(folder_.results()).exit_code, ExitCode::kResultsFailed) << "nobody to ask";
   int reader = -1;
   StoreOptions given = options();
-  given.waiting = [&](const std::string& what) {
+  given.waiting = [&](const std::string& what) -> std::optional<ExitCode> {
     EXPECT_NE(what.find("reader"), std::string::npos);
     reader = open(folder_.results().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return std::nullopt;
   };
   {
     const ResultsStore store(given);
@@ -456,8 +459,10 @@ TEST_F(Store, ANamedPipeIsWaitedForWithoutBlocking) {
   EXPECT_EQ(read(reader, &byte, 1), 1);
   EXPECT_EQ(read(reader, &byte, 1), 0) << "the end of the results is the end of the pipe";
   close(reader);
-  given.waiting = [](const std::string&) { throw 5; };
-  EXPECT_THROW(ResultsStore{given}, int) << "a caller can give up";
+  given.waiting = [](const std::string&) { return ExitCode::kInterrupted; };
+  const StoreError given_up = error_of([&] { const ResultsStore store(given); });
+  EXPECT_EQ(given_up.exit_code, ExitCode::kInterrupted) << "a caller can give up";
+  EXPECT_EQ(given_up.message, "");
 }
 
 TEST_F(Store, NoSpaceForTheStateIsWaitedFor) {
@@ -469,9 +474,10 @@ TEST_F(Store, NoSpaceForTheStateIsWaitedFor) {
   given.path = small + "/results.jsonl";
   EXPECT_EQ(error_of([&] { resume(given); }).exit_code, ExitCode::kResultsFailed) << "nobody to ask";
   int waits = 0;
-  given.waiting = [&](const std::string& what) {
+  given.waiting = [&](const std::string& what) -> std::optional<ExitCode> {
     EXPECT_NE(what.find("space"), std::string::npos) << what;
     if (++waits == 2) std::filesystem::remove(small + "/filler");
+    return std::nullopt;
   };
   EXPECT_EQ(resume(given), kFresh);
   EXPECT_EQ(waits, 2);

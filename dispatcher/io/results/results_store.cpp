@@ -97,6 +97,7 @@ struct ResultsStore::Impl {
   void resolve();
   void lock();
   void open_state();
+  void tell_wait(const std::string& what) const;
   void wait(const std::string& what, int error) const;
   template <typename Attempt>
   void until_space(const std::string& path, const Attempt& attempt) const;
@@ -194,7 +195,7 @@ void ResultsStore::Impl::lock() {
     }
     if (now - told >= kRetry && options.waiting) {
       told = now;
-      options.waiting("waiting for the local worker of the run before to end");
+      tell_wait("waiting for the local worker of the run before to end");
     }
     std::this_thread::sleep_for(kLockPoll);
   }
@@ -211,10 +212,14 @@ void ResultsStore::Impl::open_state() {
   }
 }
 
+void ResultsStore::Impl::tell_wait(const std::string& what) const {
+  if (const auto given_up = options.waiting(what)) throw StoreError{*given_up, ""};
+}
+
 // One step of a wait that the caller may end.
 void ResultsStore::Impl::wait(const std::string& what, int error) const {
   if (!options.waiting) throw StoreError{ExitCode::kResultsFailed, what + ": " + reason(error)};
-  options.waiting(what);
+  tell_wait(what);
   std::this_thread::sleep_for(kRetry);
 }
 
@@ -334,8 +339,6 @@ std::vector<GrantedName> ResultsStore::worker_names() const {
   return impl_->regular ? impl_->state->worker_names() : std::vector<GrantedName>{};
 }
 
-bool ResultsStore::name_worker(const GrantedName& granted) {
-  return impl_->regular && impl_->state->name_worker(granted) == 0;
-}
+int ResultsStore::state_fd() const { return impl_->regular ? impl_->state->fd() : -1; }
 
 }  // namespace workpool::dispatcher

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// RESULTS as a file: opened, locked, replayed (results_replay.h), its torn tail cut, and RESULTS.state beside
-// it (architecture.md §3, "A restarted dispatcher adopts"; interfaces.md, "Results file"). Used before the
-// first job runs and at the end, by one thread. In this order: construct; check JOBS and replay;
-// refuse_if_foreign; open_run; write.
+// RESULTS as a file, up to the first job: opened, locked, replayed (results_replay.h), its torn tail cut, and
+// RESULTS.state beside it (docs/reference.md, "Results file"). In this order: construct; check JOBS and
+// replay; refuse_if_foreign; open_run; then the journal's thread writes. A part of Journal.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +22,10 @@ struct StoreOptions {
   std::string jobs_path;  // resolved path of JOBS, or "-" for a pipe
   bool overwrite = false;
   // Called every 200 ms while something is waited for, with a line that says what: the local worker of the
-  // run before (up to 5 s), a reader of a named pipe, space for the file, its state or its folder's entry. It
-  // may throw to give up. Without it the first lack of space and a named pipe without a reader are a
-  // StoreError{74}.
-  std::function<void(const std::string& what)> waiting;
+  // run before (up to 5 s), a reader of a named pipe, space for the file, its state or its folder's entry.
+  // With an exit code it gives up: a StoreError of that code without a message is thrown. Without the
+  // function the first lack of space and a named pipe without a reader are a StoreError{kResultsFailed}.
+  std::function<std::optional<ExitCode>(const std::string& what)> waiting;
 };
 
 class ResultsStore {
@@ -63,11 +63,10 @@ class ResultsStore {
   // same JOBS, since a run that was killed before its first result looks so. Throws StoreError 74.
   RunId open_run(const ReplaySummary& summary, RunId fresh_run);
 
-  // What name_worker has told of this run, in earlier starts too. After open_run.
+  // The names that earlier starts of this run have granted. After open_run.
   std::vector<GrantedName> worker_names() const;
-  // Notes it in RESULTS.state. False where it could not be written, which costs nothing but that a later
-  // start of the run may give the name to another worker.
-  bool name_worker(const GrantedName& granted);
+  // RESULTS.state, open at its end, for further names; -1 if there is none. After open_run.
+  int state_fd() const;
 
  private:
   struct Impl;

@@ -46,6 +46,15 @@ std::optional<GrantedName> name_in(std::string_view text) {
 
 }  // namespace
 
+void append_name_line(std::string& out, const GrantedName& granted) {
+  const std::size_t start = out.size();
+  out += kWorker;
+  out += hex64(granted.worker.value);
+  out += "\",\"name\":";
+  append_json_string(out, granted.name);
+  append_crc(out, start);
+}
+
 StateFile::StateFile(std::string path) : path_(std::move(path)) {
   // Not through a link: its name is made from that of RESULTS, and nobody else has a reason to put something
   // there.
@@ -107,15 +116,6 @@ int StateFile::keep(RunId run, const std::string& jobs_path) {
   const int error = open_to_write(whole_bytes_);
   if (error != 0) return error;
   return names(jobs_path) ? output_->sync() : append_head(run, jobs_path);
-}
-
-int StateFile::name_worker(const GrantedName& granted) {
-  std::string line(kWorker);
-  line += hex64(granted.worker.value);
-  line += "\",\"name\":";
-  append_json_string(line, granted.name);
-  append_crc(line, 0);
-  return append(line);
 }
 
 int StateFile::open_to_write(std::int64_t keep_bytes) {

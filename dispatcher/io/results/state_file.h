@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // RESULTS.state, which stands beside RESULTS and says whose results they are: append-only JSON lines with the
-// crc of result lines (common/formats/results_file.h).
+// crc of result lines (common/formats/results_file.h). Heads are written here, before the run; names by the
+// journal's thread, while it goes on.
 //   {"state":1,"run":"16 hex","jobs":"/path/of/jobs.jsonl","crc":"8 hex"}      the head; a later one replaces
 //   it
 //   {"worker":"16 hex","name":"node7","crc":"8 hex"}                           the run calls this worker so
@@ -21,6 +22,9 @@
 
 namespace workpool::dispatcher {
 
+// Appends a line with its newline: from now on the run calls this worker so.
+void append_name_line(std::string& out, const GrantedName& granted);
+
 class StateFile {
  public:
   // Reads what is there, if anything; writes nothing. Throws std::system_error where it is there and cannot
@@ -39,15 +43,15 @@ class StateFile {
   // The jobs file as the last head names it, for people.
   std::string jobs_shown() const;
 
-  // What name_worker has written since the first head of this run.
+  // The names of this run: of the lines since its first head, as they were read.
   const std::vector<GrantedName>& worker_names() const { return worker_names_; }
 
   // Each gives errno, 0 when done. After ENOSPC or EDQUOT the same call may be repeated.
   int begin(RunId run, const std::string& jobs_path);  // discards what is there; the head is synced
   int keep(RunId run,
            const std::string& jobs_path);  // cuts a torn tail; a head more where the path is another
-  // One line; not synced. What cannot be written is left out without a trace in the file.
-  int name_worker(const GrantedName& granted);
+  // For the lines of append_name_line; -1 before begin or keep.
+  int fd() const { return output_ == nullptr ? -1 : fd_; }
 
  private:
   void read();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A small language for tests of the dispatcher's core: workers register and say things, jobs are given and
 // recorded, and at the end of a test no decision may be left that it did not expect. Lines of jobs are read
-// and records become durable at once, unless a test holds the disk. Beats down the lanes are not looked at.
+// and the journal is durable at once, unless a test holds the disk. Beats down the lanes are not looked at.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -79,25 +79,27 @@ class CoreTest : public testing::Test {
   void step(Event&& event) {
     Actions actions;
     scheduler_->step(std::move(event), now_, actions);
-    std::uint64_t records = 0;
+    const std::uint64_t before = entries_;
     for (Action& action : actions) {
       if (auto* load = std::get_if<Load>(&action)) {
         loads_.insert(loads_.end(), load->jobs.begin(), load->jobs.end());
         continue;
       }
-      if (std::holds_alternative<Record>(action)) ++records;
+      if (const auto* persist = std::get_if<Persist>(&action)) {
+        ++entries_;
+        if (std::holds_alternative<GrantedName>(persist->entry)) continue;
+      }
       if (auto* down = std::get_if<SendLane>(&action);
           down != nullptr && std::holds_alternative<LaneBeat>(down->message))
         continue;
       actions_.push_back(std::move(action));
     }
-    records_ += records;
-    if (records > 0 && !disk_held) make_durable();
+    if (entries_ > before && !disk_held) make_durable();
   }
   void make_durable() {
-    WriterChanged writer;
-    writer.durable = records_;
-    step(std::move(writer));
+    JournalState journal;
+    journal.durable = entries_;
+    step(std::move(journal));
   }
 
   // ---- workers ----
@@ -118,7 +120,6 @@ class CoreTest : public testing::Test {
     hello(name, peer.engine, peer.try_number);
     peer.session = SessionId{sessions_};
     peer.seq = 0;
-    std::erase_if(actions_, [](const Action& a) { return std::holds_alternative<NameGranted>(a); });
     expect<Admit>([&](const Admit& admit) { return admit.welcome.session == peer.session; });
     step(LaneBound{peer.session, true});
     step(LaneWritable{peer.session});
@@ -226,8 +227,10 @@ class CoreTest : public testing::Test {
     });
   }
   void expect_recorded(JobNumber job, Status status) {
-    expect<Record>(
-        [&](const Record& record) { return record.facts.number == job && record.outcome.status == status; });
+    expect<Persist>([&](const Persist& persist) {
+      const auto* record = std::get_if<Record>(&persist.entry);
+      return record != nullptr && record->facts.number == job && record->outcome.status == status;
+    });
     if (status != Status::kOk) expect_report<JobEnded>();
   }
   void expect_joined(const std::string& name) {
@@ -327,9 +330,8 @@ class CoreTest : public testing::Test {
     return result;
   }
   std::string open_actions() const {
-    static const char* const kNames[] = {"Record",       "Skip",   "Load",    "NameGranted",
-                                         "Admit",        "Refuse", "Assign",  "SendLane",
-                                         "CloseSession", "Report", "RunOver", "Finish"};
+    static const char* const kNames[] = {"Persist",  "Skip",         "Load",   "Admit",   "Refuse", "Assign",
+                                         "SendLane", "CloseSession", "Report", "RunOver", "Finish"};
     static_assert(std::size(kNames) == std::variant_size_v<Action>);
     std::string text;
     for (const Action& action : actions_) {
@@ -350,7 +352,7 @@ class CoreTest : public testing::Test {
   std::vector<JobNumber> loads_;
   Actions actions_;
   std::uint64_t sessions_ = 0;
-  std::uint64_t records_ = 0;
+  std::uint64_t entries_ = 0;  // of the journal
   Time now_{seconds(1000)};
 };
 

@@ -52,9 +52,9 @@ TEST_F(StreamTest, WhatIsNotDurableAtTheEndIsNotCounted) {
     invalid.facts.line = line;
     step(std::move(invalid));
   }
-  step(WriterChanged{1, false, false, 0});
+  step(JournalState{1, false, false, 0});
   EXPECT_EQ(now().invalid, 3u);
-  step(WriterChanged{1, false, false, 5});
+  step(JournalState{1, false, false, 5});
   for (int signal = 0; signal < 3; ++signal) step(StopRequested{});
   EXPECT_EQ(now().ok, 1u);
   EXPECT_EQ(now().invalid, 1u);

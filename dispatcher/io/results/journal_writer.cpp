@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/results/results_writer.h"
+#include "dispatcher/io/results/journal_writer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +13,7 @@
 
 #include "common/io/threads.h"
 #include "dispatcher/io/results/line_output.h"
+#include "dispatcher/io/results/state_file.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -21,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBlockBytes = 1 << 20;           // of one write and one sync: about 4,000 lines
 constexpr std::size_t kBufferBytesKept = 4 << 20;      // more is given back after a burst of long lines
-constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // architecture.md §4, backpressure
+constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // then no new work is given out
 constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
@@ -30,58 +31,67 @@ constexpr Duration kFinishMax = seconds(2);
 constexpr Duration kFinishHurried = milliseconds(100);
 constexpr auto kLeaveMax = std::chrono::milliseconds(500);
 
-// What a record holds in memory until it is written, roughly.
-std::uint64_t cost_bytes(const ResultLine& line) { return 200 + line.id.size() + line.outcome.size_bytes(); }
+// What an entry holds in memory until it is written, roughly.
+std::uint64_t cost_bytes(const JournalEntry& entry) {
+  if (const auto* line = std::get_if<ResultLine>(&entry))
+    return 200 + line->id.size() + line->outcome.size_bytes();
+  return 200 + std::get<GrantedName>(entry).name.size();
+}
 
 struct Batch {
-  std::vector<ResultLine> lines;
+  std::vector<JournalEntry> entries;
   std::uint64_t bytes = 0;
   Clock::time_point given;
 };
 
 }  // namespace
 
-struct ResultsWriter::Impl {
-  Impl(int fd, bool regular, Durability durability, std::function<void()> changed, std::string given_path)
-      : output(fd, regular),
-        path(std::move(given_path)),
-        sync_wanted(regular && durability == Durability::kSync),
-        changed_callback(std::move(changed)) {}
+struct JournalWriter::Impl {
+  Impl(const JournalFiles& files, Durability durability, std::function<void()> changed)
+      : results(files.results, files.regular),
+        path(files.path),
+        sync_wanted(files.regular && durability == Durability::kSync),
+        changed_callback(std::move(changed)) {
+    if (files.state >= 0) state.emplace(files.state, true);
+  }
 
   // --- The writer's thread alone.
   void run();
   bool collect_block();
   bool take_batch(std::unique_lock<std::mutex>& held);
   void format_some();
+  LineOutput* target_of(const JournalEntry& entry);
   bool write_block();
   std::uint64_t take_written(std::string_view& rest, std::size_t bytes);
   bool sync_written();
-  void count_written(std::uint64_t records);
+  void count_written(std::uint64_t entries);
   bool pause_for_space();
   void fail(int error);
   void tell();
 
   bool is_misplaced();
 
-  LineOutput output;
-  const std::string path;  // where it has to stay
+  LineOutput results;
+  std::optional<LineOutput> state;
+  const std::string path;  // where RESULTS has to stay
   const bool sync_wanted;
   Batch batch;                   // being formatted
-  std::size_t batch_next = 0;    // its first line that is not in `block`
-  std::string block;             // whole lines
-  std::uint64_t block_cost = 0;  // of the records in `block`
-  std::uint64_t block_lines = 0;
-  WriterState told;  // what the last call of `changed_callback` was about
+  std::size_t batch_next = 0;    // its first entry that is not in `block`
+  std::string block;             // whole lines for one of the files, so that entries are written in order
+  LineOutput* target = nullptr;  // that file; nullptr for names that are kept nowhere
+  std::uint64_t block_cost = 0;  // of the entries in `block`
+  std::uint64_t block_entries = 0;
+  JournalState told;  // what the last call of `changed_callback` was about
 
   // --- Both threads, guarded by `mutex`.
-  WriterState judged_state(Clock::time_point now) const;
+  JournalState judged_state(Clock::time_point now) const;
   std::optional<Clock::time_point> oldest_unwritten() const;
 
   mutable std::mutex mutex;
   std::condition_variable wake;      // the writer: lines or a stop
   std::condition_variable progress;  // finish() and the destructor
   std::deque<Batch> queue;
-  std::uint64_t appended = 0;  // records
+  std::uint64_t appended = 0;  // entries
   std::uint64_t written = 0;
   std::uint64_t durable = 0;
   std::uint64_t unwritten_bytes = 0;
@@ -104,7 +114,7 @@ struct ResultsWriter::Impl {
 // --- State
 // ------------------------------------------------------------------------------------------
 
-std::optional<Clock::time_point> ResultsWriter::Impl::oldest_unwritten() const {
+std::optional<Clock::time_point> JournalWriter::Impl::oldest_unwritten() const {
   std::optional<Clock::time_point> oldest = batch_given;
   if (!oldest && !queue.empty()) oldest = queue.front().given;
   // The time that a sync took is not held against the lines that waited for it.
@@ -112,8 +122,8 @@ std::optional<Clock::time_point> ResultsWriter::Impl::oldest_unwritten() const {
   return oldest;
 }
 
-WriterState ResultsWriter::Impl::judged_state(Clock::time_point now) const {
-  WriterState judged{durable, no_space, no_space, error};
+JournalState JournalWriter::Impl::judged_state(Clock::time_point now) const {
+  JournalState judged{durable, no_space, no_space, error};
   if (unwritten_bytes > kUnwrittenBytesMax) judged.blocked = true;
   if (const auto oldest = oldest_unwritten()) {
     const Clock::duration limit =
@@ -126,7 +136,7 @@ WriterState ResultsWriter::Impl::judged_state(Clock::time_point now) const {
 // --- The thread
 // -------------------------------------------------------------------------------------
 
-void ResultsWriter::Impl::run() {
+void JournalWriter::Impl::run() {
   while (collect_block() && write_block() && !is_misplaced() && sync_written()) {
     if (block.capacity() > kBufferBytesKept) block = std::string();
     tell();
@@ -137,25 +147,27 @@ void ResultsWriter::Impl::run() {
 }
 
 // Waits for lines and formats what is there, up to a block. False: leave.
-bool ResultsWriter::Impl::collect_block() {
+bool JournalWriter::Impl::collect_block() {
   block.clear();
   block_cost = 0;
-  block_lines = 0;
+  block_entries = 0;
+  target = nullptr;
   std::unique_lock<std::mutex> held(mutex);
   while (block.size() < kBlockBytes) {
     if (stop) return false;
-    if (batch_next == batch.lines.size() && !take_batch(held)) break;
+    if (batch_next == batch.entries.size() && !take_batch(held)) break;
+    if (block_entries > 0 && target != target_of(batch.entries[batch_next])) break;
     held.unlock();
     format_some();
     held.lock();
   }
-  return !block.empty();
+  return block_entries > 0;
 }
 
 // The next batch, waited for only while the block is empty. False: none, or leave.
-bool ResultsWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
+bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   // A batch that does not fill the block is written at once: waiting for more would only add latency.
-  if (block.empty()) wake.wait(held, [this] { return stop || !queue.empty(); });
+  if (block_entries == 0) wake.wait(held, [this] { return stop || !queue.empty(); });
   if (queue.empty()) return false;
   batch = std::move(queue.front());
   batch_next = 0;
@@ -164,36 +176,49 @@ bool ResultsWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   return true;
 }
 
-void ResultsWriter::Impl::format_some() {
-  while (batch_next < batch.lines.size() && block.size() < kBlockBytes) {
-    const ResultLine& line = batch.lines[batch_next++];
-    append_result_line(block, line);
-    block_cost += cost_bytes(line);
-    ++block_lines;
+void JournalWriter::Impl::format_some() {
+  if (block_entries == 0) target = target_of(batch.entries[batch_next]);
+  while (batch_next < batch.entries.size() && block.size() < kBlockBytes) {
+    const JournalEntry& entry = batch.entries[batch_next];
+    if (target_of(entry) != target) return;
+    if (const auto* line = std::get_if<ResultLine>(&entry)) {
+      append_result_line(block, *line);
+    } else if (target != nullptr) {
+      append_name_line(block, std::get<GrantedName>(entry));
+    }
+    block_cost += cost_bytes(entry);
+    ++block_entries;
+    ++batch_next;
   }
 }
 
-// Takes what was written off the front of the block's rest; gives how many lines it ended.
-std::uint64_t ResultsWriter::Impl::take_written(std::string_view& rest, std::size_t bytes) {
+LineOutput* JournalWriter::Impl::target_of(const JournalEntry& entry) {
+  if (std::holds_alternative<ResultLine>(entry)) return &results;
+  return state ? &*state : nullptr;
+}
+
+// Takes what was written off the front of the block's rest; returns how many lines it ended.
+std::uint64_t JournalWriter::Impl::take_written(std::string_view& rest, std::size_t bytes) {
   const std::string_view written_now = rest.substr(0, bytes);
   rest.remove_prefix(bytes);
   // Mostly the whole block at once, whose lines have been counted.
-  if (rest.empty() && bytes == block.size()) return block_lines;
+  if (rest.empty() && bytes == block.size()) return block_entries;
   return static_cast<std::uint64_t>(std::count(written_now.begin(), written_now.end(), '\n'));
 }
 
 // Until the whole block is written. False: leave.
-bool ResultsWriter::Impl::write_block() {
+bool JournalWriter::Impl::write_block() {
+  if (target == nullptr) count_written(block_entries);
   std::string_view rest = block;
   while (!rest.empty()) {
-    const LineOutput::Attempt attempt = output.write(rest);
+    const LineOutput::Attempt attempt = target->write(rest);
     count_written(take_written(rest, attempt.bytes));
     switch (attempt.ending) {
       case LineOutput::Ending::kDone:
         break;
       case LineOutput::Ending::kNotReady:
         tell();
-        output.wait_ready(kStreamWait);
+        target->wait_ready(kStreamWait);
         if (const std::lock_guard<std::mutex> lock(mutex); stop) return false;
         break;
       case LineOutput::Ending::kNoSpace:
@@ -208,13 +233,13 @@ bool ResultsWriter::Impl::write_block() {
   no_space = false;
   unwritten_bytes -= block_cost;
   batch_given.reset();
-  if (batch_next < batch.lines.size()) batch_given = batch.given;
+  if (batch_next < batch.entries.size()) batch_given = batch.given;
   return true;
 }
 
-void ResultsWriter::Impl::count_written(std::uint64_t records) {
+void JournalWriter::Impl::count_written(std::uint64_t entries) {
   const std::lock_guard<std::mutex> lock(mutex);
-  written += records;
+  written += entries;
   if (!sync_wanted) {
     durable = written;
     progress.notify_all();
@@ -222,7 +247,7 @@ void ResultsWriter::Impl::count_written(std::uint64_t records) {
 }
 
 // What found room is made durable first, so that its workers hear of it while the disk is full.
-bool ResultsWriter::Impl::pause_for_space() {
+bool JournalWriter::Impl::pause_for_space() {
   if (!sync_written()) return false;
   {
     const std::lock_guard<std::mutex> lock(mutex);
@@ -234,21 +259,21 @@ bool ResultsWriter::Impl::pause_for_space() {
 }
 
 // What was written is nowhere that a resume would find: as bad as a failed write.
-bool ResultsWriter::Impl::is_misplaced() {
-  const int reason = path.empty() ? 0 : output.misplaced(path);
+bool JournalWriter::Impl::is_misplaced() {
+  const int reason = path.empty() ? 0 : results.misplaced(path);
   if (reason != 0) fail(reason);
   return reason != 0;
 }
 
 // False: it failed, which is final.
-bool ResultsWriter::Impl::sync_written() {
+bool JournalWriter::Impl::sync_written() {
   if (!sync_wanted) return true;
   {
     const std::lock_guard<std::mutex> lock(mutex);
     if (durable == written) return true;
     syncing = true;
   }
-  const int reason = output.sync();
+  const int reason = target->sync();
   {
     const std::lock_guard<std::mutex> lock(mutex);
     syncing = false;
@@ -260,7 +285,7 @@ bool ResultsWriter::Impl::sync_written() {
   return reason == 0;
 }
 
-void ResultsWriter::Impl::fail(int reason) {
+void JournalWriter::Impl::fail(int reason) {
   {
     const std::lock_guard<std::mutex> lock(mutex);
     error = reason;
@@ -272,8 +297,8 @@ void ResultsWriter::Impl::fail(int reason) {
 }
 
 // Calls the callback where the state is another than at its last call.
-void ResultsWriter::Impl::tell() {
-  WriterState now;
+void JournalWriter::Impl::tell() {
+  JournalState now;
   {
     const std::lock_guard<std::mutex> lock(mutex);
     now = judged_state(Clock::now());
@@ -287,14 +312,12 @@ void ResultsWriter::Impl::tell() {
 // --- The caller's side
 // ------------------------------------------------------------------------------
 
-ResultsWriter::ResultsWriter(int fd, bool regular, Durability durability, std::function<void()> changed,
-                             const std::string& path)
-    : finish_limit_(kFinishMax),
-      impl_(std::make_shared<Impl>(fd, regular, durability, std::move(changed), path)) {
+JournalWriter::JournalWriter(const JournalFiles& files, Durability durability, std::function<void()> changed)
+    : finish_limit_(kFinishMax), impl_(std::make_shared<Impl>(files, durability, std::move(changed))) {
   impl_->thread = start_thread([impl = impl_] { impl->run(); });
 }
 
-ResultsWriter::~ResultsWriter() {
+JournalWriter::~JournalWriter() {
   finish(finish_limit_);
   bool left = false;
   {
@@ -316,30 +339,30 @@ ResultsWriter::~ResultsWriter() {
   impl_->thread.detach();
 }
 
-bool ResultsWriter::in_place() const {
-  return impl_->path.empty() || impl_->output.misplaced(impl_->path) == 0;
+bool JournalWriter::in_place() const {
+  return impl_->path.empty() || impl_->results.misplaced(impl_->path) == 0;
 }
 
-void ResultsWriter::give_up() { finish_limit_ = kFinishHurried; }
+void JournalWriter::give_up() { finish_limit_ = kFinishHurried; }
 
-void ResultsWriter::append(std::vector<ResultLine>&& lines) {
-  if (lines.empty()) return;
-  Batch batch{std::move(lines), 0, Clock::now()};
-  for (const ResultLine& line : batch.lines) batch.bytes += cost_bytes(line);
+void JournalWriter::append(std::vector<JournalEntry>&& entries) {
+  if (entries.empty()) return;
+  Batch batch{std::move(entries), 0, Clock::now()};
+  for (const JournalEntry& entry : batch.entries) batch.bytes += cost_bytes(entry);
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  impl_->appended += batch.lines.size();
+  impl_->appended += batch.entries.size();
   if (impl_->error != 0) return;
   impl_->unwritten_bytes += batch.bytes;
   impl_->queue.push_back(std::move(batch));
   impl_->wake.notify_one();
 }
 
-WriterState ResultsWriter::state() const {
+JournalState JournalWriter::state() const {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   return impl_->judged_state(Clock::now());
 }
 
-bool ResultsWriter::finish(Duration limit) {
+bool JournalWriter::finish(Duration limit) {
   std::unique_lock<std::mutex> held(impl_->mutex);
   const auto done = [this] { return impl_->durable == impl_->appended || impl_->error != 0; };
   impl_->progress.wait_for(held, limit, done);

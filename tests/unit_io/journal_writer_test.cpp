@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/results/results_writer.h"
+#include "dispatcher/io/results/journal_writer.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -81,9 +81,9 @@ ResultLine line(std::uint64_t number, std::size_t bytes = 0) {
   return result;
 }
 
-std::vector<ResultLine> lines(std::uint64_t first, std::uint64_t count, std::size_t bytes = 0) {
-  std::vector<ResultLine> all;
-  for (std::uint64_t i = 0; i < count; ++i) all.push_back(line(first + i, bytes));
+std::vector<JournalEntry> lines(std::uint64_t first, std::uint64_t count, std::size_t bytes = 0) {
+  std::vector<JournalEntry> all;
+  for (std::uint64_t i = 0; i < count; ++i) all.emplace_back(line(first + i, bytes));
   return all;
 }
 
@@ -134,13 +134,13 @@ struct Pipe {
 
 // ---- regular files ----
 
-TEST(ResultsWriter, WritesEverythingInOrderAndSaysSo) {
+TEST(JournalWriter, WritesEverythingInOrderAndSaysSo) {
   Folder folder;
   const int fd = open_results(folder);
   std::atomic<int> calls{0};
   {
-    ResultsWriter writer(fd, true, Durability::kSync, [&] { ++calls; });
-    EXPECT_EQ(writer.state(), WriterState{});
+    JournalWriter writer({fd, true}, Durability::kSync, [&] { ++calls; });
+    EXPECT_EQ(writer.state(), JournalState{});
     for (std::uint64_t i = 0; i < 50; ++i) writer.append(lines(1 + i * 100, 100));
     ASSERT_TRUE(writer.finish(kGenerous));
     EXPECT_EQ(writer.state().durable, 5000U);
@@ -151,10 +151,10 @@ TEST(ResultsWriter, WritesEverythingInOrderAndSaysSo) {
   close(fd);
 }
 
-TEST(ResultsWriter, ASingleLineIsDurableAtOnce) {
+TEST(JournalWriter, ASingleLineIsDurableAtOnce) {
   Folder folder;
   const int fd = open_results(folder);
-  ResultsWriter writer(fd, true, Durability::kOs, nullptr);
+  JournalWriter writer({fd, true}, Durability::kOs, nullptr);
   for (std::uint64_t i = 1; i <= 20; ++i) {
     writer.append(lines(i, 1));
     ASSERT_TRUE(until([&] { return writer.state().durable == i; }));
@@ -163,12 +163,12 @@ TEST(ResultsWriter, ASingleLineIsDurableAtOnce) {
   close(fd);
 }
 
-TEST(ResultsWriter, AppendsBehindWhatIsThereAlsoWithoutAppendMode) {
+TEST(JournalWriter, AppendsBehindWhatIsThereAlsoWithoutAppendMode) {
   Folder folder;
   std::ofstream(folder.file()) << "before\n";
   const int fd = open(folder.file().c_str(), O_RDWR | O_CLOEXEC);
   {
-    ResultsWriter writer(fd, true, Durability::kOs, nullptr);
+    JournalWriter writer({fd, true}, Durability::kOs, nullptr);
     writer.append(lines(1, 3));
     EXPECT_TRUE(writer.finish(kGenerous));
   }
@@ -178,19 +178,19 @@ TEST(ResultsWriter, AppendsBehindWhatIsThereAlsoWithoutAppendMode) {
   close(fd);
 }
 
-TEST(ResultsWriter, TheDestructorWritesWhatIsLeft) {
+TEST(JournalWriter, TheDestructorWritesWhatIsLeft) {
   Folder folder;
   const int fd = open_results(folder);
-  { ResultsWriter(fd, true, Durability::kSync, nullptr).append(lines(1, 1000)); }
+  { JournalWriter({fd, true}, Durability::kSync, nullptr).append(lines(1, 1000)); }
   EXPECT_EQ(whole_lines(folder.content()), 1000U);
   close(fd);
 }
 
-TEST(ResultsWriter, LongLinesPassThroughBlocks) {
+TEST(JournalWriter, LongLinesPassThroughBlocks) {
   Folder folder;
   const int fd = open_results(folder);
   {
-    ResultsWriter writer(fd, true, Durability::kOs, nullptr);
+    JournalWriter writer({fd, true}, Durability::kOs, nullptr);
     writer.append(lines(1, 40, 300'000));
     EXPECT_TRUE(writer.finish(kGenerous));
   }
@@ -198,15 +198,15 @@ TEST(ResultsWriter, LongLinesPassThroughBlocks) {
   close(fd);
 }
 
-TEST(ResultsWriter, AFullDiskPausesAndGoesOnWithoutATornLine) {
+TEST(JournalWriter, AFullDiskPausesAndGoesOnWithoutATornLine) {
   Folder folder;
   if (!folder.mount_small(64 << 10)) GTEST_SKIP() << "mounting a tmpfs needs root";
   const int fd = open_results(folder);
   {
-    ResultsWriter writer(fd, true, Durability::kSync, nullptr);
+    JournalWriter writer({fd, true}, Durability::kSync, nullptr);
     writer.append(lines(1, 500, 100));
     ASSERT_TRUE(until([&] { return writer.state().no_space; }));
-    const WriterState full = writer.state();
+    const JournalState full = writer.state();
     EXPECT_TRUE(full.blocked);
     EXPECT_EQ(full.error, 0);
     EXPECT_GT(full.durable, 100U) << "what found room is durable";
@@ -224,12 +224,12 @@ TEST(ResultsWriter, AFullDiskPausesAndGoesOnWithoutATornLine) {
   close(fd);
 }
 
-TEST(ResultsWriter, LeavesAFullDiskInTime) {
+TEST(JournalWriter, LeavesAFullDiskInTime) {
   Folder folder;
   if (!folder.mount_small(16 << 10)) GTEST_SKIP() << "mounting a tmpfs needs root";
   const int fd = open_results(folder);
   const Clock::time_point start = Clock::now();
-  { ResultsWriter(fd, true, Durability::kSync, nullptr).append(lines(1, 500)); }
+  { JournalWriter({fd, true}, Durability::kSync, nullptr).append(lines(1, 500)); }
   EXPECT_LT(Clock::now() - start, seconds(10)) << "promised: 2.5 s";
   const std::uint64_t count = whole_lines(folder.content());
   EXPECT_GT(count, 0U);
@@ -237,16 +237,16 @@ TEST(ResultsWriter, LeavesAFullDiskInTime) {
   close(fd);
 }
 
-TEST(ResultsWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
+TEST(JournalWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
   WORKPOOL_SKIP_WHERE_FORK_MAY_HANG();
   Folder folder;
   const int code = code_of_child([&] {
     const rlimit limit{10'000, 10'000};
     setrlimit(RLIMIT_FSIZE, &limit);
-    WriterState state;
+    JournalState state;
     bool durable = true;
     {
-      ResultsWriter writer(open_results(folder), true, Durability::kSync, nullptr);
+      JournalWriter writer({open_results(folder), true}, Durability::kSync, nullptr);
       writer.append(lines(1, 200));
       durable = writer.finish(kGenerous);
       state = writer.state();
@@ -260,11 +260,11 @@ TEST(ResultsWriter, ASizeLimitIsFinalAndLeavesWholeLines) {
   EXPECT_GT(content.size(), 9'000U);
 }
 
-TEST(ResultsWriter, NothingIsWrittenAfterAFinalError) {
+TEST(JournalWriter, NothingIsWrittenAfterAFinalError) {
   Folder folder;
   close(open_results(folder));
   const int fd = open(folder.file().c_str(), O_RDONLY | O_CLOEXEC);
-  ResultsWriter writer(fd, true, Durability::kSync, nullptr);
+  JournalWriter writer({fd, true}, Durability::kSync, nullptr);
   writer.append(lines(1, 1));
   ASSERT_TRUE(until([&] { return writer.state().error != 0; }));
   EXPECT_EQ(writer.state().error, EBADF);
@@ -274,9 +274,9 @@ TEST(ResultsWriter, NothingIsWrittenAfterAFinalError) {
   close(fd);
 }
 
-TEST(ResultsWriter, AFailedSyncIsFinalAndNothingOfItIsDurable) {
+TEST(JournalWriter, AFailedSyncIsFinalAndNothingOfItIsDurable) {
   Pipe pipe;  // fdatasync refuses it
-  ResultsWriter writer(pipe.write, true, Durability::kSync, nullptr);
+  JournalWriter writer({pipe.write, true}, Durability::kSync, nullptr);
   writer.append(lines(1, 1));
   EXPECT_FALSE(writer.finish(kGenerous));
   EXPECT_EQ(writer.state().error, EINVAL);
@@ -290,9 +290,9 @@ TEST(ResultsWriter, AFailedSyncIsFinalAndNothingOfItIsDurable) {
 
 // ---- streams ----
 
-TEST(ResultsWriter, AStreamGetsALineAtOnce) {
+TEST(JournalWriter, AStreamGetsALineAtOnce) {
   Pipe pipe;
-  ResultsWriter writer(pipe.write, false, Durability::kSync, nullptr);
+  JournalWriter writer({pipe.write, false}, Durability::kSync, nullptr);
   for (std::uint64_t i = 1; i <= 5; ++i) {
     writer.append(lines(i, 1));
     pollfd ready{pipe.read, POLLIN, 0};
@@ -305,14 +305,14 @@ TEST(ResultsWriter, AStreamGetsALineAtOnce) {
   }
 }
 
-TEST(ResultsWriter, ASlowReaderBlocksAndGetsEverything) {
+TEST(JournalWriter, ASlowReaderBlocksAndGetsEverything) {
   Pipe pipe;
   std::string received;
   {
-    ResultsWriter writer(pipe.write, false, Durability::kOs, nullptr);
+    JournalWriter writer({pipe.write, false}, Durability::kOs, nullptr);
     writer.append(lines(1, 2000, 100));
     ASSERT_TRUE(until([&] { return writer.state().blocked; }));
-    const WriterState blocked = writer.state();
+    const JournalState blocked = writer.state();
     EXPECT_FALSE(blocked.no_space);
     EXPECT_GT(blocked.durable, 0U) << "what the pipe took counts";
     EXPECT_LT(blocked.durable, 2000U);
@@ -334,17 +334,17 @@ TEST(ResultsWriter, ASlowReaderBlocksAndGetsEverything) {
   EXPECT_EQ(whole_lines(received), 2000U);
 }
 
-TEST(ResultsWriter, LeavesABlockedStreamInTime) {
+TEST(JournalWriter, LeavesABlockedStreamInTime) {
   Pipe pipe;
   const Clock::time_point start = Clock::now();
-  { ResultsWriter(pipe.write, false, Durability::kOs, nullptr).append(lines(1, 2000, 100)); }
+  { JournalWriter({pipe.write, false}, Durability::kOs, nullptr).append(lines(1, 2000, 100)); }
   EXPECT_LT(Clock::now() - start, seconds(10)) << "promised: 2.5 s";
 }
 
-TEST(ResultsWriter, AClosedPipeIsFinalAndEndsNobody) {
+TEST(JournalWriter, AClosedPipeIsFinalAndEndsNobody) {
   Pipe pipe;
   std::atomic<bool> told{false};
-  ResultsWriter writer(pipe.write, false, Durability::kOs, [&] { told = true; });
+  JournalWriter writer({pipe.write, false}, Durability::kOs, [&] { told = true; });
   pipe.close_read();
   writer.append(lines(1, 1));
   EXPECT_TRUE(until([&] { return told.load(); }));
@@ -352,9 +352,9 @@ TEST(ResultsWriter, AClosedPipeIsFinalAndEndsNobody) {
   EXPECT_FALSE(writer.finish(kGenerous));
 }
 
-TEST(ResultsWriter, AReaderThatLeavesABlockedPipeIsFinal) {
+TEST(JournalWriter, AReaderThatLeavesABlockedPipeIsFinal) {
   Pipe pipe;
-  ResultsWriter writer(pipe.write, false, Durability::kOs, nullptr);
+  JournalWriter writer({pipe.write, false}, Durability::kOs, nullptr);
   writer.append(lines(1, 2000, 100));
   ASSERT_TRUE(until([&] { return writer.state().blocked; }));
   pipe.close_read();
@@ -362,10 +362,10 @@ TEST(ResultsWriter, AReaderThatLeavesABlockedPipeIsFinal) {
   EXPECT_EQ(writer.state().error, EPIPE);
 }
 
-TEST(ResultsWriter, AFullDeviceIsFinal) {
+TEST(JournalWriter, AFullDeviceIsFinal) {
   const int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
   ASSERT_GE(fd, 0);
-  ResultsWriter writer(fd, false, Durability::kSync, nullptr);
+  JournalWriter writer({fd, false}, Durability::kSync, nullptr);
   writer.append(lines(1, 1));
   EXPECT_FALSE(writer.finish(kGenerous));
   EXPECT_EQ(writer.state().error, ENOSPC);
@@ -373,24 +373,24 @@ TEST(ResultsWriter, AFullDeviceIsFinal) {
   close(fd);
 }
 
-TEST(ResultsWriter, ANonBlockingStreamOfOthersStaysAsItIs) {
+TEST(JournalWriter, ANonBlockingStreamOfOthersStaysAsItIs) {
   Pipe pipe;
   const int before = fcntl(pipe.write, F_GETFL);
   {
-    ResultsWriter writer(pipe.write, false, Durability::kOs, nullptr);
+    JournalWriter writer({pipe.write, false}, Durability::kOs, nullptr);
     writer.append(lines(1, 10));
     EXPECT_TRUE(writer.finish(kGenerous));
     EXPECT_EQ(fcntl(pipe.write, F_GETFL), before);
   }
   fcntl(pipe.write, F_SETFL, before | O_NONBLOCK);
-  ResultsWriter writer(pipe.write, false, Durability::kOs, nullptr);
+  JournalWriter writer({pipe.write, false}, Durability::kOs, nullptr);
   writer.append(lines(11, 2000, 100));
   EXPECT_TRUE(until([&] { return writer.state().blocked; }));
   EXPECT_EQ(writer.state().error, 0);
 }
 
 // What is written into a file that nobody finds is as lost as what cannot be written.
-TEST(ResultsWriter, AFileThatIsNotThereAnyMoreIsAnError) {
+TEST(JournalWriter, AFileThatIsNotThereAnyMoreIsAnError) {
   using Change = std::function<void(const std::string&)>;
   const std::vector<Change> changes = {
       [](const std::string& file) { std::filesystem::remove(file); },
@@ -406,7 +406,7 @@ TEST(ResultsWriter, AFileThatIsNotThereAnyMoreIsAnError) {
       const Folder folder;
       const std::string file = folder.file();
       const int fd = open_results(folder);
-      ResultsWriter writer(fd, true, durability, nullptr, file);
+      JournalWriter writer({fd, true, file}, durability, nullptr);
       writer.append(lines(1, 100));
       ASSERT_TRUE(writer.finish(kGenerous));
       EXPECT_TRUE(writer.in_place());
