@@ -200,9 +200,9 @@ void Loop::carry_out() {
   for (Action& action : actions_) {
     auto* persist = std::get_if<Persist>(&action);
     if (persist == nullptr) continue;
-    if (auto* record = std::get_if<Record>(&persist->entry)) {
+    if (auto* done = std::get_if<Record>(&persist->entry)) {
       ++records_;
-      entries_.emplace_back(line_of(*record, finished_ms));
+      record(*done, finished_ms);
     } else {
       entries_.emplace_back(std::move(std::get<GrantedName>(persist->entry)));
     }
@@ -216,11 +216,11 @@ void Loop::carry_out() {
   actions_.clear();
 }
 
-ResultLine Loop::line_of(Record& record, std::int64_t finished_ms) {
+void Loop::record(Record& record, std::int64_t finished_ms) {
   log_recorded(parts_.log, record);
   parts_.jobs.recorded(record.facts);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
-  ResultLine line;
+  auto& line = std::get<ResultLine>(entries_.emplace_back(std::in_place_type<ResultLine>));
   line.id = std::move(record.facts.id);
   line.repeat = record.facts.repeat;
   line.line = record.facts.line;
@@ -232,7 +232,6 @@ ResultLine Loop::line_of(Record& record, std::int64_t finished_ms) {
   line.finished_ms = finished_ms;
   line.run = parts_.run;
   line.spec = record.facts.spec;
-  return line;
 }
 
 void Loop::send(Action& action) {

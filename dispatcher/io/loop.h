@@ -58,7 +58,7 @@ class Loop {
   // `sink_drained`: everything received so far is in; only then silence can be judged.
   void step(bool sink_drained);
   void carry_out();
-  ResultLine line_of(Record& record, std::int64_t finished_ms);
+  void record(Record& record, std::int64_t finished_ms);
   void send(Action& action);
   void assign(Assign& assign);
   void flush_jobs();
