@@ -88,6 +88,7 @@ class CoreTest : public testing::Test {
       if (const auto* persist = std::get_if<Persist>(&action)) {
         ++entries_;
         if (std::holds_alternative<GrantedName>(persist->entry)) continue;
+        ++records_;
       }
       if (auto* down = std::get_if<SendLane>(&action);
           down != nullptr && std::holds_alternative<LaneBeat>(down->message))
@@ -268,6 +269,7 @@ class CoreTest : public testing::Test {
 
   Snapshot snapshot() const { return scheduler_->snapshot(now_); }
   const Ledger& ledger() const { return scheduler_->ledger(); }
+  std::uint64_t records() const { return records_; }  // issued so far
   std::uint32_t attempt(JobNumber job) const { return last_given_.at(job).attempt; }
 
   SchedulerOptions options;
@@ -353,6 +355,7 @@ class CoreTest : public testing::Test {
   Actions actions_;
   std::uint64_t sessions_ = 0;
   std::uint64_t entries_ = 0;  // of the journal
+  std::uint64_t records_ = 0;  // of those, results
   Time now_{seconds(1000)};
 };
 

@@ -34,7 +34,7 @@ TEST_F(LedgerTest, TheFirstResultIsRecordedAndASecondOneIsADuplicate) {
   expect_recorded(0, Status::kOk);
   result("w1", 0, Status::kOk);
   EXPECT_EQ(ledger().counts().duplicates, 1u);
-  EXPECT_EQ(ledger().records(), 1u);
+  EXPECT_EQ(records(), 1u);
   EXPECT_EQ(ledger().holdings().live(), 0u);
 }
 
@@ -189,7 +189,7 @@ TEST_F(LedgerTest, AFailureOfAJobThatNobodyHoldsDoesNotCountFromAnotherWorker) {
   result("stranger", 0, Status::kFailed, false);
   result("stranger", 2, Status::kFailed, false);  // of the backlog
   drain();
-  EXPECT_EQ(ledger().records(), 0u);
+  EXPECT_EQ(records(), 0u);
 }
 
 TEST_F(LedgerTest, AfterARestartAFailureOfNobodysJobCountsFromAWorkerFromBefore) {
