@@ -65,6 +65,7 @@ class PlacementTest : public testing::Test {
     hello.fresh = id;
     names[id.value] = name;
     step(std::move(hello));
+    step(JournalState{entries, false, false, 0});  // its name
     step(LaneBound{id});
     from(name, Ready{});
     step(LaneWritable{id});
@@ -107,6 +108,7 @@ class PlacementTest : public testing::Test {
     actions.clear();
     scheduler->step(std::move(event), now, actions);
     for (Action& action : actions) {
+      if (std::holds_alternative<Persist>(action)) ++entries;
       auto* assign = std::get_if<Assign>(&action);
       if (assign == nullptr) continue;
       const std::string worker = names.at(assign->session.value);
@@ -126,6 +128,7 @@ class PlacementTest : public testing::Test {
   Given given;
   std::uint64_t sessions = 0;
   std::uint64_t jobs = 0;
+  std::uint64_t entries = 0;  // of the journal
   std::map<std::uint64_t, std::string> names;
   std::map<std::uint64_t, std::uint64_t> seqs;
   std::map<std::string, std::pair<JobOrder, std::string>> orders;
