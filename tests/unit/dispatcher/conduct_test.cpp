@@ -142,7 +142,6 @@ TEST_F(ConductTest, OnlySoManyMayBeOnTheirWayToReady) {
   say("flood7", Ready{});
   expect_joined("flood7");
   hello("one more", 1, 2);
-  expect<NameGranted>();
   expect<Admit>();
   drain();
   expect_given("flood7", {0});

@@ -332,7 +332,7 @@ class CoreTest : public testing::Test {
     return result;
   }
   std::string open_actions() const {
-    static const char* const kNames[] = {"Persist",  "Skip",         "Load",   "Admit",   "Refuse", "Assign",
+    static const char* const kNames[] = {"Persist",  "Load",         "Admit",  "Refuse",  "Assign",
                                          "SendLane", "CloseSession", "Report", "RunOver", "Finish"};
     static_assert(std::size(kNames) == std::variant_size_v<Action>);
     std::string text;

@@ -50,15 +50,15 @@ TEST_F(SchedulerTest, WhatRunsIsNeverMoreThanTheSlotsThatAreShown) {
   EXPECT_EQ(snapshot().running, 3u);
 }
 
-TEST_F(SchedulerTest, ABlockedWriterStopsTheGiving) {
+TEST_F(SchedulerTest, ABlockedJournalStopsTheGiving) {
   submit(2);
-  start();
-  WriterChanged writer;
-  writer.blocked = true;
-  step(std::move(writer));
+  start({"w1"});
+  JournalState journal;
+  journal.blocked = true;
+  step(std::move(journal));
   worker("w1", 2);
   expect_nothing();
-  step(WriterChanged{});
+  step(JournalState{});
   drain();
   expect_given("w1", {0, 1});
 }
