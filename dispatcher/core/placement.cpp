@@ -274,6 +274,7 @@ void Placement::close_if_full(Taker& taker) {
 // called back.
 void Placement::rebalance(Step& step) {
   if (step.now < rebalanced_ + kRebalanceInterval) return;
+  rebalanced_ = step.now;
   std::vector<Free> free;
   for (const auto& [id, place] : fleet_.places()) {
     if (!place.takes_work || place.alone()) continue;
@@ -282,7 +283,6 @@ void Placement::rebalance(Step& step) {
     if (!left.none()) free.push_back({&place, left});
   }
   if (free.empty()) return;
-  rebalanced_ = step.now;
   for (const auto& [id, place] : fleet_.places()) {
     if (place.takes_work && !place.alone() && place.session->held.slots() > place.session->slots)
       recall_stuck(place, free, step);
