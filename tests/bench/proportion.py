@@ -61,7 +61,7 @@ class Run:
             stderr=open(f"{folder}/err", "w", encoding="ascii"))
         if before:
             before(self.address)
-        self.started = time.monotonic()
+        self.started, self.cpu_before = time.monotonic(), self.cpu()
         more = [flag for label in labels for flag in ("--label", label)]
         self.workers = [subprocess.Popen(
             [f"{binaries}/workpool-worker", self.address, "--slots", str(slots), "--name", f"w{i}", "--log-level",
@@ -86,7 +86,7 @@ class Run:
                     print(f"only {lines.count} of {records} results: {said.read()[-500:]}", file=sys.stderr)
                 break
             time.sleep(0.01)
-        return time.monotonic() - self.started, self.cpu()
+        return time.monotonic() - self.started, self.cpu() - self.cpu_before
 
     def stop(self):
         for process in [self.dispatcher, *self.workers]:
