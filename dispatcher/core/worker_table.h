@@ -77,6 +77,11 @@ struct Session {
   bool suspected = false;  // was silent for too long to get work, when last looked at
 };
 
+template <class Phase>
+bool in(const Session& session) {
+  return std::holds_alternative<Phase>(session.phase);
+}
+
 // Deaths whose causes are not known yet: the jobs that may have been the reason.
 struct PendingBlame {
   std::uint32_t engine = 0;
