@@ -62,8 +62,8 @@ TEST_F(Journals, WhatIsAppendedIsReplayedByTheNextStart) {
     EXPECT_EQ(journal.begin(summary, kRun), kRun);
     EXPECT_EQ(journal.worker_names().size(), start == 1 ? 0U : 2U);
     if (start == 2) {
-      EXPECT_EQ(index.past(0), JobIndex::Past::kOk);
-      EXPECT_EQ(index.past(2), JobIndex::Past::kNone);
+      EXPECT_EQ(index.ids().past(0), JobRegister::Past::kOk);
+      EXPECT_EQ(index.ids().past(2), JobRegister::Past::kNone);
       EXPECT_EQ(journal.worker_names()[1].name, "node-2");
       break;
     }
