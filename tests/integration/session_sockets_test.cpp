@@ -246,7 +246,9 @@ TEST_F(SessionSockets, ASessionThatWeNeverGaveOutIsHeardForItsResultsOnly) {
   std::string frame;
   encode(Header{kRun, {10}, 2}, SinkMessage{Held{}}, frame);
   send_frame(stranger, frame);
-  encode(Header{kRun, {10}, 3}, SinkMessage{Results{{JobResult{}}}}, frame);
+  JobResult result;
+  result.attempt = 1;
+  encode(Header{kRun, {10}, 3}, SinkMessage{Results{{result}}}, frame);
   send_frame(stranger, frame);
   ASSERT_TRUE(until([&] { return dispatcher.all<dispatcher::SinkReceived>().size() > before; }));
   EXPECT_TRUE(std::holds_alternative<Results>(dispatcher.all<dispatcher::SinkReceived>().back().message));
