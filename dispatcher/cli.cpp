@@ -144,7 +144,7 @@ Setter set_capture(std::uint64_t& target) {
   return [&target](const std::string& value) -> std::string {
     const auto size = parse_size(value);
     if (!size) return "is not a size such as 64KiB or 100kB";
-    if (*size > kCaptureBytesMost) return "is too large: at most 256KiB";
+    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
     target = *size;
     return "";
   };

@@ -11,8 +11,8 @@ namespace workpool {
 
 inline constexpr std::size_t kValueBytesMax = 1 << 20;      // of a handler's value
 inline constexpr std::size_t kErrorMessageBytesMax = 4096;  // of an error message
-inline constexpr std::size_t kCaptureBytesMax = 256
-                                                << 10;  // of stdout, and of stderr: the most for --capture
+// Of what is kept of stdout, and of stderr: more is not asked for (--capture) nor done.
+inline constexpr std::uint64_t kCaptureBytesMax = 256 << 10;
 
 enum class Status : std::uint8_t { kOk = 0, kFailed = 1, kTimeout = 2, kQuarantined = 3, kInvalid = 4 };
 
@@ -26,9 +26,6 @@ enum class ErrorKind : std::uint8_t {
   kCrash = 6,
   kInvalid = 7,
 };
-
-// Of what is kept of stdout, and of stderr: more is not asked for (--capture) nor done.
-inline constexpr std::uint64_t kCaptureBytesMost = 256 * 1024;
 
 const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined", "invalid"
 const char* name_of(

@@ -32,8 +32,9 @@ LIMITS = {"a line": "kLineBytesMax",
           "a label, of a job or a worker": "kLabelBytesMax",
           "an element of cmd, a string cmd, an env entry (NAME=value)": "kArgumentBytesMax",
           "the value that a handler returns": "kValueBytesMax",
-          "error.message": "kErrorMessageBytesM(?:ax|ost)",
-          "stdout, and stderr, of a command": "kCaptureBytesM(?:ax|ost)",
+          "error.message": "kErrorMessageBytesMax",
+          "stdout, and stderr, of a command": "kCaptureBytesMax",
+          "a result line": "kResultLineBytesMax",
           "slots of a worker, --local": "kSlotsMax",
           "errors shown of a jobs file": "kErrorsMax",
           "jobs read ahead from a pipe": r"std::uint64_t jobs"}
@@ -48,7 +49,8 @@ WIRE_LIMITS = {"a frame": "kFrameBytesMost",
                "a handler, a label, a cause": "kTextMost",
                "slots of a worker": "kSlotsMost",
                "the value of a result": "kValueBytesMax",
-               "the message of a result": "kErrorMessageBytesM(?:ax|ost)",
+               "the message of a result": "kErrorMessageBytesMax",
+               "stdout, stderr of a result": "kCaptureBytesMax",
                "a duration": None}  # in years
 
 
@@ -202,6 +204,18 @@ class Formats(CliTest):
         self.assertEqual([plain(name) for row in rows_of_jobs for name in cells_of(row["member of `jobs`"])], list(status["jobs"]))
         workers = next(row["meaning"] for row in rows if plain(row["member"]) == "workers")
         self.assertEqual(re.findall(r"`(\w+)`", workers), list(status["workers"][0]))
+
+
+class Text(unittest.TestCase):
+    def test_nothing_refers_to_a_page_outside_the_repository(self):
+        names = {path.name for path in SOURCE.rglob("*.md") if "build" not in path.parts}
+        for folder in ("common", "dispatcher", "worker", "tests", "scripts", "docs", "examples"):
+            for path in (SOURCE / folder).rglob("*"):
+                if not path.is_file() or "__pycache__" in path.parts:
+                    continue
+                text = re.sub(r"\bgithub\.com/\S+", "", path.read_text(errors="replace"))
+                for page in re.findall(r"\b([A-Za-z]\w*\.md)\b", text):
+                    self.assertIn(page, names, f"{path.relative_to(SOURCE)} refers to {page}")
 
 
 if __name__ == "__main__":
