@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// JSON as bytes with places: a strict validator that says where and why a text is no JSON (slow, only asked
+// JSON as bytes with places: a strict validator that says where and why a text is not JSON (slow, only asked
 // once a text was refused), and walkers over text that is known to be valid, for what a parsed value no
 // longer tells: its bytes and its offset. Pure.
 #pragma once

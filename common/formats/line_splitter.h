@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Cuts bytes that come in blocks into lines, in memory bounded by the longest line that is wanted. Every
-// reader of JOBS and RESULTS is one of these with a source of bytes beside it. Pure.
+// reader of JOBS and RESULTS is one of these with a source of bytes next to it. Pure.
 //
 //   while (!splitter.next(line)) {
 //     const std::span<char> room = splitter.room();

@@ -14,7 +14,7 @@
 namespace workpool {
 
 // A longer line is not read back, so none may be written. The longest has the output of a command whose bytes
-// are all escaped: 6 bytes each, of twice kCaptureBytesMax, beside an error message and names.
+// are all escaped: 6 bytes each, of twice kCaptureBytesMax, next to an error message and names.
 inline constexpr std::size_t kResultLineBytesMax = 4 << 20;
 static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
@@ -38,7 +38,7 @@ struct ResultLine {
 //   queued_ms, run_ms, finished, run, spec, crc
 // Nothing is written that another field says: `error` only if the status is not ok, `truncated` only above 0,
 // worker and durations only if a worker ran the job, `value` only of a handler that succeeded or returned
-// one, no output of a command that crashed its worker, no spec beside an id made from it. Output is a JSON
+// one, no output of a command that crashed its worker, no spec next to an id made from it. Output is a JSON
 // string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when that was
 // shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run could say;
 // it never counts as done.

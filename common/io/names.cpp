@@ -40,7 +40,7 @@ std::string whole_seconds(Duration waited) {
   return std::to_string(std::max<Duration::rep>(1, (waited + milliseconds(500)) / seconds(1))) + " s";
 }
 
-// False where `events` do not come before `end`, or `stop` is set.
+// False if `events` do not come before `end`, or `stop` is set.
 bool wait_for(int fd, short events, Time end, const std::atomic<bool>& stop) {
   while (!stop) {
     const Duration left = end - boot_time();

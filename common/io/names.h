@@ -42,7 +42,7 @@ class Lookup {
 std::string no_answer_for(const std::string& host, Duration waited);
 
 // Connects, waits for the first byte that a ZeroMQ peer sends by itself (rfc.zeromq.org/spec/23, greeting),
-// and closes. "" where it came: the connection within `connect_limit`, the byte within `greeting_limit` after
+// and closes. "" if it came: the connection within `connect_limit`, the byte within `greeting_limit` after
 // it, both before `end`. Else the reason. A forwarder that accepts and closes, since nobody is behind it yet,
 // is told at once from a dispatcher that is slow to answer. Gives up early when `stop` is set.
 std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,

@@ -52,7 +52,7 @@ struct LaneFrame {
   std::variant<LaneMessage, Part> content;
 };
 
-// Nothing where the frame is not such a message. A HELLO of another protocol is read up to its protocol
+// Nullopt if the frame is not such a message. A HELLO of another protocol is read up to its protocol
 // number.
 std::optional<RegistrationRequest> decode_request(std::string_view frame);
 std::optional<RegistrationReply> decode_reply(std::string_view frame);

@@ -32,7 +32,7 @@ class WireReader {
   std::uint64_t number();  // a non-negative integer
   std::int64_t integer();
   bool boolean();
-  bool nil();  // true, and past it, where nil stands next
+  bool nil();  // true, and past it if nil stands next
   bool next_is_number() const;
   // bin or str of at most `most` bytes; points into the frame.
   std::string_view bytes(std::size_t most);

@@ -186,7 +186,7 @@ struct WorkerLeft {
   bool lost = false;           // not by its own decision
   bool known = true;           // it has joined before, or something came of it: somebody may miss it
 };
-// It registers, and a connection that it needs beside that one does not come: reported once, until both do.
+// It registers, and a connection that it needs next to that one does not come: reported once, until both do.
 struct WorkerOutOfReach {
   std::string name;
   bool for_results = false;  // the connection for results; else the one for jobs

@@ -37,7 +37,7 @@ struct Recalled {     // to be returned unless it runs already
   Time since;
 };
 struct Cancelled {};  // to be stopped
-struct GivenUp {  // does not count any more, and is in no session's list; this worker may run it all the same
+struct GivenUp {  // does not count any more, and is in no session's list; this worker may run it nevertheless
   WorkerId worker;
 };
 using HoldingPhase = std::variant<Sent, Confirmed, Inherited, Recalled, Cancelled, GivenUp>;

@@ -197,7 +197,7 @@ void JobBook::requeue(JobRow row, Time now, Duration delay) {
   ActiveJob& job = table_.at(row);
   leave_state(row);
   job.ready_since = now + delay;
-  if (!streaming_) job.work.clear();  // read again, also where it was here
+  if (!streaming_) job.work.clear();  // read again, also if it was here
   if (delay.count() > 0) {
     job.state = Backoff{now + delay};
     backoffs_.insert({now + delay, row});

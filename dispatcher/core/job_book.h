@@ -32,7 +32,7 @@ class JobBook {
   Handle handle(JobRow row) const { return table_.handle(row); }
   std::optional<JobRow> find(Handle handle) const { return table_.find(handle); }
   // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a
-  // Load for it in `load`). Nothing where it is recorded already, unknown, or of another spec.
+  // Load for it in `load`). Nullopt if it is recorded already, unknown, or of another spec.
   std::optional<JobRow> find(const Key& key, const Spec& spec, Load& load);
 
   // ---- backlog -> Loaded ----
@@ -43,7 +43,7 @@ class JobBook {
   bool fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
   void fetch_alone(Load& load);
-  // The answer to a Load, or the next job of a stream. Returns its row; nothing where it is no longer open.
+  // The answer to a Load, or the next job of a stream. Returns its row; nothing if it is no longer open.
   // A stream's key must not be open (see `open_key`).
   std::optional<JobRow> loaded(LoadedJob&& job, Time now);
   bool open_key(const Key& key) const { return table_.find(key).has_value(); }
@@ -66,7 +66,7 @@ class JobBook {
   std::vector<std::uint32_t> alone_requirements() const;
   std::size_t ready(std::uint32_t requirement) const { return classes_.at(requirement).ready().size(); }
   // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nothing
-  // where one is ready, and where none is left.
+  // if one is ready, and if none is left.
   std::optional<QueueRank> unread_rank(std::uint32_t requirement) const;
   // Either of these. Returns nullopt if none of its jobs waits for a worker.
   std::optional<QueueRank> head_rank(std::uint32_t requirement) const;

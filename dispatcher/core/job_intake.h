@@ -4,7 +4,7 @@
 //
 // Beside results that can be resumed, ids are those of a file: unique in the run, and a digest of the work
 // for a job without one, so that the same jobs resume whatever their lines are. Otherwise nothing is kept of
-// a job that is recorded, so that a run may go on for ever: its id may come again, and without one it is
+// a job that is recorded, so that a run may go on forever: its id may come again, and without one it is
 // called L<line>.
 #pragma once
 

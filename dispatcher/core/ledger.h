@@ -68,7 +68,7 @@ class Ledger {
   // ---- up ----
   // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok
   // counts; a failure counts where the session holds that attempt, or hands it over while nobody holds the
-  // job). Gives the record that the message's ack has to wait for (AckLedger::received).
+  // job). Returns the record that the message's ack has to wait for (AckLedger::received).
   std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
                             Step& step);
   // True if nobody had asked for it back.
@@ -85,7 +85,7 @@ class Ledger {
   // ---- sessions ----
   void inherit(Session& from, Session& to);
   // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as
-  // many as it has slots; nothing where it was not `lost` with them, and then no attempt counts as lost.
+  // many as it has slots; nothing if it was not `lost` with them, and then no attempt counts as lost.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- blame ----
@@ -136,7 +136,7 @@ class Ledger {
   std::size_t early_ = 0;
 };
 
-// The last line of `bytes` that is not blank, for people; empty where there is none.
+// The last line of `bytes` that is not blank, for people; empty if there is none.
 std::string last_line(const std::string& bytes);
 
 }  // namespace workpool::dispatcher

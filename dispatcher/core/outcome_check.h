@@ -10,7 +10,7 @@ namespace workpool::dispatcher {
 
 class OutcomeCheck {
  public:
-  // A value that is no JSON, or too large, becomes a failure of the handler that says so. A message or an
+  // A value that is not JSON, or too large, becomes a failure of the handler that says so. A message or an
   // output that is too long is cut; what is cut off an output is added to `truncated`.
   void make_fit(Outcome& outcome);
 

@@ -4,7 +4,7 @@
 // workers in turn; then workers get jobs ahead of need, as many as the credit of the class allows, but none
 // ahead of a better job that the same worker could run.
 //
-// A job that needs several slots, and finds no worker with as many free, reserves the worker where they will
+// A job that needs several slots, and finds no worker with as many free, reserves the worker if they will
 // be free soonest: slots that are freed there are kept for it, and worse jobs go elsewhere, or into what it
 // leaves over. Each class has one reservation at most, for its best job, and each worker one; a better job
 // takes a worse one's.

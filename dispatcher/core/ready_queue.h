@@ -18,7 +18,7 @@ namespace workpool::dispatcher {
 struct QueueRank {
   std::int32_t priority = 0;
   JobNumber number = 0;
-  // True where this one is handed out before the other.
+  // True if this one is handed out before the other.
   bool before(const QueueRank& other) const {
     return priority != other.priority ? priority > other.priority : number < other.number;
   }
@@ -42,7 +42,7 @@ class ReadyQueue {
     std::uint32_t stamp = 0;
   };
   static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
-  // The best entry; nothing where there is none. Stays until the next call of anything here.
+  // The best entry; nothing if there is none. Stays until the next call of anything here.
   const Entry* best(const JobTable& jobs) const;
   bool in_line(const Entry* entry) const { return !line_.empty() && entry == &line_.front(); }
   void pop_heap() const;

@@ -43,7 +43,7 @@ std::size_t Sessions::unready() const {
 }
 
 // A HELLO that does not follow the last one of its worker: a copy of it, which has its answer; one that was
-// overtaken, whose sender is gone; or a second worker that calls itself the same, which would wait for ever.
+// overtaken, whose sender is gone; or a second worker that calls itself the same, which would wait forever.
 void Sessions::refuse_old(const Worker& worker, const HelloReceived& event, Step& step) {
   const Hello& last = worker.hello;
   const Hello& hello = event.hello;

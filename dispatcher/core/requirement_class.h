@@ -4,7 +4,7 @@
 // somebody to do it. RequirementClasses is the table of them, by number.
 //
 // Classes of a jobs file stay for the whole run, since the index knows them by their number. Those of a
-// stream end with their last job, and their number is used again: a stream may bring new labels for ever.
+// stream end with their last job, and their number is used again: a stream may bring new labels forever.
 #pragma once
 
 #include <cstdint>

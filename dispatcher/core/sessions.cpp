@@ -173,7 +173,7 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   if (session.lane_writable) announce(session, step);
 }
 
-// Of a session that is over. Where no port was left for it that has been told.
+// Of a session that is over. If no port was left for it that has been told.
 void Sessions::report_out_of_reach(const Session& session, Step& step) {
   if (session.lane_writable || in<Naming>(session) || in<Binding>(session) || lacks_ports(step.now)) return;
   Worker& worker = workers_.worker_of(session);
@@ -333,7 +333,7 @@ void Sessions::lose(SessionId id, const std::string& why, Step& step) {
   Worker& worker = workers_.worker_of(*session);
   const std::uint64_t held = session->held.jobs();
   const std::uint32_t engine = worker.hello.engine;
-  // Also where STOP was sent: it may have been lost with the lane, and then the worker comes back.
+  // Also if STOP was sent: it may have been lost with the lane, and then the worker comes back.
   if (stopping_) goodbye_missed_ = true;
   // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});

@@ -8,7 +8,7 @@
 //                └──no port is left───────────────────────────────────────────────────────────────────┘
 //
 // Each of them is closed by a HELLO of its worker, by silence for D (Fenced: for 2 s, or after 1.5 D) and by
-// GOODBYE; at the end of the run also where its lane is gone.
+// GOODBYE; at the end of the run also if its lane is gone.
 #pragma once
 
 #include <cstdint>
@@ -116,12 +116,12 @@ class WorkerTable {
 
   // Granted by an earlier start of the run. The first worker of a name has it.
   void know(const GrantedName& granted);
-  // The worker of this HELLO, made where it is new, its name granted: the one it had in this run, or one that
-  // no other worker has had. True where that is a name never granted before.
+  // The worker of this HELLO, made if it is new, its name granted: the one it had in this run, or one that
+  // no other worker has had. True if that is a name never granted before.
   std::pair<Worker&, bool> enrol(const Hello& hello);
   Session& open(Worker& worker, SessionId id, Time now);
   void close(SessionId id);
-  // The name of the worker that had this session, also after it was closed; empty where it is not known (any
+  // The name of the worker that had this session, also after it was closed; empty if it is not known (any
   // more).
   std::string name_of(SessionId id) const;
 

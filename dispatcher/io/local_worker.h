@@ -34,7 +34,7 @@ class DescriptorLimit {
   rlimit raised_{};
 };
 
-// Throws std::system_error where the program of a local worker, beside our own, cannot be executed.
+// Throws std::system_error if the program of a local worker, beside our own, cannot be executed.
 void require_local_worker();
 
 struct LocalWorkerOptions {
@@ -47,7 +47,7 @@ struct LocalWorkerOptions {
 class LocalWorker {
  public:
   // `lock`: gives a descriptor to inherit, or -1 (Journal::lock_for_local_worker). Starts it; throws
-  // std::system_error where that is not possible (the program is looked for beside our own).
+  // std::system_error if that is not possible (the program is looked for beside our own).
   LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock);
   // Closes the pipe and waits, at most `patience` from shut_down(), for its end.
   ~LocalWorker();

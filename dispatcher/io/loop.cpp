@@ -30,7 +30,7 @@ constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 256;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;        // of a job beside its work and id
+constexpr std::size_t kOrderBytes = 96;        // of a job next to its work and id
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What --log-level debug (a line for each job given and recorded) and trace (a line for each message
-// of lanes and sink) show of the dispatcher's loop. Each costs a comparison where it is not asked for.
+// of lanes and sink) show of the dispatcher's loop. Each costs a comparison if it is not asked for.
 #pragma once
 
 #include "common/io/log.h"

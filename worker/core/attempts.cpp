@@ -75,7 +75,7 @@ void Attempts::drop_stale() {
 }
 
 std::uint32_t Attempts::ahead(bool command) const {
-  // What waits behind a thread that does not come back would wait for ever.
+  // What waits behind a thread that does not come back would wait forever.
   if (lost_slots_ > 0) return 0;
   // Only among their own kind, one slot each: the runner bounds commands and handlers separately.
   if (used_ != running_ || commands_ != (command ? running_ : 0)) return 0;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kMessageResults = 256;
 constexpr std::uint64_t kMessageBytes = 64 * 1024;
-constexpr std::uint64_t kFixedBytes = 64;  // of a result beside its outcome
+constexpr std::uint64_t kFixedBytes = 64;  // of a result next to its outcome
 
 }  // namespace
 

@@ -13,7 +13,7 @@ namespace workpool::worker {
 class KeptResults {
  public:
   void add(JobResult&& result);
-  // The next message's worth: up to 256 results or 64 KiB, or one larger one; empty where there is nothing to
+  // The next message's worth: up to 256 results or 64 KiB, or one larger one; empty if there is nothing to
   // send or the window is full. `seq`: of the message that will carry them.
   Results take_unsent(std::uint64_t window, std::uint64_t seq);
   void acked(std::uint64_t up_to_seq);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What --log-level debug (a line for each job started and ended, the same token in both) and trace (a line
-// for each message of lane and sink) show of the engine's loop. Each costs a comparison where it is not asked
+// for each message of lane and sink) show of the engine's loop. Each costs a comparison if it is not asked
 // for.
 #pragma once
 

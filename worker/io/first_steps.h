@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Whether a local worker can work here at all. Its dispatcher is on this machine and listens before it starts
 // the worker, so one that never gets through, or never gets a process for a single job, lacks something that
-// waiting does not bring; the run would wait for it for ever. The engine's loop only; what has been achieved
+// waiting does not bring; the run would wait for it forever. The engine's loop only; what has been achieved
 // is kept in the shared page, so that a new engine goes on from there.
 #pragma once
 

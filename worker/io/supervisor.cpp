@@ -170,7 +170,7 @@ void Supervisor::prepare() {
   if (!signals_.is_open()) throw std::system_error(errno, std::generic_category(), "signalfd");
 }
 
-// False where the system has no room for a process now.
+// False if the system has no room for a process now.
 bool Supervisor::start_engine() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;

@@ -32,9 +32,9 @@ struct SupervisorOptions {
 // counted. Every other value that engine_main returns ends the worker with that exit code; an engine that
 // ends in any other way has died, a handler's exit(0) too.
 //
-// Runs until the worker is over; gives the exit code. `engine_main` runs in the child process and gives its
+// Runs until the worker is over; returns the exit code. `engine_main` runs in the child process and gives its
 // exit code. REQUIRES: one thread. An engine that is not gone `to_end` after its grace, or after a second
-// stop, hangs: it is killed with all its jobs, and the worker ends with 0 all the same, as a stop promises;
+// stop, hangs: it is killed with all its jobs, and the worker ends with 0 nevertheless, as a stop promises;
 // what it held is found out by the dispatcher. After the end of parent_fd it has 500 ms, and the code is 69.
 // An engine that dies after a stop is not replaced (0, 69). Where eight in a row cannot be made, or die at
 // once without having met a dispatcher, the code is 71.

@@ -123,7 +123,7 @@ WakeUp::~WakeUp() { close(event_); }
 
 void WakeUp::raise() {
   const std::uint64_t one = 1;
-  // Fails only where the counter is full, and then it is raised.
+  // Fails only if the counter is full, and then it is raised.
   [[maybe_unused]] const ssize_t written = write(event_, &one, sizeof one);
 }
 

@@ -31,8 +31,8 @@ class JobsInput {
   // `path` "-" is stdin, which is never treated as a regular file and must be open for reading. A FIFO is
   // opened without waiting for its writer.
   static std::variant<JobsInput, JobsProblem> open(const std::string& path);
-  // What is no regular file, read to its end into a file without a name in $TMPDIR or /tmp, so that it can be
-  // looked at as a whole. Waits for it. Shown under the name of `pipe`.
+  // What is not a regular file, read to its end into a file without a name in $TMPDIR or /tmp, so that it can
+  // be looked at as a whole. Waits for it. Shown under the name of `pipe`.
   static std::variant<JobsInput, JobsProblem> copy_of(const JobsInput& pipe);
   JobsInput(JobsInput&& other) noexcept;
   JobsInput& operator=(JobsInput&& other) = delete;

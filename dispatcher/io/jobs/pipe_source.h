@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A pipe, or whatever else is no regular file, as the source of a run's jobs.
+// A pipe, or whatever else is not a regular file, as the source of a run's jobs.
 #pragma once
 
 #include <functional>

@@ -55,7 +55,7 @@ bool resolves_to_others_soon(const std::string& name, int family) {
          });
 }
 
-// The first usable address, of the interface named where one is named.
+// The first usable address, of the interface named if one is named.
 std::optional<std::string> interface_address(const std::string& interface, int family) {
   ifaddrs* found = nullptr;
   if (::getifaddrs(&found) != 0) return std::nullopt;

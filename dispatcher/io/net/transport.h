@@ -60,10 +60,10 @@ class Transport {
                             std::vector<StatusAsked>& asked);
   void reply(const std::string& peer, const RegistrationReply& reply);
 
-  // The port of a new lane for a worker of so many slots; nothing where none is free.
+  // The port of a new lane for a worker of so many slots; nothing if none is free.
   std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
   std::uint16_t sink_port() const { return sink_port_; }
-  // False where the lane was writable once and does not take it: the worker is gone.
+  // False if the lane was writable once and does not take it: the worker is gone.
   bool send(SessionId session, const LaneMessage& message);
   // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
   void close_lane(SessionId session, Time now, Duration patience);
@@ -92,7 +92,7 @@ class Transport {
   void forget_parts(SessionId session);
   bool bind_some(zmq::socket_t& socket, std::uint16_t& port);
   bool send_waiting(Lane& lane);
-  // False where the lane can be thrown away.
+  // False if the lane can be thrown away.
   bool tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events);
 
   zmq::context_t& context_;

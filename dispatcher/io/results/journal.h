@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The journal of a run: RESULTS, and RESULTS.state beside it. Opened and locked (results_store.h), read
+// The journal of a run: RESULTS, and RESULTS.state next to it. Opened and locked (results_store.h), read
 // (results_replay.h), then appended to from a thread of its own (journal_writer.h). In this order: construct;
 // replay; begin; start; append. By one thread, which never waits for a disk once start has been called.
 #pragma once
@@ -26,7 +26,7 @@ class Journal {
   const std::string& shown_path() const { return store_.shown_path(); }  // for people
 
   // What earlier starts have recorded, into an index or a register of ids. Throws StoreError if RESULTS
-  // cannot be read or is another jobs file's. With --overwrite, and of what is no regular file, nothing is
+  // cannot be read or is another jobs file's. With --overwrite, and of what is not a regular file, nothing is
   // read.
   template <class Past>
   ReplaySummary replay(Past& past) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What RESULTS says of the jobs when a run is resumed or verified. The file is read in blocks and may hold
-// anything: a line counts only with its crc. Reads alone, so it works beside a run that is going on.
+// anything: a line counts only with its crc. Reads alone, so it works next to a run that is going on.
 #pragma once
 
 #include <cstdint>

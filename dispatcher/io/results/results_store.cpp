@@ -71,7 +71,7 @@ std::string open_failure(const std::string& path, int error) {
   }
 }
 
-// True where the byte is ours now, false where another open description holds it.
+// True if the byte is ours now, false if another open description holds it.
 bool lock_byte(int fd, off_t byte, const std::string& path) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
@@ -223,7 +223,7 @@ void ResultsStore::Impl::wait(const std::string& what, int error) const {
   std::this_thread::sleep_for(kRetry);
 }
 
-// `attempt` gives errno or 0; repeated while there is no space.
+// `attempt` returns errno or 0; repeated while there is no space.
 template <typename Attempt>
 void ResultsStore::Impl::until_space(const std::string& path, const Attempt& attempt) const {
   for (;;) {
@@ -316,7 +316,7 @@ RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {
   const std::string& jobs_path = impl_->options.jobs_path;
   RunId run = fresh_run;
   if (impl_->options.overwrite) {
-    // The state first: were RESULTS empty beside the old one, a crash here would bring the old run back to
+    // The state first: were RESULTS empty next to the old one, a crash here would bring the old run back to
     // life.
     impl_->until_space(state.path(), [&] { return state.begin(run, jobs_path); });
     if (ftruncate(impl_->fd, 0) != 0)

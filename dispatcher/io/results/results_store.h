@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RESULTS as a file, up to the first job: opened, locked, replayed (results_replay.h), its torn tail cut, and
-// RESULTS.state beside it (docs/reference.md, "Results file"). In this order: construct; check JOBS and
+// RESULTS.state next to it (docs/reference.md, "Results file"). In this order: construct; check JOBS and
 // replay; refuse_if_foreign; open_run; then the journal's thread writes. A part of Journal.
 #pragma once
 
@@ -47,7 +47,7 @@ class ResultsStore {
   const std::string& path() const;        // of a regular file, without links; else empty
 
   // A descriptor of the second open description, which holds byte 1, for the local worker to inherit (no
-  // close-on-exec); -1 where not regular. The caller closes it once the worker runs; may be called again for
+  // close-on-exec); -1 if not regular. The caller closes it once the worker runs; may be called again for
   // the next local worker. The store keeps byte 1 too, so that no other run can slip in between two of them.
   int lock_for_local_worker();
 
@@ -59,7 +59,7 @@ class ResultsStore {
   // With --overwrite: truncates in place. Else cuts the torn tail, or ends a tail that is none with a
   // newline. Then loads or makes RESULTS.state (synced, also the folder) and gives the run's id: from the
   // state, else from the last valid line, else `fresh_run`. A state of another run than the last line's, or
-  // that an earlier RESULTS left behind, is discarded; beside an empty RESULTS it is kept where it names the
+  // that an earlier RESULTS left behind, is discarded; next to an empty RESULTS it is kept where it names the
   // same JOBS, since a run that was killed before its first result looks so. Throws StoreError 74.
   RunId open_run(const ReplaySummary& summary, RunId fresh_run);
 

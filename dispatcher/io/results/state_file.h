@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RESULTS.state, which stands beside RESULTS and says whose results they are: append-only JSON lines with the
+// RESULTS.state, which is next to RESULTS and says whose results they are: append-only JSON lines with the
 // crc of result lines (common/formats/results_file.h). Heads are written here, before the run; names by the
 // journal's thread, while it goes on.
 //   {"state":1,"run":"16 hex","jobs":"/path/of/jobs.jsonl","crc":"8 hex"}      the head; a later one replaces
@@ -27,7 +27,7 @@ void append_name_line(std::string& out, const GrantedName& granted);
 
 class StateFile {
  public:
-  // Reads what is there, if anything; writes nothing. Throws std::system_error where it is there and cannot
+  // Reads what is there, if anything; writes nothing. Throws std::system_error if it is there and cannot
   // be read.
   explicit StateFile(std::string path);
   ~StateFile();
@@ -36,7 +36,7 @@ class StateFile {
 
   const std::string& path() const { return path_; }
 
-  // The run of the last head; nothing where there is no valid one.
+  // The run of the last head; nothing if there is no valid one.
   std::optional<RunId> run() const { return run_; }
   // Whether the last head names this jobs file.
   bool names(const std::string& jobs_path) const;
@@ -46,7 +46,7 @@ class StateFile {
   // The names of this run: of the lines since its first head, as they were read.
   const std::vector<GrantedName>& worker_names() const { return worker_names_; }
 
-  // Each gives errno, 0 when done. After ENOSPC or EDQUOT the same call may be repeated.
+  // Each returns errno, 0 when done. After ENOSPC or EDQUOT the same call may be repeated.
   int begin(RunId run, const std::string& jobs_path);  // discards what is there; the head is synced
   int keep(RunId run,
            const std::string& jobs_path);  // cuts a torn tail; a head more where the path is another

@@ -33,9 +33,9 @@ class Transport {
   // SinkGone.
   void receive(std::size_t most, std::vector<Event>& events);
 
-  // Before the sink was ever writable the frames wait here. False where the sink takes no more: it is gone.
+  // Before the sink was ever writable the frames wait here. False if the sink takes no more: it is gone.
   bool send(const Header& header, const SinkMessage& message);
-  // Asks the sink how it is and sends what waits; false where it is gone for good.
+  // Asks the sink how it is and sends what waits; false if it is gone for good.
   bool tend(Time now);
   // Whether tend() should be called every few milliseconds.
   bool is_new() const { return link_ && !link_->sink_was_writable; }

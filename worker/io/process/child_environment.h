@@ -44,7 +44,7 @@ class ChildEnvironment {
   std::string search_path_;
 };
 
-// The files that an exec of `program` tries, at least one: itself where it has a slash (or is empty), else
+// The files that an exec of `program` tries, at least one: itself if it has a slash (or is empty), else
 // one for each directory of `search_path` (an empty directory is the current one).
 std::vector<std::string> candidates_for(const std::string& program, const std::string& search_path);
 

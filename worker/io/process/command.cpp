@@ -92,7 +92,7 @@ bool Command::reap() {
   siginfo_t info{};
   if (exited_) return true;
   if (::waitid(P_PIDFD, static_cast<id_t>(channels_[kProcess].get()), &info, WEXITED | WNOHANG) != 0) {
-    // Cannot happen: nobody else waits for it. Said as a kill rather than waited for for ever.
+    // Cannot happen: nobody else waits for it. Said as a kill rather than waited for forever.
     if (errno != ECHILD) return false;
     info.si_code = CLD_KILLED;
     info.si_status = SIGKILL;

@@ -22,7 +22,7 @@ class Command {
  public:
   enum Channel : std::size_t { kProcess, kInput, kOutput, kErrors };
   static constexpr std::size_t kChannels = 4;
-  // The pidfd and our ends of the pipes, non-blocking; the input is closed where there is nothing to feed.
+  // The pidfd and our ends of the pipes, non-blocking; the input is closed if there is nothing to feed.
   using Channels = std::array<Descriptor, kChannels>;
 
   Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
@@ -55,9 +55,9 @@ class Command {
 
   JobProcesses processes() const { return {pid_, !exited_, attempt_key_}; }
 
-  // The signal that ended it; 0 where none did.
+  // The signal that ended it; 0 if none did.
   int ended_by_signal() const { return by_signal_ ? status_ : 0; }
-  // How it ended by itself, with what it wrote; neither exit nor signal where it has not. Once.
+  // How it ended by itself, with what it wrote; neither exit nor signal if it has not. Once.
   Outcome take_outcome();
   // It cannot be ended: nothing is read or fed any more; only reap() is of use.
   void abandon();

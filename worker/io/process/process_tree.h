@@ -19,7 +19,7 @@
 
 namespace workpool::worker {
 
-// What of the system is missing that everything here needs, in one line; empty where nothing is. Asked once,
+// What of the system is missing that everything here needs, in one line; empty if nothing is. Asked once,
 // at the start of the worker: an engine that found it out would die, again and again.
 std::string missing_for_process_trees();
 
@@ -36,7 +36,7 @@ struct JobProcesses {
 // with these.
 class ProcessTree {
  public:
-  // Throws std::system_error where /proc does not list children: what escaped could not be found then.
+  // Throws std::system_error if /proc does not list children: what escaped could not be found then.
   ProcessTree();
 
   // Whether there is any adopted process, dead ones included.
@@ -46,7 +46,7 @@ class ProcessTree {
   // Reaps adopted processes that are dead.
   void reap();
   // Kills the adopted processes, with all below them, that are older than every command that runs (`oldest`,
-  // asked once they are listed; kNever where none runs): whatever they hid from, the job that they came from
+  // asked once they are listed; kNever if none runs): whatever they hid from, the job that they came from
   // has ended.
   void kill_strays(const std::function<Time()>& oldest);
 

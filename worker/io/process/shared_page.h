@@ -27,7 +27,7 @@ struct EngineEnd {
 
 class SharedPage {
  public:
-  // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error where mmap fails.
+  // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error if mmap fails.
   explicit SharedPage(std::uint32_t places);
   ~SharedPage();
   SharedPage(const SharedPage&) = delete;

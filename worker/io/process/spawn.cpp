@@ -99,7 +99,7 @@ WORKPOOL_IN_CHILD bool close_listed() {
 WORKPOOL_IN_CHILD void close_from_3() {
   if (::syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
   // Kernels before 5.9, and containers whose filter does not know the call. One call for each number up to
-  // the limit takes 0.3 s where that is 2^20.
+  // the limit takes 0.3 s if that is 2^20.
   if (close_listed()) return;
   rlimit limit{};
   ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);

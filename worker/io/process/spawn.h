@@ -58,7 +58,7 @@ struct Spawned {
 // One per thread that spawns: owns the stack that its children start on.
 class Launcher {
  public:
-  // Throws std::system_error where there is no memory for the stack.
+  // Throws std::system_error if there is no memory for the stack.
   Launcher();
   ~Launcher();
   Launcher(const Launcher&) = delete;
@@ -77,15 +77,15 @@ class Launcher {
 // Whether errno `error` means that the machine has no room.
 bool is_lack_of_resources(int error);
 
-// Both ends close-on-exec and >= 3, so that dup2 to 0..2 in a child never meets them, even where the worker
-// was started with closed standard streams. False with errno set where there are no descriptors.
+// Both ends close-on-exec and >= 3, so that dup2 to 0..2 in a child never meets them, even if the worker
+// was started with closed standard streams. False with errno set if there are no descriptors.
 struct Pipe {
   Descriptor read;
   Descriptor write;
 };
 bool make_pipe(Pipe& pipe);
 
-// Moves `fd` to 3 or above where it is below; -1 stays -1, as what cannot be moved becomes.
+// Moves `fd` to 3 or above if it is below; -1 stays -1, as what cannot be moved becomes.
 Descriptor lifted(int fd);
 
 }  // namespace workpool::worker

@@ -33,7 +33,7 @@ std::string as_seen(const SpawnAttempt& attempt, const std::string& path) {
   return attempt.directory.empty() ? path : attempt.directory + '/' + path;
 }
 
-// The first directory on the way to `path` that is missing or is none; empty where all are there.
+// The first directory on the way to `path` that is missing or is none; empty if all are there.
 std::string missing_directory(const SpawnAttempt& attempt, const std::string& path) {
   for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
     std::string directory = path.substr(0, slash);

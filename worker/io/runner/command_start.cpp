@@ -41,7 +41,7 @@ struct Pipes {
   Pipe output;
   Pipe errors;
 
-  // False with errno set where there are no descriptors left.
+  // False with errno set if there are no descriptors left.
   bool make(bool with_input) {
     if (with_input && !make_pipe(input)) return false;
     if (!make_pipe(output) || !make_pipe(errors)) return false;

@@ -27,7 +27,7 @@ struct CannotStart {
 
 using CommandStart = std::variant<std::unique_ptr<Command>, CannotStart, NoResources>;
 
-// A start that is under way, which takes as long as its open, chdir and exec do: for ever, if a file server
+// A start that is under way, which takes as long as its open, chdir and exec do: forever, if a file server
 // does not answer. Another thread may end the process that waits there.
 class StartUnderWay {
  public:
@@ -53,7 +53,7 @@ class StartUnderWay {
 class Starter {
  public:
   virtual ~Starter() = default;
-  // May take for ever. May throw std::bad_alloc and std::system_error; nothing runs then.
+  // May take forever. May throw std::bad_alloc and std::system_error; nothing runs then.
   virtual CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) = 0;
 };
 

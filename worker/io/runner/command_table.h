@@ -32,7 +32,8 @@ class CommandTable {
   // Before anything else: how many spawners there are.
   void set_spawners(std::size_t count) { loads_.resize(count); }
 
-  // Gives the spawner with the least to do if a slot is free, which the attempt then has; else it waits here.
+  // Returns the spawner with the least to do if a slot is free, which the attempt then has; else it waits
+  // here.
   std::optional<Place> enter(StartAttempt&& attempt) {
     const std::lock_guard lock(mutex_);
     if (running_.size() >= slots_) {

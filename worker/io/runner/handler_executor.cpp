@@ -234,7 +234,7 @@ void HandlerExecutor::State::watch_timeouts() {
 
 // ---- the pool ----
 
-// Throws std::system_error where the system has no room. REQUIRES: mutex is held.
+// Throws std::system_error if the system has no room. REQUIRES: mutex is held.
 void HandlerExecutor::State::add_thread() {
   auto thread = std::make_unique<Thread>();
   Thread* const self = thread.get();
@@ -258,7 +258,7 @@ void HandlerExecutor::State::add_threads() {
 HandlerExecutor::HandlerExecutor(std::uint32_t threads, std::shared_ptr<RunServices> services,
                                  std::shared_ptr<const HandlerRegistry> handlers)
     : state_(std::make_shared<State>(threads, std::move(services), std::move(handlers))) {
-  // One at once: where there is no room for it this worker is of no use, and a run would wait for it.
+  // One at once: if there is no room for it this worker is of no use, and a run would wait for it.
   {
     const std::lock_guard lock(state_->mutex);
     state_->add_thread();

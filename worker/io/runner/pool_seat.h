@@ -67,7 +67,7 @@ class PoolSeat : public StopToken {
 
   // ---- any thread ----
 
-  // True where it runs `token`. Its handler has until `patience` to come back.
+  // True if it runs `token`. Its handler has until `patience` to come back.
   bool stop(std::uint64_t token, Time patience) {
     const std::lock_guard lock(mutex_);
     if (!busy_ || token_ != token) return false;

@@ -22,7 +22,7 @@ namespace workpool::worker {
 class Runner {
  public:
   // `ended` is called from runner threads with one or more endings, one call at a time; it must be quick (a
-  // mailbox). Threads inherit the caller's signal mask. Throws std::system_error where the system has no
+  // mailbox). Threads inherit the caller's signal mask. Throws std::system_error if the system has no
   // room.
   Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended);
   // Kills what runs (KILL) and joins its threads, those of handlers that do not return within a second

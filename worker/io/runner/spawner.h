@@ -47,7 +47,8 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   // Any thread. The attempt has a slot in the table of commands until its ending is handed over.
   void start(StartAttempt&& attempt);
   void kill(std::uint64_t token, bool now);
-  // Gives the loop to another thread if its own has been in one start for too long. True while it is in one.
+  // Returns the loop to another thread if its own has been in one start for too long. True while it is in
+  // one.
   bool free_if_stuck(Time now);
 
  private:
