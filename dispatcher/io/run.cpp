@@ -103,7 +103,6 @@ class Run {
   void read_results();
   std::optional<ExitCode> wait_on(const std::string& what);
   std::optional<ExitCode> signalled() const;
-  void end_at_signal() const;
   void begin_results();
   void say_about_results();
   void make_terminal();
@@ -183,10 +182,6 @@ std::optional<ExitCode> Run::signalled() const {
   return std::nullopt;
 }
 
-void Run::end_at_signal() const {
-  if (const auto code = signalled()) throw Ended{*code};
-}
-
 // Cuts or empties RESULTS as needed and gives it its run.
 void Run::begin_results() {
   run_ = journal_->begin(summary_, random_run());
@@ -212,9 +207,9 @@ void Run::say_about_results() {
   }
   if (summary_.removed > 0) {
     const bool one = summary_.removed == 1;
-    console_.line("workpool-dispatcher: " + file + ": " + counted(summary_.removed, "line") +
-                  (one ? " is of a job that is" : " are of jobs that are") + " not in " +
-                  printable(options_.jobs) + "; " + (one ? "it stays" : "they stay"));
+    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.removed, "line") +
+                  " of jobs that are not in " + printable(options_.jobs) + "; " +
+                  (one ? "it stays" : "they stay") + " there");
   }
 }
 
@@ -244,10 +239,11 @@ Resolved Run::look_up(const std::string& host, std::uint16_t port) {
   const Time begin = boot_time();
   while (boot_time() < begin + kLookupLimit) {
     if (auto resolved = lookup.wait(boot_time() + milliseconds(50), never)) return *std::move(resolved);
-    if (boot_time() >= begin + kLookupSilence)
-      wait_on("waiting for the name service to answer for \"" + printable(host) + "\"");
-    else
-      end_at_signal();
+    const bool long_silence = boot_time() >= begin + kLookupSilence;
+    const auto stopped =
+        long_silence ? wait_on("waiting for the name service to answer for \"" + printable(host) + "\"")
+                     : signalled();
+    if (stopped) throw Ended{*stopped};
   }
   return {{}, no_answer_for(host, kLookupLimit)};
 }

@@ -40,7 +40,7 @@ class LeftoversTest : public ::testing::Test {
     if (::fork() == 0) {
       ::setsid();
       const InheritedEnvironment inherited(environ);
-      const ChildEnvironment environment(inherited, {}, "job", 1, "key");
+      const ChildEnvironment environment(inherited, {}, "job", 1, inherited.attempt_key("key"));
       const char* const argv[] = {"sh", "-c", script.c_str(), nullptr};
       ::execve("/bin/sh", const_cast<char* const*>(argv), environment.pointers());
       ::_exit(127);
@@ -90,12 +90,12 @@ TEST_F(LeftoversTest, JobsOfAnotherPidNamespaceAreLeftAlone) {
   const pid_t job = ::fork();
   if (job == 0) {
     const char* const argv[] = {"sleep", "1000", nullptr};
-    const char* const envp[] = {"WORKPOOL_OWNER=pid:[1] 4194303 17", nullptr};
+    const char* const envp[] = {"WORKPOOL_ATTEMPT_KEY=0123.1.4194303.17", nullptr};
     ::execve("/bin/sleep", const_cast<char* const*>(argv), const_cast<char* const*>(envp));
     ::_exit(127);
   }
   pids_.push_back(job);
-  ASSERT_TRUE(wait_for([&] { return variable_of(job, kOwnerName) == "pid:[1] 4194303 17"; }));
+  ASSERT_TRUE(wait_for([&] { return variable_of(job, kAttemptKeyName) == "0123.1.4194303.17"; }));
   kill_leftovers(seconds(20));
   EXPECT_TRUE(is_alive(job));
   end(job);

@@ -101,7 +101,7 @@ std::string reason_of(const RunEnd& end) {
     std::string operator()(const NoLocalWorker& e) const { return e.problem; }
     std::string operator()(const ResultsLost& e) const {
       if (e.error != ESTALE) return std::string("cannot write the results: ") + std::strerror(e.error);
-      return "the results file was removed, replaced or truncated during the run: earlier results are "
+      return "the results file was removed, replaced or cut short during the run: earlier results are "
              "missing from it";
     }
   };

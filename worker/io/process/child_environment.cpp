@@ -17,17 +17,19 @@ bool is_given(const Variables& variables, std::string_view name) {
 }
 
 bool is_reserved(std::string_view name) {
-  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == kAttemptKeyName ||
-         name == kOwnerName;
+  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == kAttemptKeyName;
 }
 
 }  // namespace
 
 InheritedEnvironment::InheritedEnvironment(char* const* environment) {
   for (char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
-    const bool inherited =
-        !std::string_view(*entry).starts_with(kOurs) || name_of_entry(*entry) == kOwnerName;
-    if (inherited) entries_.emplace_back(*entry);
+    const std::string_view text(*entry);
+    if (!text.starts_with(kOurs)) {
+      entries_.emplace_back(text);
+    } else if (name_of_entry(text) == kOwnerName && text.size() > kOwnerName.size()) {
+      owner_ = text.substr(kOwnerName.size() + 1);
+    }
   }
 }
 
@@ -51,7 +53,7 @@ ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const 
   for (const std::string& entry : own_) add(entry);
   for (const std::string& entry : inherited.entries()) {
     const std::string_view name = name_of_entry(entry);
-    if (of_job.empty() || name == kOwnerName || !is_given(of_job, name)) add(entry);
+    if (of_job.empty() || !is_given(of_job, name)) add(entry);
   }
   pointers_.push_back(nullptr);
 }

@@ -25,17 +25,19 @@ namespace {
 std::string pid_namespace(pid_t pid) {
   char text[64];
   const ssize_t size = ::readlink(path_of(pid, "ns/pid").c_str(), text, sizeof text);
-  return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "";
+  const std::string link(text, size > 0 ? static_cast<std::size_t>(size) : 0);  // pid:[4026531836]
+  const std::size_t begin = link.find('[') + 1;
+  return begin == 0 ? "" : link.substr(begin, link.find(']') - begin);
 }
 
-// NAMESPACE PID START: the start, since a number is used again.
+// NAMESPACE.PID.START: the start, since a number is used again.
 std::string owner_text(const std::string& name_space, pid_t pid, std::uint64_t start) {
-  return name_space + ' ' + std::to_string(pid) + ' ' + std::to_string(start);
+  return name_space + '.' + std::to_string(pid) + '.' + std::to_string(start);
 }
 
 // Whether `owner` is of our PID namespace and names a process that is dead.
 bool is_of_a_dead_owner(const std::string& owner, const std::string& our_namespace) {
-  const std::string prefix = our_namespace + ' ';
+  const std::string prefix = our_namespace + '.';
   if (our_namespace.empty() || !owner.starts_with(prefix)) return false;
   pid_t pid = 0;
   const char* const end = owner.data() + owner.size();
@@ -44,6 +46,13 @@ bool is_of_a_dead_owner(const std::string& owner, const std::string& our_namespa
   if (fields.empty() || fields[0] == 'Z' || fields[0] == 'X') return true;
   const auto start = stat_number(fields, kStatStartTime);
   return start && owner != owner_text(our_namespace, pid, *start);
+}
+
+// An attempt key is RANDOM.OWNER (command_start.cpp); "" if the process has none.
+std::string owner_of(pid_t pid) {
+  const std::string key = variable_of(pid, kAttemptKeyName);
+  const std::size_t dot = key.find('.');
+  return dot == std::string::npos ? "" : key.substr(dot + 1);
 }
 
 struct Process {
@@ -76,7 +85,7 @@ std::vector<Process> leftovers() {
   for (Process& process : all) {
     if (process.pid == ::getpid() || ::access(path_of(process.pid, "environ").c_str(), R_OK) != 0) continue;
     Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-    if (!is_of_a_dead_owner(variable_of(process.pid, kOwnerName), our_namespace)) continue;
+    if (!is_of_a_dead_owner(owner_of(process.pid), our_namespace)) continue;
     process.handle = std::move(handle);
     process.left = true;
     sessions.insert(::getsid(process.pid));

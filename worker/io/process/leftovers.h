@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a worker leaves on its machine if supervisor, guard and engine die at one blow (`kill -9` of all
-// three, the OOM killer): every process of a job says in its environment which worker started it, so the next
-// worker that starts here finds those of dead ones and ends them before it runs anything.
+// three, the OOM killer): the attempt key in the environment of each process of a job says which worker
+// started it, so the next worker that starts here finds those of dead ones and ends them before it runs
+// anything.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@
 namespace workpool::worker {
 
 // Puts WORKPOOL_OWNER, which names this process for as long as the machine is up, into our environment, from
-// where jobs inherit it. Once, at the start, by the process that becomes the supervisor.
+// where the attempt keys of our jobs take it. Once, at the start, by the process that becomes the supervisor.
 void mark_jobs_as_ours();
 
 // Kills what dead workers of this PID namespace left, with everything of the same sessions and below, until

@@ -91,7 +91,7 @@ CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& und
     return cannot_start("cannot make pipes: " + std::generic_category().message(errno));
   }
 
-  const std::string attempt_key = random_key();
+  const std::string attempt_key = from_->environment.attempt_key(random_key());
   const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt,
                                      attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
