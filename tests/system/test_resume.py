@@ -3,6 +3,7 @@
 """The same command again goes on, after a kill -9 at any time, and runs what is new, changed or damaged."""
 
 import fcntl
+import contextlib
 import os
 import random
 import signal
@@ -374,7 +375,8 @@ class OneBlow(System):
             os.kill(pid, signal.SIGSTOP)  # so that none of them sees another's end, as when one call kills all
         blow = time.monotonic()
         for pid in struck:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the death of one may have been the end of the next
+                os.kill(pid, signal.SIGKILL)
         first.wait()
         job = started()[0]
         if len(struck) == 3:
