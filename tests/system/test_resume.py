@@ -1,10 +1,10 @@
-# ctest: serial
 # SPDX-License-Identifier: MIT
+# ctest: serial
 # ctest: timeout 300
 """The same command again goes on, after a kill -9 at any time, and runs what is new, changed or damaged."""
 
-import fcntl
 import contextlib
+import fcntl
 import os
 import random
 import signal
