@@ -12,9 +12,9 @@ namespace workpool::dispatcher {
 void Holdings::link(HoldingRow row) {
   Holding& holding = rows_[row];
   Holder& holder = *holding.holder;
-  holding.previous = holder.last_;
-  holding.next = kNoHolding;
-  (holder.last_ == kNoHolding ? holder.first_ : rows_[holder.last_].next) = row;
+  holding.previous_ = holder.last_;
+  holding.next_ = kNoHolding;
+  (holder.last_ == kNoHolding ? holder.first_ : rows_[holder.last_].next_) = row;
   holder.last_ = row;
   ++holder.jobs_;
   holder.slots_ += holding.slots;
@@ -26,8 +26,8 @@ void Holdings::unlink(HoldingRow row) {
   Holding& holding = rows_[row];
   Holder& holder = *holding.holder;
   CHECK(holder.jobs_ > 0);
-  (holding.previous == kNoHolding ? holder.first_ : rows_[holding.previous].next) = holding.next;
-  (holding.next == kNoHolding ? holder.last_ : rows_[holding.next].previous) = holding.previous;
+  (holding.previous_ == kNoHolding ? holder.first_ : rows_[holding.previous_].next_) = holding.next_;
+  (holding.next_ == kNoHolding ? holder.last_ : rows_[holding.next_].previous_) = holding.previous_;
   --holder.jobs_;
   holder.slots_ -= holding.slots;
   holder.bytes_ -= holding.bytes;
@@ -50,7 +50,7 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
     CHECK(row != kNoHolding);
     rows_.emplace_back();
   } else {
-    first_free_ = rows_[row].next;
+    first_free_ = rows_[row].next_;
   }
   Holding& holding = rows_[row];
   holding.handle = given.handle;
@@ -62,7 +62,7 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
   holding.job = given.job;
   holding.attempt = given.attempt;
   holding.slots = given.slots;
-  holding.next_of_job = std::exchange(of_job_[given.job], row);
+  holding.next_of_job_ = std::exchange(of_job_[given.job], row);
   link(row);
   if (given.alone) to.alone_ = true;
   return row;
@@ -71,9 +71,9 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
 void Holdings::free(HoldingRow row) {
   Holding& holding = rows_[row];
   HoldingRow* place = &of_job_[holding.job];
-  while (*place != row) place = &rows_[*place].next_of_job;
-  *place = holding.next_of_job;
-  holding.next = std::exchange(first_free_, row);
+  while (*place != row) place = &rows_[*place].next_of_job_;
+  *place = holding.next_of_job_;
+  holding.next_ = std::exchange(first_free_, row);
 }
 
 // ---- verbs ----
@@ -117,7 +117,7 @@ void Holdings::inherit(Holder& from, Holder& to) {
   to.slots_ = std::exchange(from.slots_, 0);
   to.bytes_ = std::exchange(from.bytes_, 0);
   to.alone_ = std::exchange(from.alone_, false);
-  for (HoldingRow row = to.first_; row != kNoHolding; row = rows_[row].next) {
+  for (HoldingRow row = to.first_; row != kNoHolding; row = rows_[row].next_) {
     rows_[row].holder = &to;
     rows_[row].handle = Handle{};
     rows_[row].phase = Inherited{};
@@ -135,7 +135,7 @@ void Holdings::give_up(HoldingRow row) {
 void Holdings::forget_oldest(JobRow job) {
   std::size_t given_up = 0;
   HoldingRow oldest = kNoHolding;
-  for (HoldingRow row = of_job_[job]; row != kNoHolding; row = rows_[row].next_of_job) {
+  for (HoldingRow row = of_job_[job]; row != kNoHolding; row = rows_[row].next_of_job_) {
     if (rows_[row].live()) continue;
     ++given_up;
     oldest = row;
@@ -156,7 +156,7 @@ void Holdings::end_all(JobRow job) {
 
 Holdings::Running Holdings::running(const Holder& holder, std::uint32_t slots) const {
   Running running;
-  for (running.next = holder.first_; running.next != kNoHolding; running.next = rows_[running.next].next) {
+  for (running.next = holder.first_; running.next != kNoHolding; running.next = rows_[running.next].next_) {
     const Holding& holding = rows_[running.next];
     if (holding.slots > slots - running.slots) break;
     ++running.jobs;
@@ -166,7 +166,7 @@ Holdings::Running Holdings::running(const Holder& holder, std::uint32_t slots) c
 }
 
 HoldingRow Holdings::find(JobRow job, WorkerId worker) const {
-  for (HoldingRow row = first_of(job); row != kNoHolding; row = rows_[row].next_of_job) {
+  for (HoldingRow row = first_of(job); row != kNoHolding; row = rows_[row].next_of_job_) {
     const Holding& holding = rows_[row];
     if (holding.live() ? holding.holder->worker() == worker
                        : std::get<GivenUp>(holding.phase).worker == worker)

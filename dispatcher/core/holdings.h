@@ -64,9 +64,9 @@ struct Holding {
 
  private:
   friend class Holdings;
-  HoldingRow next = 0;  // neighbours in the session's list; `next` also of free rows
-  HoldingRow previous = 0;
-  HoldingRow next_of_job = 0;
+  HoldingRow next_ = 0;  // neighbours in the session's list; `next_` also of free rows
+  HoldingRow previous_ = 0;
+  HoldingRow next_of_job_ = 0;
 };
 
 // What one session holds. Only Holdings changes it.
@@ -131,8 +131,8 @@ class Holdings {
   // Of a session, in order.
   HoldingRow first(const Holder& holder) const { return holder.first_; }
   HoldingRow last(const Holder& holder) const { return holder.last_; }
-  HoldingRow next(HoldingRow row) const { return rows_[row].next; }
-  HoldingRow previous(HoldingRow row) const { return rows_[row].previous; }
+  HoldingRow next(HoldingRow row) const { return rows_[row].next_; }
+  HoldingRow previous(HoldingRow row) const { return rows_[row].previous_; }
   // What runs there, as far as can be known: a worker starts its jobs in the order in which it got them, so
   // these are the first ones that fit its slots together; the rest waits, or has been handed to a thread that
   // is still busy.
@@ -145,16 +145,16 @@ class Holdings {
 
   // Of a job: the live ones and those given up, the newest first.
   HoldingRow first_of(JobRow job) const { return job < of_job_.size() ? of_job_[job] : kNoHolding; }
-  HoldingRow next_of_job(HoldingRow row) const { return rows_[row].next_of_job; }
+  HoldingRow next_of_job(HoldingRow row) const { return rows_[row].next_of_job_; }
   // The newest live one.
   HoldingRow live_of(JobRow job) const {
     HoldingRow row = first_of(job);
-    while (row != kNoHolding && !rows_[row].live()) row = rows_[row].next_of_job;
+    while (row != kNoHolding && !rows_[row].live()) row = rows_[row].next_of_job_;
     return row;
   }
   HoldingRow find(JobRow job, const Holder& holder) const {
     HoldingRow row = first_of(job);
-    while (row != kNoHolding && rows_[row].holder != &holder) row = rows_[row].next_of_job;
+    while (row != kNoHolding && rows_[row].holder != &holder) row = rows_[row].next_of_job_;
     return row;
   }
   // Live or given up.

@@ -6,10 +6,14 @@
                pipeline (bench_raw_pipeline), in interleaved pairs
   commands     ["true"] jobs with a local worker of two slots, beside xargs -P 2
 
-  throughput.py BIN [--pairs 5] [--jobs 1000000] [--commands 5000] [--durability os|sync]
+With --against, another build's programs run the same beside these, turn about, and the medians of the pairs' ratios are
+printed: wall time and processor time (of all processes together), this build's over the other's.
+
+  throughput.py BIN [--against BIN] [--pairs 5] [--jobs 1000000] [--commands 5000] [--durability os|sync]
 """
 import argparse
 import os
+import resource
 import socket
 import statistics
 import subprocess
@@ -62,9 +66,50 @@ def xargs(count):
     return time.monotonic() - started
 
 
+class Compared:
+    """Runs two builds turn about and keeps the ratio of what each took."""
+
+    def __init__(self, ours, other):
+        self.builds = (ours, other)
+        self.ratios = {}  # what was run -> [(wall, processor)]
+
+    def pair(self, what, run, first):
+        """`run(binaries)` is called for both, the build `first` (0 or 1) before the other."""
+        took = {}
+        for build in (first, 1 - first):
+            before, started = processor_time(), time.monotonic()
+            run(self.builds[build])
+            took[build] = (time.monotonic() - started, processor_time() - before)
+        self.ratios.setdefault(what, []).append(tuple(a / b for a, b in zip(took[0], took[1])))
+
+    def report(self):
+        for what, ratios in self.ratios.items():
+            wall, processor = (sorted(column) for column in zip(*ratios))
+            print(f"  {what:<11} wall {statistics.median(wall):.3f} ({wall[0]:.3f} to {wall[-1]:.3f}), processor time "
+                  f"{statistics.median(processor):.3f} ({processor[0]:.3f} to {processor[-1]:.3f}) of the other build's")
+
+
+def processor_time():
+    """Seconds, of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def compare(options, noop_file, true_file, results):
+    compared = Compared(options.binaries, options.against)
+    for pair in range(options.pairs):
+        first = pair % 2
+        compared.pair("no-op jobs", lambda binaries: noop(binaries, noop_file, results, options.jobs, options.durability),
+                      first)
+        compared.pair("commands", lambda binaries: commands(binaries, true_file, results), first)
+    print(f"medians of {options.pairs} pairs, --durability {options.durability}:")
+    compared.report()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binaries")
+    parser.add_argument("--against", metavar="BIN")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--commands", type=int, default=5_000)
@@ -78,6 +123,9 @@ def main():
         with open(true_file, "w", encoding="ascii") as out:
             out.writelines('{"cmd":["true"]}\n' for _ in range(options.commands))
         results = os.path.join(folder, "out.jsonl")
+        if options.against:
+            compare(options, noop_file, true_file, results)
+            return
         ratios, rates, raws, command_ratios = [], [], [], []
         for pair in range(options.pairs):
             raws.append(raw(options.binaries, 4_000_000))

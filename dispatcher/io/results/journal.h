@@ -31,7 +31,7 @@ class Journal {
   template <class Past>
   ReplaySummary replay(Past& past) const {
     if (!regular() || overwrite_) return {};
-    const ReplaySummary summary = replay_into(store_.fd(), past);
+    ReplaySummary summary = replay_into(store_.fd(), past);
     store_.refuse_if_foreign(summary);
     return summary;
   }

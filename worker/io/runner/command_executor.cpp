@@ -22,7 +22,7 @@ MakeStarter usual_starters(const std::shared_ptr<const RunServices>& services) {
 
 }  // namespace
 
-CommandExecutor::CommandExecutor(std::shared_ptr<RunServices> services)
+CommandExecutor::CommandExecutor(const std::shared_ptr<RunServices>& services)
     : CommandExecutor(services, usual_starters(services)) {}
 
 CommandExecutor::CommandExecutor(std::shared_ptr<RunServices> services, MakeStarter make_starter)

@@ -19,7 +19,7 @@ class Spawner;
 class CommandExecutor : public Executor {
  public:
   // Throws std::system_error if the system has no room.
-  explicit CommandExecutor(std::shared_ptr<RunServices> services);
+  explicit CommandExecutor(const std::shared_ptr<RunServices>& services);
   CommandExecutor(std::shared_ptr<RunServices> services, MakeStarter make_starter);
   // Kills what runs (KILL), waits until it is gone or given up, and joins; a thread in a start that does not
   // come back is left to itself.
