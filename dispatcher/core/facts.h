@@ -25,7 +25,7 @@ struct SchedulerOptions {
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
   bool listening = false;  // other workers may come at any time
-  bool streaming = false;  // jobs come from a pipe, not from the index
+  bool streaming = false;  // jobs arrive one by one until InputEnded; else all are in the index
 };
 
 // A name means one worker for the whole run, over restarts of the dispatcher too.
@@ -85,8 +85,9 @@ struct AlreadyDone {
 struct NamesKnown {
   std::vector<GrantedName> names;
 };
-struct InputEnded {};  // of a stream
-// A stream that can be read no further. Nothing more is given out; what runs is finished.
+// No more jobs arrive.
+struct InputEnded {};
+// The input can be read no further. Nothing more is given out; what runs is finished.
 struct InputBroken {
   std::string problem;  // a sentence for people
 };
@@ -98,7 +99,7 @@ struct JobsFileChanged {
 struct LocalWorkerFailed {
   std::string problem;  // what it said
 };
-// A line of a stream that is no job: recorded as `invalid`.
+// A line that came where a job should have arrived, and is none: recorded as `invalid`.
 struct InvalidLine {
   JobFacts facts;  // number, line, id
   std::string message;
@@ -272,7 +273,7 @@ using WaitingFor =
     std::variant<Nothing, DiskSpace, SlowResults, FreePort, AnyWorker, FittingWorker, BackoffOver>;
 
 struct Snapshot {
-  std::uint64_t total = 0;  // of the jobs file; of a stream: read so far
+  std::uint64_t total = 0;  // of the jobs file; of jobs that arrive: so far
   bool total_known = true;
   std::uint64_t before = 0;  // of those, finished in an earlier start (counted in the next six too)
   std::uint64_t ok = 0;

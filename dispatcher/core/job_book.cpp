@@ -13,8 +13,8 @@ namespace {
 constexpr std::uint64_t kReadyBytesMost = 64ull << 20;
 }  // namespace
 
-JobBook::JobBook(JobIndex& index, RequirementClasses& classes, bool streaming, std::uint32_t crash_limit)
-    : index_(index), classes_(classes), streaming_(streaming), crash_limit_(crash_limit) {}
+JobBook::JobBook(JobIndex& index, RequirementClasses& classes, std::uint32_t crash_limit)
+    : index_(index), classes_(classes), crash_limit_(crash_limit) {}
 
 JobRow JobBook::take_from_backlog(JobNumber number) {
   const JobIndex::Entry entry = index_.entry(number);
@@ -68,7 +68,6 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
     if (table_.at(*row).facts.spec != spec) return std::nullopt;
     return row;
   }
-  if (streaming_) return std::nullopt;
   const auto number = index_.find(key);
   if (!number || !index_.ids().has_spec(*number, spec)) return std::nullopt;
   std::optional<JobRow> row;
@@ -89,25 +88,23 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
 }
 
 std::uint64_t JobBook::unread(std::uint32_t requirement) const {
-  return streaming_ ? 0 : index_.open(requirement) + classes_.at(requirement).waiting().size();
+  return index_.open(requirement) + classes_.at(requirement).waiting().size();
 }
 
 bool JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
-  if (streaming_) return true;
   const RequirementClass& group = classes_.at(requirement);
   std::size_t under_way = group.ready().size() + group.loading();
   while (under_way < want) {
-    const bool may_ask = load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0);
-    if (!may_ask) return false;
     const auto fresh = index_.front(requirement);
     const auto again = group.waiting().front_rank(table_);
+    if (!fresh && !again) return true;
+    const bool may_ask = load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0);
+    if (!may_ask) return false;
     JobRow row = 0;
     if (again && (!fresh || again->before({index_.entry(*fresh).priority, *fresh}))) {
       row = classes_.change(requirement).queue(false, false).pop(table_);
-    } else if (fresh) {
-      row = take_from_backlog(*fresh);
     } else {
-      return true;
+      row = take_from_backlog(*fresh);
     }
     ++under_way;
     start_loading(row, load);
@@ -123,25 +120,13 @@ void JobBook::fetch_alone(Load& load) {
 }
 
 std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
-  JobRow row = 0;
-  if (streaming_) {
-    row = table_.add();
-    ActiveJob& job = table_.at(row);
-    job.facts = loaded.facts;
-    job.ready_since = now;
-    class_of(job).add_job();
-    CHECK(table_.set_key(row, loaded.facts.key));
-    job.known = true;
-    make_ready(row, std::move(loaded.work));
-    return row;
-  }
   // A line that has changed under the run is not answered: what was asked before this one never comes.
   while (!asked_.empty() && asked_.front().number != loaded.facts.number) asked_.pop_front();
   CHECK(!asked_.empty());
   const auto found = table_.find(asked_.front().handle);
   asked_.pop_front();
   if (!found) return std::nullopt;  // recorded in the meantime
-  row = *found;
+  const JobRow row = *found;
   ActiveJob& job = table_.at(row);
   job.loading = false;
   table_.set_key(row, loaded.facts.key);  // a worker may have named it by now
@@ -155,6 +140,18 @@ std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
     make_ready(row, std::move(loaded.work));
   }
   return row;
+}
+
+void JobBook::arrived(LoadedJob&& arrived, Time now) {
+  const JobRow row = table_.add();
+  ActiveJob& job = table_.at(row);
+  job.facts = std::move(arrived.facts);
+  job.ready_since = now;
+  job.only_copy = true;
+  job.known = true;
+  class_of(job).add_job();
+  CHECK(table_.set_key(row, job.facts.key));
+  make_ready(row, std::move(arrived.work));
 }
 
 void JobBook::make_ready(JobRow row, std::string&& work) {
@@ -197,11 +194,11 @@ void JobBook::requeue(JobRow row, Time now, Duration delay) {
   ActiveJob& job = table_.at(row);
   leave_state(row);
   job.ready_since = now + delay;
-  if (!streaming_) job.work.clear();  // read again, also if it was here
+  if (!job.only_copy) job.work.clear();  // read again, also if it was here
   if (delay.count() > 0) {
     job.state = Backoff{now + delay};
     backoffs_.insert({now + delay, row});
-  } else if (streaming_) {
+  } else if (job.only_copy) {
     std::string work = std::move(job.work);  // make_ready moves it back: from itself it would be emptied
     make_ready(row, std::move(work));
   } else {
@@ -227,7 +224,7 @@ std::string JobBook::assign(JobRow row) {
   leave_state(row);
   job.state = Assigned{};
   ++assigned_;
-  if (streaming_) return job.work;
+  if (job.only_copy) return job.work;
   return std::exchange(job.work, std::string{});
 }
 

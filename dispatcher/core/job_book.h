@@ -25,7 +25,7 @@ class JobBook {
   static constexpr std::size_t kLoadMost = 1024;  // jobs in one Load
 
   // `index` is sealed, with its queues open, and `classes` has those of it; both outlive the book.
-  JobBook(JobIndex& index, RequirementClasses& classes, bool streaming, std::uint32_t crash_limit);
+  JobBook(JobIndex& index, RequirementClasses& classes, std::uint32_t crash_limit);
 
   ActiveJob& at(JobRow row) { return table_.at(row); }
   const ActiveJob& at(JobRow row) const { return table_.at(row); }
@@ -43,10 +43,11 @@ class JobBook {
   bool fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
   void fetch_alone(Load& load);
-  // The answer to a Load, or the next job of a stream. Returns its row; nothing if it is no longer open.
-  // A stream's key must not be open (see `open_key`).
+  // The answer to a Load. Returns its row; nothing if it is no longer open.
   std::optional<JobRow> loaded(LoadedJob&& job, Time now);
-  bool open_key(const Key& key) const { return table_.find(key).has_value(); }
+  // A job that was never in the backlog; this is the only copy of its payload. REQUIRES: no open job has its
+  // key.
+  void arrived(LoadedJob&& job, Time now);
   // Of the jobs that have left the backlog, the one with this key.
   std::optional<JobRow> find_active(const Key& key) const { return table_.find(key); }
 
@@ -56,7 +57,7 @@ class JobBook {
   std::optional<Time> next_wake() const;
 
   // ---- to a worker ----
-  // Takes it out of whatever state it is in. `work` is moved out, but of a stream copied.
+  // Takes it out of whatever state it is in. `work` is moved out; an only copy is copied.
   std::string assign(JobRow row);
   // The best ready job of a requirement that need not run alone, and of those that must.
   std::optional<JobRow> front(std::uint32_t requirement) const;
@@ -82,7 +83,8 @@ class JobBook {
 
   const RequirementClasses& classes() const { return classes_; }
   const Requirement& requirement(std::uint32_t number) const { return classes_.at(number).requirement(); }
-  // The class of a stream whose last job is gone: its number is free. False if it is still needed.
+  // The class of jobs that arrived, once the last of them is gone: its number is free. False if it is still
+  // needed.
   bool free_class(std::uint32_t requirement);
   // Jobs not yet recorded, of one requirement and of all.
   std::uint64_t open(std::uint32_t requirement) const;
@@ -119,7 +121,6 @@ class JobBook {
 
   JobIndex& index_;
   RequirementClasses& classes_;
-  bool streaming_;
   std::uint32_t crash_limit_;
   JobTable table_;
   mutable std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone

@@ -9,9 +9,9 @@
 //                  │                      └── lost again, retried ──> Backoff ──> Waiting
 //                  └── Waiting
 //
-// Of a stream Loaded stands for Waiting: the payload stays here. Whatever the state, a worker may name the
-// job as one that it holds (adopted: Assigned) or hand over its result: recorded, or for a failure that is
-// retried Backoff.
+// A job whose source does not keep its payload (`only_copy`) is Loaded where others are Waiting. Whatever the
+// state, a worker may name the job as one that it holds (adopted: Assigned) or hand over its result:
+// recorded, or for a failure that is retried Backoff.
 #pragma once
 
 #include <cstdint>
@@ -56,10 +56,11 @@ struct EarlyResult {
 
 struct ActiveJob {
   JobFacts facts;
-  std::string work;  // while Loaded; of a stream until it is recorded
+  std::string work;  // while Loaded; if `only_copy`, until it is recorded
   JobState state;
   bool known = false;             // facts are complete (its line has been read at least once)
   bool loading = false;           // a Load is out for it, whatever its state
+  bool only_copy = false;         // its source does not keep its payload: it cannot be loaded again
   std::uint32_t attempt = 0;      // the last one given
   bool reuse_attempt = false;     // it came back unstarted
   std::uint32_t failures = 0;     // attempts that used up a retry

@@ -57,10 +57,7 @@ std::string last_line(const std::string& bytes) {
 
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
                WorkerTable& workers, JournalBook& journal, Time start)
-    : jobs_(index, classes, options.streaming, options.crash_limit),
-      workers_(workers),
-      journal_(journal),
-      start_(start) {}
+    : jobs_(index, classes, options.crash_limit), workers_(workers), journal_(journal), start_(start) {}
 
 // ---- the queue ----
 

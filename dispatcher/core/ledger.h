@@ -81,6 +81,8 @@ class Ledger {
   void drop_unconfirmed(Session& session, Step& step);
   // The line of a job has been read; an early result may now be recorded.
   void take_loaded(LoadedJob&& job, Step& step);
+  // JobBook::arrived.
+  void take_arrived(LoadedJob&& job, Step& step) { jobs_.arrived(std::move(job), step.now); }
 
   // ---- sessions ----
   void inherit(Session& from, Session& to);

@@ -3,8 +3,9 @@
 // they run, and how many sessions fit it, so that placement need only look at classes that have work and
 // somebody to do it. RequirementClasses is the table of them, by number.
 //
-// Classes of a jobs file stay for the whole run, since the index knows them by their number. Those of a
-// stream end with their last job, and their number is used again: a stream may bring new labels forever.
+// Classes of a jobs file stay for the whole run, since the index knows them by their number. Those of jobs
+// that arrive one by one end with their last job, and their number is used again: new labels may come
+// forever.
 #pragma once
 
 #include <cstdint>
@@ -87,7 +88,7 @@ class RequirementClasses {
   // Those of the jobs file, by the numbers that its index has given them.
   explicit RequirementClasses(const std::vector<Requirement>& of_file);
 
-  // The class of a job of a stream, which may be a new one.
+  // The class of a job that arrives, which may be a new one.
   std::uint32_t number_of(const Requirement& requirement);
   // Every number is below this; `used` tells which of them are those of a class now.
   std::uint32_t size() const { return static_cast<std::uint32_t>(classes_.size()); }
@@ -115,16 +116,17 @@ class RequirementClasses {
   std::vector<std::uint32_t> take_new();
   bool any_changed() const { return !changed_.empty() || !new_.empty(); }
 
-  // The class of a stream is freed with its last job. False, and nothing is done, if it still has one, or is
-  // one of the file.
+  // The class is freed with its last job. False, and nothing is done, if it still has one, or is one of the
+  // file.
   bool free_unused(std::uint32_t number);
 
  private:
   std::uint32_t add(const Requirement& requirement);
   void mark_changed(std::uint32_t number);
 
-  std::vector<std::unique_ptr<RequirementClass>> classes_;                   // nullptr: the number is free
-  std::unordered_map<Requirement, std::uint32_t, RequirementHash> numbers_;  // of those of streams
+  std::vector<std::unique_ptr<RequirementClass>> classes_;  // nullptr: the number is free
+  std::unordered_map<Requirement, std::uint32_t, RequirementHash>
+      numbers_;  // of those that are not the file's
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> new_;

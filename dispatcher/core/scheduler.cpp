@@ -44,7 +44,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     }
     void operator()(JobArrived& e) {
       e.job.facts.requirement = self.classes_.number_of(e.requirement);
-      self.ledger_.take_loaded(std::move(e.job), step);
+      self.ledger_.take_arrived(std::move(e.job), step);
     }
     void operator()(AlreadyDone& e) {
       self.ledger_.count_done_before(Status::kOk, e.ok);

@@ -21,8 +21,8 @@ namespace workpool::dispatcher {
 
 class Scheduler {
  public:
-  // `index`: sealed, with its queues open; outlives the scheduler; of a stream it is empty. `start`: when
-  // registration was bound.
+  // `index`: sealed, with its queues open; outlives the scheduler; empty if all jobs arrive one by one.
+  // `start`: when registration was bound.
   Scheduler(const SchedulerOptions& options, JobIndex& index, Time start);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;

@@ -44,7 +44,8 @@ void rename_process() {
   if (start == 0 || end <= start + 1) return;
   char* const memory = reinterpret_cast<char*>(start);  // NOLINT: an address of ours that the kernel reports
   std::memset(memory, 0, end - start);
-  std::memcpy(memory, kName, std::min<std::size_t>(std::strlen(kName), end - start - 1));  // NOLINT: it is zeroed
+  const auto length = std::min<std::size_t>(std::strlen(kName), end - start - 1);
+  std::memcpy(memory, kName, length);  // NOLINT: the byte after it was zeroed
 }
 
 class Guard {

@@ -21,7 +21,7 @@ class JobBookTest : public testing::Test {
     index.seal();
     index.open_queues(false);
     classes.emplace(index.requirements());
-    book.emplace(index, *classes, false, 3);
+    book.emplace(index, *classes, 3);
   }
 
   JobFacts facts_of(JobNumber number) const {
@@ -197,25 +197,35 @@ TEST_F(JobBookTest, FailuresTeachARunTimeUntilTheFirstOkJob) {
   EXPECT_EQ(book->mean_run_time(plain), seconds(2));
 }
 
-TEST(JobBookOfAStream, KeepsTheWorkUntilItIsRecorded) {
-  JobIndex index;
-  index.seal();
-  index.open_queues(false);
-  RequirementClasses classes(index.requirements());
-  JobBook book(index, classes, true, 3);
+TEST_F(JobBookTest, KeepsTheOnlyCopyOfAPayloadUntilItsJobIsRecordedBesideJobsThatAreReadAgain) {
   JobFacts facts;
-  facts.id = "L1";
+  facts.id = "arrived";
   facts.key = key_of_id(facts.id);
-  facts.requirement = classes.number_of({});
-  const auto row = book.loaded({facts, "work"}, Time{});
+  facts.requirement = classes->number_of({"", {"label"}, 1});
+  facts.number = 100;
+  book->arrived({facts, "only copy"}, Time{});
+  const auto row = book->find_active(facts.key);
   ASSERT_TRUE(row);
-  EXPECT_EQ(book.assign(*row), "work");
-  book.requeue(*row, Time{}, Duration{0});
-  EXPECT_EQ(book.assign(*row), "work");
-  EXPECT_TRUE(book.open_key(facts.key));
-  book.finish(*row);
-  EXPECT_FALSE(book.open_key(facts.key));
-  EXPECT_EQ(book.open(), 0u);
+  EXPECT_TRUE(book->fetch(facts.requirement, 10, load));
+  EXPECT_TRUE(load.jobs.empty()) << "it cannot be loaded";
+  EXPECT_EQ(book->assign(*row), "only copy");
+  book->requeue(*row, Time{}, Duration{0});
+  EXPECT_EQ(book->ready(facts.requirement), 1u) << "its payload is here";
+  EXPECT_EQ(book->assign(*row), "only copy");
+
+  EXPECT_TRUE(book->fetch(plain, 1, load));
+  ASSERT_EQ(load.jobs.size(), 1u);
+  const auto of_file = book->loaded({facts_of(load.jobs[0]), "work"}, Time{});
+  ASSERT_TRUE(of_file);
+  EXPECT_EQ(book->assign(*of_file), "work");
+  book->requeue(*of_file, Time{}, Duration{0});
+  EXPECT_EQ(book->ready(plain), 0u) << "its line is to be read again";
+
+  EXPECT_TRUE(book->find_active(facts.key));
+  book->finish(*row);
+  EXPECT_FALSE(book->find_active(facts.key));
+  classes->take_changed();
+  EXPECT_TRUE(book->free_class(facts.requirement));
 }
 
 }  // namespace
