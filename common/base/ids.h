@@ -54,10 +54,6 @@ struct Handle {
   auto operator<=>(const Handle&) const = default;
 };
 
-// The place of a job in its jobs file, from 0 in order of submission. Not a line number: blank lines do not
-// count.
-using JobNumber = std::uint64_t;
-
 // Digest of `size` bytes at `data` in canonical order.
 Hash128 hash128(const void* data, std::size_t size);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A job as its line in the jobs file states it, and what the dispatcher needs to know to place it.
+// A job as its line in the jobs file states it.
 #pragma once
 
 #include <cstddef>
@@ -48,30 +48,6 @@ struct JobLine {
   std::int32_t priority = 0;        // higher first
   std::optional<Duration> timeout;  // per attempt
   std::optional<std::uint32_t> retries;
-};
-
-// What the scheduler knows of a job once its line has been read; the payload (`work`) stays with the loop.
-struct JobFacts {
-  JobNumber number = 0;
-  std::uint64_t line = 0;    // in the jobs file, from 1
-  std::string id;            // given, or `L<line>`; empty for a default id, which spec and repeat make
-  std::uint64_t repeat = 0;  // of a default id: 1 for the first job of that spec, 2 … for the next; else 0
-  Key key;
-  Spec spec;
-  std::uint32_t requirement = 0;  // index into the list of requirements
-  std::int32_t priority = 0;
-  Duration timeout{0};  // 0 = none
-  std::uint32_t retries = 0;
-  std::uint32_t slots = 1;
-  std::uint64_t payload_bytes = 0;
-
-  std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
-};
-
-// A job whose line has been read: what the scheduler knows of it, and what only its worker will look into.
-struct LoadedJob {
-  JobFacts facts;
-  std::string work;  // JobLine::work
 };
 
 }  // namespace workpool

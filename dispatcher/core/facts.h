@@ -13,6 +13,7 @@
 #include "common/base/job.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/run_end.h"
 
 namespace workpool::dispatcher {

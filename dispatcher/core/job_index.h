@@ -12,6 +12,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/job.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_register.h"
 
 namespace workpool::dispatcher {

@@ -12,7 +12,7 @@
 #include <string>
 #include <variant>
 
-#include "common/base/job.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_register.h"
 
 namespace workpool::dispatcher {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
+#include "dispatcher/core/job_facts.h"
 
 namespace workpool::dispatcher {
 

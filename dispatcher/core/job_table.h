@@ -26,6 +26,7 @@
 #include "common/base/job.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/key_map.h"
 
 namespace workpool::dispatcher {

@@ -11,6 +11,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/ring.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_table.h"
 
 namespace workpool::dispatcher {

@@ -14,6 +14,7 @@
 #include "common/base/ids.h"
 #include "common/base/outcome.h"
 #include "common/io/bounded_lines.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/results/results_replay.h"

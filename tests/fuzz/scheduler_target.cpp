@@ -28,7 +28,7 @@ constexpr std::uint64_t kHonestWorker = 99;
 
 struct Job {
   dispatcher::JobIndex::Entry entry;
-  LoadedJob loaded;
+  dispatcher::LoadedJob loaded;
   Requirement requirement;
   Handle handle;              // as last given
   std::uint32_t attempt = 0;  // the same
@@ -96,7 +96,7 @@ class SchedulerWorld {
   Time now_{seconds(1000)};
   std::array<Job, kJobs> jobs_;
   std::deque<Peer> peers_;
-  std::deque<JobNumber> loads_;
+  std::deque<dispatcher::JobNumber> loads_;
   std::vector<std::pair<SessionId, JobOrder>> given_;
   std::uint64_t sessions_ = 0;
   std::uint64_t hellos_ = 0;
@@ -113,7 +113,7 @@ void SchedulerWorld::add_job(std::size_t i) {
   Requirement requirement;
   if (i % 3 == 1) requirement.type = "echo";
   if (i % 3 == 2) requirement.slots = 2;
-  JobFacts& facts = job.loaded.facts;
+  dispatcher::JobFacts& facts = job.loaded.facts;
   job.loaded.work = R"({"cmd":["true",")" + std::to_string(i) + "\"]}";
   facts.number = i;
   facts.line = i + 1;

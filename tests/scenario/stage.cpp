@@ -32,7 +32,7 @@ void Stage::start_dispatcher() {
   options.run = RunId{1};
   index_ = std::make_unique<dispatcher::JobIndex>();
   std::uint64_t line = 0;
-  std::vector<std::pair<JobNumber, Status>> past;
+  std::vector<std::pair<dispatcher::JobNumber, Status>> past;
   for (const JobSetup& job : jobs) {
     const Key key = key_of_id(job.name);
     names_[key] = job.name;
@@ -66,8 +66,8 @@ void Stage::start_dispatcher() {
 void Stage::feed_stream() {
   dispatcher::JobIntake intake(index_->ids(), true, false);
   dispatcher::AlreadyDone done;
-  for (JobNumber number = 0; number < jobs.size(); ++number) {
-    LoadedJob line = line_of(number);
+  for (dispatcher::JobNumber number = 0; number < jobs.size(); ++number) {
+    dispatcher::LoadedJob line = line_of(number);
     if (const auto found = durable_.find(jobs[number].name); found != durable_.end()) {
       index_->ids().remember(line.facts.key, line.facts.spec,
                              found->second == Status::kOk ? dispatcher::JobRegister::Past::kOk
@@ -90,9 +90,9 @@ void Stage::crash_dispatcher() {
   }
 }
 
-LoadedJob Stage::line_of(JobNumber number) const {
+dispatcher::LoadedJob Stage::line_of(dispatcher::JobNumber number) const {
   const JobSetup& job = jobs[number];
-  LoadedJob line;
+  dispatcher::LoadedJob line;
   line.work = "{\"type\":\"" + job.name + "\"}";
   line.facts.number = number;
   line.facts.line = number + 1;
@@ -132,7 +132,7 @@ bool Stage::step_dispatcher(bool idle) {
   if (scheduler_ == nullptr || paused_ || finished_) return false;
   if (!loads_held_ && !loads_.empty()) {
     dispatcher::JobsLoaded loaded;
-    for (const JobNumber number : std::exchange(loads_, {})) {
+    for (const dispatcher::JobNumber number : std::exchange(loads_, {})) {
       loaded.jobs.push_back(line_of(number));
       loaded.jobs.back().facts.requirement = index_->requirement_number(jobs[number].requirement);
     }

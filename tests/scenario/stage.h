@@ -107,7 +107,7 @@ class Stage {
 
   Machine& machine(const std::string& name);
   const Machine& machine(const std::string& name) const;
-  LoadedJob line_of(JobNumber number) const;
+  dispatcher::LoadedJob line_of(dispatcher::JobNumber number) const;
   void feed_stream();
   std::string job_name(const Key& key) const;
   std::string session_name(SessionId session) const;
@@ -139,7 +139,7 @@ class Stage {
   using Recorded = std::pair<std::string, Status>;
   std::vector<std::variant<Recorded, dispatcher::GrantedName>> entries_;  // of the journal, in this start
   std::map<std::string, std::uint32_t> begun_;
-  std::deque<JobNumber> loads_;
+  std::deque<dispatcher::JobNumber> loads_;
   Jobs jobs_;
   SessionId jobs_session_;
   std::uint64_t next_session_ = 0;

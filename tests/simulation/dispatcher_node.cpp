@@ -395,7 +395,7 @@ void DispatcherNode::answer_loads() {
     for (std::uint64_t i = 0; i < most; ++i) {
       const JobPlan& plan = world_.setup.jobs[loads_.front()];
       loads_.pop_front();
-      LoadedJob job{plan.facts, plan.work};
+      dispatcher::LoadedJob job{plan.facts, plan.work};
       job.facts.requirement = index_->requirement_number(plan.requirement);
       loaded.jobs.push_back(std::move(job));
     }

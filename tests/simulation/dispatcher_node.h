@@ -103,7 +103,7 @@ class DispatcherNode {
   SessionId jobs_session_;
   Jobs jobs_;
 
-  std::deque<JobNumber> loads_;
+  std::deque<dispatcher::JobNumber> loads_;
   bool answering_ = false;
 
   std::uint64_t issued_ = 0;  // entries of the journal, in this start

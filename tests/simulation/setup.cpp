@@ -72,7 +72,7 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
     JobPlan job;
     draw_requirement(job, random, most_slots, impossible && random.one_in(8));
     draw_behaviour(job, random, poison && random.one_in(20));
-    JobFacts& facts = job.facts;
+    dispatcher::JobFacts& facts = job.facts;
     facts.number = number;
     facts.line = number + 1;
     facts.id = "job" + std::to_string(number);

@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "common/base/job.h"
+#include "dispatcher/core/job_facts.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/timeline.h"
 
 namespace workpool::simulation {
 
 struct JobPlan {
-  JobFacts facts;
+  dispatcher::JobFacts facts;
   std::string work;
   Requirement requirement;
   Duration run{0};

@@ -19,6 +19,7 @@
 #include "common/formats/line_splitter.h"
 #include "common/io/bounded_lines.h"
 #include "common/io/threads.h"
+#include "dispatcher/core/job_facts.h"
 
 namespace workpool::dispatcher {
 namespace {

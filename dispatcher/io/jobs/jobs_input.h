@@ -8,6 +8,7 @@
 
 #include "common/base/job.h"
 #include "common/formats/jobs_file.h"
+#include "dispatcher/core/job_facts.h"
 
 namespace workpool::dispatcher {
 

@@ -11,6 +11,7 @@
 
 #include "common/base/ids.h"
 #include "common/formats/jobs_file.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/formats/jobs_file.h"
+#include "dispatcher/core/job_facts.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 
 namespace workpool::dispatcher {
