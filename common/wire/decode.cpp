@@ -380,6 +380,8 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
         beat.echo = read_stamp(from);
         beat.echo_held = read_duration(from);
         beat.running = read_keys(from);
+        if (fields >= 4)
+          beat.ended = read_list<Handle>(from, [](WireReader& r) { return Handle{r.number()}; });
         return beat;
       }
       break;
@@ -398,6 +400,7 @@ std::uint32_t known_fields(std::uint32_t type) {
     case kEnd:
       return 0;
     case kBeat:
+      return 4;  // the last may be missing
     case kJobs:
     case kLaneBeat:
     case kPart:

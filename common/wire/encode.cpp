@@ -207,11 +207,14 @@ struct SinkEncoder {
       to.pack_false();
   }
   void operator()(const Beat& m) {
-    pack_head(to, kBeat, header, 3);
+    pack_head(to, kBeat, header, m.ended.empty() ? 3 : 4);
     to.pack_uint64(m.echo);
     pack_duration(to, m.echo_held);
     to.pack_array(static_cast<std::uint32_t>(m.running.size()));
     for (const Key& key : m.running) pack_hash(to, key);
+    if (m.ended.empty()) return;
+    to.pack_array(static_cast<std::uint32_t>(m.ended.size()));
+    for (const Handle handle : m.ended) to.pack_uint64(handle.value);
   }
   void operator()(const Goodbye&) { pack_head(to, kGoodbye, header, 0); }
 };

@@ -127,6 +127,9 @@ struct Beat {
   std::uint64_t echo = 0;    // stamp of the last LaneBeat; 0 = none yet
   Duration echo_held{0};     // between its receipt and this message
   std::vector<Key> running;  // for over a second, at most 1,000 of them
+  // Since the last Beat, jobs that have ended and whose result is held back for a moment: their slots are
+  // free.
+  std::vector<Handle> ended{};
 };
 
 struct Goodbye {};

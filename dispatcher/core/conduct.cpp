@@ -41,7 +41,8 @@ const char* Conduct::fault_of(const Session& session, Time now) const {
     return now >= session.last_answer + limit ? "registered but did not say that it is ready" : nullptr;
   }
   if (!std::holds_alternative<Live>(session.phase)) return nullptr;
-  return leaves_recall_unanswered(session, now) ? "did not return what was asked back" : nullptr;
+  if (leaves_recall_unanswered(session, now)) return "did not return what was asked back";
+  return owes_a_result(session, now) ? "did not send the result of a job that has ended there" : nullptr;
 }
 
 // What cannot have been started, since everything in front of it still runs, is to be returned at once. That
@@ -60,13 +61,27 @@ bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
   return false;
 }
 
+// A result that is held back comes within moments. What the worker has said since, such as the echo of a
+// later beat, was sent after it was due; if no result waits for an ack, none waits for the result window
+// either.
+bool Conduct::owes_a_result(const Session& session, Time now) const {
+  if (session.held.doubtful() == 0 || session.acks.ack() != session.acks.received()) return false;
+  if (now < session.last_answer + options_.worker_timeout) return false;
+  const Holdings& holdings = ledger_.holdings();
+  for (HoldingRow row = holdings.first(session.held); row != kNoHolding; row = holdings.next(row)) {
+    const auto* ended = std::get_if<Doubtful>(&holdings.at(row).phase);
+    if (ended != nullptr && session.last_echo > ended->since + options_.worker_timeout) return true;
+  }
+  return false;
+}
+
 void Conduct::look_at_timeouts(const Session& session, Step& step) {
   const Holdings& holdings = ledger_.holdings();
   const HoldingRow end = holdings.running(session.held, session.slots).next;
   for (HoldingRow row = holdings.first(session.held); row != end; row = holdings.next(row)) {
     const Holding& holding = holdings.at(row);
     const JobFacts& facts = ledger_.jobs().at(holding.job).facts;
-    if (facts.timeout.count() == 0) continue;
+    if (holding.is<Doubtful>() || facts.timeout.count() == 0) continue;
     Seen seen{ledger_.jobs().handle(holding.job), holding.attempt, step.now, false};
     if (const auto before = seen_.find(row);
         before != seen_.end() && before->second.job == seen.job && before->second.attempt == seen.attempt)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Workers that are heard but do not do what they should: a session that leaves a RECALL unanswered, or never
-// gets READY, is ended; a job that runs far beyond its timeout is named, once. Looks every second.
+// Workers that are heard but do not do what they should: a session that leaves a RECALL unanswered, keeps a
+// result back, or never gets READY, is ended; a job that runs far beyond its timeout is named, once. Looks
+// every second.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ class Conduct {
 
   const char* fault_of(const Session& session, Time now) const;
   bool leaves_recall_unanswered(const Session& session, Time now) const;
+  bool owes_a_result(const Session& session, Time now) const;
   void look_at_timeouts(const Session& session, Step& step);
 
   const SchedulerOptions& options_;

@@ -29,7 +29,7 @@ void Holdings::unlink(HoldingRow row) {
   (holding.previous_ == kNoHolding ? holder.first_ : rows_[holding.previous_].next_) = holding.next_;
   (holding.next_ == kNoHolding ? holder.last_ : rows_[holding.next_].previous_) = holding.previous_;
   --holder.jobs_;
-  holder.slots_ -= holding.slots;
+  holding.is<Doubtful>() ? --holder.doubtful_ : holder.slots_ -= holding.slots;
   holder.bytes_ -= holding.bytes;
   if (holder.jobs_ == 0) holder.alone_ = false;
   holding.holder = nullptr;
@@ -88,7 +88,7 @@ HoldingRow Holdings::adopt(Holder& to, const New& named) {
 
 void Holdings::confirm(HoldingRow row, std::uint32_t attempt, Time since) {
   Holding& holding = rows_[row];
-  CHECK(holding.live());
+  CHECK(holding.live() && !holding.is<Doubtful>());
   holding.phase = Confirmed{};
   holding.handle = Handle{};
   holding.attempt = attempt;
@@ -102,8 +102,20 @@ bool Holdings::recall(HoldingRow row, Time now) {
   return true;
 }
 
+bool Holdings::note_ended(HoldingRow row, Time now) {
+  Holding& holding = rows_[row];
+  if (!holding.is<Sent>() && !holding.is<Recalled>()) return false;
+  Holder& holder = *holding.holder;
+  if (holder.doubtful_ >= kDoubtfulMost) return false;
+  holding.phase = Doubtful{now, false};
+  ++holder.doubtful_;
+  holder.slots_ -= holding.slots;
+  return true;
+}
+
 bool Holdings::cancel(HoldingRow row) {
   Holding& holding = rows_[row];
+  if (auto* ended = std::get_if<Doubtful>(&holding.phase)) return !std::exchange(ended->cancelled, true);
   if (!holding.is<Sent>() && !holding.is<Confirmed>() && !holding.is<Recalled>()) return false;
   holding.phase = Cancelled{};
   return true;
@@ -115,11 +127,13 @@ void Holdings::inherit(Holder& from, Holder& to) {
   to.last_ = std::exchange(from.last_, kNoHolding);
   to.jobs_ = std::exchange(from.jobs_, 0);
   to.slots_ = std::exchange(from.slots_, 0);
+  from.doubtful_ = 0;
   to.bytes_ = std::exchange(from.bytes_, 0);
   to.alone_ = std::exchange(from.alone_, false);
   for (HoldingRow row = to.first_; row != kNoHolding; row = rows_[row].next_) {
     rows_[row].holder = &to;
     rows_[row].handle = Handle{};
+    if (rows_[row].is<Doubtful>()) to.slots_ += rows_[row].slots;
     rows_[row].phase = Inherited{};
   }
 }
@@ -158,6 +172,7 @@ Holdings::Running Holdings::running(const Holder& holder, std::uint32_t slots) c
   Running running;
   for (running.next = holder.first_; running.next != kNoHolding; running.next = rows_[running.next].next_) {
     const Holding& holding = rows_[running.next];
+    if (holding.is<Doubtful>()) continue;
     if (holding.slots > slots - running.slots) break;
     ++running.jobs;
     running.slots += holding.slots;

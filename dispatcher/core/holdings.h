@@ -9,6 +9,9 @@
 //             │                           ^
 //   adopt ──> Confirmed ──CANCEL──────────┘          Inherited ──named in HELD──> Confirmed
 //
+//   Sent or Recalled ──named in a BEAT──> Doubtful: its slots are free, its result comes in a moment; it
+//   keeps this state when it is cancelled
+//
 //   any of these ──give_up──> GivenUp: the session is lost, or the job is another's now
 //   any ──end──> gone: returned, failed, or recorded
 //
@@ -37,10 +40,14 @@ struct Recalled {     // to be returned unless it runs already
   Time since;
 };
 struct Cancelled {};  // to be stopped
+struct Doubtful {     // over; the worker holds the result back until it is clear what ended the job
+  Time since;
+  bool cancelled = false;
+};
 struct GivenUp {  // does not count any more, and is in no session's list; this worker may run it nevertheless
   WorkerId worker;
 };
-using HoldingPhase = std::variant<Sent, Confirmed, Inherited, Recalled, Cancelled, GivenUp>;
+using HoldingPhase = std::variant<Sent, Confirmed, Inherited, Recalled, Cancelled, Doubtful, GivenUp>;
 
 class Holder;
 
@@ -79,7 +86,9 @@ class Holder {
   SessionId session() const { return session_; }
   WorkerId worker() const { return worker_; }
   std::uint32_t jobs() const { return jobs_; }
-  std::uint32_t slots() const { return slots_; }  // of these jobs together
+  // Of these jobs together, without those that have ended.
+  std::uint32_t slots() const { return slots_; }
+  std::uint32_t doubtful() const { return doubtful_; }  // how many of these have ended
   std::uint64_t bytes() const { return bytes_; }  // of their work, as far as it was sent in this session
   bool alone() const { return alone_; }           // holds a job that must run alone
 
@@ -91,6 +100,7 @@ class Holder {
   HoldingRow last_ = kNoHolding;
   std::uint32_t jobs_ = 0;
   std::uint32_t slots_ = 0;
+  std::uint32_t doubtful_ = 0;
   std::uint64_t bytes_ = 0;
   bool alone_ = false;
 };
@@ -99,6 +109,8 @@ class Holdings {
  public:
   // So many workers that had a job and gave no answer are remembered with it, the last ones.
   static constexpr std::size_t kGivenUpMost = 4;
+  // So many jobs of a session may have ended without a result; more keep their slots.
+  static constexpr std::uint32_t kDoubtfulMost = 4096;
 
   struct New {
     JobRow job = 0;
@@ -119,6 +131,9 @@ class Holdings {
   bool recall(HoldingRow row, Time now);
   // False, and nothing is done, if the worker was told so already, or has not said whether it has the job.
   bool cancel(HoldingRow row);
+  // The worker says so: its slots are free. False, and nothing is done, if it was cancelled or has been named
+  // before, or was not given in this session, or if as many have ended as are believed.
+  bool note_ended(HoldingRow row, Time now);
   // Everything that `from` holds goes to `to`, in order. REQUIRES: `to` holds nothing.
   void inherit(Holder& from, Holder& to);
   void give_up(HoldingRow row);  // REQUIRES: live
@@ -135,7 +150,7 @@ class Holdings {
   HoldingRow previous(HoldingRow row) const { return rows_[row].previous_; }
   // What runs there, as far as can be known: a worker starts its jobs in the order in which it got them, so
   // these are the first ones that fit its slots together; the rest waits, or has been handed to a thread that
-  // is still busy.
+  // is still busy. Those that have ended do not count, and may stand between them.
   struct Running {
     std::uint32_t jobs = 0;
     std::uint32_t slots = 0;

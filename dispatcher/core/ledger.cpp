@@ -299,6 +299,14 @@ bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   return unasked;
 }
 
+bool Ledger::note_ended(Session& session, Handle handle, Time now) {
+  const auto job = jobs_.find(handle);
+  if (!job) return false;
+  const HoldingRow row = holdings_.find(*job, session.held);
+  if (row == kNoHolding || holdings_.at(row).handle != handle) return false;
+  return holdings_.note_ended(row, now);
+}
+
 void Ledger::adopt(Session& session, const Held& held, Step& step) {
   Cancel cancel;
   for (const HeldJob& job : held.jobs) {
@@ -364,8 +372,9 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
     const JobRow of = holdings_.at(row).job;
     ActiveJob& job = jobs_.at(of);
     Duration delay{0};
-    if (lost && slots < session.slots) {
-      slots += job.facts.slots;
+    const bool ended = holdings_.at(row).is<Doubtful>();  // a moment ago, and maybe with the worker
+    if (lost && (ended || slots < session.slots)) {
+      if (!ended) slots += job.facts.slots;
       candidates.push_back(jobs_.handle(of));
       ++counts_.redelivered;
       ++job.losses;

@@ -73,6 +73,8 @@ class Ledger {
                             Step& step);
   // True if nobody had asked for it back.
   bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
+  // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
+  bool note_ended(Session& session, Handle handle, Time now);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
   // rest. REQUIRES: the session has not said READY.
@@ -86,8 +88,9 @@ class Ledger {
 
   // ---- sessions ----
   void inherit(Session& from, Session& to);
-  // All jobs of a session go back to the queue. Gives those that may have been running: the first ones, as
-  // many as it has slots; nothing if it was not `lost` with them, and then no attempt counts as lost.
+  // All jobs of a session go back to the queue. Gives those that may have been running: what has ended
+  // without a result, and the first ones of the rest, as many as it has slots; nothing if it was not `lost`
+  // with them, and then no attempt counts as lost.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- blame ----

@@ -298,6 +298,7 @@ void Placement::recall_stuck(const Place& place, std::vector<Free>& free, Step& 
   const Holdings& holdings = ledger_.holdings();
   for (HoldingRow row = holdings.last(session.held); row != kNoHolding; row = holdings.previous(row)) {
     const Holding& holding = holdings.at(row);
+    if (holding.is<Doubtful>()) continue;
     if (holding.slots > unstarted) break;
     unstarted -= holding.slots;
     if (step.now - holding.since < limit) continue;

@@ -52,6 +52,7 @@ Duration Placement::until_free(const Place& place, const Resources& needs, Time 
   const Holdings::Running running = holdings.running(session.held, session.slots);
   for (HoldingRow row = holdings.first(session.held); row != running.next; row = holdings.next(row)) {
     const Holding& holding = holdings.at(row);
+    if (holding.is<Doubtful>()) continue;
     const std::uint32_t number = ledger_.jobs().at(holding.job).facts.requirement;
     const Duration ran = std::max(Duration{0}, now - holding.since);
     const Duration mean = ledger_.jobs().mean_run_time(number).value_or(Duration{0});

@@ -119,7 +119,7 @@ void Sessions::sink(SinkReceived&& event, Step& step) {
     }
     return;
   }
-  // A beat says nothing about its jobs; after a long silence it is what the session gets work again for.
+  // Most beats say nothing about its jobs; after a long silence one is what the session gets work again for.
   const bool was_suspected = std::exchange(session->suspected, false);
   if (was_suspected || !std::holds_alternative<Beat>(event.message)) workers_.touch(*session);
   session->last_heard = step.now;
@@ -222,6 +222,9 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
 }
 
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {
+  bool freed = false;
+  for (const Handle handle : beat.ended) freed |= ledger_.note_ended(session, handle, step.now);
+  if (freed) workers_.touch(session);
   if (beat.echo == 0) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
   const Duration measured = step.now - stamped - beat.echo_held;

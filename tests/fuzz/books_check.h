@@ -11,6 +11,7 @@ inline void check_session(const dispatcher::Ledger& ledger, const dispatcher::Se
   const dispatcher::Holdings& holdings = ledger.holdings();
   std::uint32_t jobs = 0;
   std::uint32_t slots = 0;
+  std::uint32_t doubtful = 0;
   dispatcher::HoldingRow before = dispatcher::kNoHolding;
   for (auto row = holdings.first(session.held); row != dispatcher::kNoHolding; row = holdings.next(row)) {
     const dispatcher::Holding& holding = holdings.at(row);
@@ -21,10 +22,10 @@ inline void check_session(const dispatcher::Ledger& ledger, const dispatcher::Se
     CHECK(std::holds_alternative<dispatcher::Assigned>(job.state) && job.facts.slots == holding.slots);
     before = row;
     ++jobs;
-    slots += holding.slots;
+    holding.is<dispatcher::Doubtful>() ? ++doubtful : slots += holding.slots;
   }
   CHECK(holdings.last(session.held) == before);
-  CHECK(session.held.jobs() == jobs && session.held.slots() == slots);
+  CHECK(session.held.jobs() == jobs && session.held.slots() == slots && session.held.doubtful() == doubtful);
   CHECK(session.acks.ack() <= session.acks.received());
 }
 

@@ -276,7 +276,9 @@ SinkMessage SchedulerWorld::message() {
   }
   if (kind == 14) {
     const std::uint64_t now = static_cast<std::uint64_t>(now_.time_since_epoch().count());
-    return Beat{input_.once(2) ? input_.word() : now - input_.byte(), any_duration(), {any_key(any_job())}};
+    Beat beat{input_.once(2) ? input_.word() : now - input_.byte(), any_duration(), {any_key(any_job())}, {}};
+    for (std::size_t i = 0; i < count; ++i) beat.ended.push_back(any_handle(any_job()));
+    return beat;
   }
   return Goodbye{};
 }

@@ -79,8 +79,8 @@ std::vector<std::string> sink_seeds() {
   std::vector<std::string> seeds;
   for (const SinkMessage& message : std::initializer_list<SinkMessage>{
            Died{{{1, "signal 11", {key}}}}, Held{{{key, spec, 1, seconds(1)}}}, Results{{result, value}},
-           Returned{{{{5}, key, spec, 1, ReturnReason::kStopped}}}, Ready{}, Beat{1, seconds(1), {key}},
-           Goodbye{}}) {
+           Returned{{{{5}, key, spec, 1, ReturnReason::kStopped}}}, Ready{},
+           Beat{1, seconds(1), {key}, {{5}}}, Goodbye{}}) {
     seeds.push_back(encoded(message));
   }
   seeds.push_back(frames_of(kHeader, std::string(kPartBytesMost + 5, 'p')).back());

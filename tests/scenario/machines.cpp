@@ -216,7 +216,8 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
       worker.open = {};
     }
     void operator()(worker::SendSink& a) {
-      if (!std::holds_alternative<Beat>(a.message))
+      const auto* beat = std::get_if<Beat>(&a.message);
+      if (beat == nullptr || !beat->ended.empty())
         self.say(name + " -> dispatcher: " + self.described(a.message));
       const auto found = worker.links.find(worker.open);
       if (found != worker.links.end() && !found->second.sink_cut)
@@ -295,7 +296,15 @@ std::string Stage::described(const SinkMessage& message) const {
       return text;
     }
     std::string operator()(const Ready& m) const { return m.accepting ? "READY" : "READY, not accepting"; }
-    std::string operator()(const Beat&) const { return "BEAT"; }
+    std::string operator()(const Beat& m) const {
+      std::string text = "BEAT";
+      for (const Handle handle : m.ended) {
+        const auto row = self.scheduler_->ledger().jobs().find(handle);
+        text +=
+            row ? " ended " + self.job_name(self.scheduler_->ledger().jobs().at(*row).facts.key) : " ended ?";
+      }
+      return text;
+    }
     std::string operator()(const Goodbye&) const { return "GOODBYE"; }
   };
   return std::visit(Visitor{*this}, message);

@@ -42,7 +42,9 @@ struct MessageText {
     return all;
   }
   std::string operator()(const Ready& m) const { return m.accepting ? "READY" : "READY not accepting"; }
-  std::string operator()(const Beat&) const { return "BEAT"; }
+  std::string operator()(const Beat& m) const {
+    return m.ended.empty() ? "BEAT" : "BEAT, ended " + std::to_string(m.ended.size());
+  }
   std::string operator()(const Goodbye&) const { return "GOODBYE"; }
   std::string operator()(const Jobs& m) const {
     std::string all = "JOBS ack " + std::to_string(m.ack) + " received " + std::to_string(m.received);
@@ -201,8 +203,8 @@ std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::Wo
            std::to_string(job.named) + " lost " + std::to_string(job.lost) + " slots " +
            std::to_string(job.facts.slots);
     const dispatcher::Holdings& holdings = ledger.holdings();
-    static const char* const kPhases[] = {"sent",     "confirmed", "inherited",
-                                          "recalled", "cancelled", "given up"};
+    static const char* const kPhases[] = {"sent",      "confirmed", "inherited", "recalled",
+                                          "cancelled", "doubtful",  "given up"};
     for (auto held = holdings.first_of(row); held != dispatcher::kNoHolding;
          held = holdings.next_of_job(held)) {
       const dispatcher::Holding& holding = holdings.at(held);
@@ -228,6 +230,7 @@ std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::Wor
     held += session.held.jobs();
     std::uint32_t jobs = 0;
     std::uint32_t slots = 0;
+    std::uint32_t doubtful = 0;
     const dispatcher::Holdings& holdings = ledger.holdings();
     for (auto row = holdings.first(session.held); row != dispatcher::kNoHolding; row = holdings.next(row)) {
       const dispatcher::Holding& holding = holdings.at(row);
@@ -235,9 +238,9 @@ std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::Wor
           !std::holds_alternative<dispatcher::Assigned>(ledger.jobs().at(holding.job).state))
         return "a session's list has a job that it does not hold";
       ++jobs;
-      slots += holding.slots;
+      holding.is<dispatcher::Doubtful>() ? ++doubtful : slots += holding.slots;
     }
-    if (jobs != session.held.jobs() || slots != session.held.slots())
+    if (jobs != session.held.jobs() || slots != session.held.slots() || doubtful != session.held.doubtful())
       return "a session's counts differ from its list";
     if (slots > std::max<std::uint32_t>(1024, session.slots) + session.slots)
       return "S6: a session holds more than any credit";

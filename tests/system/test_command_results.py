@@ -70,6 +70,20 @@ class Ends(CliTest):
         numbers = {key: found[key]["signal"] for key in found}
         self.assertEqual(numbers, {"term": 15, "kill": 9, "int": 2, "argv": 15, "hup": 1})
 
+    # Their results are held back for 250 ms, their slots are not: 400 of them took 4.5 s on 2 slots.
+    def test_jobs_that_a_signal_kills_cost_what_others_cost(self):
+        took = {}
+        for command in ("exit 3", "kill -9 $$"):
+            (self.folder / "jobs.results.jsonl").unlink(missing_ok=True)
+            began = time.monotonic()
+            found = self.run_jobs(*[{"cmd": command, "id": str(n)} for n in range(400)], code=1,
+                                  flags=["--local", "2", "--crash-limit", "1"]).by_id
+            took[command] = time.monotonic() - began
+            self.assertEqual({result["status"] for result in found.values()}, {"failed"})
+            self.assertEqual({result["attempt"] for result in found.values()}, {1})
+        print("400 jobs: " + ", ".join(f"{command} {seconds:.2f} s" for command, seconds in took.items()))
+        self.assertLess(took["kill -9 $$"], 4 * (took["exit 3"] + 0.25))
+
     def test_kill_zero_ends_the_job_alone(self):
         found = self.run_jobs({"cmd": "kill 0; sleep 60", "id": "group"}, {"cmd": ["true"], "id": "other"}, code=1).by_id
         self.assertEqual(found["group"]["signal"], 15)

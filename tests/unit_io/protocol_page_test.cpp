@@ -152,6 +152,7 @@ std::map<std::string, MsgpackNode> sample_trees() {
   frame = frames_of(sample::kHeader, std::string(kPartBytesMost + 1, 'x')).at(1);
   add("PART");
   trees.erase("HELD EMPTY");
+  trees.erase("BEAT PLAIN");
   return trees;
 }
 
@@ -186,7 +187,7 @@ const std::map<std::string, Fields>& fields_of_messages() {
       {"RESULTS", {{"results", "5"}}},
       {"RETURNED", {{"jobs", "1"}}},
       {"READY", {{"accepting", "false"}}},
-      {"BEAT", {{"echo", "123456789"}, {"held", "40"}, {"keys", "1"}}},
+      {"BEAT", {{"echo", "123456789"}, {"held", "40"}, {"keys", "1"}, {"ended", "2"}}},
       {"GOODBYE", {}},
       {"JOBS", {{"ack", "17"}, {"received", "18"}, {"jobs", "2"}}},
       {"CANCEL", {{"jobs", "2"}}},

@@ -159,7 +159,9 @@ void Attempts::kill(Attempt& attempt) {
 void Attempts::doubt(Attempt& attempt, Outcome&& outcome, Duration ran, Time until) {
   CHECK(attempt.is<Attempt::Started>() || attempt.is<Attempt::Killing>());
   free_slots(attempt, ran);
-  set(attempt, Attempt::Doubtful{std::make_unique<Outcome>(std::move(outcome)), ran, until});
+  const std::uint64_t bytes = outcome.size_bytes();
+  doubtful_bytes_ += bytes;
+  set(attempt, Attempt::Doubtful{std::make_unique<Outcome>(std::move(outcome)), bytes, ran, until});
   doubts_.push_back(std::uint64_t{attempt.token});
 }
 
@@ -184,7 +186,9 @@ void Attempts::end(Attempt& attempt, Duration ran) {
   CHECK(attempt.token != 0);
   if (attempt.is<Attempt::Queued>()) {
     queued_bytes_ -= attempt.order.work.size();
-  } else if (!attempt.is<Attempt::Doubtful>()) {
+  } else if (const auto* doubtful = std::get_if<Attempt::Doubtful>(&attempt.state)) {
+    doubtful_bytes_ -= doubtful->bytes;
+  } else {
     free_slots(attempt, ran);
   }
   const std::uint32_t row = row_of(attempt.token);

@@ -37,6 +37,7 @@ struct Attempt {
   // what it has to say waits until it is clear whether a stop follows.
   struct Doubtful {
     std::unique_ptr<Outcome> outcome;
+    std::uint64_t bytes = 0;  // of the outcome
     Duration ran{0};
     Time until;
   };
@@ -100,6 +101,7 @@ class Attempts {
   // Handed over, and their results are still to come.
   std::size_t working() const { return count<Attempt::Started>() + count<Attempt::Killing>(); }
   std::size_t doubtful() const { return count<Attempt::Doubtful>(); }
+  std::uint64_t doubtful_bytes() const { return doubtful_bytes_; }  // of their outcomes
   std::size_t lost() const { return count<Attempt::Lost>(); }
   // Nothing can go on any more: what is in use belongs to threads that do not come back, and that is every
   // slot, or more than the job at the head of the queue can do without.
@@ -126,6 +128,7 @@ class Attempts {
   std::uint32_t commands_ = 0;    // of these, the ones that are commands
   std::uint32_t lost_slots_ = 0;  // of Lost
   std::uint64_t queued_bytes_ = 0;
+  std::uint64_t doubtful_bytes_ = 0;
   std::array<std::size_t, std::variant_size_v<Attempt::State>> counts_{};
   Duration handler_mean_{0};  // 0 = not known
   Duration command_mean_{0};

@@ -244,6 +244,7 @@ void Session::send_beat() {
   Beat beat;
   beat.echo = active.echo;
   if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
+  beat.ended = std::exchange(active.ended, {});
   active.last_beat = now_;
   send(std::move(beat));
 }
@@ -369,7 +370,7 @@ void Session::drained() {
     start_jobs();
     send_results();
     const Active& active = std::get<Active>(state_);
-    if (now_ >= active.last_beat + active.welcome.worker_timeout / 10) send_beat();
+    if (!active.ended.empty() || now_ >= active.last_beat + active.welcome.worker_timeout / 10) send_beat();
   }
   judge_stop();
   judge_lost_slots();

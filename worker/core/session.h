@@ -66,6 +66,7 @@ class Session {
     std::uint64_t deaths_seq = 0;     // the DIED that told the deaths
     bool sink_works = false;          // the dispatcher has named a message of this session as received
     bool fruitful = false;            // jobs came, or the ack of a result
+    std::vector<Handle> ended;        // Doubtful, and the dispatcher has not been told
   };
   // GOODBYE is out (or nobody is there to hear it).
   struct Leaving {

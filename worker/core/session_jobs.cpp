@@ -169,7 +169,9 @@ void Session::on_recall(const Recall& recall) {
 
 // ---- running ----
 
-bool Session::may_accept() const { return stops_ == 0 && kept_.bytes() < kKeptMost && now_ >= paused_until_; }
+bool Session::may_accept() const {
+  return stops_ == 0 && kept_.bytes() + attempts_.doubtful_bytes() < kKeptMost && now_ >= paused_until_;
+}
 
 void Session::tell_accepting() {
   auto* active = std::get_if<Active>(&state_);
@@ -260,6 +262,9 @@ void Session::attempt_ended(AttemptEnded&& event) {
   }
   if (event.how == AttemptEnd::kDoubtful && stops_ == 0 && !attempt->foreign) {
     attempts_.doubt(*attempt, std::move(event.outcome), event.ran, now_ + kDoubtTime);
+    // So that the dispatcher fills its slots again, and does not wait for the result.
+    auto* active = std::get_if<Active>(&state_);
+    if (active != nullptr && attempt->order.handle.value != 0) active->ended.push_back(attempt->order.handle);
     return;
   }
   std::vector<ReturnedJob> back;

@@ -148,7 +148,7 @@ inline SinkMessage sink_message() {
     case 4:
       return Ready{*rc::gen::arbitrary<bool>()};
     case 5:
-      return Beat{up_to(INT64_MAX), duration(), list(key)};
+      return Beat{up_to(INT64_MAX), duration(), list(key), list(handle)};
     default:
       return Goodbye{};
   }

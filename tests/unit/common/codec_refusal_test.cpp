@@ -104,6 +104,7 @@ TEST(CodecRefusal, RecordsThatAreTooShort) {
         if (!node.is_array || depth % 2 != 0 || at++ != wanted) return;
         node.elements.pop_back();
         if (frame.name == "JOBS" && depth > 0) node.elements.pop_back();  // the kind may be missing
+        if (frame.name == "BEAT") node.elements.pop_back();               // so may what has ended
       });
       EXPECT_FALSE(decodes(frame.decoder, written(changed))) << frame.name << " record " << wanted;
     }
@@ -189,6 +190,7 @@ TEST(CodecRefusal, LengthsBeyondTheFrame) {
     EXPECT_FALSE(takes("HELD", {4}, length));
     EXPECT_FALSE(takes("DIED", {4, 0, 2}, length));
     EXPECT_FALSE(takes("BEAT", {6}, length));
+    EXPECT_FALSE(takes("BEAT", {7}, length));
     EXPECT_FALSE(takes("JOBS", {6}, length));
     EXPECT_FALSE(takes("HELLO", {12}, length));
   }

@@ -207,6 +207,7 @@ std::string grown(const SampleFrame& frame) {
                                             "\xc0", "\xc4\0"s, "\xc4\0"s, "\0"s};
   MsgpackNode tree = read_tree(frame.bytes);
   const bool results = frame.name == "RESULTS";
+  if (frame.name == "BEAT_PLAIN") tree.elements.push_back(MsgpackNode::raw("\x90"));
   visit_tree(tree, [&](MsgpackNode& node, int depth) {
     if (!node.is_array || depth % 2 != 0) return;
     while (results && depth == 2 && node.elements.size() < 16) {

@@ -34,7 +34,7 @@ inline auto fields(const JobOrder& o) {
   return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots, o.kind);
 }
 inline auto fields(const Ready& r) { return std::tie(r.accepting); }
-inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.running); }
+inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.running, b.ended); }
 inline auto fields(const LaneBeat& b) { return std::tie(b.stamp, b.ack, b.received); }
 inline auto fields(const Goodbye&) { return std::tuple<>(); }
 inline auto fields(const Stop&) { return std::tuple<>(); }

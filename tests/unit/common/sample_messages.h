@@ -80,7 +80,8 @@ inline Named<SinkMessage> sink() {
            Results{{result({}), result(late), result(value), result(command_outcome()), result(killed)}}},
           {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
           {"READY", Ready{false}},
-          {"BEAT", Beat{123456789, microseconds(40), {kKey}}},
+          {"BEAT", Beat{123456789, microseconds(40), {kKey}, {kHandle, Handle{1}}}},
+          {"BEAT_PLAIN", Beat{5, microseconds(6), {}, {}}},
           {"GOODBYE", Goodbye{}}};
 }
 

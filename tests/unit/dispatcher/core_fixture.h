@@ -167,6 +167,18 @@ class CoreTest : public testing::Test {
     result(name, job, status);
     drain();
   }
+  // It has ended there; its result is held back.
+  void says_ended(const std::string& name, const Numbers& jobs) {
+    Beat beat;
+    for (const JobNumber job : jobs) beat.ended.push_back(last_given_.at(job).handle);
+    say(name, std::move(beat));
+    drain();
+  }
+  // A beat with the echo of one that went down just now.
+  void echoes(const std::string& name) {
+    const Duration stamp = (now_ - milliseconds(1)).time_since_epoch();
+    say(name, Beat{static_cast<std::uint64_t>(stamp.count()), Duration{0}, {}, {}});
+  }
   void returns(const std::string& name, JobNumber job, ReturnReason reason = ReturnReason::kUnstarted) {
     const JobResult given = result_of(job, Status::kOk);
     say(name, Returned{{{given.handle, given.key, given.spec, given.attempt, reason}}});

@@ -142,6 +142,64 @@ TEST_F(HoldingsTest, ANewSessionInheritsEverythingInOrderAndKnowsNothingOfItYet)
   EXPECT_TRUE(holdings.cancel(first));
 }
 
+TEST_F(HoldingsTest, OneThatHasEndedIsHeldButHasNoSlots) {
+  const HoldingRow first = give(anna, 1, 2);
+  const HoldingRow second = give(anna, 2);
+  give(anna, 3, 2);
+  EXPECT_TRUE(holdings.note_ended(first, now));
+  EXPECT_FALSE(holdings.note_ended(first, now)) << "told twice";
+  EXPECT_EQ(std::get<Doubtful>(holdings.at(first).phase).since, now);
+  EXPECT_EQ(jobs_of(anna), (Jobs{1, 2, 3}));
+  EXPECT_EQ(anna.slots(), 3u);
+  EXPECT_EQ(anna.doubtful(), 1u);
+  EXPECT_FALSE(holdings.recall(first, now)) << "there is nothing to return";
+  // What runs is found behind it.
+  const Holdings::Running running = holdings.running(anna, 3);
+  EXPECT_EQ(running.jobs, 2u);
+  EXPECT_EQ(running.slots, 3u);
+  EXPECT_EQ(running.next, kNoHolding);
+  holdings.recall(second, now);
+  EXPECT_TRUE(holdings.note_ended(second, now)) << "it ran when it was asked for";
+  holdings.end(first);
+  EXPECT_EQ(anna.slots(), 2u);
+  EXPECT_EQ(anna.doubtful(), 1u);
+  holdings.give_up(second);
+  EXPECT_EQ(anna.slots(), 2u);
+  EXPECT_EQ(anna.doubtful(), 0u);
+}
+
+TEST_F(HoldingsTest, OneThatHasEndedIsCancelledOnceAndItsSlotsStayFree) {
+  const HoldingRow row = give(anna, 1, 2);
+  holdings.note_ended(row, now);
+  EXPECT_TRUE(holdings.cancel(row));
+  EXPECT_FALSE(holdings.cancel(row));
+  EXPECT_EQ(anna.slots(), 0u);
+  const HoldingRow other = give(anna, 2, 2);
+  holdings.cancel(other);
+  EXPECT_FALSE(holdings.note_ended(other, now)) << "what becomes of it is known in a moment";
+  EXPECT_EQ(anna.slots(), 2u);
+}
+
+TEST_F(HoldingsTest, OnlyWhatWasGivenInThisSessionCanHaveEnded) {
+  EXPECT_FALSE(holdings.note_ended(holdings.adopt(anna, {.job = 1, .attempt = 1}), now));
+  holdings.note_ended(give(anna, 2, 3), now);
+  holdings.inherit(anna, anna_again);
+  EXPECT_EQ(anna.doubtful(), 0u);
+  EXPECT_EQ(anna_again.doubtful(), 0u);
+  EXPECT_EQ(anna_again.slots(), 4u) << "its new session must name it, as any job";
+  EXPECT_FALSE(holdings.note_ended(holdings.find(2, anna_again), now));
+}
+
+TEST_F(HoldingsTest, OnlySoManyAreBelievedToHaveEnded) {
+  for (JobRow job = 0; job < Holdings::kDoubtfulMost; ++job)
+    ASSERT_TRUE(holdings.note_ended(give(anna, job), now));
+  const HoldingRow more = give(anna, Holdings::kDoubtfulMost);
+  EXPECT_FALSE(holdings.note_ended(more, now));
+  EXPECT_EQ(anna.slots(), 1u);
+  holdings.end(holdings.first(anna));
+  EXPECT_TRUE(holdings.note_ended(more, now));
+}
+
 TEST_F(HoldingsTest, WhatIsGivenUpIsInNoListButRememberedWithItsJob) {
   const HoldingRow row = give(anna, 1);
   holdings.give_up(row);

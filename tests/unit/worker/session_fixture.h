@@ -51,6 +51,11 @@ class SessionFixture : public ::testing::Test {
         returned_most_ = std::max(returned_most_, returned->jobs.size());
       }
       if (auto* results = std::get_if<Results>(&sent->message)) results_ += results->results.size();
+      if (auto* ready = std::get_if<Ready>(&sent->message)) accepting_ = ready->accepting;
+      if (auto* beat = std::get_if<Beat>(&sent->message)) {
+        ++beats_;
+        for (const Handle handle : beat->ended) ended_.push_back(handle.value);
+      }
     }
     if (auto* started = std::get_if<StartAttempt>(&action)) running_.push_back(started->token);
     if (auto* killed = std::get_if<KillAttempt>(&action)) killed_.push_back(killed->token);
@@ -125,6 +130,9 @@ class SessionFixture : public ::testing::Test {
   std::size_t returned_ = 0;       // jobs
   std::size_t returned_most_ = 0;  // in one message
   std::size_t results_ = 0;
+  std::size_t beats_ = 0;
+  std::vector<std::uint64_t> ended_;  // handles, as named by beats
+  bool accepting_ = false;            // as last told
   std::vector<std::uint64_t> running_;
   std::vector<std::uint64_t> killed_;
   std::vector<std::string> said_;

@@ -27,11 +27,15 @@ class SessionJobs : public SessionFixture {
     deliver(Jobs{0, sent_, std::move(orders)});
     step(Drained{});
   }
-  void dies_of_a_signal(std::uint64_t token) {
+  void ends_by_a_signal(std::uint64_t token, std::size_t bytes = 0) {
     AttemptEnded ended{token, AttemptEnd::kDoubtful, {}, milliseconds(1)};
     ended.outcome.status = Status::kFailed;
     ended.outcome.kind = ErrorKind::kSignal;
+    ended.outcome.standard_output.assign(bytes, 'x');
     step(std::move(ended));
+  }
+  void dies_of_a_signal(std::uint64_t token) {
+    ends_by_a_signal(token);
     step(Drained{});
   }
 };
@@ -47,6 +51,55 @@ TEST_F(SessionJobs, ACommandThatASignalKilledGivesItsSlotBackAtOnce) {
   pass(milliseconds(300), Answer::kWelcome);
   EXPECT_EQ(results_, 1u);
   EXPECT_EQ(returned_, 0u);
+}
+
+TEST_F(SessionJobs, TheDispatcherHearsAtOnceThatItHasEndedAndOnlyOnce) {
+  join();
+  give({order(1), order(2)});
+  const std::size_t before = beats_;
+  ends_by_a_signal(running_[1]);
+  ends_by_a_signal(running_[0]);
+  EXPECT_EQ(beats_, before) << "one beat for all of a turn";
+  step(Drained{});
+  EXPECT_EQ(ended_, (std::vector<std::uint64_t>{2, 1}));
+  EXPECT_EQ(beats_, before + 1);
+  pass(seconds(5), Answer::kWelcome);
+  EXPECT_GT(beats_, before + 1);
+  EXPECT_EQ(ended_.size(), 2u);
+  EXPECT_EQ(results_, 2u);
+}
+
+TEST_F(SessionJobs, OrdinaryBeatsNameNothing) {
+  join();
+  give({order(1)});
+  step(AttemptEnded{running_[0], AttemptEnd::kOutcome, {}, milliseconds(1)});
+  step(Drained{});
+  pass(seconds(5), Answer::kWelcome);
+  EXPECT_GT(beats_, 2u);
+  EXPECT_TRUE(ended_.empty());
+}
+
+TEST_F(SessionJobs, WhatEndsWithoutASessionIsNamedByNoLaterOne) {
+  join();
+  give({order(1), order(2)});
+  ends_by_a_signal(running_[0]);
+  step(SinkGone{lane_.session});
+  ends_by_a_signal(running_[1]);
+  pass(seconds(5), Answer::kWelcome);
+  EXPECT_TRUE(ended_.empty()) << "handles mean nothing there: HELD has named them";
+  EXPECT_EQ(results_, 2u);
+}
+
+TEST_F(SessionJobs, WhatIsInDoubtCountsAsKeptSoThatItCannotFillTheMemory) {
+  join();
+  give({order(1), order(2)});
+  EXPECT_TRUE(accepting_);
+  ends_by_a_signal(running_[0], 65 << 20);
+  step(Drained{});
+  EXPECT_FALSE(accepting_);
+  deliver(Cancel{{{Handle{1}, order(1).key, 1}}});
+  step(Drained{});
+  EXPECT_TRUE(accepting_) << "it is gone";
 }
 
 TEST_F(SessionJobs, WhatAStopMayHaveKilledIsReturned) {
