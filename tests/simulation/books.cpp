@@ -167,6 +167,12 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
     if (const auto* a = std::get_if<dispatcher::Assign>(&action)) assigned(*a);
     if (const auto* a = std::get_if<dispatcher::SendLane>(&action)) {
       if (const auto* beat = std::get_if<LaneBeat>(&a->message)) told(a->session, beat->ack, beat->received);
+      if (const auto* cancel = std::get_if<Cancel>(&a->message)) {
+        for (const JobRef& ref : cancel->jobs) {
+          JobEntry* entry = job(ref.key);
+          if (entry != nullptr && entry->holder == a->session) entry->cancelled = true;
+        }
+      }
       if (std::holds_alternative<End>(a->message)) {
         if (const auto found = sessions_.find(a->session); found != sessions_.end())
           found->second.fenced = true;
@@ -202,7 +208,7 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
       broke("S4: " + entry->plan->facts.id + " is recorded and goes on at its holder");
       continue;
     }
-    if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed &&
+    if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed && !entry->cancelled &&
         sessions_.contains(entry->holder) && !cancelled(actions, from, entry->holder, held.key)) {
       broke("S6: " + entry->plan->facts.id + " held by " + text(entry->holder) + " is kept by " +
             text(held_from_) + " too");
@@ -211,6 +217,7 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
     entry->given = false;
     entry->holder_attempt = held.attempt;
     entry->confirmed = true;
+    entry->cancelled = false;
     entry->reusable = 0;
     entry->last_attempt = std::max(entry->last_attempt, held.attempt);
   }
@@ -251,6 +258,7 @@ void Books::assigned(const dispatcher::Assign& assign) {
   entry->given = true;
   entry->holder_attempt = assign.order.attempt;
   entry->confirmed = true;
+  entry->cancelled = false;
   given_.insert({session.worker, assign.order.key, assign.order.attempt});
 }
 
@@ -320,7 +328,7 @@ void Books::admitted(const dispatcher::Admit& admit) {
       if (entry.holder != before->second.first) continue;
       entry.holder = admit.welcome.session;
       entry.given = false;
-      entry.confirmed = false;
+      entry.confirmed = entry.cancelled = false;
     }
   }
   live_[hello.worker] = {admit.welcome.session, hello.engine};

@@ -88,7 +88,8 @@ class Books {
     SessionId holder;
     std::uint32_t holder_attempt = 0;
     bool confirmed = true;
-    bool given = false;  // in the holder's session, not taken over into it
+    bool cancelled = false;  // its holder was told to stop it
+    bool given = false;      // in the holder's session, not taken over into it
     std::uint32_t last_attempt = 0;
     std::uint32_t reusable = 0;  // came back unstarted
     std::uint64_t pending = 0;   // number of its record
