@@ -18,6 +18,10 @@ constexpr std::size_t kItemMost = 3 << 20;
 // overflow.
 constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
 constexpr std::uint64_t kSlotsMost = 1 << 20;
+// Of what others are added to, and JSON readers keep exactly.
+constexpr std::uint64_t kCountMost = 1ull << 53;
+// A clock reading of the dispatcher's own, as it comes back: not beyond what its clock can show.
+constexpr std::uint64_t kStampMost = INT64_MAX;
 
 Hash128 read_hash(WireReader& from) {
   const std::string_view bytes = from.bytes(16);
@@ -31,23 +35,18 @@ Hash128 read_hash(WireReader& from) {
   return hash;
 }
 
-Duration read_duration(WireReader& from) {
-  const std::uint64_t count = from.number();
-  if (count > kDurationMost) from.fail();
-  return Duration{static_cast<Duration::rep>(from.ok() ? count : 0)};
-}
-
-// A clock reading of the dispatcher's own, as it comes back: not beyond what its clock can show.
-std::uint64_t read_stamp(WireReader& from) {
-  const std::uint64_t stamp = from.number();
-  if (stamp > static_cast<std::uint64_t>(INT64_MAX)) from.fail();
-  return from.ok() ? stamp : 0;
+std::uint64_t read_up_to(WireReader& from, std::uint64_t most) {
+  const std::uint64_t value = from.number();
+  if (value > most) from.fail();
+  return from.ok() ? value : 0;
 }
 
 std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
-  const std::uint64_t value = from.number();
-  if (value > most) from.fail();
-  return from.ok() ? static_cast<std::uint32_t>(value) : 0;
+  return static_cast<std::uint32_t>(read_up_to(from, most));
+}
+
+Duration read_duration(WireReader& from) {
+  return Duration{static_cast<Duration::rep>(read_up_to(from, kDurationMost))};
 }
 
 // Attempts count from 1, and on from the one that a worker names (the scheduler believes up to half of this):
@@ -161,7 +160,7 @@ JobResult read_result(WireReader& from) {
   if (fields > 12) outcome.signal = read_optional(from);
   if (fields > 13) outcome.standard_output = from.bytes(kMessageBytesMost);
   if (fields > 14) outcome.standard_error = from.bytes(kMessageBytesMost);
-  if (fields > 15) outcome.truncated = from.number();
+  if (fields > 15) outcome.truncated = read_up_to(from, kCountMost);
   skip_rest(from, fields, 16);
   if (!consistent(outcome)) from.fail();
   return result;
@@ -377,7 +376,7 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
     case kBeat:
       if (fields >= 3) {
         Beat beat;
-        beat.echo = read_stamp(from);
+        beat.echo = read_up_to(from, kStampMost);
         beat.echo_held = read_duration(from);
         beat.running = read_keys(from);
         if (fields >= 4)

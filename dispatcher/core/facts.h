@@ -221,6 +221,17 @@ struct EngineDied {
   std::string cause;
   std::vector<std::string> ran;  // ids of the jobs named
 };
+// A worker says what cannot be; that does not count, and its session ends.
+enum class Untruth : std::uint8_t {
+  kForeignType,  // a result of a job whose type it does not serve
+  kRanTooLong,   // an attempt that took longer than since it was given
+  kHoldsTooMuch  // more jobs run there than it can have been given
+};
+struct WorkerUntrue {
+  std::string name;
+  Untruth what = Untruth::kForeignType;
+  std::string id;  // of the job; empty if it is about no single one
+};
 // JOBS was changed during the run.
 struct JobsFileRefused {
   std::uint64_t line = 0;
@@ -230,7 +241,7 @@ struct Note {  // anything else a person should read once
   std::string text;
 };
 using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
-                            JobUnsatisfiable, EngineDied, JobsFileRefused, Note>;
+                            JobUnsatisfiable, EngineDied, WorkerUntrue, JobsFileRefused, Note>;
 
 // Everything is over: close the sockets and leave.
 struct Finish {

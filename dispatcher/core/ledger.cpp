@@ -14,6 +14,9 @@ namespace {
 constexpr Duration kNamedDelay = milliseconds(300);
 // Attempts are counted on from the one that a worker names, so it must not be near its type's end.
 constexpr std::uint32_t kAttemptMost = 1 << 30;
+// Two clocks differ by up to 1 % each, and more than that says something about the worker, not its clock.
+constexpr int kDriftDivisor = 33;
+constexpr Duration kDriftLeast = seconds(1);
 
 JobEnded ended_of(const JobFacts& facts, const JobResult& result, const std::string& worker) {
   JobEnded ended;
@@ -168,8 +171,26 @@ bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult&
          believes(workers_.worker_of(*session), row);
 }
 
-std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
-                                  Step& step) {
+// An attempt that was given in this session has not run for longer than since then. (One that was taken over
+// from an earlier session may have: the dispatcher's clock may have stood still in between.) And nobody has a
+// result of a type that it does not serve, unless it was given the job.
+std::optional<Untruth> Ledger::untruth_in(const Session& session, JobRow row, const JobResult& result,
+                                          Time now) const {
+  const HoldingRow held = held_attempt(&session, row, result.attempt, result.handle);
+  if (held != kNoHolding) {
+    if (result.handle.value == 0) return std::nullopt;
+    const Duration age = now - holdings_.at(held).since;
+    const Duration most = age + age / kDriftDivisor + kDriftLeast;
+    return result.waited + result.ran > most ? std::optional(Untruth::kRanTooLong) : std::nullopt;
+  }
+  const Requirement& requirement = jobs_.requirement(jobs_.at(row).facts.requirement);
+  if (workers_.serves(session, requirement) || holdings_.find(row, session.worker) != kNoHolding)
+    return std::nullopt;
+  return Untruth::kForeignType;
+}
+
+std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId from, std::uint64_t seq,
+                                                 JobResult&& result, Step& step) {
   std::optional<JobRow> row;
   if (session != nullptr && result.handle.value != 0) {
     row = jobs_.find(result.handle);
@@ -185,6 +206,12 @@ std::uint64_t Ledger::take_result(Session* session, SessionId from, std::uint64_
     return journal_.issued();
   }
   ActiveJob& job = jobs_.at(*row);
+  if (session != nullptr) {
+    if (const auto untruth = untruth_in(*session, *row, result, step.now)) {
+      step.actions.emplace_back(Report{WorkerUntrue{session->name, *untruth, job.facts.full_id()}});
+      return std::nullopt;
+    }
+  }
   if (result.outcome.status != Status::kOk && !failure_counts(session, *row, result)) {
     ++counts_.duplicates;
     return 0;  // a late failure of an attempt that was given up
@@ -307,12 +334,18 @@ bool Ledger::note_ended(Session& session, Handle handle, Time now) {
   return holdings_.note_ended(row, now);
 }
 
-void Ledger::adopt(Session& session, const Held& held, Step& step) {
+bool Ledger::adopt(Session& session, const Held& held, Step& step) {
+  session.named_in_held += held.jobs.size();
+  if (session.named_in_held > slots_held_most(session.slots)) {
+    step.actions.emplace_back(Report{WorkerUntrue{session.name, Untruth::kHoldsTooMuch, {}}});
+    return false;
+  }
   Cancel cancel;
   for (const HeldJob& job : held.jobs) {
     if (!adopt(session, job, step)) cancel.jobs.push_back({Handle{}, job.key, job.attempt});
   }
   if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
+  return true;
 }
 
 bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
@@ -325,6 +358,9 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   const HoldingRow known = holdings_.find(*row, session.worker);
   if (known == kNoHolding && !from_before) return false;
   if (held.attempt > job.attempt && !from_before) return false;  // was never given
+  const bool is_more = holdings_.find(*row, session.held) == kNoHolding;
+  if (is_more && session.held.slots() + std::uint64_t{job.facts.slots} > slots_held_most(session.slots))
+    return false;  // wider than the worker
   // It began after it was given, whatever the worker says.
   const Time given = known != kNoHolding ? holdings_.at(known).since : start_;
   const Time since = std::max(given, step.now - held.elapsed);

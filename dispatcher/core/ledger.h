@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,17 +69,19 @@ class Ledger {
   // ---- up ----
   // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok
   // counts; a failure counts where the session holds that attempt, or hands it over while nobody holds the
-  // job). Returns the record that the message's ack has to wait for (AckLedger::received).
-  std::uint64_t take_result(Session* session, SessionId from, std::uint64_t seq, JobResult&& result,
-                            Step& step);
+  // job). Returns the record that the message's ack has to wait for (AckLedger::received); nullopt if the
+  // session says what cannot be, and then nothing is done.
+  std::optional<std::uint64_t> take_result(Session* session, SessionId from, std::uint64_t seq,
+                                           JobResult&& result, Step& step);
   // True if nobody had asked for it back.
   bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
-  // rest. REQUIRES: the session has not said READY.
-  void adopt(Session& session, const Held& held, Step& step);
+  // rest. False, and nothing is done, if it names more than it can have been given. REQUIRES: the session
+  // has not said READY.
+  bool adopt(Session& session, const Held& held, Step& step);
   // READY: what the session inherited and has neither named nor answered is requeued.
   void drop_unconfirmed(Session& session, Step& step);
   // The line of a job has been read; an early result may now be recorded.
@@ -119,6 +122,9 @@ class Ledger {
   HoldingRow held_attempt(const Session* session, JobRow job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
   bool failure_counts(const Session* session, JobRow row, const JobResult& result) const;
+  // What is wrong with this result, whatever its job makes of it; nullopt if it can be true.
+  std::optional<Untruth> untruth_in(const Session& session, JobRow row, const JobResult& result,
+                                    Time now) const;
   // `held`: the holding that the result ends, if any.
   bool retry(JobRow row, HoldingRow held, const JobResult& result, Step& step);
   std::uint64_t settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,

@@ -10,7 +10,6 @@ namespace {
 
 constexpr Duration kAheadBase =
     milliseconds(20);  // of work that a worker should have in hand beside two round trips
-constexpr std::uint32_t kWindowMost = 1024;
 // Lines read ahead of their dispatch: of one class at least, and at most of all together. If there are very
 // many classes, fewer of each: what comes next in the file is then next to what was read.
 constexpr std::size_t kFetchLeast = 64;
@@ -28,8 +27,8 @@ std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optiona
   if (!mean) return slots;
   const Duration ahead = kAheadBase + 2 * round_trip;
   const std::uint64_t extra = slots * static_cast<std::uint64_t>(ahead / *mean);
-  const std::uint64_t most = std::max(kWindowMost, slots);
-  return static_cast<std::uint32_t>(std::min({slots + extra, most, std::max<std::uint64_t>(slots, share)}));
+  return static_cast<std::uint32_t>(
+      std::min({slots + extra, slots_held_most(slots), std::max<std::uint64_t>(slots, share)}));
 }
 
 std::uint32_t Placement::window(const Place& place, std::uint32_t number) const {

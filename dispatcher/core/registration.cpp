@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/text.h"
 #include "dispatcher/core/sessions.h"
 
 namespace workpool::dispatcher {
@@ -21,6 +22,14 @@ constexpr std::uint64_t kResultWindowLeast = 64ull << 10;
 constexpr std::uint64_t kResultWindowMost = 8ull << 20;
 constexpr std::uint64_t kResultWindowsShared = 192ull << 20;
 constexpr std::uint64_t kResultWindowPart = 24;
+
+// What is written into RESULTS.state and RESULTS must be read back as it was.
+bool says_text(const Hello& hello) {
+  const auto all_text = [](const std::vector<std::string>& list) {
+    return std::all_of(list.begin(), list.end(), [](const std::string& text) { return is_utf8(text); });
+  };
+  return is_utf8(hello.version) && is_utf8(hello.name) && all_text(hello.handlers) && all_text(hello.labels);
+}
 
 std::uint64_t result_window(const WorkerTable& workers) {
   std::uint64_t left = kResultWindowsShared;
@@ -72,6 +81,11 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   }
   if (stopping_) {
     refuse(event.peer, Refusal::kComplete, kRunComplete, step);
+    return;
+  }
+  if (!says_text(hello)) {
+    refuse(event.peer, Refusal::kOther, "a HELLO whose version, name, handlers or labels are not UTF-8",
+           step);
     return;
   }
   if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty()) {

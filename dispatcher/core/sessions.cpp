@@ -100,11 +100,13 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
   if (session != nullptr) workers_.worker_of(*session).returns = 0;
   for (JobResult& result : results.results) {
     outcomes_.make_fit(result.outcome);
-    const std::uint64_t record = ledger_.take_result(session, from, seq, std::move(result), step);
-    if (record == AckLedger::kUnknown) {
+    const auto record = ledger_.take_result(session, from, seq, std::move(result), step);
+    if (!record) {
+      needed.untrue = true;
+    } else if (*record == AckLedger::kUnknown) {
       ++needed.unnumbered;
     } else {
-      needed.record = std::max(needed.record, record);
+      needed.record = std::max(needed.record, *record);
     }
   }
   return needed;
@@ -147,7 +149,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     void operator()(Died& died) { self.blame_.died(self.workers_.worker_of(session), died, step); }
     void operator()(Held& held) {
       // After READY a worker has nothing that was not given to it in this session.
-      if (in<Arriving>(session)) self.ledger_.adopt(session, held, step);
+      if (in<Arriving>(session)) needed.untrue = !self.ledger_.adopt(session, held, step);
     }
     void operator()(Results& results) {
       needed = self.receive_results(&session, session.id, seq, std::move(results), step);
@@ -158,6 +160,11 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     void operator()(Goodbye&) {}
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
+  if (needed.untrue) {
+    // As if the frame had not been decoded: it is missing, so nothing after it is acked.
+    fence(session, true, step);
+    return;
+  }
   session.acks.received(seq, needed.record, needed.unnumbered);
   if (session.lane_writable) look_by(told_due(session));
   if (std::holds_alternative<Goodbye>(message)) goodbye(*workers_.find(id), step);
@@ -225,7 +232,8 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   bool freed = false;
   for (const Handle handle : beat.ended) freed |= ledger_.note_ended(session, handle, step.now);
   if (freed) workers_.touch(session);
-  if (beat.echo == 0) return;
+  // A stamp that is not over yet is none of ours, and the sum below might not hold it.
+  if (beat.echo == 0 || beat.echo > static_cast<std::uint64_t>(step.now.time_since_epoch().count())) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
   const Duration measured = step.now - stamped - beat.echo_held;
   if (measured.count() <= 0 || measured > options_.worker_timeout) return;  // not an echo of ours

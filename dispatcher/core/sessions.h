@@ -58,6 +58,7 @@ class Sessions {
   struct Needed {
     std::uint64_t record = 0;
     std::size_t unnumbered = 0;
+    bool untrue = false;  // something in it cannot be
   };
 
   void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);

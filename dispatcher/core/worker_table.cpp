@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::size_t kClosedMost = 4096;
 
+bool has(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
 }  // namespace
 
 Session* WorkerTable::find(SessionId id) {
@@ -97,15 +101,15 @@ std::string WorkerTable::name_of(SessionId id) const {
   return closed == closed_.end() ? std::string() : closed->second;
 }
 
+bool WorkerTable::serves(const Session& session, const Requirement& requirement) const {
+  return requirement.type.empty() || has(workers_.at(session.worker).hello.handlers, requirement.type);
+}
+
 bool WorkerTable::meets(const Session& session, const Requirement& requirement) const {
   const Hello& hello = workers_.at(session.worker).hello;
-  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  const bool runs_type = requirement.type.empty() || has(hello.handlers, requirement.type);
   const bool labelled = std::all_of(requirement.labels.begin(), requirement.labels.end(),
                                     [&](const std::string& label) { return has(hello.labels, label); });
-  return runs_type && labelled && requirement.slots <= session.slots;
+  return labelled && serves(session, requirement) && requirement.slots <= session.slots;
 }
 
 bool WorkerTable::offers_the_same(const Session& one, const Session& other) const {

@@ -11,6 +11,7 @@
 // GOODBYE; at the end of the run also if its lane is gone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -31,6 +32,9 @@
 #include "dispatcher/core/holdings.h"
 
 namespace workpool::dispatcher {
+
+// More slots' worth of jobs than this no worker is ever given, ahead of need included.
+inline std::uint64_t slots_held_most(std::uint32_t slots) { return std::max(1024u, slots); }
 
 struct Naming {      // waits for its worker's new name to be durable; the worker has heard nothing yet
   std::string peer;  // who waits for WELCOME
@@ -55,6 +59,7 @@ struct Session {
   std::string name;
   std::uint32_t slots = 0;
   std::uint64_t result_window = 0;
+  std::uint64_t named_in_held = 0;  // entries of all HELD of this session
   bool was_ready = false;
   bool accepting = false;
   bool lane_writable = false;
@@ -126,6 +131,8 @@ class WorkerTable {
   std::string name_of(SessionId id) const;
 
   bool meets(const Session& session, const Requirement& requirement) const;
+  // Whether it has the handler; whatever else the requirement asks for.
+  bool serves(const Session& session, const Requirement& requirement) const;
   // Whether both have the same handlers, labels and slots.
   bool offers_the_same(const Session& one, const Session& other) const;
 

@@ -165,6 +165,30 @@ void Terminal::on(const EngineDied& died, Time now) {
   chat(text, now);
 }
 
+void Terminal::on(const WorkerUntrue& worker, Time now) {
+  if (level_ < 1) return;
+  const auto words = [](Untruth what) {
+    switch (what) {
+      case Untruth::kForeignType:
+        return "that it does not serve";
+      case Untruth::kRanTooLong:
+        return "that ran for longer than it has had the job";
+      case Untruth::kHoldsTooMuch:
+        break;
+    }
+    return "";
+  };
+  const std::string name = printable(worker.name, kNameBytesMax);
+  chat(
+      worker.what == Untruth::kHoldsTooMuch
+          ? fmt::format(
+                "warning: worker {} says that it runs more jobs than it has room for; its session ends", name)
+          : fmt::format("warning: worker {} sends a result of job '{}' {}; it does not count, and the "
+                        "session ends",
+                        name, printable(worker.id, kNameBytesMax), words(worker.what)),
+      now);
+}
+
 void Terminal::on(const Note& note, Time) {
   if (level_ < (note.warning ? 1 : 2)) return;
   console_.line((note.warning ? "warning: " : "") + printable(note.text, 2000));

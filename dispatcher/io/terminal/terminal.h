@@ -82,6 +82,7 @@ class Terminal {
   void on(const JobRetried& job, Time now);
   void on(const JobUnsatisfiable& jobs, Time now);
   void on(const EngineDied& died, Time now);
+  void on(const WorkerUntrue& worker, Time now);
   void on(const JobsFileRefused& refused, Time now);
   void on(const Note& note, Time now);
 

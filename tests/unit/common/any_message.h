@@ -75,7 +75,7 @@ inline Outcome outcome() {
     o.standard_output = bytes(100'000);
     o.standard_error = bytes(100'000);
   }
-  o.truncated = o.command ? number() : 0;
+  o.truncated = o.command ? number() >> 11 : 0;
   return o;
 }
 

@@ -139,6 +139,8 @@ TEST(CodecRefusal, NumbersOutOfRange) {
   EXPECT_FALSE(takes("RESULTS", {4, 3, 3}, "\xce\x80\0\0\1"s)) << "too near the end of its type";
   EXPECT_FALSE(takes("RETURNED", {4, 0, 3}, "\0"s)) << "never given";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 11}, "\0"s)) << "failed by its exit status, and that is 0";
+  EXPECT_TRUE(takes("RESULTS", {4, 3, 15}, "\xcf\0\x20\0\0\0\0\0\0"s));
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 15}, "\xcf\0\x20\0\0\0\0\0\1"s)) << "what is cut is added to it";
   EXPECT_TRUE(takes("BEAT", {4}, "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"s));
   EXPECT_FALSE(takes("BEAT", {4}, "\xcf\x80\0\0\0\0\0\0\0"s)) << "a stamp that no clock shows";
   EXPECT_FALSE(takes("HELD", {4, 0, 3}, "\xcf\x0b\x38\xab\x4d\xa4\0\0\0"s)) << "longer than a hundred years";

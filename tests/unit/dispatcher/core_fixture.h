@@ -22,6 +22,7 @@ struct JobOptions {
   std::uint32_t slots = 1;
   std::uint32_t retries = 0;
   Duration timeout{0};
+  std::string type = "";  // empty: a command
 };
 
 class CoreTest : public testing::Test {
@@ -140,6 +141,7 @@ class CoreTest : public testing::Test {
     hello.try_number = try_number;
     hello.name = name;
     hello.slots = peers_[name].slots;
+    hello.handlers = handlers;
     const std::string peer = name + "." + std::to_string(engine) + "." + std::to_string(try_number) + from;
     step(HelloReceived{peer, hello, SessionId{++sessions_}});
   }
@@ -286,7 +288,8 @@ class CoreTest : public testing::Test {
 
   SchedulerOptions options;
   bool disk_held = false;
-  Duration ran = seconds(1);  // what a result says of its attempt
+  Duration ran = seconds(1);                     // what a result says of its attempt
+  std::vector<std::string> handlers = {"noop"};  // of those that register from now on
 
  private:
   struct Peer {
@@ -314,6 +317,7 @@ class CoreTest : public testing::Test {
     facts.slots = submitted_[number].slots;
     Requirement requirement;
     requirement.slots = facts.slots;
+    requirement.type = submitted_[number].type;
     facts.requirement = index_.requirement_number(requirement);
     return facts;
   }

@@ -122,7 +122,7 @@ class PlacementTest : public testing::Test {
   SchedulerOptions options;
   JobIndex index;
   Time now{seconds(1)};
-  Duration ran = seconds(10);
+  Duration ran = seconds(1);  // too long to go ahead of need, and as long as can be said at once
   std::optional<Scheduler> scheduler;
   Actions actions;
   Given given;

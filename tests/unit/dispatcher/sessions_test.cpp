@@ -78,6 +78,28 @@ TEST_F(SessionsTest, AWorkerIdThatIsUsedAgainIsRefusedWithTheReason) {
   expect_joined("w1");
 }
 
+TEST_F(SessionsTest, AHelloThatIsNoTextIsRefusedWithTheReason) {
+  submit(1);
+  start();
+  Hello hello;
+  hello.worker = {1};
+  hello.engine = hello.try_number = hello.slots = 1;
+  hello.name = "w1";
+  int sessions = 0;
+  const auto refused = [&](const std::function<void(Hello&)>& change) {
+    Hello changed = hello;
+    change(changed);
+    step(HelloReceived{"peer", changed, SessionId{100u + static_cast<unsigned>(++sessions)}});
+    const auto refusal = expect<Refuse>();
+    return refusal && refusal->refused.code == Refusal::kOther &&
+           refusal->refused.reason.find("not UTF-8") != std::string::npos;
+  };
+  EXPECT_TRUE(refused([](Hello& h) { h.name = "w\xff"; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.version = "\xc3"; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.handlers = {"noop", "\xed\xa0\x80"}; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.labels = {"\xfe"}; }));
+}
+
 TEST_F(SessionsTest, ACopyOfAHelloThatHasItsAnswerIsPassedOver) {
   submit(1);
   start();
