@@ -22,6 +22,7 @@ void Blame::acquit(Worker& worker, std::uint32_t engine) {
 
 void Blame::died(Worker& worker, const Died& died, Step& step) {
   for (const Death& death : died.deaths) {
+    if (death.engine >= worker.hello.engine) continue;    // this one lives
     if (death.engine <= worker.deaths_counted) continue;  // told again: its ack was lost
     const bool first = std::exchange(worker.deaths_counted, death.engine) == 0;
     if (worker.blame && worker.blame->engine <= death.engine) worker.blame.reset();

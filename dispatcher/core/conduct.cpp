@@ -2,10 +2,7 @@
 #include "dispatcher/core/conduct.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
-
-#include "common/base/units.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -22,11 +19,11 @@ constexpr Duration kReadyLeast = seconds(60);
 void Conduct::judge(Step& step) {
   if (step.now < looked_at_ + kLookInterval) return;
   looked_at_ = step.now;
-  std::vector<std::pair<SessionId, const char*>> faulty;
+  std::vector<std::pair<SessionId, LeaveCause>> faulty;
   found_.clear();
   for (const auto& [id, session] : workers_.sessions()) {
-    if (const char* fault = fault_of(session, step.now)) {
-      faulty.emplace_back(id, fault);
+    if (const auto fault = fault_of(session, step.now)) {
+      faulty.emplace_back(id, *fault);
     } else if (std::holds_alternative<Live>(session.phase)) {
       look_at_timeouts(session, step);
     }
@@ -35,14 +32,16 @@ void Conduct::judge(Step& step) {
   for (const auto& [id, fault] : faulty) sessions_.end(id, fault, step);
 }
 
-const char* Conduct::fault_of(const Session& session, Time now) const {
+std::optional<LeaveCause> Conduct::fault_of(const Session& session, Time now) const {
   if (std::holds_alternative<Arriving>(session.phase)) {
     const Duration limit = std::max(kReadyLeast, 6 * options_.worker_timeout);
-    return now >= session.last_answer + limit ? "registered but did not say that it is ready" : nullptr;
+    if (now >= session.last_answer + limit) return NeverReady{};
+    return std::nullopt;
   }
-  if (!std::holds_alternative<Live>(session.phase)) return nullptr;
-  if (leaves_recall_unanswered(session, now)) return "did not return what was asked back";
-  return owes_a_result(session, now) ? "did not send the result of a job that has ended there" : nullptr;
+  if (!std::holds_alternative<Live>(session.phase)) return std::nullopt;
+  if (leaves_recall_unanswered(session, now)) return KeptWhatWasRecalled{};
+  if (owes_a_result(session, now)) return OwesAResult{};
+  return std::nullopt;
 }
 
 // What cannot have been started, since everything in front of it still runs, is to be returned at once. That
@@ -89,10 +88,7 @@ void Conduct::look_at_timeouts(const Session& session, Step& step) {
     const Duration ran = step.now - seen.since;
     if (!seen.named && ran > kTimeouts * facts.timeout + options_.worker_timeout) {
       seen.named = true;
-      step.actions.emplace_back(
-          Report{Note{true, "job " + facts.full_id() + " has run on worker " + session.name + " for " +
-                                format_duration(ran) + "; its timeout is " + format_duration(facts.timeout) +
-                                ", but the worker does not end it"}});
+      step.actions.emplace_back(Report{OverItsTimeout{facts.full_id(), session.name, ran, facts.timeout}});
     }
     found_.emplace(row, seen);
   }

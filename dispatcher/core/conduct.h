@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "dispatcher/core/ledger.h"
 #include "dispatcher/core/sessions.h"
@@ -30,7 +31,7 @@ class Conduct {
     bool named = false;
   };
 
-  const char* fault_of(const Session& session, Time now) const;
+  std::optional<LeaveCause> fault_of(const Session& session, Time now) const;
   bool leaves_recall_unanswered(const Session& session, Time now) const;
   bool owes_a_result(const Session& session, Time now) const;
   void look_at_timeouts(const Session& session, Step& step);

@@ -13,6 +13,7 @@
 #include "common/base/job.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "dispatcher/core/causes.h"
 #include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/run_end.h"
 
@@ -139,7 +140,7 @@ struct Record {
   Duration ran{0};
 };
 // Give this to the journal. Entries are numbered from 1 in the order of these actions, and JournalState says
-// how far they are durable: acks of results and the WELCOME of a worker with a new name wait for that.
+// how far they are durable: acks of results and the first jobs of a worker with a new name wait for that.
 struct Persist {
   std::variant<Record, GrantedName> entry;
 };
@@ -155,7 +156,7 @@ struct Admit {
 };
 struct Refuse {
   std::string peer;
-  Refused refused;
+  RefusalCause cause;
 };
 // One job for the lane; the loop batches neighbours for the same session into one JOBS.
 struct Assign {
@@ -183,7 +184,7 @@ struct WorkerJoined {
 };
 struct WorkerLeft {
   std::string name;
-  std::string why;             // "said goodbye", "silent for 10s", "connection lost", …
+  LeaveCause cause;
   std::uint64_t requeued = 0;  // jobs that go to others
   bool lost = false;           // not by its own decision
   bool known = true;           // it has joined before, or something came of it: somebody may miss it
@@ -236,12 +237,21 @@ struct WorkerUntrue {
 struct JobsFileRefused {
   std::uint64_t line = 0;
 };
-struct Note {  // anything else a person should read once
-  bool warning = false;
-  std::string text;
+struct NoPortForWorker {  // which tries on; reported once in a while
+  std::string name;
+};
+struct ReturnsEverything {  // gives back each job that it gets
+  std::string name;
+};
+struct OverItsTimeout {  // runs far beyond it, and the worker does not end it
+  std::string id;
+  std::string worker;
+  Duration ran{0};
+  Duration timeout{0};
 };
 using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
-                            JobUnsatisfiable, EngineDied, WorkerUntrue, JobsFileRefused, Note>;
+                            JobUnsatisfiable, EngineDied, WorkerUntrue, JobsFileRefused, NoPortForWorker,
+                            ReturnsEverything, OverItsTimeout>;
 
 // Everything is over: close the sockets and leave.
 struct Finish {

@@ -84,7 +84,7 @@ Place& Fleet::add(Session& session) {
 void Fleet::start_or_stop(Place& place, bool takes_work) {
   if (place.takes_work == takes_work) return;
   place.takes_work = takes_work;
-  takes_work ? room_.give(place.room) : room_.take(place.room);
+  takes_work ? room_.give(place.believed()) : room_.take(place.believed());
   if (!takes_work) place.reserved.reset();
   for (std::uint32_t number = 0; number < classes_.size(); ++number) {
     if (classes_.used(number) && place.fits(number)) classes_.takes_work(number, takes_work);

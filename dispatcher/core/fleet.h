@@ -4,6 +4,7 @@
 // classes that are new.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -37,6 +38,12 @@ struct Place {
     const Resources free = without(room, held());
     return reserved && reserved->number != number ? without(free, reserved->needs) : free;
   }
+  // Whether it may be given more, however many slots it says it has free.
+  bool may_hold_more() const {
+    return session->held.jobs() < kBelievedMost + session->done && !session->under_way.full();
+  }
+  // Its part in what all workers share.
+  Resources believed() const { return {std::min(room.slots, kBelievedMost)}; }
   // Whether it is kept for one job that must run alone, or runs it.
   bool alone() const { return session->emptying || session->held.alone(); }
   bool fits(std::uint32_t number) const { return number < fits_.size() && fits_[number] != 0; }
@@ -75,7 +82,7 @@ class Fleet {
   const std::vector<Place*>& with_work() const { return with_work_; }
   const std::map<SessionId, Place>& places() const { return places_; }
   Place* find(SessionId id);
-  // Of all that take work.
+  // Believed, of all that take work.
   const Resources& room() const { return room_; }
 
  private:

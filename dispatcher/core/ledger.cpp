@@ -89,6 +89,7 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
+  session.under_way.give(job.work.size());
   // Made in its place: moving these few hundred bytes about costs more than deciding on them.
   auto& assign = std::get<Assign>(step.actions.emplace_back(std::in_place_type<Assign>));
   assign.session = session.id;
@@ -216,7 +217,8 @@ std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId fro
     ++counts_.duplicates;
     return 0;  // a late failure of an attempt that was given up
   }
-  const std::string worker = workers_.name_of(from);
+  const Worker* sender = session != nullptr ? nullptr : workers_.worker_with(from);
+  const std::string worker = session != nullptr ? session->name : sender != nullptr ? sender->name : "";
   if (job.known) return settle(*row, std::move(result), worker, session, step);
   keep_early(job, std::move(result), from, worker);
   job.early->acks.emplace_back(from, seq);
@@ -288,7 +290,7 @@ std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& 
   }
   if (result.outcome.status == Status::kOk) jobs_.note_run_time(jobs_.at(row).facts.requirement, result.ran);
   cancel_all_but(held, row, step);
-  if (session != nullptr) ++workers_.worker_of(*session).done;
+  if (session != nullptr) ++session->done;
   return record(row, std::move(result), worker, step);
 }
 
@@ -336,7 +338,7 @@ bool Ledger::note_ended(Session& session, Handle handle, Time now) {
 
 bool Ledger::adopt(Session& session, const Held& held, Step& step) {
   session.named_in_held += held.jobs.size();
-  if (session.named_in_held > slots_held_most(session.slots)) {
+  if (session.named_in_held > slots_named_most(session.slots)) {
     step.actions.emplace_back(Report{WorkerUntrue{session.name, Untruth::kHoldsTooMuch, {}}});
     return false;
   }
@@ -359,7 +361,7 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   if (known == kNoHolding && !from_before) return false;
   if (held.attempt > job.attempt && !from_before) return false;  // was never given
   const bool is_more = holdings_.find(*row, session.held) == kNoHolding;
-  if (is_more && session.held.slots() + std::uint64_t{job.facts.slots} > slots_held_most(session.slots))
+  if (is_more && session.held.slots() + std::uint64_t{job.facts.slots} > slots_named_most(session.slots))
     return false;  // wider than the worker
   // It began after it was given, whatever the worker says.
   const Time given = known != kNoHolding ? holdings_.at(known).since : start_;

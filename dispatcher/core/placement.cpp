@@ -33,7 +33,8 @@ std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optiona
 
 std::uint32_t Placement::window(const Place& place, std::uint32_t number) const {
   const Session& session = *place.session;
-  const std::uint64_t share = ledger_.jobs().open() * session.slots / std::max(1u, fleet_.room().slots) / 2;
+  const std::uint64_t share =
+      ledger_.jobs().open() * place.believed().slots / std::max(1u, fleet_.room().slots) / 2;
   return window_size(session.slots, session.round_trip, ledger_.jobs().mean_run_time(number), share);
 }
 
@@ -148,7 +149,7 @@ void Placement::empty(Place* place, Step& step) {
 void Placement::place_ready(Step& step) {
   takers_.clear();
   for (Place* place : fleet_.with_work()) {
-    if (!place->alone()) takers_.push_back({place, false, std::nullopt, false});
+    if (!place->alone() && place->may_hold_more()) takers_.push_back({place, false, std::nullopt, false});
   }
   open_ = takers_.size();
   looked_.sessions += open_;
@@ -183,6 +184,7 @@ void Placement::give(Place& place, std::uint32_t number, Step& step) {
 
 // Whether the session may get the best ready job of this class ahead of need.
 bool Placement::may_prefetch(const Place& place, std::uint32_t number) const {
+  if (!place.may_hold_more()) return false;
   const Session& session = *place.session;
   if (session.held.slots() + classes_.at(number).needs().slots > window(place, number)) return false;
   return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <=
@@ -197,6 +199,10 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     Taker& taker = takers_[(turn_ + i) % takers_.size()];
     Place& place = *taker.place;
     if (taker.closed || !place.fits(number)) continue;
+    if (!place.may_hold_more()) {
+      close(taker);
+      continue;
+    }
     const Resources free = place.free_for(number);
     const bool is_kept = taker.kept && taker.kept->fits(free);
     if (needs.fits(free) && !is_kept) {
@@ -265,6 +271,10 @@ void Placement::close_if_full(Taker& taker) {
   Resources free = without(taker.place->room, taker.place->held());
   if (taker.place->reserved) free.take(taker.place->reserved->needs);
   if (!free.none() && !(taker.kept && taker.kept->fits(free))) return;
+  close(taker);
+}
+
+void Placement::close(Taker& taker) {
   taker.closed = true;
   --open_;
 }
@@ -276,7 +286,7 @@ void Placement::rebalance(Step& step) {
   rebalanced_ = step.now;
   std::vector<Free> free;
   for (const auto& [id, place] : fleet_.places()) {
-    if (!place.takes_work || place.alone()) continue;
+    if (!place.takes_work || place.alone() || !place.may_hold_more()) continue;
     Resources left = without(place.room, place.held());
     if (place.reserved) left.take(place.reserved->needs);
     if (!left.none()) free.push_back({&place, left});

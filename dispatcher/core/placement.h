@@ -9,6 +9,10 @@
 // leaves over. Each class has one reservation at most, for its best job, and each worker one; a better job
 // takes a worse one's.
 //
+// A worker that says it has very many slots is believed as far as it finishes jobs, and bytes on their way to
+// a worker are bounded (Place::may_hold_more): one that takes everything and does nothing leaves the rest to
+// others.
+//
 // The cost follows what has changed: a pass looks at the classes with work and somebody for it, the best
 // first, and stops once no worker can take any more.
 #pragma once
@@ -77,6 +81,7 @@ class Placement {
   void await_line(std::uint32_t number);
   void await_room(std::uint32_t number, Step& step);
   void close_if_full(Taker& taker);
+  void close(Taker& taker);
 
   // ---- reservations ----
   bool wants_reservation(std::uint32_t number) const;

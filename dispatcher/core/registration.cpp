@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The part of Sessions that answers a HELLO.
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 #include "common/base/text.h"
@@ -13,7 +14,6 @@ namespace {
 constexpr std::size_t kUnreadyMost = 1024;
 // So many workers may come over a run: each is remembered, with its name, to the end of it.
 constexpr std::size_t kWorkersMost = 65'536;
-constexpr const char* kRunComplete = "the run is complete";
 
 // What all workers together may have sent beyond their acks is in our memory until it is written. A worker
 // gets the least and a 24th of what is left above that, so 1,000 workers have 256 MiB, in whatever order they
@@ -31,6 +31,10 @@ bool says_text(const Hello& hello) {
   return is_utf8(hello.version) && is_utf8(hello.name) && all_text(hello.handlers) && all_text(hello.labels);
 }
 
+bool follows(const Hello& later, const Hello& earlier) {
+  return std::pair(later.engine, later.try_number) > std::pair(earlier.engine, earlier.try_number);
+}
+
 std::uint64_t result_window(const WorkerTable& workers) {
   std::uint64_t left = kResultWindowsShared;
   for (const auto& [id, session] : workers.sessions())
@@ -40,79 +44,45 @@ std::uint64_t result_window(const WorkerTable& workers) {
 
 }  // namespace
 
-void Sessions::refuse(const std::string& peer, Refusal code, std::string reason, Step& step) {
-  step.actions.emplace_back(Refuse{peer, {kProtocol, code, std::move(reason)}});
-}
-
 std::size_t Sessions::unready() const {
   return static_cast<std::size_t>(
       std::count_if(workers_.sessions().begin(), workers_.sessions().end(), [](const auto& entry) {
-        return in<Naming>(entry.second) || in<Binding>(entry.second) || in<Arriving>(entry.second);
+        return in<Binding>(entry.second) || in<Arriving>(entry.second) || in<Naming>(entry.second);
       }));
 }
 
-// A HELLO that does not follow the last one of its worker: a copy of it, which has its answer; one that was
-// overtaken, whose sender is gone; or a second worker that calls itself the same, which would wait forever.
-void Sessions::refuse_old(const Worker& worker, const HelloReceived& event, Step& step) {
-  const Hello& last = worker.hello;
+// One that does not follow the last HELLO of its worker was overtaken, and its sender is gone; or is of a
+// second worker that calls itself the same, which would wait forever.
+std::optional<RefusalCause> Sessions::refusal_of(const HelloReceived& event, const Worker* before) const {
   const Hello& hello = event.hello;
-  const bool is_copy =
-      event.peer == worker.peer && hello.engine == last.engine && hello.try_number == last.try_number;
-  if (is_copy) return;
-  const auto numbers = [](const Hello& of) {
-    return "engine " + std::to_string(of.engine) + ", try " + std::to_string(of.try_number);
-  };
-  refuse(event.peer, Refusal::kOther,
-         "worker id " + hex64(hello.worker.value) + " has registered with " + numbers(last) +
-             " already, this is " + numbers(hello) +
-             "; each start of a worker needs a new random id, and engine and try must rise",
-         step);
+  if (hello.protocol != kProtocol) return OtherProtocol{hello.protocol, hello.version};
+  if (stopping_) return RunComplete{};
+  if (!says_text(hello)) return NoText{};
+  if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty())
+    return NoIdentity{};
+  if (before != nullptr && !follows(hello, before->hello))
+    return IdUsedBefore{hello.worker, before->hello.engine, before->hello.try_number, hello.engine,
+                        hello.try_number};
+  const bool is_new = before == nullptr || (!before->named && !before->session);
+  if (is_new && unready() >= kUnreadyMost) return TooManyRegister{};
+  if (before == nullptr && workers_.workers().size() >= kWorkersMost) return TooManyWorkers{};
+  return std::nullopt;
 }
 
 void Sessions::hello(HelloReceived&& event, Step& step) {
   const Hello& hello = event.hello;
-  if (hello.protocol != kProtocol) {
-    refuse(event.peer, Refusal::kWrongProtocol,
-           "this dispatcher speaks protocol " + std::to_string(kProtocol) + ", the worker (version " +
-               hello.version + ") protocol " + std::to_string(hello.protocol) +
-               "; install the same version of workpool on both",
-           step);
-    return;
-  }
-  if (stopping_) {
-    refuse(event.peer, Refusal::kComplete, kRunComplete, step);
-    return;
-  }
-  if (!says_text(hello)) {
-    refuse(event.peer, Refusal::kOther, "a HELLO whose version, name, handlers or labels are not UTF-8",
-           step);
-    return;
-  }
-  if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty()) {
-    refuse(event.peer, Refusal::kOther, "a HELLO without a name, a slot or an identity", step);
-    return;
-  }
   const Worker* before = workers_.find(hello.worker);
-  if (before != nullptr && std::pair(hello.engine, hello.try_number) <=
-                               std::pair(before->hello.engine, before->hello.try_number)) {
-    refuse_old(*before, event, step);
-    return;
-  }
-  if (before == nullptr && (unready() >= kUnreadyMost || workers_.workers().size() >= kWorkersMost)) {
-    refuse(event.peer, Refusal::kLater,
-           unready() >= kUnreadyMost ? "too many workers are registering at this moment"
-                                     : "this run has had too many workers",
-           step);
+  if (const auto cause = refusal_of(event, before)) {
+    // A copy of the last one has its answer.
+    const bool is_copy = std::holds_alternative<IdUsedBefore>(*cause) && event.peer == before->peer &&
+                         !follows(before->hello, hello);
+    if (!is_copy) step.actions.emplace_back(Refuse{event.peer, *cause});
     return;
   }
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
-  const auto [worker, has_new_name] = workers_.enrol(hello);
+  Worker& worker = workers_.enrol(hello);
   worker.peer = event.peer;
-  if (has_new_name) {
-    worker.name_entry = journal_.issue(std::nullopt);
-    step.actions.emplace_back(Persist{GrantedName{worker.id, worker.name}});
-  }
   Session& fresh = workers_.open(worker, event.fresh, step.now);
   fresh.acks.advance(journal_.state().durable);  // the journal may have nothing more to say
   if (old) {
@@ -125,37 +95,34 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     } else {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
     }
-    if (!in<Naming>(*session)) step.actions.emplace_back(CloseSession{*old, false});
+    step.actions.emplace_back(CloseSession{*old, false});
     workers_.close(*old);
     worker.session = fresh.id;
   }
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
   fresh.result_window = result_window(workers_);
-  fresh.phase = Naming{event.peer};
-  if (journal_.is_durable(worker.name_entry)) admit(fresh, event.peer, step);
+  look_by(due(fresh));
+  step.actions.emplace_back(Admit{event.peer,
+                                  {kProtocol, options_.run, fresh.id, fresh.name, 0, 0,
+                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes},
+                                  fresh.slots});
 }
 
-// Were it told before, another worker could be given this name by a next start of the run.
-void Sessions::admit(Session& session, const std::string& peer, Step& step) {
-  session.phase = Binding{};
-  session.last_heard = step.now;
+// With the first thing that a worker says about jobs: whoever only says HELLO leaves nothing behind. No
+// record comes before the name that stands in it, and no job goes to a worker whose name is not durable; else
+// a next start of the run could give the name to another.
+void Sessions::grant_name(Worker& worker, Step& step) {
+  if (std::exchange(worker.named, true)) return;
+  worker.name_entry = journal_.issue(std::nullopt);
+  step.actions.emplace_back(Persist{GrantedName{worker.id, worker.name}});
+}
+
+void Sessions::start_if_named(Session& session, Step& step) {
+  if (!journal_.is_durable(workers_.worker_of(session).name_entry)) return;
+  session.phase = Live{step.now};
+  workers_.touch(session);
   look_by(due(session));
-  step.actions.emplace_back(Admit{peer,
-                                  {kProtocol, options_.run, session.id, session.name, 0, 0,
-                                   options_.worker_timeout, session.result_window, options_.capture_bytes},
-                                  session.slots});
-}
-
-// What they wait for may never come, and they have nothing of this run.
-void Sessions::turn_away_unnamed(Step& step) {
-  std::vector<SessionId> unnamed;
-  for (auto& [id, session] : workers_.sessions()) {
-    const auto* naming = std::get_if<Naming>(&session.phase);
-    if (naming == nullptr) continue;
-    refuse(naming->peer, Refusal::kComplete, kRunComplete, step);
-    unnamed.push_back(id);
-  }
-  for (const SessionId id : unnamed) workers_.close(id);
+  if (session.lane_writable) announce(session, step);
 }
 
 }  // namespace workpool::dispatcher

@@ -149,7 +149,8 @@ std::vector<WorkerView> Scheduler::workers(Time now) const {
     view.accepting = session.accepting;
     view.suspect = sessions_.suspect(session, now);
     const auto worker = workers_.workers().find(session.worker);
-    if (worker != workers_.workers().end()) view.done = worker->second.done;
+    view.done = session.done;
+    if (worker != workers_.workers().end()) view.done += worker->second.done;
     views.push_back(std::move(view));
   }
   return views;

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "common/base/check.h"
-#include "common/base/units.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -31,9 +30,7 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
     if (!lacks_ports(step.now)) {
-      step.actions.emplace_back(
-          Report{Note{true, "no port is left for worker " + session->name +
-                                ", which tries on: widen --ports, or allow more open files (ulimit -n)"}});
+      step.actions.emplace_back(Report{NoPortForWorker{session->name}});
     }
     port_missed_ = step.now;
     // Told to come later, it goes on with what it runs: that is given to others only if it does not come
@@ -69,7 +66,7 @@ void Sessions::lane_gone(SessionId id, Step& step) {
   Session* session = workers_.find(id);
   if (session == nullptr) return;
   if (stopping_) {
-    lose(id, "connection closed", step);
+    lose(id, ConnectionClosed{}, step);
     return;
   }
   fence(*session, false, step);
@@ -97,7 +94,10 @@ void Sessions::part(SessionId id, Step& step) {
 Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
                                            Results&& results, Step& step) {
   Needed needed;
-  if (session != nullptr) workers_.worker_of(*session).returns = 0;
+  if (Worker* worker = workers_.worker_with(from); worker != nullptr && !results.results.empty()) {
+    worker->returns = 0;
+    grant_name(*worker, step);
+  }
   for (JobResult& result : results.results) {
     outcomes_.make_fit(result.outcome);
     const auto record = ledger_.take_result(session, from, seq, std::move(result), step);
@@ -173,16 +173,16 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
 void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   session.accepting = ready.accepting && !in<Fenced>(session);
   if (!in<Arriving>(session)) return;
-  session.phase = Live{step.now};
-  look_by(due(session));
+  session.phase = Naming{};
   session.was_ready = true;
   ledger_.drop_unconfirmed(session, step);
-  if (session.lane_writable) announce(session, step);
+  grant_name(workers_.worker_of(session), step);
+  start_if_named(session, step);
 }
 
 // Of a session that is over. If no port was left for it that has been told.
 void Sessions::report_out_of_reach(const Session& session, Step& step) {
-  if (session.lane_writable || in<Naming>(session) || in<Binding>(session) || lacks_ports(step.now)) return;
+  if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
   Worker& worker = workers_.worker_of(session);
   if (std::exchange(worker.out_of_reach, true)) return;
   step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
@@ -223,9 +223,7 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
   workers_.touch(session);
   look_by(session.rests_until);
   if (++worker.returns != kReturnsToTell) return;
-  step.actions.emplace_back(Report{Note{true, "worker " + session.name +
-                                                  " gives back every job that it gets: others get them "
-                                                  "first, and it gets some again after a pause"}});
+  step.actions.emplace_back(Report{ReturnsEverything{session.name}});
 }
 
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {
@@ -238,6 +236,9 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   const Duration measured = step.now - stamped - beat.echo_held;
   if (measured.count() <= 0 || measured > options_.worker_timeout) return;  // not an echo of ours
   session.last_echo = stamped;
+  const bool was_full = session.under_way.full();
+  session.under_way.echoed(stamped);
+  if (was_full && !session.under_way.full()) workers_.touch(session);
   session.round_trip =
       session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
 }
@@ -247,7 +248,7 @@ void Sessions::goodbye(Session& session, Step& step) {
   // The END is what the worker waits for; it goes out before the lane is closed.
   step.actions.emplace_back(SendLane{session.id, End{}});
   step.actions.emplace_back(CloseSession{session.id, true});
-  step.actions.emplace_back(Report{WorkerLeft{session.name, "said goodbye", 0, false}});
+  step.actions.emplace_back(Report{WorkerLeft{session.name, SaidGoodbye{}, 0, false}});
   workers_.close(session.id);
 }
 
@@ -258,10 +259,7 @@ void Sessions::durable(Step& step) {
     const std::uint64_t before = session.acks.ack();
     session.acks.advance(journal_.state().durable);
     if (session.acks.ack() != before) look_by(due(session));
-    const auto* naming = std::get_if<Naming>(&session.phase);
-    if (naming == nullptr || !journal_.is_durable(workers_.worker_of(session).name_entry)) continue;
-    const std::string peer = naming->peer;
-    admit(session, peer, step);
+    if (in<Naming>(session)) start_if_named(session, step);
   }
 }
 
@@ -284,6 +282,7 @@ void Sessions::tell(Session& session, Step& step) {
   session.ack_sent = session.acks.ack();
   session.received_sent = session.acks.received();
   session.last_told = step.now;
+  session.under_way.told(step.now);
   step.actions.emplace_back(
       SendLane{session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()),
                                     session.ack_sent, session.received_sent}});
@@ -291,7 +290,6 @@ void Sessions::tell(Session& session, Step& step) {
 
 // When a session is due for a look, if nothing is heard of it until then.
 Time Sessions::due(const Session& session) const {
-  if (in<Naming>(session)) return Time::max();
   Time due = end_of(session);
   if (session.lane_writable && !in<Binding>(session)) due = std::min(due, told_due(session));
   if (session.resting) due = std::min(due, session.rests_until);
@@ -304,9 +302,8 @@ Time Sessions::due(const Session& session) const {
 void Sessions::judge(Duration pause, bool whole, Step& step) {
   if (pause.count() == 0 && step.now < look_at_) return;
   ++looked_;
-  std::vector<std::pair<SessionId, std::string>> lost;
+  std::vector<std::pair<SessionId, LeaveCause>> lost;
   for (auto& [id, session] : workers_.sessions()) {
-    if (in<Naming>(session)) continue;  // it cannot have said anything
     if (pause.count() > 0) {
       // What came since the pause was not delayed by it: nothing was heard in the future.
       const auto shift = [&](Time& time) { time = std::min(time + pause, step.now); };
@@ -315,8 +312,8 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
       if (auto* live = std::get_if<Live>(&session.phase)) shift(live->since);
     }
     if (whole && step.now >= end_of(session)) {
-      lost.emplace_back(id, in<Fenced>(session) ? "connection lost"
-                                                : "silent for " + format_duration(options_.worker_timeout));
+      lost.emplace_back(id, in<Fenced>(session) ? LeaveCause{ConnectionLost{}}
+                                                : LeaveCause{SilentFor{options_.worker_timeout}});
       continue;
     }
     if (const auto* live = std::get_if<Live>(&session.phase)) {
@@ -338,7 +335,7 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
   for (const auto& [id, session] : workers_.sessions()) look_by(due(session));
 }
 
-void Sessions::lose(SessionId id, const std::string& why, Step& step) {
+void Sessions::lose(SessionId id, const LeaveCause& why, Step& step) {
   Session* session = workers_.find(id);
   CHECK(session != nullptr);
   Worker& worker = workers_.worker_of(*session);
@@ -381,7 +378,6 @@ bool Sessions::takes_work(const Session& session, Time now) const {
 
 void Sessions::say_stop(Step& step) {
   stopping_ = true;
-  turn_away_unnamed(step);
   for (auto& [id, session] : workers_.sessions()) {
     if (!session.lane_writable || session.stop_sent) continue;
     session.stop_sent = true;

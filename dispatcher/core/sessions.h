@@ -26,7 +26,7 @@ class Sessions {
   void lane_gone(SessionId id, Step& step);
   void sink(SinkReceived&& event, Step& step);
   void part(SessionId id, Step& step);
-  // More of the journal is durable: raises acks, and admits workers that waited for their name.
+  // More of the journal is durable: raises acks, and starts sessions that waited for their worker's name.
   void durable(Step& step);
 
   // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the
@@ -44,7 +44,7 @@ class Sessions {
   bool lacks_ports(Time now) const;
 
   // Ends a session that still speaks, for what it does not do.
-  void end(SessionId id, const std::string& why, Step& step) { lose(id, why, step); }
+  void end(SessionId id, const LeaveCause& why, Step& step) { lose(id, why, step); }
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !workers_.sessions().empty(); }
@@ -61,11 +61,11 @@ class Sessions {
     bool untrue = false;  // something in it cannot be
   };
 
-  void refuse(const std::string& peer, Refusal code, std::string reason, Step& step);
+  // Why this HELLO is answered with REFUSED; nullopt if it opens a session, or needs no answer.
+  std::optional<RefusalCause> refusal_of(const HelloReceived& event, const Worker* before) const;
   std::size_t unready() const;
-  void refuse_old(const Worker& worker, const HelloReceived& event, Step& step);
-  void admit(Session& session, const std::string& peer, Step& step);
-  void turn_away_unnamed(Step& step);
+  void grant_name(Worker& worker, Step& step);
+  void start_if_named(Session& session, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
   Needed receive_results(Session* session, SessionId from, std::uint64_t seq, Results&& results, Step& step);
   void ready(Session& session, const Ready& ready, Step& step);
@@ -77,7 +77,7 @@ class Sessions {
   void returned(Session& session, const Returned& returned, Step& step);
   void goodbye(Session& session, Step& step);
   void fence(Session& session, bool say_end, Step& step);
-  void lose(SessionId id, const std::string& why, Step& step);
+  void lose(SessionId id, const LeaveCause& why, Step& step);
   // When silence, or a lane that is gone, ends it.
   Time end_of(const Session& session) const;
   Time told_due(const Session& session) const;

@@ -9,6 +9,8 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kClosedMost = 4096;
+// Workers that have said HELLO and never READY are remembered for what was said of them, the last ones.
+constexpr std::size_t kUnnamedMost = 1024;
 
 bool has(const std::vector<std::string>& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -50,19 +52,28 @@ std::string WorkerTable::free_name(const std::string& wanted) {
   return name;
 }
 
-std::pair<Worker&, bool> WorkerTable::enrol(const Hello& hello) {
+Worker& WorkerTable::enrol(const Hello& hello) {
   if (Worker* known = find(hello.worker)) {
     known->hello = hello;
-    return {*known, false};
+    return *known;
   }
-  const bool has_new_name = !granted_.contains(hello.worker);
-  if (has_new_name) know({hello.worker, free_name(hello.name)});
   Worker& worker = workers_[hello.worker];
   worker.id = hello.worker;
   worker.hello = hello;
-  worker.name = granted_.at(hello.worker);
-  worker.from_before = !has_new_name;
-  return {worker, has_new_name};
+  const auto granted = granted_.find(hello.worker);
+  worker.named = worker.from_before = granted != granted_.end();
+  worker.name = worker.named ? granted->second : free_name(hello.name);
+  if (!worker.named) names_.insert(worker.name);
+  return worker;
+}
+
+// A worker without a name has never had a job, so nothing else knows of it.
+void WorkerTable::forget(WorkerId id) {
+  const Worker* worker = find(id);
+  if (worker == nullptr || worker->named || worker->session) return;
+  names_.erase(worker->name);
+  next_number_.erase(worker->name);
+  workers_.erase(id);
 }
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
@@ -84,8 +95,14 @@ void WorkerTable::close(SessionId id) {
   touch(*session);
   Worker& worker = worker_of(*session);
   if (worker.session == id) worker.session.reset();
+  worker.done += session->done;
   if (session->was_ready) worker.from_before = false;
-  closed_[id] = worker.name;
+  if (!worker.named && !worker.session) unnamed_.push_back(worker.id);
+  if (unnamed_.size() > kUnnamedMost) {
+    if (unnamed_.front() != worker.id) forget(unnamed_.front());
+    unnamed_.pop_front();
+  }
+  closed_[id] = session->worker;
   closed_order_.push_back(id);
   if (closed_order_.size() > kClosedMost) {
     closed_.erase(closed_order_.front());
@@ -95,10 +112,10 @@ void WorkerTable::close(SessionId id) {
   sessions_.erase(id);
 }
 
-std::string WorkerTable::name_of(SessionId id) const {
-  if (const Session* session = find(id)) return session->name;
+Worker* WorkerTable::worker_with(SessionId id) {
+  if (const Session* session = find(id)) return find(session->worker);
   const auto closed = closed_.find(id);
-  return closed == closed_.end() ? std::string() : closed->second;
+  return closed == closed_.end() ? nullptr : find(closed->second);
 }
 
 bool WorkerTable::serves(const Session& session, const Requirement& requirement) const {

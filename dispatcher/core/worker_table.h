@@ -2,10 +2,9 @@
 // The workers that this run has seen, and their sessions. A worker is one supervisor start; a session is one
 // of its registrations. A worker has at most one session that counts; older ones are gone from here.
 //
-//   HELLO ──> Naming ──name durable──> Binding ──lane bound──> Arriving ──READY──> Live ──gap, lane gone or
-//   never writable──> Fenced
-//                │                       └──gap, lane gone────────────────────────────────────────────^
-//                └──no port is left───────────────────────────────────────────────────────────────────┘
+//   HELLO ──> Binding ──lane bound──> Arriving ──READY──> Naming ──name durable──> Live
+//                │                       │                  │                       │
+//                └── no port is left ────┴── a gap, or the lane is gone or never writable ──> Fenced
 //
 // Each of them is closed by a HELLO of its worker, by silence for D (Fenced: for 2 s, or after 1.5 D) and by
 // GOODBYE; at the end of the run also if its lane is gone.
@@ -33,21 +32,51 @@
 
 namespace workpool::dispatcher {
 
+// What a worker says of its size is believed up to here. One with more slots gets as many jobs, and one more
+// for each that it has finished in its session.
+inline constexpr std::uint32_t kBelievedMost = 1024;
 // More slots' worth of jobs than this no worker is ever given, ahead of need included.
-inline std::uint64_t slots_held_most(std::uint32_t slots) { return std::max(1024u, slots); }
+inline std::uint64_t slots_held_most(std::uint32_t slots) { return std::max(kBelievedMost, slots); }
+// What runs at a worker and what has ended there without a result yet: as much again.
+inline std::uint64_t slots_named_most(std::uint32_t slots) { return 2 * slots_held_most(slots); }
 
-struct Naming {      // waits for its worker's new name to be durable; the worker has heard nothing yet
-  std::string peer;  // who waits for WELCOME
+// Work, in bytes, that is on its way down a lane: a worker has received what was given before a LANE BEAT
+// that it echoes.
+class UnderWay {
+ public:
+  static constexpr std::uint64_t kMost = 64ull << 20;
+
+  void give(std::uint64_t bytes) { given_ += bytes; }
+  void told(Time stamp) {
+    if (!mark_) mark_ = Mark{stamp, given_};
+  }
+  void echoed(Time stamp) {
+    if (!mark_ || stamp < mark_->stamp) return;
+    heard_ = mark_->given;
+    mark_.reset();
+  }
+  bool full() const { return given_ - heard_ >= kMost; }
+
+ private:
+  struct Mark {
+    Time stamp;
+    std::uint64_t given = 0;
+  };
+  std::uint64_t given_ = 0;
+  std::uint64_t heard_ = 0;
+  std::optional<Mark> mark_;
 };
-struct Binding {};
+
+struct Binding {};   // WELCOME goes out with its lane
 struct Arriving {};  // WELCOME is out; DIED, HELD and old results come before READY
+struct Naming {};    // has said READY, and waits for its worker's new name to be durable
 struct Live {
   Time since;
 };
 struct Fenced {  // gets no more work and no frame revives it; its results still count
   Time since;
 };
-using SessionPhase = std::variant<Binding, Naming, Arriving, Live, Fenced>;
+using SessionPhase = std::variant<Binding, Arriving, Naming, Live, Fenced>;
 
 struct Session {
   Session(SessionId new_id, WorkerId of_worker) : id(new_id), worker(of_worker), held(new_id, of_worker) {}
@@ -66,6 +95,9 @@ struct Session {
   bool stop_sent = false;
   bool announced = false;  // reported as joined: it has said READY and its lane is there
   bool emptying = false;   // for a job that must run alone: gets nothing else
+
+  std::uint64_t done = 0;  // jobs recorded from it in this session
+  UnderWay under_way;
 
   AckLedger acks;
   std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last
@@ -96,13 +128,14 @@ struct PendingBlame {
 
 struct Worker {
   WorkerId id;
-  Hello hello;       // the last one served
-  std::string peer;  // which that came from
-  std::string name;
+  Hello hello;                   // the last one served
+  std::string peer;              // which that came from
+  std::string name;              // kept free for it until it is granted
+  bool named = false;            // granted for the whole run
   std::uint64_t name_entry = 0;  // of the journal; 0 if an earlier start has granted the name
   std::optional<SessionId> session;
   std::uint32_t deaths_counted = 0;  // of engines up to this one
-  std::uint64_t done = 0;
+  std::uint64_t done = 0;            // jobs recorded from its sessions that are over
   std::optional<PendingBlame> blame;
   std::uint32_t returns = 0;  // times in a row that it gave back what it had just been given
   bool seen_ready = false;
@@ -121,14 +154,13 @@ class WorkerTable {
 
   // Granted by an earlier start of the run. The first worker of a name has it.
   void know(const GrantedName& granted);
-  // The worker of this HELLO, made if it is new, its name granted: the one it had in this run, or one that
-  // no other worker has had. True if that is a name never granted before.
-  std::pair<Worker&, bool> enrol(const Hello& hello);
+  // The worker of this HELLO, made if it is new, with the name that it had in this run, or one that no other
+  // worker has had.
+  Worker& enrol(const Hello& hello);
   Session& open(Worker& worker, SessionId id, Time now);
   void close(SessionId id);
-  // The name of the worker that had this session, also after it was closed; empty if it is not known (any
-  // more).
-  std::string name_of(SessionId id) const;
+  // The worker that has this session, or had it; nullptr if it is not known (any more).
+  Worker* worker_with(SessionId id);
 
   bool meets(const Session& session, const Requirement& requirement) const;
   // Whether it has the handler; whatever else the requirement asks for.
@@ -149,14 +181,16 @@ class WorkerTable {
 
  private:
   std::string free_name(const std::string& wanted);
+  void forget(WorkerId id);
 
   std::map<SessionId, Session> sessions_;  // ordered, so that a replay of the same events decides the same
   std::unordered_map<SessionId, Session*> by_id_;
   std::map<WorkerId, Worker> workers_;
-  std::unordered_set<std::string> names_;  // granted, over all starts of the run
+  std::deque<WorkerId> unnamed_;           // whose sessions ended without a name, once for each of these
+  std::unordered_set<std::string> names_;  // granted, over all starts of the run, and kept free
   std::unordered_map<WorkerId, std::string> granted_;
-  std::unordered_map<std::string, int> next_number_;   // behind a name that several have
-  std::unordered_map<SessionId, std::string> closed_;  // the last kClosedMost are enough to name late results
+  std::unordered_map<std::string, int> next_number_;  // behind a name that several have
+  std::unordered_map<SessionId, WorkerId> closed_;    // the last kClosedMost are enough to name late results
   std::deque<SessionId> closed_order_;
   std::vector<SessionId> touched_;
 };

@@ -13,6 +13,7 @@
 
 #include "common/io/clock.h"
 #include "dispatcher/io/loop_log.h"
+#include "dispatcher/io/terminal/worker_words.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -241,7 +242,7 @@ void Loop::send(Action& action) {
     void operator()(Report&) {}
     void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
     void operator()(Admit& a) { self.admit(a); }
-    void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, std::move(a.refused)); }
+    void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, refused_for(a.cause)); }
     void operator()(Assign& a) { self.assign(a); }
     void operator()(SendLane& a) { self.send_lane(a.session, a.message); }
     void operator()(CloseSession& a) {

@@ -10,6 +10,51 @@
 namespace workpool::scenario {
 namespace {
 
+std::string told(const dispatcher::LeaveCause& cause) {
+  if (std::holds_alternative<dispatcher::SaidGoodbye>(cause)) return "said goodbye";
+  if (std::holds_alternative<dispatcher::ConnectionLost>(cause)) return "connection lost";
+  if (const auto* silent = std::get_if<dispatcher::SilentFor>(&cause))
+    return "silent for " + std::to_string(silent->time / seconds(1)) + "s";
+  return "cause " + std::to_string(cause.index());
+}
+
+// What follows "dispatcher"; empty if it says nothing of it.
+std::string told(const dispatcher::Report& report) {
+  struct Visitor {
+    std::string operator()(const dispatcher::JobRetried& e) const {
+      return " will give " + e.id + " again in " + std::to_string(e.delay / milliseconds(1)) + " ms";
+    }
+    std::string operator()(const dispatcher::JobsFileRefused& e) const {
+      return ": the jobs file was changed (line " + std::to_string(e.line) + ")";
+    }
+    std::string operator()(const dispatcher::NoPortForWorker& e) const {
+      return ": no port is left for " + e.name;
+    }
+    std::string operator()(const dispatcher::ReturnsEverything& e) const {
+      return ": " + e.name + " gives back every job";
+    }
+    std::string operator()(const dispatcher::OverItsTimeout& e) const {
+      return ": " + e.id + " is over its timeout on " + e.worker;
+    }
+    std::string operator()(const dispatcher::WorkerUntrue& e) const {
+      return ": " + e.name + " says what cannot be of '" + e.id + "'";
+    }
+    std::string operator()(const dispatcher::WorkerLeft& e) const {
+      return ": " + e.name + " left, " + told(e.cause) + (e.known ? "" : " (unknown)");
+    }
+    std::string operator()(const dispatcher::WorkerOutOfReach& e) const {
+      return ": " + e.name + " is out of reach" + (e.for_results ? " for results" : "");
+    }
+    std::string operator()(const dispatcher::JobUnsatisfiable& e) const {
+      return ": " + std::to_string(e.jobs) + " unsatisfiable" + (e.given_up ? ", given up" : "");
+    }
+    std::string operator()(const dispatcher::WorkerJoined&) const { return ""; }
+    std::string operator()(const dispatcher::JobEnded&) const { return ""; }
+    std::string operator()(const dispatcher::EngineDied&) const { return ""; }
+  };
+  return std::visit(Visitor{}, report);
+}
+
 constexpr Duration kTick = milliseconds(250);  // both loops come by so often
 constexpr int kRoundsMost = 10'000;            // more is two cores that keep each other busy
 
@@ -177,9 +222,12 @@ void Stage::carry_out(dispatcher::Action& action) {
       worker.inbox.emplace_back(worker::Welcomed{worker.hello_try, a.welcome});
     }
     void operator()(dispatcher::Refuse& a) {
-      self.say("dispatcher -> " + a.peer + ": REFUSED, " + a.refused.reason);
+      const Refused refused{kProtocol, dispatcher::code_of(a.cause), {}};
+      const bool complete = refused.code == Refusal::kComplete;
+      self.say("dispatcher -> " + a.peer + ": REFUSED, " +
+               (complete ? "the run is complete" : "cause " + std::to_string(a.cause.index())));
       Machine& worker = self.machine(a.peer);
-      worker.inbox.emplace_back(worker::RefusedBy{worker.hello_try, a.refused});
+      worker.inbox.emplace_back(worker::RefusedBy{worker.hello_try, refused});
     }
     void operator()(dispatcher::Assign& a) {
       a.order.kind = JobKind::kHandler;  // as their work says, whatever they require
@@ -199,21 +247,7 @@ void Stage::carry_out(dispatcher::Action& action) {
       if (!a.say_end) self.close_lane(a.session);
     }
     void operator()(dispatcher::Report& report) {
-      if (const auto* retried = std::get_if<dispatcher::JobRetried>(&report)) {
-        self.say("dispatcher will give " + retried->id + " again in " +
-                 std::to_string(retried->delay / milliseconds(1)) + " ms");
-      }
-      if (const auto* refused = std::get_if<dispatcher::JobsFileRefused>(&report))
-        self.say("dispatcher: the jobs file was changed (line " + std::to_string(refused->line) + ")");
-      if (const auto* note = std::get_if<dispatcher::Note>(&report)) self.say("dispatcher: " + note->text);
-      if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&report))
-        self.say("dispatcher: " + left->name + " left, " + left->why + (left->known ? "" : " (unknown)"));
-      if (const auto* far = std::get_if<dispatcher::WorkerOutOfReach>(&report))
-        self.say("dispatcher: " + far->name + " is out of reach" + (far->for_results ? " for results" : ""));
-      if (const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(&report)) {
-        self.say("dispatcher: " + std::to_string(unmet->jobs) + " unsatisfiable" +
-                 (unmet->given_up ? ", given up" : ""));
-      }
+      if (const std::string line = told(report); !line.empty()) self.say("dispatcher" + line);
     }
     void operator()(dispatcher::RunOver& a) {
       self.say("dispatcher: the run is over, code " +

@@ -55,6 +55,8 @@ void Books::durable(std::uint64_t count) {
     const auto& record = std::get<dispatcher::Record>(pending);
     if (JobEntry* entry = job(record.facts.key)) {
       if (entry->durable) broke("S1: two lines for " + entry->plan->facts.id);
+      if (!record.worker.empty() && !names_.contains(record.worker))
+        broke("a record is durable before the name in it: " + record.worker);
       entry->durable = true;
       entry->durable_status = record.outcome.status;
     }
@@ -243,6 +245,9 @@ void Books::assigned(const dispatcher::Assign& assign) {
   if (assign.order.attempt <= entry->last_attempt && !again) {
     broke("S5: " + what + " after attempt " + std::to_string(entry->last_attempt));
   }
+  const auto granted = names_.find(session.name);
+  if (granted == names_.end() || granted->second != session.worker)
+    broke("given to a worker whose name is not durable: " + session.name);
   const auto& needed = entry->plan->requirement;
   if (needed.slots > session.slots) broke("S6: wider than the worker: " + what);
   const auto has = [](const std::vector<std::string>& list, const std::string& name) {
@@ -308,14 +313,16 @@ void Books::recorded_now(const dispatcher::Record& record) {
 
 void Books::admitted(const dispatcher::Admit& admit) {
   const Hello& hello = hellos_[admit.welcome.session];
-  const auto name = names_.find(admit.welcome.name);
-  if (name == names_.end()) {
-    broke("a worker was told its name before that was durable: " + admit.welcome.name);
-  } else if (name->second != hello.worker) {
-    broke("two workers of one run are called " + admit.welcome.name);
-  }
+  const std::string& name = admit.welcome.name;
+  const auto granted = names_.find(name);
+  const bool is_others = granted != names_.end() && granted->second != hello.worker;
+  const bool is_twice = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& open) {
+    return open.second.name == name && open.second.worker != hello.worker;
+  });
+  if (is_others || is_twice) broke("two workers of one run are called " + name);
   OpenSession& session = sessions_[admit.welcome.session];
   session.worker = hello.worker;
+  session.name = name;
   session.engine = hello.engine;
   session.slots = hello.slots;
   session.labels = hello.labels;

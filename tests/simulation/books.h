@@ -70,6 +70,7 @@ class Books {
   };
   struct OpenSession {
     WorkerId worker;
+    std::string name;
     std::uint32_t engine = 0;
     std::uint32_t slots = 0;
     std::vector<std::string> labels;

@@ -117,7 +117,9 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::Admit& a) const {
     return "  WELCOME " + a.welcome.name + " " + text(a.welcome.session);
   }
-  std::string operator()(const dispatcher::Refuse& a) const { return "  REFUSED " + a.refused.reason; }
+  std::string operator()(const dispatcher::Refuse& a) const {
+    return "  REFUSED, cause " + std::to_string(a.cause.index());
+  }
   std::string operator()(const dispatcher::Assign& a) const {
     return "  give " + a.order.id + " " + text(a.order.key) + "." + std::to_string(a.order.attempt) + " to " +
            text(a.session);
@@ -128,8 +130,9 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::CloseSession& a) const { return "  close " + text(a.session); }
   std::string operator()(const dispatcher::Report& a) const {
     if (const auto* left = std::get_if<dispatcher::WorkerLeft>(&a))
-      return "  left: " + left->name + " " + left->why;
-    if (const auto* note = std::get_if<dispatcher::Note>(&a)) return "  note: " + note->text;
+      return "  left: " + left->name + " cause " + std::to_string(left->cause.index());
+    if (const auto* untrue = std::get_if<dispatcher::WorkerUntrue>(&a))
+      return "  untrue: " + untrue->name + " about " + untrue->id;
     if (const auto* job = std::get_if<dispatcher::JobUnsatisfiable>(&a))
       return std::string("  unsatisfiable ") + std::to_string(job->jobs) + (job->given_up ? " given up" : "");
     return "";

@@ -215,7 +215,9 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Report&) {}
     void operator()(dispatcher::Load& a) { self.load(a); }
     void operator()(dispatcher::Admit& a) { self.admit(a); }
-    void operator()(dispatcher::Refuse& a) { self.world_.answer(a.peer, a.refused); }
+    void operator()(dispatcher::Refuse& a) {
+      self.world_.answer(a.peer, Refused{kProtocol, code_of(a.cause), {}});
+    }
     void operator()(dispatcher::Assign& a) {
       if (a.session != self.jobs_session_ || self.jobs_.jobs.size() >= kJobsMost) self.flush_jobs();
       self.jobs_session_ = a.session;

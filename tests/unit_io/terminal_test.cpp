@@ -254,8 +254,8 @@ TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   job.last_line = "\x1b]0;title\x07\xff";
   job.worker = "w\x9b";
   terminal.report(job, kStart);
-  terminal.report(Note{true, "odd\x1b[1m"}, kStart);
-  terminal.report(WorkerLeft{"w\x1b", "why\x1b", 3, true}, kStart);
+  terminal.report(ReturnsEverything{"odd\x1b[1m"}, kStart);
+  terminal.report(WorkerLeft{"w\x1b", ConnectionLost{}, 3, true}, kStart);
   terminal.report(EngineDied{"w\x1b", "signal\x1b", {"a\x1b"}}, kStart);
   terminal.report(JobUnsatisfiable{{"t\x1b", {"l\x1b"}, 2}, 1, false}, kStart);
   Snapshot snapshot = snapshot_of(0, 1, 1);
@@ -279,7 +279,7 @@ TEST(TerminalTest, ComingAndGoingIsToldWithinBounds) {
   string text = screen.read();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
   EXPECT_TRUE(has(text, "worker w19 joined (2 slots)\n"));
-  terminal.report(WorkerLeft{"w1", "silent for 10s", 1, true}, kStart + seconds(10));
+  terminal.report(WorkerLeft{"w1", SilentFor{seconds(10)}, 1, true}, kStart + seconds(10));
   EXPECT_EQ(screen.read(),
             "(80 more such lines left out)\nworker w1 is lost: silent for 10s; 1 job goes to others\n");
 }
@@ -291,13 +291,13 @@ TEST(TerminalTest, LevelsAndTheLocalWorker) {
   options.listening = false;
   Terminal quiet(console, options, kStart);
   quiet.report(WorkerJoined{"here", 2, false}, kStart);
-  quiet.report(WorkerLeft{"here", "said goodbye", 0, false}, kStart);
+  quiet.report(WorkerLeft{"here", SaidGoodbye{}, 0, false}, kStart);
   quiet.report(JobRetried{"x", 1, "exit status 1", seconds(1)}, kStart);
   EXPECT_EQ(screen.read(), "");
   options.log_level = "error";
   Terminal silent(console, options, kStart);
-  silent.report(WorkerLeft{"here", "connection lost", 0, true}, kStart);
-  silent.report(Note{true, "x"}, kStart);
+  silent.report(WorkerLeft{"here", ConnectionLost{}, 0, true}, kStart);
+  silent.report(ReturnsEverything{"x"}, kStart);
   EXPECT_EQ(screen.read(), "");
   options.log_level = "debug";
   Terminal talking(console, options, kStart);
@@ -322,7 +322,7 @@ TEST(TerminalTest, AWorkerOutOfReachIsNotSaidToBeLost) {
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
   terminal.report(WorkerOutOfReach{"w"}, kStart);
-  terminal.report(WorkerLeft{"w", "silent for 10s", 0, true, false}, kStart);
+  terminal.report(WorkerLeft{"w", SilentFor{seconds(10)}, 0, true, false}, kStart);
   const string text = screen.read();
   EXPECT_TRUE(has(text, "worker w has registered but did not connect for its jobs")) << text;
   EXPECT_FALSE(has(text, "lost")) << text;
@@ -332,9 +332,9 @@ TEST(TerminalTest, WhileStoppingNothingGoesToOthers) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
-  terminal.report(WorkerLeft{"w", "silent for 2s", 2, true}, kStart);
+  terminal.report(WorkerLeft{"w", SilentFor{seconds(2)}, 2, true}, kStart);
   terminal.stop_requested(StopKind::kInterrupt, 3, {}, seconds(30));
-  terminal.report(WorkerLeft{"w", "silent for 2s", 2, true}, kStart);
+  terminal.report(WorkerLeft{"w", SilentFor{seconds(2)}, 2, true}, kStart);
   EXPECT_EQ(screen.read(),
             "worker w is lost: silent for 2s; 2 jobs go to others\n"
             "Ctrl-C: leaving now\n"

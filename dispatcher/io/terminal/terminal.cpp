@@ -9,6 +9,7 @@
 
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "dispatcher/io/terminal/worker_words.h"
 
 namespace workpool::dispatcher {
 
@@ -97,7 +98,7 @@ void Terminal::on(const WorkerLeft& left, Time now) {
   if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
   if (!left.known) return;
   std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
-                                 left.lost ? "is lost" : "left", printable(left.why, 300));
+                                 left.lost ? "is lost" : "left", leave_text(left.cause));
   if (left.requeued != 0 && stopping_) {
     text += fmt::format("; {} not done", counted(left.requeued, "job"));
   } else if (left.requeued != 0) {
@@ -166,32 +167,27 @@ void Terminal::on(const EngineDied& died, Time now) {
 }
 
 void Terminal::on(const WorkerUntrue& worker, Time now) {
-  if (level_ < 1) return;
-  const auto words = [](Untruth what) {
-    switch (what) {
-      case Untruth::kForeignType:
-        return "that it does not serve";
-      case Untruth::kRanTooLong:
-        return "that ran for longer than it has had the job";
-      case Untruth::kHoldsTooMuch:
-        break;
-    }
-    return "";
-  };
-  const std::string name = printable(worker.name, kNameBytesMax);
-  chat(
-      worker.what == Untruth::kHoldsTooMuch
-          ? fmt::format(
-                "warning: worker {} says that it runs more jobs than it has room for; its session ends", name)
-          : fmt::format("warning: worker {} sends a result of job '{}' {}; it does not count, and the "
-                        "session ends",
-                        name, printable(worker.id, kNameBytesMax), words(worker.what)),
-      now);
+  if (level_ >= 1) chat("warning: " + untruth_text(worker), now);
 }
 
-void Terminal::on(const Note& note, Time) {
-  if (level_ < (note.warning ? 1 : 2)) return;
-  console_.line((note.warning ? "warning: " : "") + printable(note.text, 2000));
+void Terminal::on(const NoPortForWorker& worker, Time) {
+  if (level_ < 1) return;
+  console_.line(fmt::format(
+      "warning: no port is left for worker {}, which tries on: widen --ports, or allow more open files "
+      "(ulimit -n)",
+      printable(worker.name, kNameBytesMax)));
+}
+
+void Terminal::on(const ReturnsEverything& worker, Time) {
+  if (level_ < 1) return;
+  console_.line(fmt::format(
+      "warning: worker {} gives back every job that it gets: others get them first, and it gets some again "
+      "after a pause",
+      printable(worker.name, kNameBytesMax)));
+}
+
+void Terminal::on(const OverItsTimeout& job, Time) {
+  if (level_ >= 1) console_.line("warning: " + over_timeout_text(job));
 }
 
 void Terminal::count(const Snapshot& snapshot, Time now) {

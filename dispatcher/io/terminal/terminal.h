@@ -84,7 +84,9 @@ class Terminal {
   void on(const EngineDied& died, Time now);
   void on(const WorkerUntrue& worker, Time now);
   void on(const JobsFileRefused& refused, Time now);
-  void on(const Note& note, Time now);
+  void on(const NoPortForWorker& worker, Time now);
+  void on(const ReturnsEverything& worker, Time now);
+  void on(const OverItsTimeout& job, Time now);
 
   Console& console_;
   TerminalOptions options_;

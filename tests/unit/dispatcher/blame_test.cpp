@@ -48,6 +48,20 @@ TEST_F(BlameTest, ADeathThatIsToldTwiceCountsOnce) {
   EXPECT_EQ(job(0).named, 1u);
 }
 
+// Else a worker that names a far one would have no death counted any more.
+TEST_F(BlameTest, OnlyAnEarlierEngineCanHaveDied) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  new_engine("w1");
+  say("w1", Died{{{2, "itself", {key_of_id("job0")}}, {0xffffffff, "a far one", {}}}});
+  EXPECT_EQ(job(0).named, 0u);
+  died("w1", {0});
+  expect_report<EngineDied>();
+  EXPECT_EQ(job(0).named, 1u);
+}
+
 TEST_F(BlameTest, AJobThatKillsItsEngineAloneAgainAndAgainIsQuarantined) {
   submit(1);
   start();
@@ -96,7 +110,7 @@ TEST_F(BlameTest, WithoutAWordWhatMayHaveRunIsLostAndOnlyThat) {
   expect_given("w1", {0});
   falls_silent("w1");
   advance(seconds(3));
-  expect_lost("w1", "silent for 2s");
+  expect_lost("w1", SilentFor{seconds(2)});
   EXPECT_EQ(job(0).lost, 0u);
   advance(seconds(3));  // no DIED comes
   EXPECT_EQ(job(0).lost, 1u);
@@ -110,7 +124,7 @@ TEST_F(BlameTest, TheSameEngineComesBackAndNobodyDied) {
   expect_given("w1", {0});
   falls_silent("w1");
   advance(seconds(3));
-  expect_lost("w1", "silent for 2s");
+  expect_lost("w1", SilentFor{seconds(2)});
   register_worker("w1", 1);
   advance(seconds(1));
   held("w1", 0, 1);

@@ -38,7 +38,7 @@ TEST_F(ConductTest, ARecallThatIsNotAnsweredEndsTheSession) {
   advance(seconds(29));
   expect_nothing();
   advance(seconds(3));
-  expect_lost("w1", "did not return what was asked back");
+  expect_lost("w1", KeptWhatWasRecalled{});
   advance(seconds(1));
   EXPECT_FALSE(take_given("w2").empty());
 }
@@ -67,7 +67,10 @@ TEST_F(ConductTest, AJobFarBeyondItsTimeoutIsNamedOnce) {
   advance(seconds(14));
   expect_nothing();
   advance(seconds(3));
-  EXPECT_NE(expect_report<Note>()->text.find("job job0 has run on worker w1 for "), std::string::npos);
+  const auto over = expect_report<OverItsTimeout>();
+  EXPECT_EQ(std::pair(over->id, over->worker), std::pair(std::string("job0"), std::string("w1")));
+  EXPECT_EQ(over->timeout, seconds(2));
+  EXPECT_GT(over->ran, seconds(14));
   advance(seconds(100));
 }
 
@@ -80,7 +83,7 @@ TEST_F(ConductTest, ASessionThatNeverGetsReadyIsEnded) {
   advance(seconds(50));
   expect_nothing();
   advance(seconds(12));
-  expect_lost("w1", "registered but did not say that it is ready");
+  expect_lost("w1", NeverReady{});
 }
 
 TEST_F(ConductTest, AWorkerThatGivesEverythingBackGetsLessAndLess) {
@@ -96,7 +99,7 @@ TEST_F(ConductTest, AWorkerThatGivesEverythingBackGetsLessAndLess) {
     given += static_cast<int>(take_given("w1").size());
     if (given == 5 && notes == 0) {
       ++notes;
-      EXPECT_NE(expect_report<Note>()->text.find("worker w1 gives back every job"), std::string::npos);
+      EXPECT_EQ(expect_report<ReturnsEverything>()->name, "w1");
     }
     advance(milliseconds(250));
   }
@@ -137,7 +140,7 @@ TEST_F(ConductTest, OnlySoManyMayBeOnTheirWayToReady) {
   start();
   for (int i = 0; i < 1024; ++i) register_worker("flood" + std::to_string(i), 1);
   hello("one more", 1, 1);
-  EXPECT_EQ(expect<Refuse>()->refused.code, Refusal::kLater);
+  EXPECT_EQ(code_of(expect<Refuse>()->cause), Refusal::kLater);
   say("flood7", Held{});
   say("flood7", Ready{});
   expect_joined("flood7");

@@ -108,7 +108,7 @@ TEST_F(DoubtfulTest, WhoeverLosesItsWorkerMayHaveBeenTheReasonAlsoIfItHasEnded) 
   expect_given("w1", {1});
   falls_silent("w1");
   advance(seconds(3));
-  expect_lost("w1", "silent for 2s");
+  expect_lost("w1", SilentFor{seconds(2)});
   advance(seconds(3));  // no DIED comes
   EXPECT_EQ(job(0).lost, 1u);
   EXPECT_EQ(job(1).lost, 1u) << "what really ran is not passed over for one that has ended";
@@ -145,7 +145,7 @@ TEST_F(DoubtfulTest, AResultThatNeverComesEndsTheSession) {
   expect_nothing();  // what was sent before it may still be under way
   echoes("w1");
   advance(seconds(2));
-  expect_lost("w1", "did not send the result of a job that has ended there");
+  expect_lost("w1", OwesAResult{});
 }
 
 TEST_F(DoubtfulTest, ACancelledOneIsNotCancelledAgain) {

@@ -71,6 +71,26 @@ class Names : public testing::Test {
     event.fresh = {++sessions_};
     return step(std::move(event));
   }
+  Actions from(std::uint64_t session, SinkMessage&& message) {
+    return step(SinkReceived{{RunId{}, {session}, ++seqs_[session]}, std::move(message)});
+  }
+  void job() {
+    JobArrived arrived;
+    arrived.job.facts.id = "job";
+    arrived.job.facts.key = key_of_id("job");
+    step(std::move(arrived));
+  }
+  static JobResult ok() {
+    JobResult result;
+    result.key = key_of_id("job");
+    result.attempt = 1;
+    return result;
+  }
+  static int given(const Actions& actions) {
+    return static_cast<int>(std::count_if(actions.begin(), actions.end(), [](const Action& action) {
+      return std::holds_alternative<Assign>(action);
+    }));
+  }
   static std::vector<Admit> admitted(const Actions& actions) {
     std::vector<Admit> found;
     for (const Action& action : actions)
@@ -86,53 +106,91 @@ class Names : public testing::Test {
   JobIndex index_;
   std::unique_ptr<Scheduler> scheduler_;
   std::uint64_t sessions_ = 0;
+  std::map<std::uint64_t, std::uint64_t> seqs_;
   Time now_{};
 };
 
-TEST_F(Names, WelcomeWaitsForTheName) {
-  EXPECT_EQ(persisted(hello(1)), 1);
+TEST_F(Names, AHelloLeavesNothingInTheJournal) {
+  const Actions first = hello(1);
+  EXPECT_EQ(persisted(first), 0);
+  ASSERT_EQ(admitted(first).size(), 1U);
+  EXPECT_EQ(admitted(first)[0].welcome.name, "node");
   const Actions second = hello(2);
-  EXPECT_EQ(persisted(second), 1);
-  EXPECT_TRUE(admitted(second).empty());
-  EXPECT_TRUE(admitted(step(JournalState{0, true, false, 0})).empty());
-  const std::vector<Admit> first = admitted(step(JournalState{1, false, false, 0}));
-  ASSERT_EQ(first.size(), 1U);
-  EXPECT_EQ(first[0].peer, "peer 1.1");
-  EXPECT_EQ(first[0].welcome.name, "node");
-  const std::vector<Admit> then = admitted(step(JournalState{2, false, false, 0}));
-  ASSERT_EQ(then.size(), 1U);
-  EXPECT_EQ(then[0].welcome.name, "node-2");
+  EXPECT_EQ(admitted(second)[0].welcome.name, "node-2") << "the first one's is kept free for it";
+  EXPECT_EQ(admitted(hello(1, 2))[0].welcome.name, "node");
 }
 
-TEST_F(Names, TheLastHelloIsAnswered) {
+TEST_F(Names, ReadyGrantsTheNameAndJobsWaitUntilItIsDurable) {
   hello(1);
-  const Actions again = hello(1, 2);
-  EXPECT_EQ(persisted(again), 0) << "it has its name, which is not durable yet";
-  EXPECT_TRUE(admitted(again).empty());
-  const std::vector<Admit> admits = admitted(step(JournalState{1, false, false, 0}));
-  ASSERT_EQ(admits.size(), 1U);
-  EXPECT_EQ(admits[0].peer, "peer 1.2");
+  step(LaneBound{{1}});
+  step(LaneWritable{{1}});
+  from(1, Held{});
+  EXPECT_EQ(persisted(from(1, Ready{})), 1);
+  EXPECT_EQ(persisted(from(1, Ready{})), 0) << "once";
+  job();
+  EXPECT_EQ(given(step(Drained{})), 0);
+  EXPECT_EQ(given(step(JournalState{0, true, false, 0})), 0);
+  step(JournalState{1, false, false, 0});
+  EXPECT_EQ(given(step(Drained{})), 1);
 }
 
-TEST_F(Names, ANameThatIsDurableIsToldAtOnce) {
+// Only a worker that makes it up has a result so soon; its record must not stand under a name that a next
+// start gives to another.
+TEST_F(Names, TheNameComesBeforeARecordThatHasIt) {
+  hello(1);
+  step(LaneBound{{1}});
+  job();
+  const Actions actions = from(1, Results{{ok()}});
+  std::vector<std::size_t> entries;
+  for (const Action& action : actions) {
+    if (const auto* persist = std::get_if<Persist>(&action)) entries.push_back(persist->entry.index());
+  }
+  EXPECT_EQ(entries, (std::vector<std::size_t>{1, 0}));
+}
+
+TEST_F(Names, ALateResultOfASessionThatEndedGrantsTheNameToo) {
+  hello(1);
+  hello(1, 2);
+  job();
+  const Actions actions = from(1, Results{{ok()}});
+  EXPECT_EQ(persisted(actions), 2);
+}
+
+TEST_F(Names, ANameThatIsDurableIsNotGrantedAgain) {
   step(NamesKnown{{{WorkerId{7}, "node-7"}}});
-  const Actions known = hello(7);
-  EXPECT_EQ(persisted(known), 0);
-  ASSERT_EQ(admitted(known).size(), 1U);
-  EXPECT_EQ(admitted(known)[0].welcome.name, "node-7");
+  EXPECT_EQ(admitted(hello(7))[0].welcome.name, "node-7");
+  step(LaneBound{{1}});
+  step(LaneWritable{{1}});
+  EXPECT_EQ(persisted(from(1, Ready{})), 0);
+  job();
+  EXPECT_EQ(given(step(Drained{})), 1);
 }
 
-TEST_F(Names, WhoeverWaitsIsNeverLostAndTurnedAwayAtTheEnd) {
-  hello(1);
-  now_ += seconds(100);
-  EXPECT_TRUE(step(Drained{}).empty()) << "it was not told anything it could answer";
-  step(StopRequested{StopKind::kInterrupt});
-  const Actions end = step(Drained{});
-  const auto refused = std::find_if(
-      end.begin(), end.end(), [](const Action& action) { return std::holds_alternative<Refuse>(action); });
-  ASSERT_NE(refused, end.end());
-  EXPECT_EQ(std::get<Refuse>(*refused).refused.code, Refusal::kComplete);
-  EXPECT_TRUE(scheduler_->worker_table().sessions().empty());
+TEST_F(Names, AFloodOfHellosIsForgotten) {
+  for (std::uint64_t number = 1; number <= 5000; ++number) {
+    EXPECT_EQ(persisted(hello(number)), 0);
+    step(LaneBound{{sessions_}});
+    from(sessions_, Goodbye{});
+  }
+  EXPECT_EQ(scheduler_->worker_table().workers().size(), 1024U);
+}
+
+TEST_F(Names, ARunHas65536WorkersAtMost) {
+  constexpr std::uint64_t kMost = 65'536;
+  const auto comes = [this](std::uint64_t number) {
+    const Actions actions = hello(number);
+    step(LaneBound{{sessions_}});
+    from(sessions_, Ready{});
+    from(sessions_, Goodbye{});
+    return admitted(actions).size() == 1;
+  };
+  for (std::uint64_t number = 1; number <= kMost; ++number) ASSERT_TRUE(comes(number)) << number;
+  EXPECT_FALSE(comes(kMost + 1));
+  const Actions refused = hello(kMost + 2);
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<TooManyWorkers>(std::get<Refuse>(refused[0]).cause));
+  EXPECT_EQ(scheduler_->worker_table().workers().size(), kMost);
+  EXPECT_FALSE(admitted(hello(1, 2)).empty()) << "those that came may come again";
 }
 
 // What they may have sent and not had acknowledged is held in memory here.
@@ -144,8 +202,7 @@ TEST_F(Names, TheResultWindowsOfAThousandWorkersAre256MiB) {
     return bytes;
   };
   for (std::uint64_t number = 1; number <= 1000; ++number) {
-    hello(number);
-    for (const Admit& admit : admitted(step(JournalState{number, false, false, 0})))
+    for (const Admit& admit : admitted(hello(number)))
       windows[admit.welcome.session] = admit.welcome.result_window;
     ASSERT_EQ(windows.size(), number);
     EXPECT_LE(sum(), 256ULL << 20);

@@ -16,7 +16,7 @@ class LedgerTest : public CoreTest {
     expect_given("w1", {0});
     falls_silent("w1");
     advance(seconds(11));
-    expect_lost("w1", "silent for 10s");
+    expect_lost("w1", SilentFor{seconds(10)});
     worker("w2", 1);
     expect_given("w2", {0});
     advance(seconds(1));
@@ -169,7 +169,7 @@ TEST_F(LedgerTest, AFailureOfAJobThatNobodyHoldsCountsFromTheWorkerThatHadIt) {
   expect_given("w1", {0});
   falls_silent("w1");
   advance(seconds(11));
-  expect_lost("w1", "silent for 10s");
+  expect_lost("w1", SilentFor{seconds(10)});
   come_back("w1");
   say("w1", Held{});
   result("w1", 0, Status::kFailed, false);
@@ -183,7 +183,7 @@ TEST_F(LedgerTest, AFailureOfAJobThatNobodyHoldsDoesNotCountFromAnotherWorker) {
   expect_given("w1", {0});
   falls_silent("w1");
   advance(seconds(11));
-  expect_lost("w1", "silent for 10s");
+  expect_lost("w1", SilentFor{seconds(10)});
   register_worker("stranger", 1);
   say("stranger", Held{});
   result("stranger", 0, Status::kFailed, false);

@@ -65,9 +65,9 @@ class PlacementTest : public testing::Test {
     hello.fresh = id;
     names[id.value] = name;
     step(std::move(hello));
-    step(JournalState{entries, false, false, 0});  // its name
     step(LaneBound{id});
     from(name, Ready{});
+    step(JournalState{entries, false, false, 0});  // its name
     step(LaneWritable{id});
   }
   void job(const std::string& id, const Requirement& requirement = {}, std::int32_t priority = 0) {
@@ -77,7 +77,7 @@ class PlacementTest : public testing::Test {
     read.job.facts.key = key_of_id(id);
     read.job.facts.priority = priority;
     read.job.facts.slots = requirement.slots;
-    read.job.work = "{}";
+    read.job.work = work;
     read.requirement = requirement;
     step(std::move(read));
   }
@@ -126,6 +126,7 @@ class PlacementTest : public testing::Test {
   std::optional<Scheduler> scheduler;
   Actions actions;
   Given given;
+  std::string work = "{}";
   std::uint64_t sessions = 0;
   std::uint64_t jobs = 0;
   std::uint64_t entries = 0;  // of the journal
@@ -349,6 +350,83 @@ TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
   RecordProperty("looks", static_cast<int>(scheduler->sessions().looked() - before));
   EXPECT_LE(scheduler->sessions().looked() - before, 4u * 70)
       << "an ack is due after 30 ms, a beat after 1 s";
+}
+
+// ---- workers that take everything ----
+
+TEST_F(PlacementTest, AWorkerOfAMillionSlotsLeavesWorkToOthers) {
+  worker("giant", 1 << 20);
+  worker("a", 2);
+  for (int i = 0; i < 5000; ++i) job(std::to_string(i));
+  std::map<std::string, std::vector<std::string>> held;
+  const auto take = [&] {
+    for (const std::string& one : drain()) {
+      const std::size_t space = one.find(' ');
+      held[one.substr(space + 1)].push_back(one.substr(0, space));
+    }
+  };
+  take();
+  EXPECT_EQ(held["giant"].size(), 1024u);
+  ASSERT_EQ(held["a"].size(), 2u);
+  // It does nothing; the other one always has something to do.
+  for (int i = 0; i < 2000; ++i) {
+    now += seconds(1);
+    const std::string id = held["a"].front();
+    held["a"].erase(held["a"].begin());
+    done(id);
+    take();
+    ASSERT_GE(held["a"].size(), 2u) << i;
+  }
+  EXPECT_EQ(held["giant"].size(), 1024u);
+  // What it finishes speaks for it.
+  for (int i = 0; i < 500; ++i) done(held["giant"][static_cast<std::size_t>(i)]);
+  take();
+  EXPECT_EQ(held["giant"].size() - 500, 1024u + 500u);
+}
+
+TEST_F(PlacementTest, TheClaimOfOneWorkerDoesNotShrinkTheShareOfOthers) {
+  ran = microseconds(10);
+  worker("giant", 1 << 20);
+  worker("a", 2);
+  for (int i = 0; i < 8000; ++i) job(std::to_string(i));
+  const auto given_to_a = [this] {
+    const Given all = drain();
+    return std::count_if(all.begin(), all.end(), [](const std::string& one) { return one.ends_with(" a"); });
+  };
+  EXPECT_EQ(given_to_a(), 2);
+  for (const auto& [id, order] : std::map(orders)) {
+    if (order.second == "a") done(id);
+  }
+  EXPECT_GE(given_to_a(), 5) << "jobs of microseconds travel ahead of need";
+}
+
+TEST_F(PlacementTest, AnAttemptOfAnyWidthGoesToAWorkerThatSaysItIsAsWide) {
+  worker("giant", 1 << 20);
+  job("wide", {"", {}, 1 << 20});
+  EXPECT_EQ(drain(), Given{"wide giant"});
+}
+
+TEST_F(PlacementTest, BytesOnTheirWayToAWorkerAreBounded) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  work = std::string(1 << 20, 'w');
+  worker("a", 500);
+  for (int i = 0; i < 200; ++i) job(std::to_string(i));
+  EXPECT_EQ(drain().size(), 64u);
+  now += seconds(1);
+  EXPECT_TRUE(drain().empty());
+  std::uint64_t stamp = 0;
+  for (const Action& action : actions) {
+    const auto* down = std::get_if<SendLane>(&action);
+    const auto* beat = down == nullptr ? nullptr : std::get_if<LaneBeat>(&down->message);
+    if (beat != nullptr) stamp = beat->stamp;
+  }
+  ASSERT_NE(stamp, 0u);
+  now += milliseconds(5);
+  from("a", Beat{stamp - 1, Duration{0}, {}});
+  EXPECT_TRUE(drain().empty()) << "of an earlier one";
+  from("a", Beat{stamp, Duration{0}, {}});
+  EXPECT_EQ(drain().size(), 64u);
 }
 
 TEST_F(PlacementTest, ClassesOfAStreamEndWithTheirLastJob) {

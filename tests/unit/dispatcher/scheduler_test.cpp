@@ -72,7 +72,7 @@ TEST_F(SchedulerTest, ThePauseOfTheDispatcherCostsNoWorkerItsSession) {
   expect_nothing();
   falls_silent("w1");
   advance(seconds(11));
-  expect_lost("w1", "silent for 10s");
+  expect_lost("w1", SilentFor{seconds(10)});
 }
 
 }  // namespace

@@ -103,11 +103,24 @@ TEST_F(UntrueTest, HeldNamesMoreThanTheWorkerHasRoomFor) {
   submit(1);
   start();
   register_worker("w1", 4);
-  for (int i = 0; i < 1024; ++i) say("w1", Held{{{key_of_id(std::to_string(i)), {}, 1, seconds(1)}}});
-  for (int i = 0; i < 1024; ++i)
+  for (int i = 0; i < 2048; ++i) say("w1", Held{{{key_of_id(std::to_string(i)), {}, 1, seconds(1)}}});
+  for (int i = 0; i < 2048; ++i)
     expect<SendLane>([](const SendLane& down) { return std::holds_alternative<Cancel>(down.message); });
   say("w1", Held{{{key_of_id("one more"), {}, 1, seconds(1)}}});
   expect_caught("w1", Untruth::kHoldsTooMuch);
+}
+
+TEST_F(UntrueTest, UnknownJobsOfOneHeldAreCancelledTogether) {
+  submit(1);
+  start();
+  register_worker("w1", 4);
+  Held held;
+  for (int i = 0; i < 1000; ++i) held.jobs.push_back({key_of_id(std::to_string(i)), {}, 1, seconds(1)});
+  say("w1", std::move(held));
+  expect<SendLane>([](const SendLane& down) {
+    const auto* cancel = std::get_if<Cancel>(&down.message);
+    return cancel != nullptr && cancel->jobs.size() == 1000;
+  });
 }
 
 // Whatever a worker from before names: what it cannot have been given together is cancelled.
@@ -116,8 +129,8 @@ TEST_F(UntrueTest, HeldIsWiderThanTheWorker) {
   start({"w1"});
   register_worker("w1", 1'048'576);
   for (JobNumber job = 0; job < 4; ++job) held("w1", job, 1);
-  for (JobNumber job = 1; job < 4; ++job) expect_cancelled("w1", {job});
-  EXPECT_EQ(ledger().holdings().live(), 1u);
+  for (JobNumber job = 2; job < 4; ++job) expect_cancelled("w1", {job});
+  EXPECT_EQ(ledger().holdings().live(), 2u);
   drain();
 }
 

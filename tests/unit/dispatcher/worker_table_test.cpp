@@ -18,18 +18,24 @@ class WorkerTableTest : public testing::Test {
     return hello;
   }
   std::string enrol(std::uint64_t worker, const std::string& name) {
-    const auto [enrolled, is_new] = table_.enrol(hello(worker, name));
-    return enrolled.name + (is_new ? " new" : "");
+    const Worker& enrolled = table_.enrol(hello(worker, name));
+    return enrolled.name + (enrolled.named ? "" : " new");
+  }
+  // Its session ends without a READY.
+  void come_and_go(std::uint64_t worker, const std::string& name) {
+    table_.open(table_.enrol(hello(worker, name)), {++sessions_}, {});
+    table_.close({sessions_});
   }
 
   WorkerTable table_;
+  std::uint64_t sessions_ = 0;
 };
 
 TEST_F(WorkerTableTest, ANameIsGrantedOnce) {
   EXPECT_EQ(enrol(1, "n"), "n new");
   EXPECT_EQ(enrol(2, "n"), "n-2 new");
   EXPECT_EQ(enrol(3, "n"), "n-3 new");
-  EXPECT_EQ(enrol(2, "n"), "n-2");
+  EXPECT_EQ(enrol(2, "n"), "n-2 new");
   EXPECT_EQ(enrol(4, "n-2"), "n-2-2 new");
   EXPECT_EQ(enrol(5, "n-4"), "n-4 new");
   EXPECT_EQ(enrol(6, "n"), "n-5 new");
@@ -45,17 +51,38 @@ TEST_F(WorkerTableTest, EarlierStartsHaveGrantedSome) {
   EXPECT_EQ(enrol(3, "n"), "n-4 new");
 }
 
-TEST_F(WorkerTableTest, ClosedSessionsKeepTheirName) {
-  Worker& worker = table_.enrol(hello(1, "n")).first;
+TEST_F(WorkerTableTest, OfWorkersThatNeverGotANameTheLastOnesAreRemembered) {
+  constexpr std::uint64_t kFlood = 10'000;
+  for (std::uint64_t id = 1; id <= kFlood; ++id) come_and_go(id, "n");
+  EXPECT_EQ(table_.workers().size(), 1024u);
+  EXPECT_NE(table_.find(WorkerId{kFlood - 1023}), nullptr);
+  EXPECT_EQ(table_.find(WorkerId{kFlood - 1024}), nullptr);
+  for (std::uint64_t id = 1; id <= 1024; ++id) come_and_go(kFlood + id, "other");
+  EXPECT_EQ(enrol(1, "n"), "n new") << "the name is free again";
+}
+
+TEST_F(WorkerTableTest, WhoeverHasASessionOrANameIsNotForgotten) {
+  table_.know({{1}, "known"});
+  come_and_go(1, "known");
+  come_and_go(2, "named");
+  table_.find(WorkerId{2})->named = true;
+  come_and_go(3, "present");
+  table_.open(*table_.find(WorkerId{3}), {++sessions_}, {});
+  for (std::uint64_t id = 10; id <= 5000; ++id) come_and_go(id, "flood");
+  for (std::uint64_t id = 1; id <= 3; ++id) EXPECT_NE(table_.find(WorkerId{id}), nullptr) << id;
+}
+
+TEST_F(WorkerTableTest, ClosedSessionsKeepTheirWorker) {
+  Worker& worker = table_.enrol(hello(1, "n"));
   constexpr std::uint64_t kSessions = 5000;
   for (std::uint64_t id = 1; id <= kSessions; ++id) {
     table_.open(worker, {id}, {});
-    EXPECT_EQ(table_.name_of({id}), "n");
+    EXPECT_EQ(table_.worker_with({id}), &worker);
     table_.close({id});
-    ASSERT_EQ(table_.name_of({id}), "n") << id;
+    ASSERT_EQ(table_.worker_with({id}), &worker) << id;
   }
-  EXPECT_EQ(table_.name_of({kSessions - 4000}), "n");
-  EXPECT_EQ(table_.name_of({1}), "") << "bounded";
+  EXPECT_EQ(table_.worker_with({kSessions - 4000}), &worker);
+  EXPECT_EQ(table_.worker_with({1}), nullptr) << "bounded";
 }
 
 }  // namespace

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/terminal/worker_words.h"
+
+#include <fmt/format.h>
+
+#include "common/base/text.h"
+#include "common/base/units.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 80;
+
+std::string shown(const std::string& name) { return printable(name, kNameBytesMax); }
+
+std::string reason_for(const RefusalCause& cause) {
+  struct Visitor {
+    std::string operator()(const RunComplete&) const { return "the run is complete"; }
+    std::string operator()(const OtherProtocol& e) const {
+      return fmt::format(
+          "this dispatcher speaks protocol {}, the worker (version {}) protocol {}; install the same version "
+          "of workpool on both",
+          kProtocol, e.version, e.protocol);
+    }
+    std::string operator()(const NoText&) const {
+      return "a HELLO whose version, name, handlers or labels are not UTF-8";
+    }
+    std::string operator()(const NoIdentity&) const {
+      return "a HELLO without a name, a slot or an identity";
+    }
+    std::string operator()(const IdUsedBefore& e) const {
+      return fmt::format(
+          "worker id {} has registered with engine {}, try {} already, this is engine {}, try {}; each start "
+          "of a worker needs a new random id, and engine and try must rise",
+          hex64(e.worker.value), e.engine, e.try_number, e.engine_now, e.try_now);
+    }
+    std::string operator()(const TooManyRegister&) const {
+      return "too many workers are registering at this moment";
+    }
+    std::string operator()(const TooManyWorkers&) const { return "this run has had too many workers"; }
+  };
+  return std::visit(Visitor{}, cause);
+}
+
+}  // namespace
+
+Refused refused_for(const RefusalCause& cause) { return {kProtocol, code_of(cause), reason_for(cause)}; }
+
+std::string leave_text(const LeaveCause& cause) {
+  struct Visitor {
+    std::string operator()(const SaidGoodbye&) const { return "said goodbye"; }
+    std::string operator()(const SilentFor& e) const { return "silent for " + format_duration(e.time); }
+    std::string operator()(const ConnectionLost&) const { return "connection lost"; }
+    std::string operator()(const ConnectionClosed&) const { return "connection closed"; }
+    std::string operator()(const NeverReady&) const { return "registered but did not say that it is ready"; }
+    std::string operator()(const KeptWhatWasRecalled&) const { return "did not return what was asked back"; }
+    std::string operator()(const OwesAResult&) const {
+      return "did not send the result of a job that has ended there";
+    }
+  };
+  return std::visit(Visitor{}, cause);
+}
+
+std::string untruth_text(const WorkerUntrue& worker) {
+  const char* what = "that it does not serve";
+  switch (worker.what) {
+    case Untruth::kHoldsTooMuch:
+      return fmt::format("worker {} says that it runs more jobs than it has room for; its session ends",
+                         shown(worker.name));
+    case Untruth::kRanTooLong:
+      what = "that ran for longer than it has had the job";
+      break;
+    case Untruth::kForeignType:
+      break;
+  }
+  return fmt::format("worker {} sends a result of job '{}' {}; it does not count, and the session ends",
+                     shown(worker.name), shown(worker.id), what);
+}
+
+std::string over_timeout_text(const OverItsTimeout& job) {
+  return fmt::format("job {} has run on worker {} for {}; its timeout is {}, but the worker does not end it",
+                     shown(job.id), shown(job.worker), format_duration(job.ran),
+                     format_duration(job.timeout));
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What the core decided about a worker (dispatcher/core/causes.h), in words: for people, and for the REFUSED
+// that the worker prints.
+#pragma once
+
+#include <string>
+
+#include "common/wire/messages.h"
+#include "dispatcher/core/causes.h"
+#include "dispatcher/core/facts.h"
+
+namespace workpool::dispatcher {
+
+Refused refused_for(const RefusalCause& cause);
+std::string leave_text(const LeaveCause& cause);  // "silent for 10s"
+std::string untruth_text(const WorkerUntrue& worker);
+std::string over_timeout_text(const OverItsTimeout& job);
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// What is said about workers: the reasons in REFUSED are read by older workers too, so they stay as they are.
+#include "dispatcher/io/terminal/worker_words.h"
+
+#include <gtest/gtest.h>
+
+namespace workpool::dispatcher {
+namespace {
+
+std::string refused(const RefusalCause& cause) {
+  const Refused refused = refused_for(cause);
+  EXPECT_EQ(refused.protocol, kProtocol);
+  return std::to_string(static_cast<int>(refused.code)) + " " + refused.reason;
+}
+
+TEST(WorkerWords, Refusals) {
+  EXPECT_EQ(refused(RunComplete{}), "0 the run is complete");
+  EXPECT_EQ(
+      refused(OtherProtocol{9, "2.0"}),
+      "76 this dispatcher speaks protocol 1, the worker (version 2.0) protocol 9; install the same version "
+      "of workpool on both");
+  EXPECT_EQ(refused(NoText{}), "77 a HELLO whose version, name, handlers or labels are not UTF-8");
+  EXPECT_EQ(refused(NoIdentity{}), "77 a HELLO without a name, a slot or an identity");
+  EXPECT_EQ(
+      refused(IdUsedBefore{{0xab}, 1, 2, 1, 1}),
+      "77 worker id 00000000000000ab has registered with engine 1, try 2 already, this is engine 1, try 1; "
+      "each start of a worker needs a new random id, and engine and try must rise");
+  EXPECT_EQ(refused(TooManyRegister{}), "1 too many workers are registering at this moment");
+  EXPECT_EQ(refused(TooManyWorkers{}), "1 this run has had too many workers");
+}
+
+TEST(WorkerWords, Leaving) {
+  EXPECT_EQ(leave_text(SaidGoodbye{}), "said goodbye");
+  EXPECT_EQ(leave_text(SilentFor{milliseconds(2500)}), "silent for 2.5s");
+  EXPECT_EQ(leave_text(ConnectionLost{}), "connection lost");
+  EXPECT_EQ(leave_text(ConnectionClosed{}), "connection closed");
+  EXPECT_EQ(leave_text(NeverReady{}), "registered but did not say that it is ready");
+  EXPECT_EQ(leave_text(KeptWhatWasRecalled{}), "did not return what was asked back");
+  EXPECT_EQ(leave_text(OwesAResult{}), "did not send the result of a job that has ended there");
+}
+
+TEST(WorkerWords, WhatCannotBe) {
+  EXPECT_EQ(
+      untruth_text({"w\x1b", Untruth::kForeignType, "a"}),
+      "worker w\\x1b sends a result of job 'a' that it does not serve; it does not count, and the session "
+      "ends");
+  EXPECT_EQ(
+      untruth_text({"w", Untruth::kRanTooLong, "a"}),
+      "worker w sends a result of job 'a' that ran for longer than it has had the job; it does not count, "
+      "and the session ends");
+  EXPECT_EQ(untruth_text({"w", Untruth::kHoldsTooMuch, {}}),
+            "worker w says that it runs more jobs than it has room for; its session ends");
+  EXPECT_EQ(over_timeout_text({"a", "w", seconds(20), seconds(2)}),
+            "job a has run on worker w for 20s; its timeout is 2s, but the worker does not end it");
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
