@@ -111,6 +111,10 @@ void Loop::gather() {
     refused_frames_ = refused;
     parts_.log.warn("refused_frames", {{"count", refused}, {"reason", "not of our protocol: dropped"}});
   }
+  if (const std::uint64_t closed = parts_.transport.silent_closed(); closed != silent_closed_) {
+    silent_closed_ = closed;
+    parts_.log.warn("silent_connections", {{"count", closed}, {"reason", "said nothing: closed"}});
+  }
 }
 
 void Loop::complain_of_descriptors() {

@@ -83,6 +83,7 @@ class Loop {
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
   std::uint64_t refused_frames_ = 0;  // as last told
+  std::uint64_t silent_closed_ = 0;   // the same
   int signals_ = 0;
   std::optional<RunEnd> end_;
 

@@ -365,5 +365,25 @@ TEST(LaneDescriptors, AreGivenBack) {
       << open_descriptors() << " after " << before;
 }
 
+// Whoever registers and never dials its lane leaves a bounded amount behind, and that goes with it.
+TEST(UndialledLanes, WhatWaitsForLanesThatAreNeverDialledIsBounded) {
+  dispatcher::TransportOptions options = on("127.0.0.1");
+  options.waiting_bytes_most = 1 << 20;
+  DispatcherEnd dispatcher(options);
+  Cancel cancel;
+  cancel.jobs.resize(1000);
+  for (JobRef& ref : cancel.jobs) ref.attempt = 1;
+  dispatcher.open({1});
+  int taken = 0;
+  while (dispatcher.transport.send({1}, cancel)) ASSERT_LT(++taken, 1000);
+  EXPECT_GT(taken, 20) << "of 30 KB each";
+  EXPECT_LT(taken, 60);
+  dispatcher.open({2});
+  EXPECT_FALSE(dispatcher.transport.send({2}, cancel)) << "all such lanes together";
+  dispatcher.transport.close_lane({1}, boot_time(), Duration{0});
+  dispatcher.open({3});
+  EXPECT_TRUE(dispatcher.transport.send({3}, cancel));
+}
+
 }  // namespace
 }  // namespace workpool

@@ -22,6 +22,9 @@ constexpr Duration kTendInterval = milliseconds(250);
 // all, since one that refuses a frame counts as gone.
 constexpr std::size_t kJobBytesMost = 1 << 20;
 constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
+// A worker waits 5 s for the answer to its HELLO and then closes the connection. On the sink it beats ten
+// times within the worker timeout, and its session is over after that.
+constexpr Duration kSilenceMost = seconds(15);
 
 std::uint16_t bound_port(zmq::socket_t& socket) {
   const std::string last = socket.get(zmq::sockopt::last_endpoint);
@@ -78,6 +81,8 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
                         : "cannot listen on any of the ports " + std::to_string(options_.ports_low) + "-" +
                               std::to_string(options_.ports_high) + " (--ports): all are taken"};
   }
+  silent_.emplace(std::vector<SilentPeers::Watched>{
+      {port_, kSilenceMost}, {sink_port_, std::max(kSilenceMost, 2 * options_.worker_timeout)}});
 }
 
 bool Transport::bind_some(zmq::socket_t& socket, std::uint16_t& port) {
@@ -214,6 +219,8 @@ std::optional<std::uint16_t> Transport::open_lane(SessionId session, RunId run, 
 bool Transport::send_waiting(Lane& lane) {
   while (!lane.waiting.empty()) {
     if (!send_frame(lane.socket, lane.waiting.front())) return false;
+    waiting_bytes_ -= lane.waiting.front().size();
+    lane.waiting_bytes -= lane.waiting.front().size();
     lane.waiting.pop_front();
   }
   return true;
@@ -228,8 +235,15 @@ bool Transport::send(SessionId session, const LaneMessage& message) {
   if (lane.was_writable && lane.waiting.empty() && buffer_.size() <= part_bytes_) {
     return send_frame(lane.socket, buffer_);
   }
-  for (std::string& frame : frames_of(header, std::string(buffer_), part_bytes_))
+  if (!lane.was_writable && waiting_bytes_ + buffer_.size() > options_.waiting_bytes_most) {
+    lane.gone = true;
+    return false;
+  }
+  for (std::string& frame : frames_of(header, std::string(buffer_), part_bytes_)) {
+    waiting_bytes_ += frame.size();
+    lane.waiting_bytes += frame.size();
     lane.waiting.push_back(std::move(frame));
+  }
   return !lane.was_writable || send_waiting(lane);
 }
 
@@ -254,6 +268,12 @@ void Transport::forget_parts(SessionId session) {
   parts_.erase(found);
 }
 
+void Transport::erase(std::map<SessionId, Lane>::iterator lane) {
+  if (!lane->second.was_writable) --new_lanes_;
+  waiting_bytes_ -= lane->second.waiting_bytes;
+  lanes_.erase(lane);
+}
+
 void Transport::close_lane(SessionId session, Time now, Duration patience) {
   forget_parts(session);
   const auto found = lanes_.find(session);
@@ -263,8 +283,7 @@ void Transport::close_lane(SessionId session, Time now, Duration patience) {
     lane.close_by = now + patience;
     return;
   }
-  if (!lane.was_writable) --new_lanes_;
-  lanes_.erase(found);
+  erase(found);
 }
 
 bool Transport::tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events) {
@@ -289,14 +308,14 @@ void Transport::tend(Time now, std::vector<Event>& events) {
   if (all) {
     tended_all_ = now;
     lacks_descriptors_ = !has_spare_descriptors();
+    silent_closed_ += silent_->look(now);
   }
   for (auto it = lanes_.begin(); it != lanes_.end();) {
     Lane& lane = it->second;
     const bool due = all || !lane.was_writable;
     if (due && !lane.gone && !tend_lane(it->first, lane, now, events)) {
-      if (!lane.was_writable) --new_lanes_;
       forget_parts(it->first);
-      it = lanes_.erase(it);
+      erase(it++);
     } else {
       ++it;
     }

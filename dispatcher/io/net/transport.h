@@ -20,6 +20,7 @@
 #include "common/wire/codec.h"
 #include "common/wire/messages.h"
 #include "dispatcher/core/facts.h"
+#include "dispatcher/io/net/silent_peers.h"
 
 namespace workpool::dispatcher {
 
@@ -36,6 +37,9 @@ struct TransportOptions {
   std::uint16_t ports_high = 0;
   // Of unfinished messages that come in parts, of all sessions; as much as their result windows together.
   std::size_t parts_bytes_most = 256 << 20;
+  // Of what waits for lanes that have not been writable yet, of all sessions. What is known to be there is
+  // sent at once.
+  std::size_t waiting_bytes_most = 64 << 20;
   Duration worker_timeout = seconds(10);  // long messages go down in parts that suit it
 };
 
@@ -63,7 +67,8 @@ class Transport {
   // The port of a new lane for a worker of so many slots; nothing if none is free.
   std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
   std::uint16_t sink_port() const { return sink_port_; }
-  // False if the lane was writable once and does not take it: the worker is gone.
+  // False if the lane was writable once and does not take it: the worker is gone. Or if it never was, and too
+  // much waits for it and others like it.
   bool send(SessionId session, const LaneMessage& message);
   // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
   void close_lane(SessionId session, Time now, Duration patience);
@@ -72,10 +77,12 @@ class Transport {
   // of them every 250 ms.
   void tend(Time now, std::vector<Event>& events);
   bool any_new() const { return new_lanes_ > 0; }
-  // As of the last look at all lanes: nobody could be let in. Connections on which nothing is said at all are
-  // closed after 5 s (HANDSHAKE_IVL), and the others are for people to look into.
+  // As of the last look at all lanes: nobody could be let in. Connections without a handshake are closed
+  // after 5 s (HANDSHAKE_IVL), silent ones to the two ports that everybody knows a little later
+  // (SilentPeers).
   bool lacks_descriptors() const { return lacks_descriptors_; }
   std::uint64_t refused_frames() const { return refused_frames_; }
+  std::uint64_t silent_closed() const { return silent_closed_; }
 
  private:
   struct Lane {
@@ -83,6 +90,7 @@ class Transport {
     RunId run;
     std::uint64_t next_seq = 1;
     std::deque<std::string> waiting;
+    std::size_t waiting_bytes = 0;
     bool was_writable = false;
     bool gone = false;
     std::optional<Time> close_by;
@@ -92,6 +100,7 @@ class Transport {
   void forget_parts(SessionId session);
   bool bind_some(zmq::socket_t& socket, std::uint16_t& port);
   bool send_waiting(Lane& lane);
+  void erase(std::map<SessionId, Lane>::iterator lane);
   // False if the lane can be thrown away.
   bool tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events);
 
@@ -108,9 +117,12 @@ class Transport {
   Time tended_all_;
   bool lacks_descriptors_ = false;
   std::unordered_map<SessionId, PartAssembler> parts_;
-  std::size_t parts_bytes_ = 0;  // in all of them
+  std::size_t parts_bytes_ = 0;    // in all of them
+  std::size_t waiting_bytes_ = 0;  // for all lanes
   std::optional<RunId> run_;
   std::uint64_t refused_frames_ = 0;
+  std::optional<SilentPeers> silent_;  // once the ports are bound
+  std::uint64_t silent_closed_ = 0;
   std::string buffer_;
 };
 
