@@ -69,7 +69,10 @@ class PythonWorker(System):
         # What it ran ended with it, and was started once more, by others: its two slots and nothing else.
         again = {name: count for name, count in self.witnessed("start").items() if count > 1}
         self.assertLessEqual(len(again), 2, again)
-        self.assertEqual(set(self.witnessed("end").values()), {1})
+        # The blow may have come between the end of a job and its result.
+        twice = {name for name, count in self.witnessed("end").items() if count > 1}
+        self.assertLessEqual(twice, set(again))
+        self.assertEqual(len(self.witnessed("end")), 200)
 
     def test_drains_on_a_signal(self):
         self.jobs(*[self.witness_job(str(n), 0.3) for n in range(12)])
