@@ -188,6 +188,13 @@ TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
   EXPECT_EQ(output_of(shell("head -c 2000 /dev/zero | tr '\\0' a")).size(), 2000U);
 }
 
+TEST_F(RunnerTest, NoDispatcherMakesItKeepMoreThanTheMost) {
+  runner().set_capture(std::uint64_t{1} << 63);
+  const AttemptEnded ending = run(shell("head -c 1000000 /dev/zero | tr '\\0' a"));
+  EXPECT_EQ(ending.outcome.standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(ending.outcome.truncated, 1'000'000 - kCaptureBytesMax);
+}
+
 TEST_F(RunnerTest, OutputWithoutEndIsDrained) {
   const AttemptEnded ending = run(argv({"yes"}), milliseconds(300));
   EXPECT_EQ(ending.outcome.kind, ErrorKind::kTimeout);

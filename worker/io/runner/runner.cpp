@@ -73,7 +73,9 @@ void Runner::set_lease(Time until) {
   impl_->services->lease_us.store(until.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-void Runner::set_capture(std::uint64_t bytes) { impl_->services->capture_bytes.store(bytes); }
+void Runner::set_capture(std::uint64_t bytes) {
+  impl_->services->capture_bytes.store(std::min(bytes, kCaptureBytesMax));
+}
 
 std::vector<std::string> Runner::handler_types() { return builtin_handlers().names(); }
 

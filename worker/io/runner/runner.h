@@ -38,7 +38,7 @@ class Runner {
   void kill(std::uint64_t token, JobKind kind, KillWhen when);
   // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
   void set_lease(Time until);
-  // WELCOME names it; takes effect for jobs started afterwards.
+  // WELCOME names it, and is not believed beyond kCaptureBytesMax; takes effect for jobs started afterwards.
   void set_capture(std::uint64_t bytes);
 
   // The handler types that it runs, sorted.
