@@ -5,12 +5,32 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "tests/unit_io/supervisor_fixture.h"
 
 namespace workpool::worker {
 namespace {
 
-using GuardTest = SupervisorTest;
+class GuardTest : public SupervisorTest {
+ protected:
+  // `once` does something that an engine's guard must see within a time, which a busy machine may not allow:
+  // it returns false then, and is done again, with nothing left of before.
+  template <class Once>
+  void until_in_time(Duration worker_timeout, Once once) {
+    for (int tries = 0; tries < 5; ++tries) {
+      SharedPage page(4);
+      page.note_worker_timeout(worker_timeout);
+      options_.page = &page;
+      for (const char* name : {"engine1", "guard"}) std::filesystem::remove(folder_.path(name));
+      const bool in_time = once(page);
+      options_.page = &page_;
+      if (in_time) return;
+    }
+    FAIL() << "five times this machine kept us from letting an engine go on in time";
+  }
+};
 
 TEST_F(GuardTest, AnEngineThatStaysStoppedIsReplacedAndItsJobsNamed) {
   page_.note_worker_timeout(milliseconds(100));
@@ -29,48 +49,55 @@ TEST_F(GuardTest, AnEngineThatStaysStoppedIsReplacedAndItsJobsNamed) {
 TEST_F(GuardTest, AnEngineThatGoesOnInTimeIsLeftAlone) {
   constexpr Duration kTimeout = milliseconds(1000);
   constexpr Duration kKilledAfter = 3 * kTimeout;  // supervisor.cpp, kStoppedTimeouts
-  page_.note_worker_timeout(kTimeout);
-  supervise_with([&](const EngineBirth& birth) {
-    engine_number(birth);
-    return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
+  until_in_time(kTimeout, [&](const SharedPage& page) {
+    supervise_with([&](const EngineBirth& birth) {
+      engine_number(birth);
+      return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
+    });
+    const pid_t engine = folder_.wait_for_pid("engine1");
+    const Time stopped = boot_time();
+    ::kill(engine, SIGSTOP);
+    std::this_thread::sleep_for(milliseconds(100));  // the supervisor sees it
+    ::kill(engine, SIGCONT);
+    const Duration took = boot_time() - stopped;
+    std::this_thread::sleep_for(kKilledAfter + milliseconds(300));
+    ::kill(pid_, SIGTERM);
+    const int ended = code();
+    if (took >= kKilledAfter) return false;
+    EXPECT_EQ(ended, 0);
+    EXPECT_TRUE(page.deaths().empty());
+    return true;
   });
-  const pid_t engine = folder_.wait_for_pid("engine1");
-  const Time stopped = boot_time();
-  ::kill(engine, SIGSTOP);
-  std::this_thread::sleep_for(milliseconds(100));  // the supervisor sees it
-  ::kill(engine, SIGCONT);
-  const Duration took = boot_time() - stopped;
-  std::this_thread::sleep_for(kKilledAfter + milliseconds(300));
-  ::kill(pid_, SIGTERM);
-  if (took >= kKilledAfter) GTEST_SKIP() << "the machine kept us from letting it go on in time";
-  EXPECT_EQ(code(), 0);
-  EXPECT_TRUE(page_.deaths().empty());
 }
 
 TEST_F(GuardTest, AnEngineThatIsStoppedTogetherWithItsGuardIsLeftAlone) {
   constexpr Duration kTimeout = milliseconds(500);  // the guard kills after three of them
-  page_.note_worker_timeout(kTimeout);
-  supervise_with([&](const EngineBirth& birth) {
-    folder_.write("guard", std::to_string(::getppid()) + "\n");
-    engine_number(birth);
-    return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
+  until_in_time(kTimeout, [&](const SharedPage& page) {
+    supervise_with([&](const EngineBirth& birth) {
+      folder_.write("guard", std::to_string(::getppid()) + "\n");
+      engine_number(birth);
+      return next_order(birth) == 's' && birth.engine == 1 ? 0 : 2;
+    });
+    const pid_t engine = folder_.wait_for_pid("engine1");
+    const pid_t guard = folder_.wait_for_pid("guard");
+    const Time stopped = boot_time();
+    ::kill(engine, SIGSTOP);
+    std::this_thread::sleep_for(milliseconds(100));  // the guard sees it
+    ::kill(guard, SIGSTOP);
+    const Duration before = boot_time() - stopped;
+    std::this_thread::sleep_for(3 * kTimeout + milliseconds(1500));
+    const Time went_on = boot_time();
+    ::kill(guard, SIGCONT);
+    std::this_thread::sleep_for(milliseconds(100));
+    ::kill(engine, SIGCONT);
+    const Duration took = boot_time() - went_on;
+    ::kill(pid_, SIGTERM);
+    const int ended = code();
+    if (std::max(before, took) >= 3 * kTimeout) return false;
+    EXPECT_EQ(ended, 0);
+    EXPECT_TRUE(page.deaths().empty());
+    return true;
   });
-  const pid_t engine = folder_.wait_for_pid("engine1");
-  const pid_t guard = folder_.wait_for_pid("guard");
-  ::kill(engine, SIGSTOP);
-  std::this_thread::sleep_for(milliseconds(100));  // the guard sees it
-  ::kill(guard, SIGSTOP);
-  std::this_thread::sleep_for(3 * kTimeout + milliseconds(1500));
-  const Time went_on = boot_time();
-  ::kill(guard, SIGCONT);
-  std::this_thread::sleep_for(milliseconds(100));
-  ::kill(engine, SIGCONT);
-  const Duration took = boot_time() - went_on;
-  ::kill(pid_, SIGTERM);
-  const int ended = code();
-  if (took >= 3 * kTimeout) GTEST_SKIP() << "the machine kept us from letting it go on in time";
-  EXPECT_EQ(ended, 0);
-  EXPECT_TRUE(page_.deaths().empty());
 }
 
 TEST_F(GuardTest, NothingOutlivesTheSupervisor) {
