@@ -220,6 +220,7 @@ TEST_F(SessionSockets, FramesOfAnotherRunAreDroppedAndATurnIsBounded) {
   stranger.connect(endpoint("127.0.0.1", dispatcher.transport.sink_port()));
   ASSERT_TRUE(until([&] { return writable(stranger); }));
   JobResult result;
+  result.attempt = 1;  // it would decode
   result.outcome.standard_output = std::string(60'000, 'x');
   std::string foreign;
   encode(Header{{kRun.value + 1}, {10}, 2}, SinkMessage{Results{{result}}}, foreign);

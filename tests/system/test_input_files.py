@@ -130,7 +130,8 @@ class Results(CliTest):
         damaged = lines[1].replace(b'"ok"', b'"OK"')
         path.write_bytes(lines[0] + damaged + b"rubbish\n" + lines[2] + lines[3] + b'{"id":"torn","li')
         again = self.run_jobs(*jobs, code=0)
-        self.assertIn("lines 2, 3", again.err)
+        self.assertIn(": lines 2, 3 are damaged and do not count: their jobs run again unless other lines have their results\n",
+                      again.err)
         self.assertIn("torn", again.err)
         data = path.read_bytes()
         self.assertTrue(data.startswith(lines[0] + damaged + b"rubbish\n" + lines[2] + lines[3]))

@@ -142,7 +142,8 @@ class TornTail(System):
         self.assert_verified(1)
         run = self.run_to_end("--local", "1")
         self.assertEqual(run.poll(), 0)
-        self.assertIn("line 2", run.err())
+        self.assertIn(f"{self.results_path}: line 2 is damaged and does not count: its job runs again unless another line "
+                      "has its result\n", run.err())
         after = self.results_path.read_bytes().splitlines(keepends=True)
         self.assertEqual(after[:3], [lines[0], damaged, lines[2]])
         self.assertEqual(len(after), 4)

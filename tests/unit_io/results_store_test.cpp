@@ -230,18 +230,6 @@ TEST_F(Store, AFileOfBlankLinesIsANewOne) {
   }
 }
 
-// Root resumes a user's run in a folder like /tmp. Where fs.protected_regular is on, as on most machines,
-// Linux refuses to open such a file with O_CREAT.
-TEST_F(Store, AnotherUsersFileInAStickyFolderIsResumed) {
-  if (geteuid() != 0) GTEST_SKIP() << "giving a file away needs root";
-  folder_.write(folder_.results(), line_of("a"));
-  folder_.write(folder_.state(), head(kRun));
-  ASSERT_EQ(chmod(folder_.path("").c_str(), 01777), 0);
-  for (const std::string& file : {folder_.results(), folder_.state()})
-    ASSERT_EQ(chown(file.c_str(), 65'534, 65'534), 0);
-  EXPECT_EQ(resume(), kRun);
-}
-
 TEST_F(Store, AFileOfSomethingElseIsRefusedAndLeftAlone) {
   for (const std::string content : {"notes of mine", "{\"id\":5}\n", "{\"id\":\"torn", "\n\nx"}) {
     folder_.write(folder_.results(), content);

@@ -3,9 +3,12 @@
 // neighbours.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <new>
 #include <set>
 
@@ -241,6 +244,24 @@ TEST_F(CommandExecutorTest, NoMemoryForAStartIsNoFaultOfTheJob) {
   EXPECT_EQ(wait(give("b")).how, AttemptEnd::kNoResources);
   EXPECT_EQ(wait(give("c")).how, AttemptEnd::kOutcome) << "the thread goes on";
 }
+
+#ifndef __SANITIZE_ADDRESS__  // which needs more addresses than any limit leaves
+TEST_F(RunnerTest, NoMemoryForOutputIsNoFaultOfTheJob) {
+  WORKPOOL_SKIP_WHERE_FORK_MAY_HANG();
+  const int code = code_of_child([&] {
+    options_.capture_bytes = std::uint64_t{1} << 62;
+    output_of(argv({"true"}));  // its threads have what they need
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const std::uint64_t now = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const rlimit limit{now + (400 << 20), now + (400 << 20)};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) return 3;
+    if (run(shell("head -c 2000000000 /dev/zero; exec sleep 60")).how != AttemptEnd::kNoResources) return 1;
+    return run(argv({"true"})).outcome.status == Status::kOk ? 0 : 2;
+  });
+  EXPECT_EQ(code, 0);
+}
+#endif
 
 // ---- time in which nobody ran ----
 

@@ -43,6 +43,18 @@ TEST_F(ConductTest, ARecallThatIsNotAnsweredEndsTheSession) {
   EXPECT_FALSE(take_given("w2").empty());
 }
 
+TEST_F(ConductTest, OneThatWasHeardAndIsNotAnsweredEndsItSooner) {
+  recall_from_w1();
+  advance(milliseconds(250));
+  echoes("w1");
+  advance(seconds(8));
+  expect_nothing();
+  advance(seconds(4));
+  expect_lost("w1", KeptWhatWasRecalled{});
+  advance(seconds(1));
+  EXPECT_FALSE(take_given("w2").empty());
+}
+
 TEST_F(ConductTest, AWorkerThatReturnsWhatItWasAskedForIsLeftAlone) {
   recall_from_w1();
   returns("w1", 3);

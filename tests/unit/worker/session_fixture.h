@@ -54,6 +54,7 @@ class SessionFixture : public ::testing::Test {
       if (auto* ready = std::get_if<Ready>(&sent->message)) accepting_ = ready->accepting;
       if (auto* beat = std::get_if<Beat>(&sent->message)) {
         ++beats_;
+        beat_keys_ += beat->running.size();
         for (const Handle handle : beat->ended) ended_.push_back(handle.value);
       }
     }
@@ -131,6 +132,7 @@ class SessionFixture : public ::testing::Test {
   std::size_t returned_most_ = 0;  // in one message
   std::size_t results_ = 0;
   std::size_t beats_ = 0;
+  std::size_t beat_keys_ = 0;         // that beats named as running
   std::vector<std::uint64_t> ended_;  // handles, as named by beats
   bool accepting_ = false;            // as last told
   std::vector<std::uint64_t> running_;

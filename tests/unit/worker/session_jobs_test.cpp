@@ -71,12 +71,13 @@ TEST_F(SessionJobs, TheDispatcherHearsAtOnceThatItHasEndedAndOnlyOnce) {
 
 TEST_F(SessionJobs, OrdinaryBeatsNameNothing) {
   join();
-  give({order(1)});
+  give({order(1), order(2)});  // the second one goes on
   step(AttemptEnded{running_[0], AttemptEnd::kOutcome, {}, milliseconds(1)});
   step(Drained{});
   pass(seconds(5), Answer::kWelcome);
   EXPECT_GT(beats_, 2u);
   EXPECT_TRUE(ended_.empty());
+  EXPECT_EQ(beat_keys_, 0u) << "nobody reads them";
 }
 
 TEST_F(SessionJobs, WhatEndsWithoutASessionIsNamedByNoLaterOne) {
