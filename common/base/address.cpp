@@ -16,7 +16,7 @@ bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 bool is_letter(char letter) { return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z'); }
 
 bool parse_ipv6(const std::string& host, in6_addr& address) {
-  // A zone ("fe80::1%eth0") is for the system to judge.
+  // The zone in "fe80::1%eth0" is left for the system to judge.
   return inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &address) == 1;
 }
 

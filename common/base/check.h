@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CHECK(condition): our own invariants, also in release builds. A false one prints the place and aborts;
-// a restart resumes. Never used on input from outside.
+// CHECK(condition): for our own invariants, also in release builds. If the condition is false, it prints the
+// place and aborts; the same command resumes the run. Never used on input from outside.
 #pragma once
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Numbers as digits, two at a time out of a table: ids and result lines are full of them. Pure.
+// Writes numbers as digits, two at a time from a table: ids and result lines are full of them. Pure.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ constexpr DigitPairs make_digit_pairs(unsigned base) {
 inline constexpr DigitPairs kHexPairs = make_digit_pairs(16);
 inline constexpr DigitPairs kDecimalPairs = make_digit_pairs(10);
 
-// The low `kBytes` of `value` as 2 * kBytes lower-case hex digits at `to`.
+// Writes the low `kBytes` bytes of `value` to `to`, as 2 * kBytes lower-case hex digits.
 template <std::size_t kBytes>
 void write_hex(char* to, std::uint64_t value) {
   for (std::size_t i = kBytes; i-- > 0; value >>= 8)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the two programs exit: one number for each reason, from sysexits.h if there is one. What users rely
-// on is in docs/reference.md, "Exit codes", which a test compares with this list. Pure.
+// The exit codes of the two programs: one number per reason, from sysexits.h if it has one. Users rely on
+// docs/reference.md, "Exit codes", which a test compares with this list. Pure.
 #pragma once
 
 namespace workpool {

@@ -23,7 +23,7 @@ std::string unknown_flag(const CommandTable& table, const std::string& given) {
   for (const Flag& flag : table.flags) {
     if (!flag.hidden) known.push_back(flag.name);
   }
-  // Without the dashes, which would make any two short words near.
+  // Without the dashes, which would make any two short flags look alike.
   const std::string_view near =
       nearest(name.substr(std::min(name.size(), name.find_first_not_of('-'))), known.data(), known.size());
   std::string message = "unknown flag " + quoted(name);

@@ -28,8 +28,8 @@ struct Spec : Hash128 {
   auto operator<=>(const Spec&) const = default;
 };
 
-// One results file's life. Made with the file, kept over restarts of the dispatcher. Written as 16 hex
-// digits.
+// The run that a results file belongs to. Made with the file and kept over restarts of the dispatcher.
+// Written as 16 hex digits.
 struct RunId {
   std::uint64_t value = 0;
   auto operator<=>(const RunId&) const = default;
@@ -41,14 +41,15 @@ struct SessionId {
   auto operator<=>(const SessionId&) const = default;
 };
 
-// One start of a supervisor; random, never 0. The engines that it starts count from 1.
+// One start of a supervisor; random, never 0. The engines that it starts are numbered from 1.
 struct WorkerId {
   std::uint64_t value = 0;
   auto operator<=>(const WorkerId&) const = default;
 };
 
-// A place in the dispatcher's job table: slot in the low 32 bits, generation (never 0) in the high ones.
-// Valid in the session it was given in; 0 = "by key, spec and attempt".
+// A row of the dispatcher's job table: its number in the low 32 bits, its generation (never 0) in the high
+// ones. Valid only in the session in which it was sent. 0 means that the job is to be found by key, spec and
+// attempt.
 struct Handle {
   std::uint64_t value = 0;
   auto operator<=>(const Handle&) const = default;
@@ -63,14 +64,14 @@ Key key_of_id(const std::string& id);
 // `work`: the compact JSON of cmd or type, args, env, cwd and stdin.
 Spec spec_of_work(const std::string& work);
 
-// The id of a job that was given none: the spec's 32 hex digits, and `#n` behind them from the second job of
-// that spec on (`repeat` counts from 1).
+// The id of a job that has none of its own: the spec's 32 hex digits, followed by `#n` from the second job of
+// that spec on. `repeat` counts from 1.
 std::string default_id(const Spec& spec, std::uint64_t repeat);
 
 std::string hex(const Hash128& hash);    // 32 lower-case digits
 std::string hex64(std::uint64_t value);  // 16 lower-case digits
 
-// The inverse; false if `text` is not exactly that many lower-case hex digits.
+// The inverse. Each returns false if `text` is not exactly that many lower-case hex digits.
 bool parse_hex(const std::string& text, Hash128& hash);
 bool parse_hex64(const std::string& text, std::uint64_t& value);
 

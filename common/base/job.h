@@ -14,11 +14,11 @@
 
 namespace workpool {
 
-// The longest label, of a job or a worker.
+// The longest label of a job or a worker.
 inline constexpr std::size_t kLabelBytesMax = 64;
 
-// What runs a job at its worker. The numbers travel (docs/protocol.md), so a worker may get one that it does
-// not know.
+// What runs a job at its worker. The numbers are sent (docs/protocol.md), so a worker may get one that it
+// does not know.
 enum class JobKind : std::uint8_t { kCommand = 0, kHandler = 1 };
 
 // What a worker must have to run a job. Jobs with the same requirement share a ready queue.

@@ -11,7 +11,7 @@ namespace workpool {
 
 inline constexpr std::size_t kValueBytesMax = 1 << 20;      // of a handler's value
 inline constexpr std::size_t kErrorMessageBytesMax = 4096;  // of an error message
-// Of what is kept of stdout, and of stderr: more is not asked for (--capture) nor done.
+// The most that is kept of stdout, and of stderr: --capture may not ask for more, and a worker keeps no more.
 inline constexpr std::uint64_t kCaptureBytesMax = 256 << 10;
 
 enum class Status : std::uint8_t { kOk = 0, kFailed = 1, kTimeout = 2, kQuarantined = 3, kInvalid = 4 };
@@ -28,8 +28,8 @@ enum class ErrorKind : std::uint8_t {
 };
 
 const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined", "invalid"
-const char* name_of(
-    ErrorKind kind);  // "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" of kNone
+// "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" for kNone.
+const char* name_of(ErrorKind kind);
 
 // The inverse of name_of(Status); nullopt for any other text.
 std::optional<Status> status_named(const std::string& name);
@@ -38,7 +38,7 @@ struct Outcome {
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;   // kNone exactly when status is kOk
   std::string message;                 // for people; at most kErrorMessageBytesMax of UTF-8
-  bool command = false;                // of a command: exit or signal, output; of a handler: value
+  bool command = false;                // true: a command, with exit or signal and output; false: a value
   std::optional<std::int32_t> exit;    // the exit status of a command that ended by itself
   std::optional<std::int32_t> signal;  // or the signal that ended it
   std::string standard_output;         // arbitrary bytes, bounded by --capture
@@ -46,7 +46,7 @@ struct Outcome {
   std::uint64_t truncated = 0;  // bytes cut from both together
   std::string value;            // of a handler: one JSON text without control bytes; empty = null
 
-  // Roughly what it costs to keep and to send, in bytes.
+  // Roughly how many bytes it takes to keep or to send.
   std::size_t size_bytes() const {
     return 64 + message.size() + standard_output.size() + standard_error.size() + value.size();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A queue in one piece of memory that grows and is used again: std::deque allocates and frees for every one
-// or two elements of a few hundred bytes. Elements need a default; what is taken out is set to it. Pure.
+// A queue in one block of memory that grows and is reused; std::deque allocates and frees for every one or
+// two elements of a few hundred bytes. Elements need a default constructor: a place that gets free is set to
+// the default. Pure.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +18,12 @@ class Ring {
   // The `index`th from the front. REQUIRES: index < size().
   Item& operator[](std::size_t index) { return items_[place(index)]; }
   const Item& operator[](std::size_t index) const { return items_[place(index)]; }
-  // REQUIRES of these: not empty.
+  // REQUIRES: not empty.
   Item& front() { return items_[first_]; }
   const Item& front() const { return items_[first_]; }
   const Item& back() const { return items_[place(size_ - 1)]; }
 
-  // Returns the new one, which has its default or what was moved in.
+  // Adds a default element and returns it.
   Item& emplace_back() {
     if (size_ == items_.size()) grow();
     return items_[place(size_++)];
@@ -34,7 +35,7 @@ class Ring {
     --size_;
     if (size_ == 0 && items_.size() > kMost) clear();
   }
-  // Those on its shorter side move. REQUIRES: index < size().
+  // Moves the elements on the shorter side. REQUIRES: index < size().
   void erase(std::size_t index) {
     if (index < size_ / 2) {
       for (; index > 0; --index) (*this)[index] = std::move((*this)[index - 1]);
@@ -45,7 +46,7 @@ class Ring {
     (*this)[index] = Item{};
     --size_;
   }
-  // Gives the memory back, too.
+  // Also frees the memory.
   void clear() {
     items_ = {};
     first_ = size_ = 0;
@@ -63,7 +64,7 @@ class Ring {
     first_ = 0;
   }
 
-  std::vector<Item> items_;  // a power of two, or none
+  std::vector<Item> items_;  // its size is 0 or a power of two
   std::size_t first_ = 0;
   std::size_t size_ = 0;
 };

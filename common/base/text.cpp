@@ -18,13 +18,13 @@ unsigned char byte_at(std::string_view bytes, std::size_t at) {
 
 bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
 
-// The bytes of the well-formed letter that starts at `at`, 0 if none does (Unicode 15, table 3-7).
+// How many bytes the well-formed letter has that starts at `at`; 0 if there is none (Unicode 15, table 3-7).
 std::size_t letter_bytes(std::string_view bytes, std::size_t at) {
   const unsigned char lead = byte_at(bytes, at);
   if (lead < 0x80) return 1;
   std::size_t length = 0;
-  unsigned char low =
-      0x80;  // bounds of the second byte: they rule out overlong forms, surrogates and > U+10FFFF
+  // Bounds of the second byte: they rule out overlong forms, surrogates and > U+10FFFF.
+  unsigned char low = 0x80;
   unsigned char high = 0xbf;
   if (lead >= 0xc2 && lead <= 0xdf) {
     length = 2;
@@ -47,7 +47,7 @@ std::size_t letter_bytes(std::string_view bytes, std::size_t at) {
   return length;
 }
 
-// The well-formed letter that lies across the boundary before `at`: its start and its end; equal where there
+// Start and end of the well-formed letter that lies across the boundary before `at`; both are `at` if there
 // is none.
 std::pair<std::size_t, std::size_t> letter_across(std::string_view bytes, std::size_t at) {
   for (std::size_t back = 1; back <= 3 && back <= at; ++back) {
@@ -83,8 +83,9 @@ char short_escape(unsigned char byte) {
   }
 }
 
-// Whether `part` has at least three letters and they stand in `whole` in their order, the first one in front;
-// or all but its last letter begin it.
+// Whether `part`, of at least three letters, abbreviates `whole`: both start with the same letter, and either
+// all letters of `part` occur in `whole` in their order, or `whole` starts with all of `part` but its last
+// letter.
 bool abbreviates(std::string_view part, std::string_view whole) {
   if (part.size() < 3 || whole.empty() || part.front() != whole.front()) return false;
   if (part.size() > 3 && whole.substr(0, part.size() - 1) == part.substr(0, part.size() - 1)) return true;

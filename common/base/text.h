@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bytes for people and for JSON. Pure.
+// Shows bytes to people and writes them as JSON. Pure.
 #pragma once
 
 #include <cstddef>
@@ -20,21 +20,21 @@ std::size_t json_string_bytes(std::string_view text);
 
 void append_base64(std::string& out, std::string_view bytes);  // RFC 4648, with padding
 
-// For terminal and log: control characters (C0, DEL, C1) and bytes that are no UTF-8 as \xHH, the rest as it
-// is; cut with "…" after `limit` bytes of output.
+// For terminal and log: control characters (C0, DEL, C1) and bytes that are not UTF-8 become \xHH, the rest
+// stays as it is. Output of more than `limit` bytes is cut and ends with "…".
 std::string printable(std::string_view bytes, std::size_t limit = 4096);
 
-// The longest prefix (suffix) of at most `limit` bytes that does not cut a UTF-8 letter; where the bytes are
-// not UTF-8 around the cut, exactly `limit`.
+// The longest prefix (suffix) of at most `limit` bytes that does not cut a UTF-8 letter; exactly `limit` if
+// the bytes around the cut are not UTF-8.
 std::string_view utf8_prefix(std::string_view bytes, std::size_t limit);
 std::string_view utf8_suffix(std::string_view bytes, std::size_t limit);
 
-// The entry of `known` that was probably meant by `word`: the nearest by edit distance, in either case, of
-// those at most a third of their length away, and of those that it abbreviates, or that abbreviate it
-// ("prio", "retry", "command" for cmd). Empty if there is none.
+// The entry of `known`, all lower-case, that `word` in either case was probably meant to be; empty if there
+// is none. It is the nearest by edit distance among those that are at most a third of the longer word away,
+// or of which one abbreviates the other ("prio", "retry", "command" for cmd).
 std::string_view nearest(std::string_view word, const std::string_view* known, std::size_t count);
 
-// `1 job`, `2 jobs`: `noun` with an s behind it if there is not just one.
+// `1 job`, `2 jobs`: adds an s to `noun` unless `count` is 1.
 std::string counted(std::uint64_t count, std::string_view noun);
 
 }  // namespace workpool

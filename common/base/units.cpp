@@ -48,7 +48,8 @@ struct Decimal {
 
 constexpr unsigned kDigitsMax = 18;  // so that `digits` fits; far more than any duration or size needs
 
-// Takes a decimal off the front of `text`: digits, and with a point digits on both sides of it.
+// Takes a decimal off the front of `text`: digits, or digits on both sides of a point. Returns nullopt if
+// there is none, or one with too many digits.
 std::optional<Decimal> take_decimal(std::string_view& text) {
   Decimal number;
   std::size_t at = 0;
@@ -159,7 +160,7 @@ std::string format_size(std::uint64_t bytes) {
   while (unit + 1 < kNames.size() && tenths >= 10240) {
     ++unit;
     factor <<= 10;
-    tenths = (Wide{bytes} * 10 + factor / 2) / factor;  // rounded: 1023.96 KiB goes on to 1 MiB
+    tenths = (Wide{bytes} * 10 + factor / 2) / factor;  // rounded: 1023.96 KiB becomes 1 MiB
   }
   return with_point(static_cast<std::uint64_t>(tenths), 1) + ' ' + std::string(kNames[unit]);
 }
