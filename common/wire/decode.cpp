@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading messages: through a cursor, never through msgpack's objects.
+// Reads messages with WireReader, never through msgpack's objects.
 #include <algorithm>
 #include <utility>
 
@@ -14,13 +14,12 @@ using namespace wire;  // the type numbers
 
 constexpr std::size_t kTextMost = 8 * 1024;
 constexpr std::size_t kItemMost = 3 << 20;
-// Far beyond any that is measured or asked for, and small enough that sums and products of a few never
-// overflow.
+// Far above any real duration, and small enough that sums and small multiples never overflow.
 constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
 constexpr std::uint64_t kSlotsMost = 1 << 20;
-// Of what others are added to, and JSON readers keep exactly.
+// For counts that are added up: JSON readers keep them exactly.
 constexpr std::uint64_t kCountMost = 1ull << 53;
-// A clock reading of the dispatcher's own, as it comes back: not beyond what its clock can show.
+// The dispatcher's own clock reading, which the worker returns: not beyond what the clock can show.
 constexpr std::uint64_t kStampMost = INT64_MAX;
 
 Hash128 read_hash(WireReader& from) {
@@ -49,8 +48,8 @@ Duration read_duration(WireReader& from) {
   return Duration{static_cast<Duration::rep>(read_up_to(from, kDurationMost))};
 }
 
-// Attempts count from 1, and on from the one that a worker names (the scheduler believes up to half of this):
-// so 0 was never given, and one near the end of its type is no attempt of ours.
+// Attempts count from 1, and on from an attempt that a worker names (the scheduler believes up to half of
+// this limit). So 0 was never given out, and a number near the end of its type is no attempt of ours.
 constexpr std::uint32_t kAttemptMost = 1u << 31;
 
 std::uint32_t read_attempt(WireReader& from) {
@@ -59,14 +58,16 @@ std::uint32_t read_attempt(WireReader& from) {
   return attempt;
 }
 
-// A width of 0 would let a worker start everything at once, and a huge one wrap its count of slots in use.
+// With 0 slots per job a worker would start everything at once; a huge number would wrap its count of slots
+// in use.
 std::uint32_t read_slots(WireReader& from) {
   const std::uint32_t slots = read_u32(from, kSlotsMost);
   if (slots == 0) from.fail();
   return slots;
 }
 
-// An item's array may be longer than is known, never shorter than needed (`least`).
+// The length of an item's array. It may have more fields than we know, but fails if it has fewer than
+// `least`.
 std::uint32_t read_fields(WireReader& from, std::uint32_t least) {
   const std::uint32_t fields = from.array();
   if (fields < least) from.fail();
@@ -77,7 +78,7 @@ void skip_rest(WireReader& from, std::uint32_t fields, std::uint32_t known) {
   for (std::uint32_t i = known; from.ok() && i < fields; ++i) from.skip();
 }
 
-// A list: its length is bounded by the frame, each item by the reader.
+// Reads a list. The frame bounds its length, the reader bounds each item.
 template <class Item, class Read>
 std::vector<Item> read_list(WireReader& from, Read read) {
   std::vector<Item> items;
@@ -122,7 +123,7 @@ bool fits(Status status, ErrorKind kind) {
   }
 }
 
-// Whether exit status and signal do not contradict the kind; each may be missing.
+// Whether exit status and signal agree with the kind; each may be missing.
 bool fits_its_end(const Outcome& outcome) {
   const bool by_itself = !outcome.signal && outcome.exit.value_or(0) == 0;
   switch (outcome.kind) {
@@ -148,11 +149,11 @@ JobResult read_result(WireReader& from) {
   read_identity(from, result);
   result.waited = read_duration(from);
   result.ran = read_duration(from);
-  // What is left away at the end has its default, wherever the writer chose to stop.
+  // Fields omitted at the end have their defaults; the writer may stop at any of these.
   if (fields > 6) outcome.status = static_cast<Status>(read_u32(from, 2));  // ok, failed, timeout
   if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
-  // These are judged by the dispatcher (dispatcher/core/outcome_check.h): what is too long, or no JSON, costs
-  // its own job and not the frame.
+  // The dispatcher judges these (dispatcher/core/outcome_check.h), so a value that is too long or not JSON
+  // fails its own job and not the frame.
   if (fields > 8) outcome.value = from.bytes(kMessageBytesMost);
   if (fields > 9) outcome.message = from.bytes(kMessageBytesMost);
   if (fields > 10) outcome.command = from.boolean();
@@ -166,7 +167,7 @@ JobResult read_result(WireReader& from) {
   return result;
 }
 
-// For a dispatcher that does not send the kind: the compact JSON of a job's work begins with its kind.
+// For dispatchers that do not send the kind: the compact JSON of a job's work shows it by its first member.
 JobKind kind_of(std::string_view work) {
   return work.starts_with(R"({"type":)") ? JobKind::kHandler : JobKind::kCommand;
 }
@@ -285,7 +286,7 @@ Welcome read_welcome(WireReader& from, std::uint32_t fields) {
   welcome.worker_timeout = read_duration(from);
   welcome.result_window = from.number();
   welcome.capture_bytes = from.number();
-  // Nothing can be dialled at port 0, and a D of 0 would make every session a silent one at once.
+  // Port 0 cannot be dialled, and with a worker timeout of 0 every session would be too silent at once.
   const bool usable = welcome.lane_port != 0 && welcome.sink_port != 0 && welcome.worker_timeout.count() > 0;
   if (!usable || welcome.session.value == 0) from.fail();
   return welcome;
@@ -295,8 +296,8 @@ Welcome read_welcome(WireReader& from, std::uint32_t fields) {
 
 namespace {
 
-// Whether a registration message that has been read up to here is whole: of our own protocol to its last
-// byte; of another one only as far as it was read, whatever follows.
+// Whether a registration message is complete. One of our own protocol must have all known fields and end with
+// the frame. One of another protocol is judged only as far as it was read.
 bool whole(WireReader& from, std::uint32_t protocol, std::uint32_t fields, std::uint32_t known) {
   if (protocol != kProtocol) return from.ok();
   skip_rest(from, fields, known);
@@ -439,7 +440,7 @@ std::optional<LaneMessage> read_lane_message(WireReader& from, std::uint32_t typ
   }
 }
 
-// A frame of either direction: the header, then a part or a message that `read` knows.
+// Decodes a frame of either direction: the header, then a part or a message that `read` knows.
 template <class Frame, class Read>
 std::optional<Frame> decode_frame(std::string_view frame, Read read) {
   WireReader from(frame);

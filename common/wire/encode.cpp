@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Writing messages; reading them is in decode.cpp. The only includer of msgpack.
+// Writes messages; decode.cpp reads them. The only file that includes msgpack.
 #include "common/wire/codec.h"
 
 #include <algorithm>
@@ -16,8 +16,8 @@ using namespace wire;  // the type numbers
 
 // ---- writing ----
 
-// msgpack's packer wants a stream with write(). This one gathers its many small pieces on the stack, and
-// appends them together to the caller's buffer, which is used again. All is there after flush().
+// The stream that msgpack's packer writes to. It gathers the many small pieces on the stack and appends them
+// together to the caller's buffer, which is complete after flush().
 class Sink {
  public:
   explicit Sink(std::string& out) : out_(out) {}
@@ -98,7 +98,7 @@ void pack_optional(Packer& to, const std::optional<Number>& number) {
   }
 }
 
-// Fields that have their default are left away at the end: a no-op's result is six fields, a command's all
+// Trailing fields that hold their defaults are omitted: a no-op's result has six fields, a command's all
 // sixteen.
 std::uint32_t result_fields(const Outcome& outcome) {
   if (outcome.command || outcome.truncated > 0) return 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The messages between dispatcher and worker as values (docs/protocol.md gives their encoding). One frame
-// each. Durations are elapsed times measured by the sender, never clock readings.
+// The messages between dispatcher and worker as values (docs/protocol.md has their encoding). One frame each.
+// Durations are elapsed times measured by the sender, never clock readings.
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,10 @@ struct Welcome {
   std::uint32_t protocol = kProtocol;
   RunId run;
   SessionId session;
-  std::string name;  // as granted: the one asked for, or with -2, -3 … behind it
+  std::string name;  // as granted: the one asked for, perhaps with -2, -3 … appended
   std::uint16_t lane_port = 0;
   std::uint16_t sink_port = 0;
-  Duration worker_timeout{0};       // D
+  Duration worker_timeout{0};       // a silence of this length ends the session
   std::uint64_t result_window = 0;  // bytes of results that may be sent beyond the last ack
   std::uint64_t capture_bytes = 0;  // kept of stdout, and of stderr
 };
@@ -126,7 +126,7 @@ struct Ready {
 struct Beat {
   std::uint64_t echo = 0;    // stamp of the last LaneBeat; 0 = none yet
   Duration echo_held{0};     // between its receipt and this message
-  std::vector<Key> running;  // for over a second, at most 1,000 of them
+  std::vector<Key> running;  // jobs that have run for over a second, at most 1,000 of them
   // Since the last Beat, jobs that have ended and whose result is held back for a moment: their slots are
   // free.
   std::vector<Handle> ended{};
@@ -153,7 +153,7 @@ struct JobOrder {
   std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };
 struct Jobs {
-  std::uint64_t ack = 0;       // sink messages 1..ack need nothing more
+  std::uint64_t ack = 0;       // the worker may forget sink messages 1..ack
   std::uint64_t received = 0;  // the highest sink message received
   std::vector<JobOrder> jobs;
 };

@@ -11,7 +11,7 @@ std::uint32_t WireReader::array() {
   }
   if ((type == 0xdc || type == 0xdd) && take(1)) {
     const std::uint64_t count = big_endian(type == 0xdc ? 2 : 4);
-    // Every element takes a byte at least, so a length beyond the frame is refused before anyone believes it.
+    // Every element takes at least one byte, so a length beyond the frame is refused before anyone uses it.
     if (ok_ && count <= static_cast<std::size_t>(end_ - next_)) return static_cast<std::uint32_t>(count);
   }
   ok_ = false;
@@ -60,7 +60,7 @@ void WireReader::skip(int depth) {
   } else if (type == 0xca || type == 0xcb) {
     take(type == 0xca ? 5 : 9);
   } else {
-    bytes(SIZE_MAX);  // maps and extensions are not part of the protocol: refused there
+    bytes(SIZE_MAX);  // refuses maps and extensions, which the protocol does not use
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Reads msgpack (github.com/msgpack/msgpack/blob/master/spec.md) from a frame as a cursor: no allocation, no
-// recursion but in skip(), every length checked against what is left. The first thing that does not fit makes
-// it fail for good; values read afterwards are zero. Written by hand since decoding a job through objects
-// costs three times as much.
+// A cursor that reads msgpack (github.com/msgpack/msgpack/blob/master/spec.md) from a frame. It allocates
+// nothing, recurses only in skip(), and checks every length against what is left. After the first thing that
+// does not fit it stays failed and returns zeros. Written by hand, since decoding a job through msgpack's
+// objects takes three times as long.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class WireReader {
   std::uint64_t number();  // a non-negative integer
   std::int64_t integer();
   bool boolean();
-  bool nil();  // true, and past it if nil stands next
+  bool nil();  // true if nil stands next, which is then skipped
   bool next_is_number() const;
   // bin or str of at most `most` bytes; points into the frame.
   std::string_view bytes(std::size_t most);
@@ -48,7 +48,7 @@ class WireReader {
   bool ok_ = true;
 };
 
-// ---- what every item of a list is read with: inline, or the calls cost more than the reading ----
+// ---- used for every item of a list: inline, or the calls would cost more than the reading ----
 
 inline bool WireReader::take(std::size_t count) {
   if (!ok_ || static_cast<std::size_t>(end_ - next_) < count) {

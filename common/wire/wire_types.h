@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The numbers of the message types on the wire (docs/protocol.md). Never used again for anything else.
+// The numbers of the message types on the wire (docs/protocol.md). A number is never reused for another
+// message.
 #pragma once
 
 #include <cstdint>
