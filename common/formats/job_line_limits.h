@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a line of a jobs file may hold, and what is said of one that may not. Pure.
+// The limits of a line of a jobs file, and the error for a line that is wrong. Pure.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 namespace workpool {
 
 inline constexpr std::size_t kLineBytesMax = 1 << 20;  // of a jobs line
-inline constexpr std::size_t kArgumentBytesMax =
-    131'071;  // argv element, NAME=value, string command: Linux' limit
+// Linux's limit for an argv element, NAME=value or a string command.
+inline constexpr std::size_t kArgumentBytesMax = 131'071;
 
 struct LineError {
   std::uint64_t column = 1;  // from 1, in bytes

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kIdBytesMax = 256;
 constexpr std::size_t kTypeBytesMax = 64;
 constexpr std::size_t kLabelsMax = 32;
-constexpr std::size_t kQuadraticMax = 8;  // keys of an object up to which comparing all pairs beats sorting
+constexpr std::size_t kQuadraticMax = 8;  // up to this many keys, comparing all pairs beats sorting
 constexpr double kTimeoutSecondsMax = 10.0 * 365 * 24 * 3600;
 
 std::string quoted(std::string_view text) { return '"' + printable(text, 80) + '"'; }
@@ -83,7 +83,8 @@ bool has_twice(std::vector<std::string_view>& keys) {
   return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
 }
 
-// What simdjson lets pass inside a value: a key that occurs twice in an object, one level too many.
+// Finds what simdjson accepts inside a value and we do not: a key that occurs twice in an object, and one
+// level too many.
 bool has_hidden_fault(const dom::element& value, int depth) {
   dom::object object;
   dom::array array;
@@ -169,10 +170,10 @@ Fault read_id(const dom::element& value, const Place& place, JobLine& job) {
                        std::to_string(text.size()));
   }
   job.id = text;
-  return check_text(text, "\"id\"", place);  // the command is told its id in its environment
+  return check_text(text, "\"id\"", place);  // the command gets its id in its environment
 }
 
-// An integer between `low` and `high`; everything else is one message.
+// Reads an integer from `low` to the largest Number; anything else is an error.
 template <typename Number>
 Fault read_integer(const dom::element& value, const Place& place, Member member, Number low, Number& number) {
   constexpr std::int64_t kHigh = std::numeric_limits<Number>::max();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The members of a job in a jobs line: their names, and what each value may be. Beside the values, which
-// simdjson's DOM holds, stands the text that they came from, so that an error can name its place. Pure;
-// included by the files of the jobs format only (simdjson costs seconds to compile).
+// The members of a job in a jobs line: their names, and what each value may be. The values are in simdjson's
+// DOM. The text that they came from is at hand too, so that an error can name its place. Pure; included by
+// the files of the jobs format only (simdjson costs seconds to compile).
 #pragma once
 
 #include <simdjson.h>
@@ -60,7 +60,7 @@ struct Place {
 struct Present {
   std::bitset<kMembers> has;
   std::array<std::size_t, kMembers> key_at{};
-  // What of them does not go together; the object starts at `object_at`.
+  // The error if these members do not go together. `object_at`: where the object starts.
   Fault combination(std::size_t object_at) const;
 };
 
@@ -68,13 +68,14 @@ std::optional<Member> member_named(std::string_view name);
 // "unknown key …", with the nearest known one.
 std::string unknown_key(std::string_view name);
 
-// Checks the value at `place`; of the members outside `work` it goes into `job`.
+// Checks the value at `place`. The value of a member outside `work` is stored in `job`.
 Fault read_member(Member member, const simdjson::dom::element& value, const Place& place, JobLine& job);
 
-// A command's text: at most what Linux executes, without NUL. `what` names it.
+// Checks a command's text: at most what Linux executes, and no NUL byte. `what` names it in the error.
 Fault check_argument(std::string_view text, const char* what, const Place& place);
 
-// What the slow validator finds in `line`, which the fast one refused.
+// The fault that the slow validator finds in `line`, which the fast one refused; `otherwise` if it finds
+// none.
 LineError placed_fault(std::string_view line, const char* otherwise);
 
 // A simdjson parser and the padded copy of a text that it needs.
@@ -82,8 +83,8 @@ class DomParser {
  public:
   // False if `text` is not JSON. `root` lives until the next call.
   bool parse(std::string_view text, simdjson::dom::element& root) {
-    // simdjson refuses what is not empty at its limit, so one more lets depth 64 pass; an empty level 65 is
-    // caught in has_hidden_fault.
+    // simdjson refuses a container at its limit unless it is empty, so one more admits depth 64. An empty
+    // level 65 then passes, too; has_hidden_fault catches it.
     if (!ready_) ready_ = parser_.allocate(kFirstBytes, kJsonDepthMax + 1) == simdjson::SUCCESS;
     if (!ready_) return false;
     if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {

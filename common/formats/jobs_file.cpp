@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// simdjson's DOM is the fast judge of a line and gives the values; the bytes that `spec` hashes come from a
-// walk over the same, by then valid, text. Only a refused line pays for the validator that knows places
+// simdjson's DOM judges a line fast and holds the values. The bytes that `spec` hashes are copied from the
+// text, which is known to be valid by then. Only a refused line pays for the validator that knows places
 // (common/formats/json_text.h).
 #include "common/formats/jobs_file.h"
 
@@ -63,7 +63,7 @@ struct JobLineParser::State {
     return job;
   }
 
-  // Values from the DOM and bytes from the text, member by member, in the order of the line.
+  // Takes values from the DOM and bytes from the text, member by member, in the order of the line.
   Fault read_members(std::string_view line, std::size_t start, const dom::object& object, Present& present,
                      JobLine& job) {
     compact.clear();
@@ -187,7 +187,7 @@ void take_env(const dom::element& value, CommandWork& command) {
   for (const auto member : object) command.env.emplace_back(member.key, owned(member.value));
 }
 
-constexpr std::size_t kParserKeptBytes = 64 * 1024;  // of a longer text the parser is not kept
+constexpr std::size_t kParserKeptBytes = 64 * 1024;  // a parser that read a longer text is not kept
 
 std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std::string_view work) {
   dom::element root;

@@ -29,7 +29,7 @@ enum class JobsFormat : std::uint8_t { kJsonLines, kLines };
 // A line that holds no job: blank, or with `lines` a comment.
 struct NoJob {};
 
-// What a parser says of a line over kLineBytesMax; for readers that do not hold such a line in memory.
+// The error for a line over kLineBytesMax, for readers that do not hold such a line in memory.
 LineError line_too_long();
 // The column of the value of `id` in a valid JSON line, 1 if it has none. Slow, for messages.
 std::uint64_t id_column(std::string_view line);
@@ -41,9 +41,9 @@ class JobLineParser {
   JobLineParser(const JobLineParser&) = delete;
   JobLineParser& operator=(const JobLineParser&) = delete;
 
-  // `line`: arbitrary bytes, any length. Never throws on bad input. If there are several
-  // faults, the first one of the line is reported. A key that occurs twice is an error at every level, also
-  // inside `args`: what a handler would make of it depends on its JSON library.
+  // `line`: any bytes of any length. Never throws on bad input. Reports the first of several faults. A key
+  // that occurs twice is an error at every level, also inside `args`: what a handler would make of it depends
+  // on its JSON library.
   std::variant<JobLine, NoJob, LineError> parse(std::string_view line);
 
  private:
@@ -51,7 +51,7 @@ class JobLineParser {
   std::unique_ptr<State> state_;
 };
 
-// The parts of a job's work again, as the worker needs them.
+// The parts of a job's work, as the worker needs them.
 struct CommandWork {
   // argv is {"/bin/sh", "-c", text}, with a "--" before a text that starts like an option.
   bool shell = false;
@@ -73,8 +73,8 @@ class WorkParser {
   WorkParser(const WorkParser&) = delete;
   WorkParser& operator=(const WorkParser&) = delete;
 
-  // `work`: JobLine::work as a dispatcher sent it. A LineError for anything that is not such a text. Keeps no
-  // memory for a long one.
+  // `work`: JobLine::work as a dispatcher sent it. Returns a LineError for any other text. Keeps no memory
+  // after a long one.
   std::variant<CommandWork, HandlerWork, LineError> parse(std::string_view work);
 
  private:

@@ -25,7 +25,7 @@ std::string_view from_first_job(std::string_view text, JobsFormat format) {
   }
 }
 
-// How an object of JSON begins: `{`, a string and a colon, perhaps behind the `[` of an array.
+// How an object of JSON begins: `{`, a string and a colon, perhaps after the `[` of an array.
 class Opening {
  public:
   enum class Found : std::uint8_t { kYes, kNo, kCut };
@@ -45,7 +45,7 @@ class Opening {
     return next() == ':' ? Found::kYes : other();
   }
   bool array() const { return array_; }
-  // There is no space before the key, so that all of it is the name of a program for a shell.
+  // True if there is no space before the key: a shell would take all of it as the name of a program.
   bool one_word() const { return one_word_; }
   std::size_t end() const { return at_; }
 
@@ -55,7 +55,8 @@ class Opening {
     return at_ < text_.size() ? text_[at_] : '\0';
   }
   Found other() const { return at_ == text_.size() ? Found::kCut : Found::kNo; }
-  // A string of JSON ends on its line. False leaves `at_` at the place that says otherwise.
+  // Passes a JSON string, which ends on its line. If this one does not, returns false with `at_` at that
+  // place.
   bool pass_string() {
     for (++at_; at_ < text_.size() && text_[at_] != '\n'; ++at_) {
       if (text_[at_] == '\\' && at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {

@@ -23,7 +23,7 @@ enum class JobsShape : std::uint8_t {
 // that /bin/sh would run is never taken for JSON: `{ echo a; }`, `[ -f x ] && y`, `{ "my tool" : ; }`.
 JobsShape jobs_shape(std::string_view start, bool whole, JobsFormat format);
 
-// The offset of the first byte that jobs_shape judges: behind a byte order mark, blank lines and comments.
+// The offset of the first byte that jobs_shape judges: after a byte order mark, blank lines and comments.
 std::size_t first_job_place(std::string_view start, JobsFormat format);
 
 // What the text is and what to do about it, for people. REQUIRES: the shape is one of the last three.

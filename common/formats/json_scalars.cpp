@@ -11,12 +11,12 @@ namespace {
 constexpr std::size_t kBytesMax = 4 << 20;
 constexpr int kDepthMax = 8;
 
-// Over text that is known to be valid JSON.
+// Flattens text that is known to be valid JSON.
 class Flattener {
  public:
   Flattener(std::string_view text, JsonScalars& values) : text_(text), values_(values) {}
 
-  // Takes the value at `at` with all that is in it; returns the offset behind it.
+  // Takes the value at `at` with everything in it; returns the offset after it.
   std::size_t take(std::size_t at, const std::string& path, int depth) {
     const char first = text_[at];
     if (first == '"') {

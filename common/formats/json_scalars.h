@@ -10,11 +10,11 @@
 
 namespace workpool::dispatcher {
 
-// Strings are unescaped; numbers, true, false and null stand as they were written.
+// Strings are unescaped; numbers, true, false and null are kept as they were written.
 using JsonScalars = std::map<std::string, std::string>;
 
-// Returns nullopt if `text` is not exactly one JSON object: at most 4 MiB, with at most 8 levels in it, and
-// otherwise as find_json_fault takes it.
+// Returns nullopt if `text` is not exactly one JSON object that find_json_fault accepts, or if it has more
+// than 4 MiB or more than 8 levels inside.
 std::optional<JsonScalars> json_scalars(std::string_view text);
 
 }  // namespace workpool::dispatcher

@@ -18,7 +18,7 @@ bool is_space(char byte) { return byte == ' ' || byte == '\t' || byte == '\n' ||
 
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
-// "`x`", or what can be said of a byte that cannot be shown.
+// The byte in backquotes; as \xHH if it cannot be shown.
 std::string shown(char byte) { return '`' + printable(std::string_view(&byte, 1)) + '`'; }
 
 void append_utf8(std::string& out, std::uint32_t letter) {
@@ -261,7 +261,8 @@ class Validator {
   bool in_range(std::size_t start, std::string_view digits, bool integer) {
     const char* const last = digits.data() + digits.size();
     if (!integer) {
-      // Not from_chars: it reports what is too small, which is fine (0), like what is too large.
+      // Not from_chars: it reports a number too small for a double, which is fine (0), like one that is too
+      // large.
       if (!std::isfinite(std::strtod(std::string(digits).c_str(), nullptr))) {
         return fail(start, "not a finite number: it is beyond what a double holds");
       }
@@ -280,7 +281,8 @@ class Validator {
   std::optional<JsonFault> fault_;
 };
 
-// Walks over the value at `at`; with `out`, appends its bytes less whitespace outside strings.
+// Walks over the value at `at` and returns the offset after it. If `out` is given, appends the value's bytes
+// without the whitespace outside strings.
 std::size_t walk_value(std::string* out, std::string_view text, std::size_t at) {
   std::size_t copied = at;  // everything before it is in `out`
   int depth = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// JSON as bytes with places: a strict validator that says where and why a text is not JSON (slow, only asked
-// once a text was refused), and walkers over text that is known to be valid, for what a parsed value no
-// longer tells: its bytes and its offset. Pure.
+// JSON as bytes with places: a strict validator that says where and why a text is not JSON (slow: used only
+// once a text was refused), and walkers over text that is known to be valid, which find what a parsed value
+// has lost: its bytes and its offset. Pure.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,16 @@ struct JsonFault {
   std::string message;     // what is wrong and what to do
 };
 
-// The first place where `text`, any bytes, is not exactly one JSON value (RFC 8259) as workpool takes it:
-// valid UTF-8, no lone surrogates, integers within 64 bits, finite numbers, no key twice in one object, depth
-// at most kJsonDepthMax.
+// Returns the first place where `text`, any bytes, is not exactly one JSON value (RFC 8259) as workpool
+// accepts it, or nullopt if it is one: valid UTF-8, no lone surrogates, integers within 64 bits, finite
+// numbers, no key twice in one object, depth at most kJsonDepthMax.
 std::optional<JsonFault> find_json_fault(std::string_view text);
 
 // `text` without JSON whitespace at its ends.
 std::string_view trim_json_space(std::string_view text);
 
-// ---- `text` must hold valid JSON from here on; `at` an offset in it. In other text what they return means
-//      nothing, but is never beyond its end. ----
+// ---- For the functions below `text` must hold valid JSON, and `at` is an offset in it. For other text their
+//      results mean nothing, but are never beyond its end. ----
 
 // The first offset from `at` on that is not JSON whitespace; text.size() if there is none.
 std::size_t skip_json_space(std::string_view text, std::size_t at);
@@ -39,10 +39,9 @@ std::size_t json_value_end(std::string_view text, std::size_t at);
 // Appends the value that starts at `at`, without the whitespace outside its strings; returns the offset past
 // it.
 std::size_t append_compact_json(std::string& out, std::string_view text, std::size_t at);
-// Where the element (array) or the key (object) number `index`, from 0, of the container that starts at `at`
-// begins.
+// The offset of element (array) or key (object) number `index`, from 0, in the container that starts at `at`.
 std::size_t json_element_place(std::string_view text, std::size_t at, std::size_t index);
-// Where the value of the member whose key starts at `key` begins.
+// The offset of the value of the member whose key starts at `key`.
 std::size_t json_member_value(std::string_view text, std::size_t key);
 
 }  // namespace workpool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Cuts bytes that come in blocks into lines, in memory bounded by the longest line that is wanted. Every
-// reader of JOBS and RESULTS is one of these with a source of bytes next to it. Pure.
+// reader of JOBS and RESULTS is a LineSplitter with a source of bytes. Pure.
 //
 //   while (!splitter.next(line)) {
 //     const std::span<char> room = splitter.room();
@@ -22,33 +22,34 @@ class LineSplitter {
     std::string_view text;  // without its line ending (a newline, or CR and newline), nor a byte order mark
                             // at the start of the input; of a line that is too long only the beginning
     std::uint64_t offset = 0;  // of the first byte of `text` in the input
-    std::uint64_t end = 0;     // of the byte behind the line, its newline included
+    std::uint64_t end = 0;     // of the byte after the line and its newline
     bool ended = true;         // by a newline; false only for the last one
     bool too_long = false;     // more than the limit, without its line ending
   };
 
-  // Blocks of at least `block_bytes` are asked for.
+  // A line over `line_bytes_max` is too long. room() has at least `block_bytes`.
   LineSplitter(std::size_t line_bytes_max, std::size_t block_bytes);
 
   // The next line; its text lives until the next call of room(), seek() or restart(). False if more bytes are
   // needed, and after finish() if there is no line left.
   bool next(Line& line);
 
-  // Where the next bytes go, never empty; they are those at end_of_bytes(). Then add() says how many came.
+  // Room, never empty, for the next bytes of the input: those from end_of_bytes() on. Then tell add() how
+  // many came.
   std::span<char> room();
   void add(std::size_t bytes) { filled_ += bytes; }
   // The input ends here. What follows its last newline is a line, too.
   void finish() { finished_ = true; }
   bool finished() const { return finished_; }
-  // Whether what there is of the next line is too long already: next() passes over the rest of it.
+  // Whether the next line is already known to be too long: next() passes over the rest of it.
   bool in_long_line() const { return skipping_; }
 
-  // The offset of the next line, and of the byte behind all that has been added.
+  // The offset of the next line, and of the byte after all that has been added.
   std::uint64_t position() const { return skipping_ ? long_offset_ : offset_ + start_; }
   std::uint64_t end_of_bytes() const { return offset_ + filled_; }
 
-  // For an input that can be read anywhere: the next line starts at `offset`. Bytes that are there already
-  // are used again, also those of lines that next() has passed.
+  // For an input that can be read anywhere: the next line starts at `offset`. Bytes that are still here are
+  // used again, also those of lines that next() has returned.
   void seek(std::uint64_t offset);
   // Forgets all bytes; the next ones come from `offset`.
   void restart(std::uint64_t offset);

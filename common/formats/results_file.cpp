@@ -29,7 +29,7 @@ class Pen {
   Pen(const Pen&) = delete;
   Pen& operator=(const Pen&) = delete;
 
-  // What was put so far is in the string from here on; REQUIRED before anything else touches it.
+  // Moves everything written so far into the string. REQUIRED before anything else touches the string.
   std::string& flush() {
     out_.append(room_, used_);
     used_ = 0;
@@ -55,8 +55,7 @@ class Pen {
   void hex(std::uint64_t value) {
     write_hex<kBytes>(next(2 * kBytes), value);
   }
-  // Milliseconds with at most three decimals and none that is not needed. A negative duration cannot be: it
-  // is 0.
+  // Milliseconds with as many decimals as needed, at most three. A negative duration is written as 0.
   void millis(Duration duration) {
     const auto micros = static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
     number(micros / 1000);
@@ -123,8 +122,8 @@ void put_timestamp(Pen& pen, std::int64_t unix_ms) {
   pen.text("Z");
 }
 
-// Whether a JSON string can hold these bytes as they are. Ids and names mostly are so: this is quicker than
-// escaping.
+// Whether a JSON string can hold these bytes as they are. Most ids and names are like that, and this is
+// quicker than escaping.
 bool is_plain(std::string_view text) {
   // Eight bytes at a time: a byte of `x` below n sets its high bit in (x - n * kOnes) & ~x, and one equal to
   // c is one below 1 after xor with c. A borrow can only come from a byte that was found already.
@@ -148,7 +147,7 @@ bool is_plain(std::string_view text) {
   return (found | odd(last)) == 0;
 }
 
-// `text`: for people or a name. What is no UTF-8 (a worker may send anything) is shown, not kept.
+// `text`: for people or a name. Bytes that are not UTF-8 (a worker may send anything) become \xHH.
 void put_string(Pen& pen, std::string_view text) {
   if (is_plain(text)) {
     pen.text("\"");
@@ -195,8 +194,8 @@ void put_outcome(Pen& pen, const Outcome& outcome) {
   if (outcome.status != Status::kOk) put_error(pen, outcome);
   if (outcome.exit) put_end(pen, ",\"exit\":", *outcome.exit);
   if (outcome.signal) put_end(pen, ",\"signal\":", *outcome.signal);
-  // Of a job that ended with its worker, and of a line that was no job, nothing is known: no empty output is
-  // claimed.
+  // We know no output of a job that died with its worker, or of a line that was no job, so we do not claim
+  // that it was empty.
   const bool ended = outcome.kind != ErrorKind::kCrash && outcome.kind != ErrorKind::kInvalid;
   if (outcome.command && ended) {
     put_output(pen, ",\"stdout", outcome.standard_output);
@@ -213,7 +212,7 @@ void put_outcome(Pen& pen, const Outcome& outcome) {
 
 void put_id(Pen& pen, const ResultLine& result) {
   if (result.repeat == 0) return put_string(pen, result.id);
-  // As default_id() makes it, of which nothing needs an escape.
+  // As default_id() makes it; nothing in it needs an escape.
   pen.text("\"");
   pen.hex<8>(result.spec.high);
   pen.hex<8>(result.spec.low);
@@ -245,8 +244,7 @@ void put_run(Pen& pen, const ResultLine& result) {
   pen.text("\"");
 }
 
-// --- Reading
-// ----------------------------------------------------------------------------------------
+// ---- reading ----
 
 // Takes `prefix` off the front of `rest`; returns false and takes nothing if it is not there.
 bool take(std::string_view& rest, std::string_view prefix) {
@@ -269,7 +267,7 @@ constexpr Nibbles kNibbles = make_nibbles();
 // At most 16 lower-case hex digits.
 bool parse_hex_digits(std::string_view digits, std::uint64_t& value) {
   value = 0;
-  unsigned bad = 0;  // judged once at the end: digits are mostly right, and their order is nothing to predict
+  unsigned bad = 0;  // judged once at the end, which is faster, since the digits are mostly right
   for (const char digit : digits) {
     const unsigned nibble = kNibbles.of[static_cast<unsigned char>(digit)];
     bad |= nibble & 0xf0;
@@ -303,7 +301,7 @@ bool append_unescaped(std::string& out, std::string_view& rest) {
     return true;
   }
   std::uint64_t code = 0;
-  // Only control characters are written so.
+  // Only control characters are written as \u00xx.
   if (letter != 'u' || rest.size() < 4 || !parse_hex_digits(rest.substr(0, 4), code) || code > 0x7f)
     return false;
   rest.remove_prefix(4);
@@ -348,14 +346,14 @@ bool take_last(std::string_view& rest, std::string_view key, std::size_t count, 
   return true;
 }
 
-// The spec that made a default id: 32 hex digits, from the second job of that spec on with `#n` behind them.
+// The spec that made a default id: 32 hex digits, followed by `#n` from the second job of that spec on.
 bool spec_of_default_id(std::string_view id, Spec& spec) {
   if (id.size() < 32 || !parse_spec(id.substr(0, 32), spec)) return false;
   std::string_view rest = id.substr(32);
   return rest.empty() || (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest) && rest.empty());
 }
 
-// The spec of a line whose id and status are read: its own, `digits`, or the one that made its id.
+// Reads the spec of a line whose id and status are known: its own (`digits`), or the one that made its id.
 bool read_spec(bool has_spec, std::string_view digits, ReplayedLine& out) {
   out.spec = Spec{};
   if (out.status == Status::kInvalid) return !has_spec;
@@ -374,7 +372,7 @@ bool read_as_printed(std::string_view body, ReplayedLine& out) {
   return head && !out.id.empty() && read_spec(has_spec, spec, out);
 }
 
-// The members of a replay, as JSON text; empty if it is missing.
+// The members that a replay needs, as JSON text; empty if missing.
 struct Members {
   std::string_view id, status, run, spec;
 
@@ -386,7 +384,8 @@ struct Members {
   }
 };
 
-// Finds them in `body`, an object without its closing brace. False if it is none, or has one of them twice.
+// Finds them in `body`, an object without its closing brace. Returns false if it is no object, or has one of
+// them twice.
 bool find_members(std::string_view body, Members& found) {
   std::size_t at = skip_json_space(body, 1);
   if (body.substr(0, 1) != "{") return false;
@@ -408,8 +407,8 @@ bool find_members(std::string_view body, Members& found) {
   return false;
 }
 
-// As read_as_printed, for members in any order and of any name, spelled as JSON allows: what a later version
-// writes. Slower by a few microseconds.
+// Like read_as_printed, but for members in any order and of any name, spelled as JSON allows, since a later
+// version may write such lines. Slower by a few microseconds.
 bool read_members(std::string_view body, ReplayedLine& out) {
   Members found;
   if (!find_members(body, found)) return false;

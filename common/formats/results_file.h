@@ -20,8 +20,8 @@ static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) 
 static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 
 struct ResultLine {
-  std::string id;             // as given: UTF-8, not empty; empty for a default id, which is made from
-  std::uint64_t repeat = 0;   // the spec and this ordinal, from 1; such a line needs no `spec`
+  std::string id;             // as given: UTF-8, not empty; empty for a default id
+  std::uint64_t repeat = 0;   // of a default id, from 1: spec and `repeat` make the id; else 0
   std::uint64_t line = 0;     // in the jobs file
   std::uint32_t attempt = 0;  // 0 if there was none
   Outcome outcome;            // REQUIRES: within the limits of outcome.h, and see its `value`
@@ -36,12 +36,12 @@ struct ResultLine {
 // Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
 //   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
 //   queued_ms, run_ms, finished, run, spec, crc
-// Nothing is written that another field says: `error` only if the status is not ok, `truncated` only above 0,
-// worker and durations only if a worker ran the job, `value` only of a handler that succeeded or returned
-// one, no output of a command that crashed its worker, no spec next to an id made from it. Output is a JSON
-// string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when that was
-// shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run could say;
-// it never counts as done.
+// A field is left out if the others imply it: `error` is written only if the status is not ok, `truncated`
+// only above 0, worker and durations only if a worker ran the job, `value` only of a handler that succeeded
+// or returned one, no output of a command that crashed its worker, no spec next to an id made from it. Output
+// is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when
+// that was shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run
+// could say; it never counts as done.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.
@@ -53,10 +53,10 @@ struct ReplayedLine {
 };
 enum class LineDamage : std::uint8_t { kNone, kCrc, kFormat };
 
-// `line`: any bytes, without the newline; whitespace around the object (a CR) is passed over. Checks the crc,
-// then reads only the members that a replay needs. They may stand in any order, and other members between
-// them: a line that a later version wrote counts. A line as append_result_line writes it is read quickly.
-// `out` is meaningful after kNone; reused, it allocates nothing.
+// `line`: any bytes, without the newline; whitespace around the object (a CR) is ignored. Checks the crc,
+// then reads only the members that a replay needs. They may stand in any order with other members between
+// them, so a line that a later version wrote counts. A line as append_result_line writes it is read fastest.
+// `out` is meaningful only after kNone. Reusing it saves allocations.
 LineDamage read_result_line(std::string_view line, ReplayedLine& out);
 
 // CRC-32 as in zlib, of `bytes`.

@@ -12,14 +12,14 @@
 namespace workpool {
 namespace {
 
-constexpr std::size_t kDigitsMax = 18;  // that surely fit 64 bits
+constexpr std::size_t kDigitsMax = 18;  // so many surely fit 64 bits
 
 bool has_control(std::string_view value) {
   return std::any_of(value.begin(), value.end(),
                      [](char letter) { return static_cast<unsigned char>(letter) < 0x20; });
 }
 
-// Most values are so short that a parser costs more than they do.
+// Most values are so short that a parser would take most of the time.
 bool is_plainly_good(std::string_view value) {
   if (value.empty() || value == "null" || value == "true" || value == "false") return true;
   const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
@@ -57,7 +57,7 @@ bool ValueCheck::holds(std::string_view value) {
   if (value.size() > kValueBytesMax || has_control(value)) return false;
   if (parser_ == nullptr) parser_ = std::make_unique<Parser>();
   simdjson::dom::element root;
-  // What simdjson refuses and the slow judge does not is good: the slow one is the rule.
+  // value_fault is the rule: what simdjson refuses and it accepts is good.
   return parser_->dom.parse(value, root) || value_fault(value).empty();
 }
 
