@@ -42,9 +42,9 @@ std::int64_t monotonic_ms() {
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free number is `fd`, as those below are open by now.
-    // The wrong way round for stdin and stdout, so that reading jobs or writing results there is an error,
-    // not an empty file.
+    // open() returns `fd`, the lowest free number, as those below are open by now. The mode is the wrong way
+    // round for stdin and stdout, so that reading jobs or writing results there is an error, not an empty
+    // file.
     const int opened = ::open("/dev/null", fd == 1 ? O_RDONLY : O_WRONLY);
     if (opened > fd) ::close(opened);
   }
@@ -63,14 +63,14 @@ Console::~Console() {
 
 void Console::choose_way() {
   struct stat info {};
-  if (::fstat(fd_, &info) != 0) return;  // closed: every write fails with EBADF, which costs a message
+  if (::fstat(fd_, &info) != 0) return;  // closed: every write fails with EBADF, and the message is lost
   if (S_ISSOCK(info.st_mode)) {
     way_ = Way::kSocket;
   } else if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
     const std::string path = "/proc/self/fd/" + std::to_string(fd_);
     own_fd_ = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    // Refused where the pipe belongs to another user or /proc is missing: then POLLOUT is asked before each
-    // write, which is as good unless somebody else fills the pipe in between.
+    // This fails if the pipe belongs to another user or /proc is missing. Then we wait for POLLOUT before
+    // each write, which is as good unless somebody else fills the pipe in between.
     way_ = own_fd_ != -1 ? Way::kNonBlocking : Way::kPolled;
   }
 }

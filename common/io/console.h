@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Where messages for people go: stderr, a line at a time, together with one live line on a terminal. The only
-// writer of stderr in a program. Messages may get lost (closed, full, blocked or gone stderr); nothing else
-// ever happens: no call blocks, raises a signal that kills (main ignores SIGPIPE), or fails. Thread-safe.
+// Writes messages for people to stderr, a line at a time, with one live line below them on a terminal. The
+// only writer of stderr in a program. Messages may get lost if stderr is closed, full, blocked or gone. But
+// no call fails or raises a signal that kills (main ignores SIGPIPE), and only flush() waits for a reader.
+// Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +39,7 @@ class Console {
   // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does
   // nothing if the console is not redrawable, or while messages wait.
   void live(std::string_view text);
-  // Tries to get out what waits, for at most `limit`.
+  // Writes what still waits, for at most `limit`.
   void flush(Duration limit);
   std::uint64_t dropped() const;
 
@@ -61,8 +62,8 @@ class Console {
   std::uint64_t untold_ = 0;   // of them, not yet mentioned
 };
 
-// Writes an answer whole to stdout; false, and a line on the console that says why, if that cannot be
-// done.
+// Writes all of an answer to stdout. If that fails, prints a line that says why on the console and returns
+// false.
 bool print_answer(std::string_view text, Console& console);
 
 }  // namespace workpool

@@ -12,8 +12,8 @@ namespace workpool {
 // At least 1. A quota of one and a half cores counts as 2: one slot alone would leave half a core idle.
 std::uint32_t usable_cores();
 
-// The smallest quota on the way from the process's groups up to their roots, in cores; nothing if there is
-// none. `root` stands before /proc and /sys ("" in earnest; tests give a folder).
+// The smallest quota, in cores, of the process's control groups and those above them; nullopt if there is
+// none. `root` is put before /proc and /sys: "" in a program, a folder in tests.
 std::optional<double> cpu_quota(const std::string& root);
 
 }  // namespace workpool

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reads argv through CLI11 by a CommandTable. For the cli.cpp of each program, which includes <CLI/CLI.hpp>
-// itself, and for nothing else: CLI11 takes ten seconds to compile. Values stay text here; common/base/flags
-// judges them, so values from the environment are treated the same and messages name the flag.
+// Reads argv with CLI11, as a CommandTable says. Only for the cli.cpp of each program, which includes
+// <CLI/CLI.hpp> itself: CLI11 takes ten seconds to compile. Values stay text here; common/base/flags judges
+// them, so values from the environment are treated the same and messages name the flag.
 #pragma once
 
 #include <cstdio>
@@ -41,7 +41,7 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
     positionals.push_back(app.add_option(positional.name, keep)->expected(1));
   }
 
-  // CLI11 takes the next argument for the value of `--flag=`.
+  // CLI11 would take the next argument as the value of `--flag=`.
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
     if (argument.size() > 3 && argument.rfind("--", 0) == 0 && argument.find('=') == argument.size() - 1) {
@@ -52,7 +52,7 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ArgumentMismatch&) {
-    // All that can mismatch is the last argument: a flag without its value.
+    // Only the last argument can mismatch: a flag without its value.
     given.error = (arguments.empty() ? std::string("a flag") : arguments.back()) + " needs a value";
   } catch (const CLI::ParseError& error) {
     given.error = error.what();
@@ -73,8 +73,9 @@ inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::s
   return given;
 }
 
-// Reads and applies the flags, and prints what is to be printed. Returns nullopt if the options are set and
-// the program goes on; else how it exits: kOk after --help and --version, kUsage after an error.
+// Reads and applies the flags; prints help, version or an error. Returns nullopt if the options are set and
+// the program goes on, else its exit code: kOk after --help and --version (kResultsFailed if stdout takes no
+// text), kUsage after an error.
 inline std::optional<ExitCode> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
                                          const Environment& environment, Console& console) {
   const GivenFlags given = read_flags(table, arguments);

@@ -18,8 +18,8 @@ namespace workpool {
 
 namespace {
 
-// Of one event, this many lines in a window; what was left out is counted in the first line of a later
-// window.
+// At most this many lines of one event in a window. The first line of a later window says how many were left
+// out.
 constexpr std::uint64_t kRepeatsInWindow = 5;
 constexpr Duration kWindow = seconds(10);
 // Events are literals of ours, so this is never reached; it bounds a mistake.
@@ -95,7 +95,7 @@ struct Log::Impl {
                                                                      spdlog::pattern_time_type::utc, ""));
   }
 
-  // How many lines of this event were left out before this one; nothing if this one is left out too.
+  // How many lines of this event were left out before this one; nullopt if this one is left out too.
   std::optional<std::uint64_t> admit(std::string_view event) {
     const Time now = clock();
     const std::lock_guard lock(mutex);

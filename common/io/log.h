@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The log: `event key=value …` lines on the console, for whoever operates a program. error = a person must
 // act, warn = something was lost, retried or refused, info = lifecycle, debug = per job, trace = per message.
-// Secrets and payloads are never logged. Thread-safe. An event that repeats is rate-limited, debug and trace
-// excepted.
+// Secrets and payloads are never logged. Thread-safe. An event that repeats is rate-limited, except at debug
+// and trace.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace workpool {
 
 enum class LogLevel : std::uint8_t { kError, kWarn, kInfo, kDebug, kTrace };
 
-// "error", "warn", "info", "debug", "trace"; nothing for any other text.
+// "error", "warn", "info", "debug", "trace"; nullopt for any other text.
 std::optional<LogLevel> log_level_named(std::string_view name);
 
 // One `key=value`. The value is quoted if it has spaces, and never carries a control character to the
@@ -42,8 +42,7 @@ using Fields = std::initializer_list<Field>;
 
 class Log {
  public:
-  // `console` outlives the log. `clock` paces repeated events; without one the machine's monotonic clock
-  // does.
+  // `console` outlives the log. `clock` paces repeated events; boot_time() if it is empty.
   Log(Console& console, LogLevel level, std::function<Time()> clock = {});
   ~Log();
   Log(const Log&) = delete;

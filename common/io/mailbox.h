@@ -28,7 +28,7 @@ class Wake {
   int fd() const { return fd_; }
   void raise() const {
     const std::uint64_t one = 1;
-    // Full only after 2^64 - 2 raises that nobody took: awake enough.
+    // Fails only after 2^64 - 2 raises without a clear(): the loop is awake anyway.
     static_cast<void>(!::write(fd_, &one, sizeof one));
   }
   void clear() const {
@@ -69,7 +69,8 @@ class Mailbox {
     }
     if (first) wake_.raise();
   }
-  // Everything posted so far, in order. Clear the wake before, so that nothing posted after it is overlooked.
+  // Returns everything posted so far, in order. Clear the wake before this call, or an item posted in between
+  // may be overlooked.
   std::vector<Item> take() {
     const std::lock_guard lock(mutex_);
     return std::exchange(items_, {});

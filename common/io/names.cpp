@@ -35,12 +35,12 @@ AddressList look_up(const std::string& host, std::uint16_t port, int flags, int&
   return {error == 0 ? list : nullptr, &::freeaddrinfo};
 }
 
-// As waited for, to the nearest second, and not none.
+// Rounded to the nearest second, but at least 1.
 std::string whole_seconds(Duration waited) {
   return std::to_string(std::max<Duration::rep>(1, (waited + milliseconds(500)) / seconds(1))) + " s";
 }
 
-// False if `events` do not come before `end`, or `stop` is set.
+// Returns false if `events` do not come before `end`, or `stop` is set.
 bool wait_for(int fd, short events, Time end, const std::atomic<bool>& stop) {
   while (!stop) {
     const Duration left = end - boot_time();
@@ -73,7 +73,7 @@ Resolved resolve(const std::string& host, std::uint16_t port) {
   return resolved;
 }
 
-// ---- a look-up that can be left behind ----
+// ---- a look-up that can be abandoned ----
 
 struct Lookup::Shared {
   std::mutex mutex;

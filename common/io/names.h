@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names to addresses, and whether somebody listens there: plain TCP, before a ZeroMQ socket is let near an
-// address, since that one tries a single address and reports no reason.
+// Finds the addresses of a name, and whether something listens there. It uses plain TCP before any ZeroMQ
+// socket connects, since such a socket tries a single address and reports no reason.
 #pragma once
 
 #include <atomic>
@@ -23,14 +23,14 @@ struct Resolved {
 Resolved resolve(const std::string& host, std::uint16_t port);
 using Resolver = Resolved (*)(const std::string& host, std::uint16_t port);
 
-// A look-up that can be left behind: getaddrinfo has no limit of its own and cannot be broken off, so a name
-// is looked up by a thread that nobody has to wait for. A literal is looked up at once, without one.
+// A look-up that can be abandoned. getaddrinfo has no time limit and cannot be interrupted, so a detached
+// thread looks the name up. A literal is looked up at once, without a thread.
 class Lookup {
  public:
-  // Never throws: without a thread the answer says so.
+  // If no thread can be started, the answer says so.
   Lookup(const std::string& host, std::uint16_t port, Resolver resolver = resolve);
 
-  // The answer; nullopt if it has not come by `until`, or `stop` is set. May be asked again.
+  // The answer; nullopt if it has not come by `until`, or `stop` is set. May be called again.
   std::optional<Resolved> wait(Time until, const std::atomic<bool>& stop) const;
 
  private:
@@ -38,13 +38,14 @@ class Lookup {
   std::shared_ptr<Shared> shared_;  // also the thread's
 };
 
-// What to say of a look-up without an answer, e.g. `the name service has not answered for "host" within 2 s`.
+// The message for a look-up without an answer: `the name service has not answered for "host" within 2 s`.
 std::string no_answer_for(const std::string& host, Duration waited);
 
 // Connects, waits for the first byte that a ZeroMQ peer sends by itself (rfc.zeromq.org/spec/23, greeting),
-// and closes. "" if it came: the connection within `connect_limit`, the byte within `greeting_limit` after
-// it, both before `end`. Else the reason. A forwarder that accepts and closes, since nobody is behind it yet,
-// is told at once from a dispatcher that is slow to answer. Gives up early when `stop` is set.
+// and closes. Returns "" if that byte came, else the reason. The connection may take `connect_limit`, the
+// byte `greeting_limit` after it; both must come before `end`. So a forwarder that accepts and closes,
+// because nothing is behind it yet, is quickly told from a dispatcher that is slow to answer. Gives up early
+// when `stop` is set.
 std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
                          Duration greeting_limit, Time end, const std::atomic<bool>& stop);
 

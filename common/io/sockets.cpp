@@ -19,7 +19,7 @@ zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type) {
   socket.set(zmq::sockopt::handshake_ivl, 5000);
   socket.set(zmq::sockopt::backlog, 4096);
   socket.set(zmq::sockopt::ipv6, 1);
-  // Cleans up half-open connections only; who lives is judged by our own heartbeats.
+  // Only cleans up half-open connections; our own heartbeats judge who is alive.
   socket.set(zmq::sockopt::tcp_keepalive, 1);
   socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
   socket.set(zmq::sockopt::tcp_keepalive_intvl, 10);
@@ -31,7 +31,7 @@ zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type) {
 
 zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type type) {
   zmq::socket_t socket = make_socket(context, type);
-  // A socket that reconnects by itself would one day dial somebody else's lane on a port used again.
+  // A socket that reconnects by itself would one day dial another worker's lane on a port that was reused.
   socket.set(zmq::sockopt::reconnect_ivl, -1);
   if (type == zmq::socket_type::push) socket.set(zmq::sockopt::immediate, 1);
   return socket;

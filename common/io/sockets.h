@@ -11,15 +11,16 @@
 
 namespace workpool {
 
-// Messages that a socket holds in either direction. Never reached: credit and result window end long before.
+// How many messages a socket holds in each direction. Never reached: credit and result window run out long
+// before.
 inline constexpr int kHighWaterMark = 4096;
 
-// One a process. I/O threads: 1. Room for `sockets` of them; the descriptor limit is the caller's matter.
+// One per process, with one I/O thread and room for `sockets` sockets. The caller provides the descriptors.
 zmq::context_t make_context(int sockets);
 
 // LINGER 0, MAXMSGSIZE 128 KiB, HANDSHAKE_IVL 5 s, BACKLOG 4096, IPv6, TCP keepalive, ZMTP heartbeats off.
 zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type);
-// The same for a socket that dials: a lost connection is never made again by itself.
+// The same for a socket that dials; it never reconnects by itself.
 zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type type);
 
 // Whether a send would be taken now.
@@ -28,7 +29,7 @@ bool writable(zmq::socket_t& socket);
 // Sends one frame; false if the socket does not take it (EAGAIN). Throws zmq::error_t on anything else.
 bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more = false);
 
-// Receives one whole message into `frame`. kTooMany: it had more frames than one and was dropped.
+// Receives one whole message into `frame`. kTooMany: it had more than one frame and was dropped.
 enum class Receipt : std::uint8_t { kNone, kFrame, kTooMany };
 Receipt receive_frame(zmq::socket_t& socket, zmq::message_t& frame);
 

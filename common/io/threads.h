@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a thread next to the loop's is started.
+// Starts a thread beside the loop's.
 #pragma once
 
 #include <pthread.h>
@@ -13,10 +13,10 @@
 
 namespace workpool {
 
-// A thread with all signals blocked: they are the loop's. Throws std::system_error if the system has no
-// thread to give; the caller's own mask is as before either way.
+// Starts a thread with all signals blocked, since the loop handles them. Throws std::system_error if the
+// system cannot start one. The caller's own mask stays as it was either way.
 inline std::thread start_thread(std::function<void()> body) {
-  // Blocked before it starts: a signal that arrives in its first instants would find no mask of its own.
+  // Blocked before the thread starts, which inherits the mask: by itself it might block a signal too late.
   struct AllBlocked {
     sigset_t before;
     AllBlocked() {
