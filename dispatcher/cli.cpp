@@ -231,7 +231,7 @@ std::optional<struct stat> look_at(const std::string& path, int descriptor_of_da
   return info;
 }
 
-// Only regular files: stdin and stdout of a terminal are one file too.
+// Only regular files count: on a terminal stdin and stdout are one file, too.
 bool same_file(const std::optional<struct stat>& a, const std::optional<struct stat>& b) {
   return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }

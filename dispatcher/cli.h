@@ -14,11 +14,12 @@
 
 namespace workpool::dispatcher {
 
-// An exit code if all there was to do has been printed: kOk (help, version), kUsage, kUnsafe.
+// An ExitCode if everything has been printed and the program ends: kOk (help, version), kResultsFailed
+// (stdout took no help), kUsage, kUnsafe.
 using CommandLine = std::variant<RunOptions, CheckOptions, VerifyOptions, StatusOptions, ExitCode>;
 
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. Looks at JOBS and
-// RESULTS with stat, opens nothing: a JOBS that is not there or no file is for the reader to refuse (65).
+// RESULTS with stat but opens nothing: if JOBS is missing or is no file, its reader refuses it later (65).
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
                                Console& console);
 // With the environment of the process.

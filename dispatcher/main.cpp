@@ -44,7 +44,7 @@ struct Dispatch {
 int main(int argc, char** argv) {
   fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
-  // Ignored, as whoever started us may have left it, it would hide the local worker's end.
+  // Whoever started us may have left it ignored, which would hide the local worker's end.
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on the file's size is an error of the write, not our end
   Console console;

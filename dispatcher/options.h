@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the command line of workpool-dispatcher says, checked and with defaults (docs/reference.md, "Flags").
+// The options of workpool-dispatcher, checked and with defaults (docs/reference.md, "Flags").
 #pragma once
 
 #include <cstdint>
@@ -19,17 +19,17 @@ enum class Progress : std::uint8_t { kAuto, kBar, kPlain, kNone };
 struct RunOptions {
   std::string jobs;                    // a path, or "-"
   std::string results;                 // a path, or "-"; already derived from `jobs` if not given
-  std::optional<std::uint32_t> local;  // slots of the local worker; nothing = by default
+  std::optional<std::uint32_t> local;  // slots of the local worker; nullopt = the default
   std::optional<Address> listen;
   std::uint16_t ports_low = 0;  // 0 = ephemeral
   std::uint16_t ports_high = 0;
   bool insecure = false;
   bool overwrite = false;
   bool retry_failed = false;
-  std::optional<JobsFormat> format;  // nothing = by the ending
+  std::optional<JobsFormat> format;  // nullopt = by the ending
   std::uint32_t retries = 0;
   Duration timeout{0};
-  std::optional<Durability> durability;  // nothing = sync, os where RESULTS is not a regular file
+  std::optional<Durability> durability;  // nullopt = sync, or os if RESULTS is not a regular file
   Duration grace = seconds(30);
   std::uint32_t crash_limit = 3;
   Duration unsatisfiable_after = seconds(60);

@@ -27,7 +27,7 @@ namespace {
 
 constexpr Duration kResolveLimit = seconds(1);
 
-// The text of an address that others may be able to reach; nothing for loopback, link-local and other
+// The text of an address that others may be able to reach; nullopt for loopback, link-local and other
 // families.
 std::optional<std::string> usable_text(const sockaddr* address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -44,7 +44,7 @@ std::optional<std::string> usable_text(const sockaddr* address) {
   return shown;
 }
 
-// Whether the name service knows `name` here, soon enough, under an address that others may reach.
+// Whether `name` soon resolves here to an address that others may reach.
 bool resolves_to_others_soon(const std::string& name, int family) {
   const std::atomic<bool> never{false};
   const auto found = Lookup(name, 1).wait(boot_time() + kResolveLimit, never);
@@ -55,7 +55,7 @@ bool resolves_to_others_soon(const std::string& name, int family) {
          });
 }
 
-// The first usable address, of the interface named if one is named.
+// The first usable address; only of `interface` if that is not empty.
 std::optional<std::string> interface_address(const std::string& interface, int family) {
   ifaddrs* found = nullptr;
   if (::getifaddrs(&found) != 0) return std::nullopt;
@@ -111,7 +111,7 @@ std::string default_route_interface(const std::string& route_table) {
 
 std::string reachable_host(const std::string& bound) {
   if (bound != "0.0.0.0" && bound != "::" && bound != "*") return bound;
-  // Who binds 0.0.0.0 is not reached under an IPv6 address.
+  // A socket bound to 0.0.0.0 cannot be reached under an IPv6 address.
   const int family = bound == "0.0.0.0" ? AF_INET : AF_UNSPEC;
   std::array<char, 256> buffer{};
   if (::gethostname(buffer.data(), buffer.size() - 1) == 0) {

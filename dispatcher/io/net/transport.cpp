@@ -18,8 +18,8 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kTendInterval = milliseconds(250);
-// A worker that stalls may have a job of the largest size on its way for each slot: its lane must take them
-// all, since one that refuses a frame counts as gone.
+// A worker that stalls may have a job of the largest size on its way per slot. Its lane must take them all,
+// since a lane that refuses a frame counts as gone.
 constexpr std::size_t kJobBytesMost = 1 << 20;
 constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
 // A worker waits 5 s for the answer to its HELLO and then closes the connection. On the sink it beats ten
@@ -41,9 +41,9 @@ std::string bind_problem(const std::string& where, int error) {
   return text;
 }
 
-// Whether a socket can be made and bound. libzmq says so where it lacks a descriptor for the first, and
-// aborts where it lacks one to look at the interfaces for the second. Strangers may take some in the
-// meantime.
+// Whether a socket can be made and bound. If libzmq lacks a descriptor to make it, that fails; if it lacks
+// one to look at the interfaces for the bind, libzmq aborts. We want some to spare, since strangers may take
+// descriptors in the meantime.
 bool has_spare_descriptors() {
   constexpr std::size_t kSpare = 8;
   std::array<Descriptor, kSpare> spare;
@@ -65,7 +65,7 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
       part_bytes_(part_bytes_for(options.worker_timeout)) {
   // The last REFUSED on it may still be on its way when everything closes.
   registration_.set(zmq::sockopt::linger, 300);
-  // Of each connection, so that a stranger who never stops sending has 64 MiB of ours at most.
+  // Per connection, so that a stranger who never stops sending holds at most 64 MiB of our memory.
   sink_.set(zmq::sockopt::rcvhwm, 512);
   const std::string where =
       options_.port == 0 ? "tcp://" + options_.host + ":*" : endpoint(options_.host, options_.port);
@@ -108,8 +108,9 @@ bool Transport::bind_some(zmq::socket_t& socket, std::uint16_t& port) {
 
 // ---- up ----
 
-// Whether a frame is worth decoding: of this run, and of a session that we gave out or with results, which
-// count whoever brings them. Anybody may connect and send; what is nobody's must cost next to nothing.
+// Whether a frame is worth decoding. It must be of this run, and either be of a session with a lane or hold
+// results, which count from any session. Anybody may connect and send, so other frames must cost next to
+// nothing.
 bool Transport::is_wanted(std::string_view frame) {
   const auto head = peek_sink(frame);
   if (!head) {
@@ -148,7 +149,7 @@ bool Transport::receive_sink(std::size_t most, std::size_t most_bytes, std::vect
       parts_bytes_ -= assembled;
       forget_parts(session);
       decoded = decode_sink(*whole);
-      // What is inside must not speak for another session, or out of turn.
+      // The assembled message must not speak for another session or sequence number than its parts.
       const bool its_own = decoded && decoded->header == header;
       if (!its_own || std::holds_alternative<Part>(decoded->content)) {
         ++refused_frames_;
@@ -247,8 +248,9 @@ bool Transport::send(SessionId session, const LaneMessage& message) {
   return !lane.was_writable || send_waiting(lane);
 }
 
-// Returns whether it was taken: it continues its message and brings it forward, so that nobody lives on parts
-// that say nothing, and the unfinished messages of all sessions together stay within their budget.
+// Returns whether the part was taken. It must continue its message and not be tiny, or a session could stay
+// alive on parts that bring nothing. And the unfinished messages of all sessions together must stay within
+// their budget.
 bool Transport::add_part(SessionId session, const Part& part) {
   if (!lanes_.contains(session)) return false;
   PartAssembler& assembler = parts_[session];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The dispatcher's sockets: registration (ROUTER), sink (PULL) and a lane (PUSH) for each session. Frames to
-// messages and back; long messages as parts. A lane keeps frames until it was once writable; one that is
-// closed stays until its last frame is out and the worker has gone, or its time is over. The loop's thread
-// only.
+// messages and back; long messages as parts. A lane keeps its frames until it is first writable. A closed
+// lane stays until its last frame is out and the worker has gone, or until its time is over. For the loop's
+// thread only.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@
 
 namespace workpool::dispatcher {
 
-// Thrown where registration or sink cannot be bound: one line that names the address and says what to do
-// (exit 71).
+// Thrown if registration or sink cannot be bound. The message is one line that names the address and says
+// what to do (exit 71).
 struct BindError {
   std::string message;
 };
@@ -35,7 +35,8 @@ struct TransportOptions {
   std::uint16_t port = 0;          // of registration; 0 = any
   std::uint16_t ports_low = 0;     // for sink and lanes; 0 = any
   std::uint16_t ports_high = 0;
-  // Of unfinished messages that come in parts, of all sessions; as much as their result windows together.
+  // The most that unfinished messages in parts may take, of all sessions together: as much as their result
+  // windows.
   std::size_t parts_bytes_most = 256 << 20;
   // Of what waits for lanes that have not been writable yet, of all sessions. What is known to be there is
   // sent at once.
@@ -55,16 +56,18 @@ class Transport {
   void* registration_handle() { return registration_.handle(); }
   void* sink_handle() { return sink_.handle(); }
 
-  // What comes up the sink from now on is of this run, or is dropped before it is decoded.
+  // From now on, a frame from the sink that is of another run is dropped before it is decoded.
   void accept_only(RunId run) { run_ = run; }
-  // Up to `most` frames, or little more than `most_bytes`, of the sink. Returns whether it is drained.
+  // Receives up to `most` frames, or little more than `most_bytes`, from the sink. Returns whether it is
+  // drained.
   bool receive_sink(std::size_t most, std::size_t most_bytes, std::vector<Event>& events);
-  // HELLOs (without a fresh session id) and requests for the status.
+  // Receives up to `most` HELLOs and requests for the status. The caller sets a HELLO's `fresh` session id.
   void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
                             std::vector<StatusAsked>& asked);
   void reply(const std::string& peer, const RegistrationReply& reply);
 
-  // The port of a new lane for a worker of so many slots; nothing if none is free.
+  // Opens a lane for a worker of so many slots. Returns its port; nullopt if no port or no descriptor is
+  // free.
   std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
   std::uint16_t sink_port() const { return sink_port_; }
   // False if the lane was writable once and does not take it: the worker is gone. Or if it never was, and too
@@ -73,8 +76,8 @@ class Transport {
   // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
   void close_lane(SessionId session, Time now, Duration patience);
 
-  // Asks the lanes how they are: LaneWritable and LaneGone on change. New lanes are asked at every call, all
-  // of them every 250 ms.
+  // Checks the lanes: adds LaneWritable and LaneGone on a change. Checks new lanes at every call, all of them
+  // every 250 ms.
   void tend(Time now, std::vector<Event>& events);
   bool any_new() const { return new_lanes_ > 0; }
   // As of the last look at all lanes: nobody could be let in. Connections without a handshake are closed
@@ -110,7 +113,7 @@ class Transport {
   zmq::socket_t sink_;
   std::uint16_t port_ = 0;
   std::uint16_t sink_port_ = 0;
-  std::uint16_t next_port_ = 0;  // of the range: cycled, so that a port just left rests longest
+  std::uint16_t next_port_ = 0;  // next of the range, in turn, so that a port just closed rests longest
   std::size_t part_bytes_;
   std::map<SessionId, Lane> lanes_;
   std::size_t new_lanes_ = 0;
