@@ -31,7 +31,7 @@ constexpr Duration kPauseMost = seconds(5);
 constexpr int kFailedStartsMost = 8;  // in a row
 constexpr Duration kLivedWell = seconds(10);
 constexpr int kShortLivesMost = 8;
-// A worker that does not get through says so itself after 20 s; this is for one that says nothing.
+// A worker that does not get through says so itself after 20 s; this limit is for one that says nothing.
 constexpr Duration kRegisterLimit = seconds(60);
 // The exit status of a program that the shell, or the loader of shared libraries, could not run.
 constexpr int kCannotExecute = 126;
@@ -40,12 +40,12 @@ constexpr std::size_t kLineBytesMost = 64 * 1024;  // of a line that never ends
 // Where the child finds its end of the pipe and the lock, above the standard ones.
 constexpr int kChildPipe = 3;
 constexpr int kChildLock = 4;
-// Descriptors are moved up here first, so that none of them is where a child's is to be.
+// Our descriptors are moved up here first, so that none has a number that the child needs.
 constexpr int kOutOfTheWay = 10;
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-// What a worker says that would be the same the next time: a wrong flag, a system that lacks what it needs, a
+// Whether another start would end the same way: a wrong flag, a system that lacks what the worker needs, a
 // refusal.
 bool is_final(int status) {
   constexpr std::array kFinal = {ExitCode::kUsage, ExitCode::kSystem, ExitCode::kWrongProtocol,
@@ -54,7 +54,7 @@ bool is_final(int status) {
          std::find(kFinal.begin(), kFinal.end(), static_cast<ExitCode>(status)) != kFinal.end();
 }
 
-// The same open file by a number that no child's has.
+// The same open file under a number that the child does not need. Throws std::system_error.
 Descriptor out_of_the_way(const Descriptor& file) {
   Descriptor moved(::fcntl(file.get(), F_DUPFD_CLOEXEC, kOutOfTheWay));
   if (!moved.is_open()) fail("cannot start the local worker");
@@ -177,7 +177,7 @@ void LocalWorker::closed() {
   pid_ = -1;
 }
 
-// Whole lines, without the name of the program or the time in front of them.
+// Takes the whole lines of the worker's stderr, without the program's name or the time in front of them.
 void LocalWorker::take_lines(std::vector<std::string>& lines) {
   char buffer[4096];
   for (ssize_t size = 0; (size = ::read(stderr_.get(), buffer, sizeof buffer)) > 0;)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The worker that a dispatcher starts itself: a process group of its own, tied to the dispatcher by a pipe
-// whose end of file means stop now, and to RESULTS by a lock that it inherits. One that dies is started
-// again, 0.1 to 5 s apart, until it is clear that it cannot work here: it says so by its exit status, its
-// program cannot be run, it died eight times in a row within 10 s without a result, or it has not registered
-// within a minute. The loop's thread only.
+// The worker that a dispatcher starts itself. It is a process group of its own, tied to the dispatcher by a
+// pipe (end of file means: stop now) and to RESULTS by a lock that it inherits. If it dies it is started
+// again after 0.1 to 5 s, until it is clear that it cannot work here: its exit status says so, its program
+// cannot be run, it died eight times in a row within 10 s without a result, or it has not registered within a
+// minute. For the loop's thread only.
 #pragma once
 
 #include <sys/resource.h>
@@ -20,13 +20,13 @@
 
 namespace workpool::dispatcher {
 
-// The soft limit on open descriptors as the caller had it, and as this process raised it: the local worker
-// and its jobs get the first back.
+// Raises this process's soft limit on open descriptors and remembers the original one, which the local worker
+// and its jobs get back.
 class DescriptorLimit {
  public:
   DescriptorLimit();  // raises
   std::uint64_t raised() const { return raised_.rlim_cur; }
-  void give_back() const;  // for as long as a child is made
+  void give_back() const;  // while a child is started
   void raise_again() const;
 
  private:
@@ -34,45 +34,46 @@ class DescriptorLimit {
   rlimit raised_{};
 };
 
-// Throws std::system_error if the program of a local worker, beside our own, cannot be executed.
+// Throws std::system_error if workpool-worker, in the folder of our own program, cannot be executed.
 void require_local_worker();
 
 struct LocalWorkerOptions {
   std::uint32_t slots = 1;
   std::string address;  // tcp://127.0.0.1:PORT
   bool insecure = false;
-  std::string log_level = "warn";  // of what it has to say
+  std::string log_level = "warn";  // of the worker's messages
 };
 
 class LocalWorker {
  public:
-  // `lock`: gives a descriptor to inherit, or -1 (Journal::lock_for_local_worker). Starts it; throws
-  // std::system_error if that is not possible (the program is looked for beside our own).
+  // `lock`: returns a descriptor to inherit, or -1 (Journal::lock_for_local_worker). Starts the worker, whose
+  // program is in the folder of our own. Throws std::system_error if that fails, and what `lock` throws.
   LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock);
-  // Closes the pipe and waits, at most `patience` from shut_down(), for its end.
+  // If the worker still runs: shut_down() with a patience of 1.5 s.
   ~LocalWorker();
   LocalWorker(const LocalWorker&) = delete;
   LocalWorker& operator=(const LocalWorker&) = delete;
 
-  // A descriptor that is readable when it has died; -1 while none runs.
+  // Readable once the worker has died; -1 while none runs.
   int death_fd() const { return pidfd_.get(); }
-  // A descriptor that is readable when it has said something on its stderr, which tend() tells a line a time;
-  // -1 while none runs.
+  // Readable when the worker has written to its stderr, which tend() returns line by line; -1 while none
+  // runs.
   int stderr_fd() const { return stderr_.get(); }
   struct News {
-    std::vector<std::string> lines;  // what there is to say
-    bool for_good = false;           // it cannot work here, and is not started again
+    std::vector<std::string> lines;  // messages for people
+    bool for_good = false;           // the worker cannot work here and is not started again
   };
-  // What the run has seen by now.
+  // What the run has seen so far.
   struct Progress {
     bool registered = false;    // some worker has
     std::uint64_t records = 0;  // results recorded in this start
     bool over = false;          // the run is
   };
-  // Looks what it says and whether it lives; starts it again when it is time, unless the run is over.
+  // Reads the worker's stderr and checks whether it lives; starts it again when that is due, unless the run
+  // is over.
   News tend(Time now, const Progress& progress);
   std::optional<Time> next_start() const { return start_at_; }
-  // Ends it: the pipe is closed, then KILL after `patience`.
+  // Ends the worker: closes the pipe, and sends KILL after `patience`. Waits for its end.
   void shut_down(Duration patience);
 
  private:
@@ -90,8 +91,8 @@ class LocalWorker {
   pid_t pid_ = -1;
   Descriptor pidfd_;
   Descriptor pipe_;        // our end
-  Descriptor stderr_;      // our end of its
-  std::string line_;       // the beginning of one
+  Descriptor stderr_;      // our end of the worker's stderr
+  std::string line_;       // of its stderr: the beginning of the next one
   std::string last_line_;  // the last whole one
   Time started_;
   Duration pause_ = milliseconds(100);

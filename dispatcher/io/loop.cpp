@@ -23,15 +23,16 @@ constexpr Duration kNewInterval = milliseconds(5);
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr std::size_t kFramesATurn = 512;
 constexpr std::size_t kBytesATurn = 8 << 20;
-// A sink that is never empty passes for drained every so many turns, or nobody could register and no silence
-// be judged. Frames are taken from the connections in turn, so that whoever sends has been heard by then.
+// A sink that is never empty counts as drained after this many turns. Otherwise no worker could register and
+// no silence could be judged. Frames are taken from the connections in turn, so every sender has been heard
+// by then.
 constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
 constexpr std::size_t kJobsMost = 256;  // in one JOBS message
 constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;        // of a job next to its work and id
+constexpr std::size_t kOrderBytes = 96;        // of a job besides its work and id
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
@@ -185,7 +186,8 @@ void Loop::tend_local() {
 // ---- step ----
 
 void Loop::step(bool sink_drained) {
-  // Two vectors in turn, so that neither ever grows anew: carrying out may find that a lane has gone.
+  // Two vectors take turns, so that both keep their memory: carrying out may add events, when a lane has
+  // gone.
   stepping_.swap(events_);
   for (Event& event : stepping_) {
     log_received(parts_.log, event);

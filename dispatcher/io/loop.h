@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher's one loop: receives, lets the scheduler step, and carries out what it decides: record, then
-// send, then report. Owns nothing that judges. Everything it is given outlives it; its thread only.
+// The dispatcher's one loop: receives, lets the scheduler step, and carries out what that decides: record,
+// then send, then report. It decides nothing itself. Everything it is given outlives it. For its thread only.
 #pragma once
 
 #include <functional>
@@ -36,7 +36,7 @@ struct LoopParts {
 
 struct LoopEnd {
   RunEnd end;
-  bool at_once = false;  // a third signal: nothing is waited for
+  bool at_once = false;  // after a third signal: wait for nothing
 };
 
 class Loop {
@@ -55,7 +55,7 @@ class Loop {
   void gather_journal();
   void tend_local();
 
-  // `sink_drained`: everything received so far is in; only then silence can be judged.
+  // `sink_drained`: everything that has arrived is among the events; only then can silence be judged.
   void step(bool sink_drained);
   void carry_out();
   void record(Record& record, std::int64_t finished_ms);
@@ -75,9 +75,9 @@ class Loop {
   std::vector<StatusAsked> asked_;
   std::vector<JournalEntry> entries_;
   Actions actions_;
-  JournalState journal_;  // as last told
+  JournalState journal_;  // as the scheduler was last told
   bool run_over_ = false;
-  Time complain_at_;           // not before this of descriptors
+  Time complain_at_;           // no complaint about descriptors before this
   bool any_hello_ = false;     // a worker has registered
   std::uint64_t records_ = 0;  // in this start
   bool sink_drained_ = true;
@@ -87,7 +87,7 @@ class Loop {
   int signals_ = 0;
   std::optional<RunEnd> end_;
 
-  SessionId jobs_session_;  // of the JOBS that is being filled
+  SessionId jobs_session_;  // the session that jobs_ is being filled for
   Jobs jobs_;
   std::size_t jobs_bytes_ = 0;
 };

@@ -10,7 +10,7 @@ namespace workpool::dispatcher {
 
 void log_given(Log& log, const Assign& assign);
 void log_recorded(Log& log, const Record& record);
-void log_received(Log& log, const Event& event);  // of the sink; nothing of any other event
+void log_received(Log& log, const Event& event);  // a message of the sink; ignores other events
 void log_sent(Log& log, SessionId session, const LaneMessage& message);
 
 }  // namespace workpool::dispatcher

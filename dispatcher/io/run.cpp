@@ -36,12 +36,12 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::uint64_t kDescriptorsLeast = 40;
-// How long the name service may take for the address to listen on, and when people hear that it is waited
-// for.
+// How long the name service may take for the address to listen on, and after how long we say that we wait for
+// it.
 constexpr Duration kLookupLimit = seconds(15);
 constexpr Duration kLookupSilence = seconds(1);
 
-// Ends the program with this code; what there is to say has been said.
+// Thrown to end the program with this code, after all messages have been printed.
 struct Ended {
   ExitCode code = ExitCode::kOk;
 };
@@ -125,7 +125,7 @@ class Run {
   JobsFormat format_;
   JobIndex index_;
   ReplaySummary summary_;
-  Wake wake_;  // the journal raises it to its end
+  Wake wake_;  // raised by the journal for as long as that lives
   std::optional<Journal> journal_;
   std::string waited_for_;
   Time waited_said_;
@@ -149,11 +149,11 @@ void Run::check_jobs() {
   throw Ended{ExitCode::kBadInput};
 }
 
-// Opens, locks and reads RESULTS; what is in it stays.
+// Opens, locks and reads RESULTS; changes nothing in it.
 void Run::read_results() {
   StoreOptions store;
   store.path = options_.results;
-  // A pipe's path says nothing of what comes out of it: a shell's <(…) has another each time.
+  // A pipe's path says nothing about its content: a shell's <(…) has another path each time.
   store.jobs_path = input_.regular() ? resolved_path(options_.jobs) : "-";
   store.overwrite = options_.overwrite;
   store.waiting = [this](const std::string& what) { return wait_on(what); };
@@ -163,7 +163,7 @@ void Run::read_results() {
   if (input_.regular()) done_ = already_done(index_, options_.retry_failed);
 }
 
-// Says what is waited for, once and again every ten seconds, and ends the wait at a signal.
+// Says what we wait for, at once and then every ten seconds. Returns an exit code if a signal ends the wait.
 std::optional<ExitCode> Run::wait_on(const std::string& what) {
   if (what != waited_for_ || boot_time() >= waited_said_ + seconds(10)) {
     console_.line("workpool-dispatcher: " + what);
@@ -173,7 +173,7 @@ std::optional<ExitCode> Run::wait_on(const std::string& what) {
   return signalled();
 }
 
-// The exit code of a signal that has come.
+// The exit code, if a signal has come.
 std::optional<ExitCode> Run::signalled() const {
   signalfd_siginfo info{};
   if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
@@ -182,7 +182,7 @@ std::optional<ExitCode> Run::signalled() const {
   return std::nullopt;
 }
 
-// Cuts or empties RESULTS as needed and gives it its run.
+// Cuts or empties RESULTS as needed and sets the run's id.
 void Run::begin_results() {
   run_ = journal_->begin(summary_, random_run());
   say_about_results();
@@ -232,7 +232,7 @@ std::uint32_t Run::local_slots() const {
   return options_.listen ? 0 : usable_cores();
 }
 
-// Says what it waits for, and ends at a signal.
+// Says what it waits for. Throws Ended at a signal.
 Resolved Run::look_up(const std::string& host, std::uint16_t port) {
   const Lookup lookup(host, port);
   const std::atomic<bool> never{false};
@@ -299,7 +299,8 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
   return status_json(facts);
 }
 
-// The worker is started again later where this fails, as where it cannot be started.
+// A failure counts as a failed start of the local worker, which is tried again later, except for the first
+// one.
 int Run::lock_for_local_worker() {
   try {
     return journal_->lock_for_local_worker();
@@ -308,11 +309,11 @@ int Run::lock_for_local_worker() {
   }
 }
 
-// Before RESULTS is touched: what cannot be had must not cost what --overwrite would throw away.
+// Called before RESULTS is changed: if we cannot listen, --overwrite must not have thrown anything away.
 void Run::listen() {
   if (local_slots() > 0) require_local_worker();
   limit_.emplace();
-  if (limit_->raised() < kDescriptorsLeast) {  // libzmq aborts where it gets none
+  if (limit_->raised() < kDescriptorsLeast) {  // libzmq aborts if it gets none
     throw std::system_error(EMFILE, std::generic_category(),
                             "at most " + counted(limit_->raised(), "file") + " may be open");
   }
@@ -382,7 +383,7 @@ ExitCode Run::go() {
   check_jobs();
   read_results();
   signal_fd_ = block_signals();
-  // Nothing left to run waits for no worker and binds nothing.
+  // With nothing left to run, we wait for no worker and bind no port.
   const bool complete = input_.regular() && index_.open() == 0;
   if (!complete) listen();
   begin_results();
@@ -403,7 +404,7 @@ ExitCode Run::go() {
   return run_jobs();
 }
 
-// What to do where the system has refused something that a run needs.
+// What to do if the system has refused something that a run needs.
 std::string advice(int error) {
   if (error == EMFILE) return ": allow more open files (ulimit -n)";
   if (error == EAGAIN || error == ENOMEM) return ": allow more processes or memory (ulimit -u, ulimit -v)";

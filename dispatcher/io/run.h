@@ -13,13 +13,14 @@
 
 namespace workpool::dispatcher {
 
-// `command`: argv as given. Returns how to exit; whatever there is to say has been said.
+// `command`: argv as given. Returns the exit code, after all messages have been printed.
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console);
 
-// As given, else by the ending of a regular file; what comes from a pipe is JSON lines.
+// `given` if there is one, else by the ending of a regular file; a pipe has JSON lines.
 JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given);
 
-// `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed.
+// `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed, kSystem if the system
+// refuses something.
 ExitCode check(const CheckOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

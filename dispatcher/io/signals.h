@@ -6,15 +6,14 @@
 
 namespace workpool::dispatcher {
 
-// How a run exits that SIGINT, SIGTERM or SIGHUP has stopped before its end.
+// The exit code of a run that SIGINT, SIGTERM or SIGHUP has stopped before its end.
 ExitCode stopped_by(int signal_number);
 
 // While JOBS is checked and RESULTS is read nothing runs yet: a stop ends the program at once.
 void let_signals_end_it();
 
-// From here on they are read from the descriptor that this gives (a signalfd, non-blocking; the caller owns
-// it). Called before any thread that stays is made, so that every thread blocks them.
-// Throws std::system_error.
+// Blocks the signals and returns a non-blocking signalfd, owned by the caller, to read them from. Call it
+// before any thread that stays is started, so that every thread blocks them. Throws std::system_error.
 int block_signals();
 
 }  // namespace workpool::dispatcher

@@ -8,7 +8,8 @@
 
 namespace workpool::dispatcher {
 
-// Prints the answer to stdout: as it came with --json, else as text. 0, or 1 if none came within 5 s.
+// Prints the answer to stdout: as it came with --json, else as text. Returns kOk; kNotAllOk if none came
+// within 5 s or stdout cannot be written.
 ExitCode ask_status(const StatusOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

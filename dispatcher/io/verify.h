@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `verify JOBS RESULTS`: whether every job has the one result that counts for it, which is the last line of
-// its id whose spec is the job's. Takes no lock and changes nothing, so it also tells of a run that is going
-// on.
+// `verify JOBS RESULTS`: checks that every job has a result that counts, which is the last line with the
+// job's id and spec. Takes no lock and changes nothing, so it also works while a run goes on.
 #pragma once
 
 #include <array>
@@ -22,7 +21,7 @@
 
 namespace workpool::dispatcher {
 
-inline constexpr std::size_t kVerifyListed = 20;  // of each kind; the counts are whole
+inline constexpr std::size_t kVerifyListed = 20;  // at most, of each kind; the counts are complete
 
 struct VerifyReport {
   struct Missing {
@@ -43,8 +42,8 @@ struct VerifyReport {
   bool complete() const { return missing == 0; }
 };
 
-// `index`: sealed. `results_fd`: a regular file, read from its start. `id_of` gives the id of a job that has
-// no line. Throws StoreError if RESULTS cannot be read.
+// `index`: sealed. `results_fd`: a regular file, read from its start. `id_of` returns the id of a job that
+// has no line. Throws StoreError if RESULTS cannot be read.
 VerifyReport verify_results(const JobIndex& index, int results_fd,
                             const std::function<std::string(JobNumber)>& id_of);
 
@@ -55,8 +54,7 @@ std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lin
 std::string format_report(const VerifyReport& report, const std::string& jobs_path,
                           const std::string& results_path);
 
-// The whole command. What it has to say is for stdout where the exit code is 0 or 1 and RESULTS could be
-// read, else for stderr.
+// The whole command. `text` goes to stdout if `is_report` (RESULTS could be read), else to stderr.
 struct VerifyAnswer {
   // kOk: complete; kNotAllOk: not complete, or RESULTS cannot be read; kBadInput: JOBS has errors.
   ExitCode exit_code = ExitCode::kOk;
