@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The journal of a run: RESULTS, and RESULTS.state next to it. Opened and locked (results_store.h), read
-// (results_replay.h), then appended to from a thread of its own (journal_writer.h). In this order: construct;
-// replay; begin; start; append. By one thread, which never waits for a disk once start has been called.
+// (results_replay.h), then appended to from a thread of its own (journal_writer.h). Call in this order:
+// construct; replay; begin; start; append. For one thread, which never waits for a write or a sync once it
+// has called start.
 #pragma once
 
 #include <functional>
@@ -26,8 +27,8 @@ class Journal {
   const std::string& shown_path() const { return store_.shown_path(); }  // for people
 
   // What earlier starts have recorded, into an index or a register of ids. Throws StoreError if RESULTS
-  // cannot be read or is another jobs file's. With --overwrite, and of what is not a regular file, nothing is
-  // read.
+  // cannot be read or belongs to another jobs file. Reads nothing with --overwrite, or if RESULTS is not a
+  // regular file.
   template <class Past>
   ReplaySummary replay(Past& past) const {
     if (!regular() || overwrite_) return {};
@@ -40,14 +41,14 @@ class Journal {
   // The names that earlier starts of the run have granted. After begin.
   std::vector<GrantedName> worker_names() const { return store_.worker_names(); }
 
-  // Starts the thread; `changed` is called from it until the journal is gone, see JournalWriter. nullopt:
-  // kSync if regular.
+  // Starts the thread, which calls `changed` until the journal is gone (see JournalWriter). `durability`:
+  // nullopt means kSync for a regular file, else kOs.
   void start(std::optional<Durability> durability, std::function<void()> changed) {
     const JournalFiles files{store_.fd(), store_.regular(), store_.path(), store_.state_fd()};
     writer_.emplace(files, durability.value_or(regular() ? Durability::kSync : Durability::kOs),
                     std::move(changed));
   }
-  // After start; all of them as JournalWriter says.
+  // After start. JournalWriter describes them.
   void append(std::vector<JournalEntry>&& entries) { writer_->append(std::move(entries)); }
   JournalState state() const { return writer_->state(); }
   bool in_place() const { return writer_->in_place(); }
@@ -59,7 +60,7 @@ class Journal {
  private:
   bool overwrite_;
   ResultsStore store_;
-  std::optional<JournalWriter> writer_;  // before the files, which it uses, are closed
+  std::optional<JournalWriter> writer_;  // last, so destroyed before the files that it uses
 };
 
 }  // namespace workpool::dispatcher

@@ -21,8 +21,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBlockBytes = 1 << 20;           // of one write and one sync: about 4,000 lines
-constexpr std::size_t kBufferBytesKept = 4 << 20;      // more is given back after a burst of long lines
-constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // then no new work is given out
+constexpr std::size_t kBufferBytesKept = 4 << 20;      // more is freed after a burst of long lines
+constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // above this no new work is given out
 constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
@@ -31,7 +31,7 @@ constexpr Duration kFinishMax = seconds(2);
 constexpr Duration kFinishHurried = milliseconds(100);
 constexpr auto kLeaveMax = std::chrono::milliseconds(500);
 
-// What an entry holds in memory until it is written, roughly.
+// Roughly how many bytes of memory an entry takes until it is written.
 std::uint64_t cost_bytes(const JournalEntry& entry) {
   if (const auto* line = std::get_if<ResultLine>(&entry))
     return 200 + line->id.size() + line->outcome.size_bytes();
@@ -95,29 +95,28 @@ struct JournalWriter::Impl {
   std::uint64_t written = 0;
   std::uint64_t durable = 0;
   std::uint64_t unwritten_bytes = 0;
-  std::optional<Clock::time_point>
-      batch_given;  // of `batch` and `block`, while something of them is unwritten
+  // Of `batch` and `block`, while something of them is unwritten.
+  std::optional<Clock::time_point> batch_given;
   Clock::time_point sync_ended{};
   bool syncing = false;
   bool no_space = false;
   int error = 0;
-  bool stop = false;  // leave, at once where the file is blocked
+  bool stop = false;  // leave, at once if the file is blocked
   bool left = false;  // the thread is at its end
 
-  // Apart from `mutex`, since the callback may ask for the state.
+  // Not `mutex`, since the callback may ask for the state.
   std::mutex callback_mutex;
   std::function<void()> changed_callback;
 
   std::thread thread;
 };
 
-// --- State
-// ------------------------------------------------------------------------------------------
+// ---- state ----
 
 std::optional<Clock::time_point> JournalWriter::Impl::oldest_unwritten() const {
   std::optional<Clock::time_point> oldest = batch_given;
   if (!oldest && !queue.empty()) oldest = queue.front().given;
-  // The time that a sync took is not held against the lines that waited for it.
+  // The age of lines that waited for a sync counts from its end.
   if (oldest) oldest = std::max(*oldest, sync_ended);
   return oldest;
 }
@@ -133,8 +132,7 @@ JournalState JournalWriter::Impl::judged_state(Clock::time_point now) const {
   return judged;
 }
 
-// --- The thread
-// -------------------------------------------------------------------------------------
+// ---- the thread ----
 
 void JournalWriter::Impl::run() {
   while (collect_block() && write_block() && !is_misplaced() && sync_written()) {
@@ -146,7 +144,7 @@ void JournalWriter::Impl::run() {
   progress.notify_all();
 }
 
-// Waits for lines and formats what is there, up to a block. False: leave.
+// Waits for entries and formats what is there, up to a block. Returns false if the thread is to leave.
 bool JournalWriter::Impl::collect_block() {
   block.clear();
   block_cost = 0;
@@ -164,7 +162,8 @@ bool JournalWriter::Impl::collect_block() {
   return block_entries > 0;
 }
 
-// The next batch, waited for only while the block is empty. False: none, or leave.
+// Takes the next batch; waits for one only while the block is empty. Returns false if there is none, or if
+// the thread is to leave.
 bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   // A batch that does not fill the block is written at once: waiting for more would only add latency.
   if (block_entries == 0) wake.wait(held, [this] { return stop || !queue.empty(); });
@@ -197,16 +196,16 @@ LineOutput* JournalWriter::Impl::target_of(const JournalEntry& entry) {
   return state ? &*state : nullptr;
 }
 
-// Takes what was written off the front of the block's rest; returns how many lines it ended.
+// Takes the written bytes off the front of the block's rest; returns how many lines ended in them.
 std::uint64_t JournalWriter::Impl::take_written(std::string_view& rest, std::size_t bytes) {
   const std::string_view written_now = rest.substr(0, bytes);
   rest.remove_prefix(bytes);
-  // Mostly the whole block at once, whose lines have been counted.
+  // Mostly it is the whole block at once, whose lines have been counted.
   if (rest.empty() && bytes == block.size()) return block_entries;
   return static_cast<std::uint64_t>(std::count(written_now.begin(), written_now.end(), '\n'));
 }
 
-// Until the whole block is written. False: leave.
+// Writes the whole block. Returns false if the thread is to leave.
 bool JournalWriter::Impl::write_block() {
   if (target == nullptr) count_written(block_entries);
   std::string_view rest = block;
@@ -246,7 +245,8 @@ void JournalWriter::Impl::count_written(std::uint64_t entries) {
   }
 }
 
-// What found room is made durable first, so that its workers hear of it while the disk is full.
+// Makes durable what found room, so that its workers are acknowledged while the disk is full, then waits a
+// while. Returns false if the thread is to leave.
 bool JournalWriter::Impl::pause_for_space() {
   if (!sync_written()) return false;
   {
@@ -258,14 +258,14 @@ bool JournalWriter::Impl::pause_for_space() {
   return !wake.wait_for(held, kSpaceRetry, [this] { return stop; });
 }
 
-// What was written is nowhere that a resume would find: as bad as a failed write.
+// If a resume would not find what was written, that is as bad as a failed write.
 bool JournalWriter::Impl::is_misplaced() {
   const int reason = path.empty() ? 0 : results.misplaced(path);
   if (reason != 0) fail(reason);
   return reason != 0;
 }
 
-// False: it failed, which is final.
+// Returns false if the sync failed, which is final.
 bool JournalWriter::Impl::sync_written() {
   if (!sync_wanted) return true;
   {
@@ -296,7 +296,7 @@ void JournalWriter::Impl::fail(int reason) {
   tell();
 }
 
-// Calls the callback where the state is another than at its last call.
+// Calls the callback if the state has changed since its last call.
 void JournalWriter::Impl::tell() {
   JournalState now;
   {
@@ -309,8 +309,7 @@ void JournalWriter::Impl::tell() {
   if (changed_callback) changed_callback();
 }
 
-// --- The caller's side
-// ------------------------------------------------------------------------------
+// ---- the caller's side ----
 
 JournalWriter::JournalWriter(const JournalFiles& files, Durability durability, std::function<void()> changed)
     : finish_limit_(kFinishMax), impl_(std::make_shared<Impl>(files, durability, std::move(changed))) {
@@ -331,7 +330,7 @@ JournalWriter::~JournalWriter() {
     impl_->thread.join();
     return;
   }
-  // It hangs in write(2) or fdatasync(2); no call would end that.
+  // The thread hangs in write(2) or fdatasync(2), and no call would end that.
   {
     const std::lock_guard<std::mutex> lock(impl_->callback_mutex);
     impl_->changed_callback = nullptr;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Appends the journal's entries from a thread of its own: format, write in groups, sync, then tell how far it
-// is durable. The only writer of RESULTS and RESULTS.state while a run goes on, so nobody else hangs with a
-// disk that is frozen. A single entry is written at once when the thread is idle; what comes meanwhile is the
-// next group, at most about 1 MiB. Half a line is completed or cut off again; no space on a regular file
-// pauses and tries again every 200 ms; any other error, of either file, is final (nothing is written after
-// it, never a second sync), also that RESULTS is not there any more.
+// Appends the journal's entries from a thread of its own: formats, writes in groups, syncs, then reports how
+// far they are durable. The only writer of RESULTS and RESULTS.state during a run, so no other thread hangs
+// with a frozen disk. An idle thread writes an entry at once; what comes meanwhile is the next group, at most
+// about 1 MiB. Half a line is completed or cut off again. If a regular file finds no space, it tries again
+// every 200 ms. Any other error of either file is final, and so is a RESULTS that is no longer in its place:
+// nothing is written after it, and there is no second sync.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,13 @@ namespace workpool::dispatcher {
 
 using JournalEntry = std::variant<ResultLine, GrantedName>;
 
-// Open at their ends, not owned, open for as long as the writer lives.
+// Descriptors at the ends of their files; not owned, and open for as long as the writer lives.
 struct JournalFiles {
   int results = -1;
   // A regular file: it is cut back after a failed write, waits for space, and can be synced. A stream is
   // always kOs, and no space on it is a final error.
   bool regular = false;
-  std::string path = {};  // where a regular file has to stay (else ESTALE); empty: that is not asked
+  std::string path = {};  // where a regular file has to stay (else ESTALE); empty: not checked
   int state = -1;         // RESULTS.state, for the names of workers; -1: they are kept nowhere
 };
 
@@ -38,7 +38,7 @@ class JournalWriter {
   // `changed` is called from the writer's thread after a change of the state, never after the destructor; it
   // must be quick (wake a loop). The thread blocks all signals.
   JournalWriter(const JournalFiles& files, Durability durability, std::function<void()> changed);
-  ~JournalWriter();  // as finish(), bounded to 2.5 s if a file is blocked (0.2 s after give_up)
+  ~JournalWriter();  // waits like finish(), at most 2.5 s if a file is blocked (0.2 s after give_up)
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
@@ -47,21 +47,21 @@ class JournalWriter {
   // acknowledged is bounded (Sessions). After a final error the entries are dropped.
   void append(std::vector<JournalEntry>&& entries);
   // `durable`: synced (kSync) or written (kOs). `blocked`: more than 8 MiB, or anything for over 100 ms, is
-  // unwritten, or there is no space. That is judged at the call: a write that hangs shows it without a call
-  // of `changed`, so ask now and then. While a sync is under way the limit is 1 s: a slow disk has taken the
-  // lines, and is no reason to flap.
+  // unwritten, or there is no space. This is judged at the call: a write that hangs does not call `changed`,
+  // so ask now and then. During a sync the limit is 1 s instead, since a slow disk has taken the lines.
   JournalState state() const;
-  // Waits until everything given is durable, an error is final, or `limit` is over. True if it is durable.
+  // Waits until everything given is durable, an error is final, or `limit` is over. Returns whether
+  // everything is durable.
   bool finish(Duration limit);
   // After finish(): whether RESULTS is still where it was, whole.
   bool in_place() const;
-  // The destructor is to wait for 0.1 s only.
+  // Shortens the destructor's wait.
   void give_up();
 
  private:
   struct Impl;
   Duration finish_limit_;
-  std::shared_ptr<Impl> impl_;  // also the thread's: one that hangs in a dead disk is left behind
+  std::shared_ptr<Impl> impl_;  // shared with the thread, which is left behind if it hangs in a dead disk
 };
 
 }  // namespace workpool::dispatcher

@@ -33,8 +33,8 @@ LineOutput::Attempt LineOutput::write(std::string_view lines) {
   return regular_ ? write_file(lines) : write_stream(lines);
 }
 
-// A short write alone says nothing: the rest is tried at once, and its error tells whether there is no space
-// (a nearly full disk, quota) or a limit (RLIMIT_FSIZE: EFBIG).
+// A short write gives no reason. The rest is tried at once, and its error shows whether there is no space (a
+// nearly full disk, quota) or a limit (RLIMIT_FSIZE: EFBIG).
 LineOutput::Attempt LineOutput::write_file(std::string_view lines) {
   std::size_t written = 0;
   while (written < lines.size()) {
@@ -97,7 +97,7 @@ int LineOutput::misplaced(const std::string& path) const {
   struct stat there {};
   if (fstat(fd_, &ours) != 0) return 0;
   if (ours.st_size < end_) return ESTALE;
-  // A folder that may not be searched any more says nothing.
+  // If the folder may no longer be searched, we cannot know.
   if (stat(path.c_str(), &there) != 0) return errno == ENOENT || errno == ENOTDIR ? ESTALE : 0;
   return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino ? 0 : ESTALE;
 }

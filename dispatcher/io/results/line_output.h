@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Lines put at the end of a descriptor, so that a failure never leaves half a line before a whole one: on a
-// regular file what a failed write left of a line is cut off again; a stream is written only when it is ready
-// for it, so that nobody waits inside write(2). For one thread, whose signals are blocked: SIGPIPE and
-// SIGXFSZ are then errors.
+// Writes lines to the end of a descriptor. A failure never leaves half a line before a whole one: on a
+// regular file, what a failed write left of a line is cut off again. A stream is written only when it is
+// ready, so that the thread does not wait inside write(2). For one thread whose signals are blocked, so that
+// SIGPIPE and SIGXFSZ are errors.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace workpool::dispatcher {
 
-// Of errno: what there is room for later.
+// Whether this errno means that there may be room later: ENOSPC or EDQUOT.
 bool is_no_space(int error);
 
 class LineOutput {
@@ -22,7 +22,7 @@ class LineOutput {
   enum class Ending : std::uint8_t {
     kDone,      // all of it is written
     kNotReady,  // a stream takes no more now: wait_ready, then the rest
-    kNoSpace,   // ENOSPC or EDQUOT on a regular file: later the rest
+    kNoSpace,   // ENOSPC or EDQUOT on a regular file: try the rest later
     kError,     // final: nothing may be written after it
   };
   struct Attempt {
@@ -43,12 +43,13 @@ class LineOutput {
 
   // `lines`: whole lines, or the rest of what was given before.
   Attempt write(std::string_view lines);
-  // Until the stream takes something, or has failed (write then says how), or `limit` is over.
+  // Waits until the stream takes something, or has failed (write then says how), or `limit` is over.
   void wait_ready(Duration limit) const;
-  // Whether what was written is still what `path` leads to, whole: 0; ESTALE where the file was removed,
-  // replaced or cut short by another program. Of a regular file.
+  // For a regular file: returns 0 if `path` still leads to all of what was written, ESTALE if another program
+  // removed, replaced or cut short the file.
   int misplaced(const std::string& path) const;
-  // fdatasync; errno or 0. Not to be called again once it failed: the kernel may then call lost pages clean.
+  // fdatasync. Returns errno or 0. Never call it again after a failure: the kernel may then call lost pages
+  // clean.
   int sync();
 
  private:

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kLineStart = "{\"id\":";
 
-// What a write that was cut short can have left: a line's beginning, or the beginning of that.
+// Whether a write that was cut short can have left `tail`: it begins like a line, as far as it goes.
 bool begins_as_ours(std::string_view tail) {
   return tail.substr(0, kLineStart.size()) == kLineStart.substr(0, tail.size());
 }
@@ -54,7 +54,7 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
         summary.torn_bytes = raw.end - raw.offset;
         break;
       }
-      // A tail with a right crc lacks nothing but its newline, and may have been acknowledged: it counts.
+      // A tail with the right crc lacks only its newline and may have been acknowledged, so it counts.
       summary.whole_bytes = raw.end;
       summary.newline_missing = !raw.ended;
       if (blank) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What RESULTS says of the jobs when a run is resumed or verified. The file is read in blocks and may hold
-// anything: a line counts only with its crc. Reads alone, so it works next to a run that is going on.
+// Reads what RESULTS says of the jobs when a run is resumed or verified. The file may hold anything: a line
+// counts only if its crc is right. Writes nothing, so it also works while a run goes on.
 #pragma once
 
 #include <cstdint>
@@ -26,29 +26,29 @@ struct ReplaySummary {
   std::vector<std::uint64_t> damaged_lines;  // numbers from 1, the first 20; their jobs run again
   std::uint64_t damaged = 0;                 // how many in all
   std::uint64_t bytes = 0;                   // of the whole file, as it was read
-  std::uint64_t whole_bytes = 0;  // where a new line may begin: behind the last line that is not torn
-  std::uint64_t torn_bytes =
-      0;  // of a tail without newline that begins as a line of ours does, but is not whole
-  bool newline_missing =
-      false;              // the tail is whole, or not ours: it stays, and a newline goes before the next line
+  std::uint64_t whole_bytes = 0;  // where a new line may begin: after the last line that is not torn
+  // Of a tail without newline that begins like a line of ours but is not whole.
+  std::uint64_t torn_bytes = 0;
+  // The tail lacks only its newline, or is not ours: it stays, and a newline goes before the next line.
+  bool newline_missing = false;
   bool matched = false;   // at least one recorded id is a job's
   std::uint64_t run = 0;  // of the last valid line; 0 = none
 
-  // Nothing is in the file but blank lines and a byte order mark: nobody's results.
+  // Whether the file holds only blank lines and a byte order mark, and so belongs to no run.
   bool empty() const { return lines + damaged + torn_bytes == 0; }
 };
 
 // Reads the file at `fd` from its start in blocks (constant memory; a line over kResultLineBytesMax is
 // damaged) and calls `line` for each valid line in order. As tolerant as the reader of jobs files: a byte
-// order mark, CRs and blank lines are passed over. Never fails on content; throws StoreError{74} on a read
-// error. Fills what concerns the file; superseded, removed, changed and matched are the index's matter.
+// order mark, CRs and blank lines are ignored. Never fails on content; throws StoreError{74} on a read error.
+// Does not fill superseded, removed, changed and matched, which need an index.
 ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line);
 
-// Replays into `index` by set_past: per id the last line whose spec is the job's counts. Fills all of
+// Replays into `index` by set_past: the last line with a job's id and spec counts for it. Fills all of
 // ReplaySummary.
 ReplaySummary replay_into(int fd, JobIndex& index);
 
-// For jobs that come one by one: remembers every line, since any id may come. About 23 bytes a line.
+// For jobs that come one by one: remembers every line, since any id may come. About 23 bytes per line.
 ReplaySummary replay_into(int fd, JobRegister& ids);
 
 }  // namespace workpool::dispatcher

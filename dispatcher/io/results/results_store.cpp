@@ -36,7 +36,7 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Why `path` cannot be opened, and what to do. `shown` may be what a user would recognise.
+// Says why `path` cannot be opened, and what to do.
 std::string open_failure(const std::string& path, int error) {
   const std::string folder = folder_of(path);
   std::string text = "cannot write the results file " + printable(path) + ": ";
@@ -71,7 +71,7 @@ std::string open_failure(const std::string& path, int error) {
   }
 }
 
-// True if the byte is ours now, false if another open description holds it.
+// Returns true if the byte is ours now, false if another open description holds it.
 bool lock_byte(int fd, off_t byte, const std::string& path) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
@@ -132,8 +132,8 @@ void ResultsStore::Impl::open_standard_output() {
   owns_fd = false;
 }
 
-// A pipe, a terminal, a device. O_NONBLOCK stays on, since the open file is ours alone; a pipe without a
-// reader refuses to be opened so, where without it nobody could interrupt the wait.
+// A pipe, a terminal, a device. O_NONBLOCK stays on, since the open file is ours alone. With it, open fails
+// on a pipe without a reader; without it, open would wait and could not be interrupted.
 void ResultsStore::Impl::open_special(bool fifo) {
   for (;;) {
     fd = open(options.path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -146,7 +146,7 @@ void ResultsStore::Impl::open_special(bool fifo) {
 
 void ResultsStore::Impl::open_regular() {
   until_space(options.path, [this] {
-    // With O_CREAT Linux refuses another user's file in a folder like /tmp, also to root
+    // With O_CREAT Linux refuses to open another user's file in a folder like /tmp, even for root
     // (fs.protected_regular).
     constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY;
     fd = open(options.path.c_str(), kFlags);
@@ -159,7 +159,7 @@ void ResultsStore::Impl::open_regular() {
   open_state();
 }
 
-// Through links, so that two names of one file share lock and state.
+// Follows links, so that two names of one file share lock and state.
 void ResultsStore::Impl::resolve() {
   char* const real = realpath(options.path.c_str(), nullptr);
   if (real == nullptr) throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, errno)};
@@ -234,7 +234,7 @@ void ResultsStore::Impl::until_space(const std::string& path, const Attempt& att
   }
 }
 
-// Makes the end of the file a place where a new line can begin.
+// Cuts or ends the last line, so that a new one can begin.
 void ResultsStore::Impl::end_tail(const ReplaySummary& summary) {
   if (summary.torn_bytes > 0) {
     until_space(options.path,
@@ -244,7 +244,7 @@ void ResultsStore::Impl::end_tail(const ReplaySummary& summary) {
   }
 }
 
-// Whether the state is of the run that RESULTS is of.
+// Whether the state belongs to the run that RESULTS belongs to.
 bool ResultsStore::Impl::state_counts(const ReplaySummary& summary) const {
   if (created || !state->run()) return false;
   if (summary.run != 0) return state->run()->value == summary.run;
@@ -256,7 +256,7 @@ void ResultsStore::Impl::sync_folder() const {
   if (folder < 0) return;  // not readable: then the entry is as safe as the file system makes it
   const int error = fsync(folder) == 0 ? 0 : errno;
   close(folder);
-  // EINVAL: a file system that does not know it.
+  // EINVAL: the file system cannot do this.
   if (error != 0 && error != EINVAL)
     throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, error)};
 }
@@ -271,7 +271,7 @@ ResultsStore::ResultsStore(const StoreOptions& options) : impl_(std::make_unique
   impl_->shown = options.path;
   struct stat status {};
   impl_->created = stat(options.path.c_str(), &status) != 0;
-  // Whatever else stat had to say, open will say too.
+  // Any other error of stat is one of open, too.
   if (impl_->created || S_ISREG(status.st_mode)) {
     impl_->open_regular();
   } else if (S_ISDIR(status.st_mode)) {
@@ -316,8 +316,8 @@ RunId ResultsStore::open_run(const ReplaySummary& summary, RunId fresh_run) {
   const std::string& jobs_path = impl_->options.jobs_path;
   RunId run = fresh_run;
   if (impl_->options.overwrite) {
-    // The state first: were RESULTS empty next to the old one, a crash here would bring the old run back to
-    // life.
+    // The state comes first. If RESULTS were emptied first, a crash here would leave it with the old state,
+    // and the old run would come back to life.
     impl_->until_space(state.path(), [&] { return state.begin(run, jobs_path); });
     if (ftruncate(impl_->fd, 0) != 0)
       throw StoreError{ExitCode::kResultsFailed, open_failure(impl_->options.path, errno)};

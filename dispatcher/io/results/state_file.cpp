@@ -20,7 +20,7 @@ constexpr std::size_t kStateLineBytesMax = 64 << 10;  // a path has 4 KiB, a nam
 constexpr std::string_view kHead = "{\"state\":1,\"run\":\"";
 constexpr std::string_view kWorker = "{\"worker\":\"";
 
-// The member of the head that names the jobs file; equal exactly where the paths are.
+// The member of the head that names the jobs file. Two are equal exactly if the paths are.
 std::string jobs_member(const std::string& path) {
   const bool utf8 = is_utf8(path);
   std::string member = utf8 ? "\"jobs\":" : "\"jobs_base64\":\"";
@@ -56,8 +56,7 @@ void append_name_line(std::string& out, const GrantedName& granted) {
 }
 
 StateFile::StateFile(std::string path) : path_(std::move(path)) {
-  // Not through a link: its name is made from that of RESULTS, and nobody else has a reason to put something
-  // there.
+  // Not through a link: the name is made from that of RESULTS, and nobody has a reason to put a link there.
   fd_ = open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   if (fd_ >= 0) {
     read();
@@ -132,7 +131,7 @@ int StateFile::append(const std::string& line) {
   if (output_ == nullptr) return EBADF;
   const LineOutput::Attempt attempt = output_->write(line);
   if (attempt.ending == LineOutput::Ending::kDone) return 0;
-  // After an error of another kind nothing may follow: a torn line could stand in the middle.
+  // After any other error nothing may follow, or a torn line could stand in the middle.
   if (attempt.ending == LineOutput::Ending::kError) output_.reset();
   return attempt.error;
 }

@@ -2,11 +2,10 @@
 // RESULTS.state, which is next to RESULTS and says whose results they are: append-only JSON lines with the
 // crc of result lines (common/formats/results_file.h). Heads are written here, before the run; names by the
 // journal's thread, while it goes on.
-//   {"state":1,"run":"16 hex","jobs":"/path/of/jobs.jsonl","crc":"8 hex"}      the head; a later one replaces
-//   it
-//   {"worker":"16 hex","name":"node7","crc":"8 hex"}                           the run calls this worker so
-// A path that is no UTF-8 is written as "jobs_base64". A torn tail is cut when the file is next written; a
-// line that is damaged says nothing. Under RESULTS' lock, by one thread.
+//   {"state":1,"run":"16 hex","jobs":"/path/of/jobs.jsonl","crc":"8 hex"}  the head; the last one counts
+//   {"worker":"16 hex","name":"node7","crc":"8 hex"}                       the run calls this worker so
+// A path that is not UTF-8 is written as "jobs_base64". A torn tail is cut when the file is next written; a
+// damaged line is ignored. Used under the lock of RESULTS, by one thread.
 #pragma once
 
 #include <cstdint>
@@ -36,20 +35,21 @@ class StateFile {
 
   const std::string& path() const { return path_; }
 
-  // The run of the last head; nothing if there is no valid one.
+  // The run of the last head; nullopt if there is no valid one.
   std::optional<RunId> run() const { return run_; }
   // Whether the last head names this jobs file.
   bool names(const std::string& jobs_path) const;
   // The jobs file as the last head names it, for people.
   std::string jobs_shown() const;
 
-  // The names of this run: of the lines since its first head, as they were read.
+  // The names of this run: those read from the lines since its first head.
   const std::vector<GrantedName>& worker_names() const { return worker_names_; }
 
   // Each returns errno, 0 when done. After ENOSPC or EDQUOT the same call may be repeated.
-  int begin(RunId run, const std::string& jobs_path);  // discards what is there; the head is synced
-  int keep(RunId run,
-           const std::string& jobs_path);  // cuts a torn tail; a head more where the path is another
+  // Discards what is there; writes and syncs a head.
+  int begin(RunId run, const std::string& jobs_path);
+  // Cuts a torn tail; adds a head if the path is another one.
+  int keep(RunId run, const std::string& jobs_path);
   // For the lines of append_name_line; -1 before begin or keep.
   int fd() const { return output_ == nullptr ? -1 : fd_; }
 

@@ -10,7 +10,7 @@ namespace workpool::dispatcher {
 
 // Thrown: one line for people, which names the file, the reason and what to do, and how the program exits.
 struct StoreError {
-  ExitCode exit_code = ExitCode::kResultsFailed;  // or kForeignResults, kResultsInUse, or that of who gave up
+  ExitCode exit_code = ExitCode::kResultsFailed;  // or kForeignResults, kResultsInUse, or a signal's
   std::string message;                            // empty if there is nothing to say
 };
 
