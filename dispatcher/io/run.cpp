@@ -383,7 +383,7 @@ ExitCode Run::go() {
   check_jobs();
   read_results();
   signal_fd_ = block_signals();
-  // With nothing left to run, we wait for no worker and bind no port.
+  // If nothing is left to run, we need no worker and bind no port.
   const bool complete = input_.regular() && index_.open() == 0;
   if (!complete) listen();
   begin_results();

@@ -24,7 +24,7 @@ std::string worker_command(const BannerFacts& facts) {
   if (!facts.listen) return "";
   const Address address = {facts.reachable, facts.listen->port};
   std::string command = "workpool-worker " + shell_word(address.text());
-  // A worker asks for the same word before it trusts an address that is not this machine's.
+  // A worker needs the same flag before it trusts an address beyond loopback.
   if (facts.insecure && !is_loopback_literal(facts.listen->host)) command += " --insecure";
   return command;
 }

@@ -14,7 +14,7 @@ struct BannerFacts {
   std::string version;
   std::string jobs;  // as given, "-" for stdin
   std::string results;
-  std::optional<std::uint64_t> total;  // nothing if it is not known (a pipe)
+  std::optional<std::uint64_t> total;  // nullopt if it is not known (a pipe)
   std::uint64_t before = 0;            // finished in an earlier start
   std::uint32_t local_slots = 0;       // of the local worker, 0 = none
   std::optional<Address> listen;       // with the port that was bound
@@ -25,7 +25,7 @@ struct BannerFacts {
 // At most four lines, without the last newline, printable.
 std::string banner_text(const BannerFacts& facts);
 
-// The exact command that starts a worker for that dispatcher.
+// The exact command that starts a worker for this dispatcher; "" if it does not listen.
 std::string worker_command(const BannerFacts& facts);
 
 }  // namespace workpool::dispatcher

@@ -60,7 +60,7 @@ std::string shell_line(const std::vector<std::string>& words) {
 
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
                                        bool overwrite_variable) {
-  // What stands behind a lone "--" are no flags.
+  // Words after a lone "--" are not flags.
   const auto end_of_flags = std::find(command.begin(), command.end(), "--");
   std::vector<std::string> again;
   for (auto word = command.begin(); word != end_of_flags; ++word) {

@@ -8,14 +8,14 @@
 
 namespace workpool::dispatcher {
 
-// `word` as a shell needs it: without quotes if that is safe, else in single quotes; with control characters
-// or bytes that are no UTF-8 in $'…', so that what is shown never acts on the terminal.
+// `word` as a shell needs it: without quotes if that is safe, else in single quotes. A word with control
+// characters or bytes that are not UTF-8 is put in $'…', so that showing it never acts on the terminal.
 std::string shell_word(std::string_view word);
 std::string shell_line(const std::vector<std::string>& words);
 
-// The command (argv as given) that goes on with the same run: without --overwrite, which would throw its
-// results away, and with --retry-failed if asked for. `overwrite_variable`: the environment has
-// WORKPOOL_OVERWRITE, which has to be overruled.
+// The command (argv as given) that continues the same run: without --overwrite, which would throw its results
+// away, and with --retry-failed if asked for. `overwrite_variable`: the environment has WORKPOOL_OVERWRITE,
+// which has to be overruled.
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
                                        bool overwrite_variable);
 

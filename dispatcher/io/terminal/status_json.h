@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What `status` shows: one JSON object made by the dispatcher that is asked, and the text for people made of
-// it by the one that asks, which may be of another version: unknown members are passed over, missing ones
-// left out.
+// What `status` shows: one JSON object from the dispatcher that is asked, and the text for people that the
+// asking program makes of it. The two may be of different versions: unknown members are ignored, missing ones
+// are shown as `?`.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,7 @@ struct StatusFacts {
 // out and `workers_left_out` says how many.
 std::string status_json(const StatusFacts& facts, std::size_t bytes_max = 60 * 1024);
 
-// Several lines that are printable, ending with a newline. Nullopt if `json` is not a JSON object of
-// version 1.
+// Returns several printable lines, each with a newline; nullopt if `json` is not a JSON object of version 1.
 std::optional<std::string> status_text(std::string_view json);
 
 }  // namespace workpool::dispatcher

@@ -18,9 +18,9 @@ namespace workpool::dispatcher {
 class RateMeter {
  public:
   explicit RateMeter(Time start) : start_(start) {}
-  // `finished`: in this start; never falls. Called as often as one likes.
+  // `finished`: in this start; never falls. May be called at any rate.
   void sample(std::uint64_t finished, Time now);
-  double per_second() const;  // of late
+  double per_second() const;  // recently
   double per_second_overall() const;
 
  private:

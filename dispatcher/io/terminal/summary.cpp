@@ -41,7 +41,7 @@ std::string place_of(const JobEnded& job) {
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
 
-// Whether the run was broken off, rather than at an end with every job that a worker could run.
+// Whether the run stopped before it had run every job that a worker could run.
 bool is_early(const RunEnd& end) { return !reason_of(end).empty(); }
 
 std::string totals_line(const SummaryFacts& facts) {

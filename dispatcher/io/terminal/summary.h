@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Failures while a run goes on, and what is said at its end.
+// Reports failures during a run, and sums it up at the end.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class Failures {
   std::optional<std::string> add(const JobEnded& job);
   std::uint64_t count() const { return count_; }
   // The most frequent reasons, one line each, indented; "" if nothing failed. `several_workers`: also names
-  // the worker on which all failures of a reason were, which may be the reason.
+  // the worker if all failures of a reason were on one, which may be the cause.
   std::string groups(bool several_workers) const;
 
  private:
@@ -36,7 +36,7 @@ class Failures {
   std::uint64_t count_ = 0;
 };
 
-// Why a run ended before its time, for people; "" if it did not.
+// Why a run ended early, for people; "" if it did not.
 std::string reason_of(const RunEnd& end);
 
 struct SummaryFacts {
@@ -56,7 +56,7 @@ struct SummaryFacts {
 // Several lines without the last newline, printable.
 std::string summary_text(const SummaryFacts& facts);
 
-// "12 jobs of type 'thumbnail' with labels gpu that need 4 slots".
+// "12 jobs of type 'thumbnail' with the label gpu that need 4 slots".
 std::string describe(const JobUnsatisfiable& jobs);
 
 }  // namespace workpool::dispatcher

@@ -17,7 +17,7 @@ namespace {
 
 constexpr Duration kLiveInterval = milliseconds(100);
 constexpr Duration kPlainInterval = seconds(10);
-// A fleet that comes and goes must not scroll the failures away.
+// Workers that come and go must not scroll the failures away.
 constexpr std::uint64_t kChatLinesInWindow = 20;
 constexpr Duration kChatWindow = seconds(10);
 constexpr std::size_t kGivenUpKept = 20;
@@ -67,7 +67,7 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
 }
 
 void Terminal::banner(const BannerFacts& facts) {
-  // Where others are to come, how they do is no progress but what has to be known.
+  // With --listen people must know how workers join, even if they want no progress.
   if (options_.progress != Progress::kNone || options_.listening) console_.line(banner_text(facts));
 }
 
@@ -257,7 +257,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.snapshot = snapshot;
   facts.elapsed = end_of_work - start_;
   facts.per_second = rate_.per_second_overall();
-  // Of what was cancelled nobody knows how long it ran.
+  // We do not know how long cancelled jobs ran.
   if (reason_of(end).empty() && slot_seconds_ > 0.001)
     facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
   facts.failure_groups = failures_.groups(workers_seen_ > 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a person sees of a run. A reader of reports and snapshots: it keeps no books but those of its own
-// display, and the run would be the same without it. The time is passed in. One thread.
+// Shows a run to a person. It only reads reports and snapshots, keeps no state but that of its display, and
+// the run would be the same without it. The time is passed in. For one thread.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ namespace workpool::dispatcher {
 
 struct TerminalOptions {
   Progress progress = Progress::kAuto;
-  std::string log_level = "info";    // error: no warnings; warn: no coming and going; debug: retries too
-  bool listening = false;            // the coming of workers is worth a line
+  std::string log_level = "info";    // warn: warnings; info: also joins and leaves; debug: also retries
+  bool listening = false;            // report workers that join and leave
   std::string results;               // path or "-"
   std::uint16_t results_port = 0;    // what workers connect to for their results
   bool shares_screen = false;        // results go to a terminal too
   bool resumable = true;             // RESULTS is a regular file
-  std::vector<std::string> command;  // argv as given, for the command that goes on
+  std::vector<std::string> command;  // argv as given, for the command that continues
   bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
 };
 
@@ -38,7 +38,7 @@ class Terminal {
 
   void banner(const BannerFacts& facts);
   void report(const Report& report, Time now);
-  // A job was recorded.
+  // An attempt of `slots` slots has ended, which counts for their use.
   void attempt_ended(Duration ran, std::uint32_t slots) {
     busy_slot_seconds_ += static_cast<double>(ran.count()) / 1e6 * slots;
   }
@@ -53,13 +53,14 @@ class Terminal {
   // Any other line for people, made printable.
   void say(std::string_view text);
 
-  // Nothing runs any more and all is recorded: what comes now, telling the workers, counts for no figure.
+  // Nothing runs any more and everything is recorded. The time from now on, for telling the workers, does not
+  // count in any figure.
   void run_over(Time now) { over_ = now; }
   // The summary, once; nothing is drawn after it. Waits for a slow stderr, for at most `patience`.
   void finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience = milliseconds(500));
 
  private:
-  // A bound on lines of one kind: some in a window, then a count.
+  // Limits lines of one kind: some in a window, then only a count.
   class Budget {
    public:
     bool admits(Time now);
