@@ -38,10 +38,6 @@ struct Place {
     const Resources free = without(room, held());
     return reserved && reserved->number != number ? without(free, reserved->needs) : free;
   }
-  // Whether it may be given more, however many slots it says it has free.
-  bool may_hold_more() const {
-    return session->held.jobs() < kBelievedMost + session->done && !session->under_way.full();
-  }
   // Its part in what all workers share.
   Resources believed() const { return {std::min(room.slots, kBelievedMost)}; }
   // Whether it is kept for one job that must run alone, or runs it.

@@ -149,7 +149,8 @@ void Placement::empty(Place* place, Step& step) {
 void Placement::place_ready(Step& step) {
   takers_.clear();
   for (Place* place : fleet_.with_work()) {
-    if (!place->alone() && place->may_hold_more()) takers_.push_back({place, false, std::nullopt, false});
+    if (!place->alone() && place->session->may_hold_more())
+      takers_.push_back({place, false, std::nullopt, false});
   }
   open_ = takers_.size();
   looked_.sessions += open_;
@@ -184,7 +185,7 @@ void Placement::give(Place& place, std::uint32_t number, Step& step) {
 
 // Whether the session may get the best ready job of this class ahead of need.
 bool Placement::may_prefetch(const Place& place, std::uint32_t number) const {
-  if (!place.may_hold_more()) return false;
+  if (!place.session->may_hold_more()) return false;
   const Session& session = *place.session;
   if (session.held.slots() + classes_.at(number).needs().slots > window(place, number)) return false;
   return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <=
@@ -199,7 +200,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     Taker& taker = takers_[(turn_ + i) % takers_.size()];
     Place& place = *taker.place;
     if (taker.closed || !place.fits(number)) continue;
-    if (!place.may_hold_more()) {
+    if (!place.session->may_hold_more()) {
       close(taker);
       continue;
     }
@@ -286,7 +287,7 @@ void Placement::rebalance(Step& step) {
   rebalanced_ = step.now;
   std::vector<Free> free;
   for (const auto& [id, place] : fleet_.places()) {
-    if (!place.takes_work || place.alone() || !place.may_hold_more()) continue;
+    if (!place.takes_work || place.alone() || !place.session->may_hold_more()) continue;
     Resources left = without(place.room, place.held());
     if (place.reserved) left.take(place.reserved->needs);
     if (!left.none()) free.push_back({&place, left});

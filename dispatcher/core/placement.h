@@ -10,8 +10,8 @@
 // takes a worse one's.
 //
 // A worker that says it has very many slots is believed as far as it finishes jobs, and bytes on their way to
-// a worker are bounded (Place::may_hold_more): one that takes everything and does nothing leaves the rest to
-// others.
+// a worker are bounded (Session::may_hold_more): one that takes everything and does nothing leaves the rest
+// to others.
 //
 // The cost follows what has changed: a pass looks at the classes with work and somebody for it, the best
 // first, and stops once no worker can take any more.

@@ -236,9 +236,9 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   const Duration measured = step.now - stamped - beat.echo_held;
   if (measured.count() <= 0 || measured > options_.worker_timeout) return;  // not an echo of ours
   session.last_echo = stamped;
-  const bool was_full = session.under_way.full();
+  const bool was_full = !session.may_hold_more();
   session.under_way.echoed(stamped);
-  if (was_full && !session.under_way.full()) workers_.touch(session);
+  if (was_full && session.may_hold_more()) workers_.touch(session);
   session.round_trip =
       session.round_trip.count() == 0 ? measured : session.round_trip + (measured - session.round_trip) / 4;
 }

@@ -32,8 +32,8 @@
 
 namespace workpool::dispatcher {
 
-// What a worker says of its size is believed up to here. One with more slots gets as many jobs, and one more
-// for each that it has finished in its session.
+// What a worker says of its size is believed up to here. One with more slots gets as many jobs at once, as
+// many more each time that it echoes a LANE BEAT, and one more for each that it has finished in its session.
 inline constexpr std::uint32_t kBelievedMost = 1024;
 // More slots' worth of jobs than this no worker is ever given, ahead of need included.
 inline std::uint64_t slots_held_most(std::uint32_t slots) { return std::max(kBelievedMost, slots); }
@@ -53,9 +53,13 @@ class UnderWay {
   void echoed(Time stamp) {
     if (!mark_ || stamp < mark_->stamp) return;
     heard_ = mark_->given;
+    ++echoes_;
     mark_.reset();
   }
-  bool full() const { return given_ - heard_ >= kMost; }
+  // `held`: the bytes of the jobs that the session holds. What it has finished is on its way no more, and
+  // while jobs flow there are no LANE BEATs.
+  bool full(std::uint64_t held) const { return held >= kMost && given_ - heard_ >= kMost; }
+  std::uint64_t echoes() const { return echoes_; }
 
  private:
   struct Mark {
@@ -64,6 +68,7 @@ class UnderWay {
   };
   std::uint64_t given_ = 0;
   std::uint64_t heard_ = 0;
+  std::uint64_t echoes_ = 0;
   std::optional<Mark> mark_;
 };
 
@@ -98,6 +103,10 @@ struct Session {
 
   std::uint64_t done = 0;  // jobs recorded from it in this session
   UnderWay under_way;
+  // Whether it may be given more, however many slots it says it has free.
+  bool may_hold_more() const {
+    return held.jobs() < kBelievedMost * (1 + under_way.echoes()) + done && !under_way.full(held.bytes());
+  }
 
   AckLedger acks;
   std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last

@@ -99,6 +99,16 @@ class PlacementTest : public testing::Test {
     step(Drained{});
     return given;
   }
+  // Of the LANE BEAT in the last actions; 0 if there is none.
+  std::uint64_t last_stamp() const {
+    std::uint64_t stamp = 0;
+    for (const Action& action : actions) {
+      const auto* down = std::get_if<SendLane>(&action);
+      const auto* beat = down == nullptr ? nullptr : std::get_if<LaneBeat>(&down->message);
+      if (beat != nullptr) stamp = beat->stamp;
+    }
+    return stamp;
+  }
   void from(const std::string& name, SinkMessage&& message) {
     for (const auto& [id, known] : names) {
       if (known == name) step(SinkReceived{{options.run, SessionId{id}, ++seqs[id]}, std::move(message)});
@@ -384,6 +394,25 @@ TEST_F(PlacementTest, AWorkerOfAMillionSlotsLeavesWorkToOthers) {
   EXPECT_EQ(held["giant"].size() - 500, 1024u + 500u);
 }
 
+TEST_F(PlacementTest, AnHonestWorkerOfManySlotsIsFullAfterSomeBeats) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  worker("big", 3000);
+  for (int i = 0; i < 3500; ++i) job(std::to_string(i));
+  std::size_t held = drain().size();
+  EXPECT_EQ(held, 1024u);
+  for (const std::size_t then : {2048u, 3000u, 3000u}) {
+    now += seconds(1);
+    drain();
+    const std::uint64_t stamp = last_stamp();
+    ASSERT_NE(stamp, 0u);
+    now += milliseconds(5);
+    from("big", Beat{stamp, Duration{0}, {}});
+    held += drain().size();
+    EXPECT_EQ(held, then);
+  }
+}
+
 TEST_F(PlacementTest, TheClaimOfOneWorkerDoesNotShrinkTheShareOfOthers) {
   ran = microseconds(10);
   worker("giant", 1 << 20);
@@ -415,18 +444,27 @@ TEST_F(PlacementTest, BytesOnTheirWayToAWorkerAreBounded) {
   EXPECT_EQ(drain().size(), 64u);
   now += seconds(1);
   EXPECT_TRUE(drain().empty());
-  std::uint64_t stamp = 0;
-  for (const Action& action : actions) {
-    const auto* down = std::get_if<SendLane>(&action);
-    const auto* beat = down == nullptr ? nullptr : std::get_if<LaneBeat>(&down->message);
-    if (beat != nullptr) stamp = beat->stamp;
-  }
+  const std::uint64_t stamp = last_stamp();
   ASSERT_NE(stamp, 0u);
   now += milliseconds(5);
   from("a", Beat{stamp - 1, Duration{0}, {}});
   EXPECT_TRUE(drain().empty()) << "of an earlier one";
   from("a", Beat{stamp, Duration{0}, {}});
   EXPECT_EQ(drain().size(), 64u);
+}
+
+TEST_F(PlacementTest, BytesThatAreDoneAreOnTheirWayNoMore) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  work = std::string(1 << 20, 'w');
+  worker("a", 2);
+  for (int i = 0; i < 200; ++i) job(std::to_string(i));
+  std::size_t given = 0;
+  for (Given next = drain(); !next.empty(); next = drain()) {
+    given += next.size();
+    for (const std::string& one : next) done(one.substr(0, one.find(' ')));
+  }
+  EXPECT_EQ(given, 200u) << "without any echo: while jobs flow no LANE BEAT is due";
 }
 
 TEST_F(PlacementTest, ClassesOfAStreamEndWithTheirLastJob) {
