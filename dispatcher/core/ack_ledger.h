@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Of one session's sink messages: which of them need nothing more. The durable ack is the highest n such that
-// all of 1..n are done, so a message waits for the record of its results and for every message before it.
+// Which of one session's sink messages are done. The durable ack is the highest n such that all of 1..n are
+// done, so a message waits for the record of its results and for every message before it.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ class AckLedger {
  public:
   static constexpr std::uint64_t kUnknown = ~0ull;
 
-  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable (0 = at once) and each
-  // of its `unnumbered` results, whose record has no number yet, has had its settle().
+  // Message `seq` (rising by one from 1) is done once records 1..`record` are durable (0 = at once), and once
+  // settle() has been called for each of its `unnumbered` results, whose records have no number yet.
   void received(std::uint64_t seq, std::uint64_t record, std::size_t unnumbered = 0);
   void settle(std::uint64_t seq, std::uint64_t record);
   // Records 1..`durable` are durable.

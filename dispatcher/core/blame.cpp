@@ -23,16 +23,16 @@ void Blame::acquit(Worker& worker, std::uint32_t engine) {
 void Blame::died(Worker& worker, const Died& died, Step& step) {
   for (const Death& death : died.deaths) {
     if (death.engine >= worker.hello.engine) continue;    // this one lives
-    if (death.engine <= worker.deaths_counted) continue;  // told again: its ack was lost
+    if (death.engine <= worker.deaths_counted) continue;  // reported again: its ack was lost
     const bool first = std::exchange(worker.deaths_counted, death.engine) == 0;
     if (worker.blame && worker.blame->engine <= death.engine) worker.blame.reset();
     name(worker, death, first, step);
   }
 }
 
-// Only jobs that this worker had count. Of a time before this start of the dispatcher nothing is remembered,
-// so there one death is believed (`first`), about jobs that nobody has had since: more engines than one do
-// not die of jobs while no dispatcher is there to give them any.
+// Only jobs that this worker had count. We remember nothing from before this start of the dispatcher, so we
+// believe one death from that time (`first`), about jobs that no worker has had since. More than one engine
+// cannot die of jobs while no dispatcher is there to give it any.
 void Blame::name(Worker& worker, const Death& death, bool first, Step& step) {
   EngineDied report{worker.name, death.cause, {}};
   std::vector<Key> named;

@@ -18,9 +18,10 @@ class Blame {
   Blame(const SchedulerOptions& options, Ledger& ledger, WorkerTable& workers)
       : options_(options), ledger_(ledger), workers_(workers) {}
 
-  // The engine's session is over; these jobs may have been its end. Waits for DIED until `now` + D.
+  // The engine's session is over, and any of these jobs may have ended it. Waits for DIED for the worker
+  // timeout.
   void suspect(Worker& worker, std::uint32_t engine, std::vector<Handle> candidates, Step& step);
-  // The same engine is back: nobody died.
+  // The same engine is back, so it did not die.
   void acquit(Worker& worker, std::uint32_t engine);
   void died(Worker& worker, const Died& died, Step& step);
   // No DIED came in time.
@@ -35,7 +36,7 @@ class Blame {
   const SchedulerOptions& options_;
   Ledger& ledger_;
   WorkerTable& workers_;
-  std::set<WorkerId> waiting_;  // that may have a PendingBlame; few of all that ever came
+  std::set<WorkerId> waiting_;  // workers that may have a PendingBlame; few of all that ever came
 };
 
 }  // namespace workpool::dispatcher

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The requirement classes that have work and somebody for it, the one with the best job first: a binary heap
-// that knows where each class stands in it, so that a change of one class costs the logarithm of their
-// number.
+// The requirement classes that have work and a worker for it, the one with the best job first. A binary heap
+// that knows where each class stands in it, so a change of one class costs the logarithm of their number.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +23,7 @@ class ClassHeads {
   std::size_t size() const { return heap_.size(); }
   bool has(std::uint32_t number) const { return number < place_.size() && place_[number] != kNowhere; }
   const Head& best() const { return heap_.front(); }  // REQUIRES: not empty
-  // The best one but for the first.
+  // The second best one.
   std::optional<QueueRank> second() const {
     if (heap_.size() < 2) return std::nullopt;
     if (heap_.size() == 2 || heap_[1].rank.before(heap_[2].rank)) return heap_[1].rank;

@@ -44,9 +44,9 @@ std::optional<LeaveCause> Conduct::fault_of(const Session& session, Time now) co
   return std::nullopt;
 }
 
-// What cannot have been started, since everything in front of it still runs, is to be returned at once. That
-// holds if the worker has heard the RECALL (it echoes a later beat, or was given three times as long), and
-// has no result that waits for an ack.
+// A job that cannot have been started, since everything in front of it still runs, must be returned at once.
+// This is judged only if the worker has heard the RECALL (it echoes a later beat, or has had three times as
+// long), and has no result that waits for an ack.
 bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
   if (session.acks.ack() != session.acks.received()) return false;
   const Holdings& holdings = ledger_.holdings();

@@ -10,13 +10,12 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kGoodbyeLimit = seconds(2);  // after STOP
-// After STOP, of a short run: beside 18 busy processes on 2 cores a worker that came with the last result had
-// its connection accepted 0.6 s after STOP, and its HELLO was not there 0.4 s later; unanswered it waits for
-// ever.
+// After STOP, in a short run. Measured with 18 busy processes on 2 cores: a worker that came with the last
+// result had its connection accepted 0.6 s after STOP, and its HELLO had not come 0.4 s later. If it is never
+// answered, it waits forever.
 constexpr Duration kLateHello = seconds(2);
-constexpr Duration kComplaintLimit =
-    seconds(1);                                // longer where somebody said no goodbye: it may be registering
-constexpr Duration kCancelLimit = seconds(7);  // TERM, 5 s, KILL, and the way back
+constexpr Duration kComplaintLimit = seconds(1);  // longer if a worker said no goodbye: it may be registering
+constexpr Duration kCancelLimit = seconds(7);     // TERM, 5 s, KILL, and the way back
 constexpr Duration kUnsatisfiableWarning = seconds(10);
 constexpr Duration kLookInterval = milliseconds(250);
 // A result that waits for the line of its job is recorded before a drain ends; the line of a file that has
@@ -141,7 +140,7 @@ void Ending::flush(Step& step) {
 }
 
 void Ending::advance_flushing(Step& step) {
-  // A disk without room is waited for, but not against a second signal, or a first one whose grace is over.
+  // We wait for a full disk, but not after a second signal, or a first one whose grace is over.
   const bool told_to_leave = signals_ >= 2 || (cancel_at_ && step.now >= *cancel_at_);
   const bool waits = journal_.state().error == 0 && journal_.undurable_results() > 0;
   if (waits && !told_to_leave) return;
@@ -152,7 +151,7 @@ void Ending::advance_flushing(Step& step) {
   advance_stopping(step);
 }
 
-// A worker may come while a short run ends, and is to hear that it is complete.
+// A worker may come while a short run ends, and should hear that it is complete.
 Time Ending::open_until() const {
   const Time least = start_ + kGoodbyeLimit;
   if (!options_.listening || stop_said_ >= least) return stop_said_;
@@ -176,7 +175,7 @@ void Ending::finish(Step& step) {
   step.actions.emplace_back(Finish{std::move(end)});
 }
 
-// ---- jobs that nobody can run ----
+// ---- jobs that no worker can run ----
 
 void Ending::look_for_unsatisfiable(Step& step) {
   if (step.now < looked_at_ + kLookInterval) return;
@@ -225,7 +224,7 @@ void Ending::give_up_unsatisfiable(Step& step) {
 
 std::optional<Time> Ending::next_deadline() const {
   std::optional<Time> next;
-  // What was due before the last look has been judged; taken again it would keep the loop awake.
+  // What was due before the last look has been judged; taken again, it would keep the loop awake.
   const auto take = [&next, this](Time time) {
     if (time > advanced_at_ && (!next || time < *next)) next = time;
   };

@@ -35,7 +35,7 @@ class Ending {
   void input_ended() { input_ended_ = true; }
   void input_broken(InputBroken&& event, Step& step);
   void local_worker_failed(LocalWorkerFailed&& event, Step& step);
-  // No more will ever be written.
+  // Nothing more will ever be written.
   void journal_failed(Step& step) { cancel(step); }
 
   // After the sockets have been drained.
@@ -44,7 +44,7 @@ class Ending {
 
   bool may_dispatch() const { return phase_ == RunPhase::kRunning && !journal_.state().blocked; }
   RunPhase phase() const { return phase_; }
-  // What no worker that is here meets and jobs that are left need; nullopt if there is none.
+  // A requirement of jobs that are left which no worker here meets; nullopt if there is none.
   const std::optional<Requirement>& unsatisfiable() const { return unsatisfiable_; }
 
  private:
@@ -69,12 +69,12 @@ class Ending {
   Time start_;
   RunPhase phase_ = RunPhase::kRunning;
   bool input_ended_ = false;
-  std::optional<RunEnd> broken_;  // what ended the run before its time, beside signals and the journal
+  std::optional<RunEnd> broken_;  // what ended the run early, apart from signals and the journal
   int signals_ = 0;
   StopKind first_signal_ = StopKind::kInterrupt;
   std::optional<Time> cancel_at_;     // a first SIGTERM becomes a second then
   Time early_limit_;                  // of a drain
-  std::optional<Time> cancel_limit_;  // what has not been cancelled then is left
+  std::optional<Time> cancel_limit_;  // what has not been cancelled by then is left
   Time stop_said_;
 
   struct Unmet {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the scheduler is told and what it decides, as values. The loop (dispatcher/io/loop) and the simulator
-// make the events and carry out the actions, in order: record, then send, then report.
+// The events that the scheduler gets and the actions that it decides on, as values. The loop
+// (dispatcher/io/loop) and the simulator make the events and carry out the actions, in order: record, then
+// send, then report.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ namespace workpool::dispatcher {
 
 struct SchedulerOptions {
   RunId run;
-  Duration worker_timeout = seconds(10);  // D
-  std::uint32_t crash_limit = 3;          // L
+  Duration worker_timeout = seconds(10);  // a silence of this length ends a session
+  std::uint32_t crash_limit = 3;          // deaths with a job until it runs alone
   Duration unsatisfiable_after = seconds(60);
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
@@ -30,7 +31,7 @@ struct SchedulerOptions {
   bool streaming = false;  // jobs arrive one by one until InputEnded; else all are in the index
 };
 
-// A name means one worker for the whole run, over restarts of the dispatcher too.
+// A name means one worker for the whole run, also over restarts of the dispatcher.
 struct GrantedName {
   WorkerId worker;
   std::string name;
@@ -45,8 +46,8 @@ struct HelloReceived {
   Hello hello;
   SessionId fresh;
 };
-// The lane of an admitted session is bound (or could not be: the session is dropped, the worker told to come
-// later).
+// The lane of an admitted session is bound. If it could not be, the session is dropped, and the worker is
+// told to come later.
 struct LaneBound {
   SessionId session;
   bool bound = true;
@@ -59,7 +60,7 @@ struct SinkReceived {
 struct PartReceived {
   SessionId session;
 };
-// Asked every 250 ms, 5 ms while a session is new; reported on change only.
+// Checked every 250 ms, or 5 ms while a session is new; reported only on a change.
 struct LaneWritable {
   SessionId session;
 };
@@ -97,11 +98,11 @@ struct InputBroken {
 struct JobsFileChanged {
   std::uint64_t line = 0;
 };
-// The local worker cannot work here. If nobody else may come, nothing more can run.
+// The local worker cannot work here. If no other worker may come, nothing more can run.
 struct LocalWorkerFailed {
   std::string problem;  // what it said
 };
-// A line that came where a job should have arrived, and is none: recorded as `invalid`.
+// A line of a stream that is not a job: recorded as `invalid`.
 struct InvalidLine {
   JobFacts facts;  // number, line, id
   std::string message;
@@ -151,7 +152,7 @@ struct Load {
 // Bind a lane for the session, then answer with WELCOME; answer with LaneBound.
 struct Admit {
   std::string peer;
-  Welcome welcome;  // its ports are the loop's to fill in
+  Welcome welcome;  // the loop fills in its ports
   std::uint32_t slots = 0;
 };
 struct Refuse {
@@ -187,9 +188,10 @@ struct WorkerLeft {
   LeaveCause cause;
   std::uint64_t requeued = 0;  // jobs that go to others
   bool lost = false;           // not by its own decision
-  bool known = true;           // it has joined before, or something came of it: somebody may miss it
+  bool known = true;           // it has joined before, or has done something, so its loss is worth a line
 };
-// It registers, and a connection that it needs next to that one does not come: reported once, until both do.
+// It has registered, but one of the other connections that it needs does not come. Reported once, until both
+// have come.
 struct WorkerOutOfReach {
   std::string name;
   bool for_results = false;  // the connection for results; else the one for jobs

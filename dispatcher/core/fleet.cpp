@@ -53,7 +53,7 @@ bool Fleet::meet_new_classes() {
   return !fresh.empty();
 }
 
-// One that offers the same as another fits the same, and there are few kinds of workers.
+// A session that offers the same as another fits the same classes, and there are few kinds of workers.
 Place& Fleet::add(Session& session) {
   const auto same = std::find_if(places_.begin(), places_.end(), [&](const auto& other) {
     return workers_.offers_the_same(*other.second.session, session);

@@ -33,7 +33,7 @@ struct Place {
   std::optional<Reservation> reserved;
 
   Resources held() const { return {session->held.slots()}; }
-  // What can start now. What is kept for another class does not count.
+  // What can start now, without what is kept for another class.
   Resources free_for(std::uint32_t number) const {
     const Resources free = without(room, held());
     return reserved && reserved->number != number ? without(free, reserved->needs) : free;
@@ -55,7 +55,7 @@ class Fleet {
  public:
   Fleet(WorkerTable& workers, RequirementClasses& classes) : workers_(workers), classes_(classes) {}
 
-  // Brings it up to date. `takes_work` decides about a session. True if anything has changed.
+  // Brings the fleet up to date. `takes_work` decides about a session. Returns whether anything has changed.
   template <class TakesWork>
   bool update(const TakesWork& takes_work) {
     const std::vector<SessionId> touched = workers_.take_touched();
@@ -69,9 +69,9 @@ class Fleet {
     return classes_changed || !touched.empty();
   }
 
-  // The class has work that waits for somebody, or has none any more.
+  // The class has work that waits for a worker, or no longer has any.
   void has_work(std::uint32_t number, bool work);
-  // The class is freed, and its number may be that of another soon. REQUIRES: it has no work.
+  // The class is freed, and its number may soon be that of another. REQUIRES: it has no work.
   void forget(std::uint32_t number);
 
   // The sessions that take work of which some waits, and those that take any; in the order of their ids.

@@ -80,7 +80,7 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
       if (asked.number == *number) row = table_.find(asked.handle);
     }
   }
-  // One that has a key has another: the index knows the first half only, which a worker may have made up.
+  // A row with a key has another key: the index knows only the first half, which a worker may have made up.
   if (!row || table_.keyed(*row)) return std::nullopt;
   table_.at(*row).facts.spec = spec;
   CHECK(table_.set_key(*row, key));

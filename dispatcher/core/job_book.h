@@ -31,19 +31,19 @@ class JobBook {
   const ActiveJob& at(JobRow row) const { return table_.at(row); }
   Handle handle(JobRow row) const { return table_.handle(row); }
   std::optional<JobRow> find(Handle handle) const { return table_.find(handle); }
-  // The open job with this key and spec, taken out of the backlog where it stood there (state Loading, and a
-  // Load for it in `load`). Nullopt if it is recorded already, unknown, or of another spec.
+  // The open job with this key and spec. If it was in the backlog, it is taken out (state Loading, and a Load
+  // for it in `load`). Returns nullopt if it is recorded already, unknown, or of another spec.
   std::optional<JobRow> find(const Key& key, const Spec& spec, Load& load);
 
   // ---- backlog -> Loaded ----
   // Jobs of this requirement whose lines are still to be asked for.
   std::uint64_t unread(std::uint32_t requirement) const;
-  // Asks for lines of this requirement until `want` of its jobs are ready or under way. False if it stopped
-  // before that: the load is full, or too many bytes are ready.
+  // Asks for lines of this requirement until `want` of its jobs are ready or under way. Returns false if it
+  // stopped before that: the load is full, or too many bytes are ready.
   bool fetch(std::uint32_t requirement, std::size_t want, Load& load);
   // Asks for the lines of those that must run alone: there are few, and each may be given out at any time.
   void fetch_alone(Load& load);
-  // The answer to a Load. Returns its row; nothing if it is no longer open.
+  // The answer to a Load. Returns the job's row; nullopt if it is no longer open.
   std::optional<JobRow> loaded(LoadedJob&& job, Time now);
   // A job that was never in the backlog; this is the only copy of its payload. REQUIRES: no open job has its
   // key.
@@ -66,8 +66,8 @@ class JobBook {
   // The requirements with ready jobs that must run alone, the one with the best of them first.
   std::vector<std::uint32_t> alone_requirements() const;
   std::size_t ready(std::uint32_t requirement) const { return classes_.at(requirement).ready().size(); }
-  // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nothing
-  // if one is ready, and if none is left.
+  // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nullopt
+  // if one is ready, or if none is left.
   std::optional<QueueRank> unread_rank(std::uint32_t requirement) const;
   // Either of these. Returns nullopt if none of its jobs waits for a worker.
   std::optional<QueueRank> head_rank(std::uint32_t requirement) const;
@@ -76,15 +76,15 @@ class JobBook {
   void finish(JobRow row);
 
   bool must_run_alone(const ActiveJob& job) const;
-  // A death named it, or may have been its doing: from some number on a ready job moves to the queue of those
-  // that must run alone.
+  // A death named the job, or it may have caused one. From some number of deaths on, a ready job moves to the
+  // queue of those that must run alone.
   void name_in_death(JobRow row);
   void count_loss(JobRow row);
 
   const RequirementClasses& classes() const { return classes_; }
   const Requirement& requirement(std::uint32_t number) const { return classes_.at(number).requirement(); }
-  // The class of jobs that arrived, once the last of them is gone: its number is free. False if it is still
-  // needed.
+  // Frees the number of a class of jobs that arrived, once the last of them is gone. Returns false if it is
+  // still needed.
   bool free_class(std::uint32_t requirement);
   // Jobs not yet recorded, of one requirement and of all.
   std::uint64_t open(std::uint32_t requirement) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the dispatcher knows of a job: its facts, and the payload that only its worker will look into.
+// What the dispatcher knows of a job: its facts, and the payload, which only its worker looks into.
 #pragma once
 
 #include <cstdint>

@@ -2,10 +2,10 @@
 // What becomes of jobs that come one by one, from a pipe: each gets its id and is to be run, or is done
 // already, or cannot be told from one that came before. Pure.
 //
-// Beside results that can be resumed, ids are those of a file: unique in the run, and a digest of the work
-// for a job without one, so that the same jobs resume whatever their lines are. Otherwise nothing is kept of
-// a job that is recorded, so that a run may go on forever: its id may come again, and without one it is
-// called L<line>.
+// If the results can be resumed, ids work as in a file: they are unique in the run, and a job without one
+// gets a digest of its work, so that the same jobs resume whatever their lines are. Otherwise nothing is kept
+// of a recorded job, so that a run may go on forever: its id may come again, and a job without one is called
+// L<line>.
 #pragma once
 
 #include <optional>

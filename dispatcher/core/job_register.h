@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The ids of a run, about 23 bytes each: which have come, with which work, and what the results file says of
-// them. Every source of jobs has its ids here, so an id means one job whatever it comes from. An id has a
-// number: in a backlog that of its job. Pure data; used by one thread at a time.
+// them. Every source of jobs has its ids here, so an id means one job, whatever source it comes from. An id
+// has a number: in a backlog that of its job. Pure data; used by one thread at a time.
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,8 @@
 //                  │                      └── lost again, retried ──> Backoff ──> Waiting
 //                  └── Waiting
 //
-// A job whose source does not keep its payload (`only_copy`) is Loaded where others are Waiting. Whatever the
-// state, a worker may name the job as one that it holds (adopted: Assigned) or hand over its result:
+// A job whose source does not keep its payload (`only_copy`) is Loaded when others would be Waiting. Whatever
+// the state, a worker may name the job as one that it holds (adopted: Assigned) or hand over its result:
 // recorded, or for a failure that is retried Backoff.
 #pragma once
 
@@ -68,7 +68,7 @@ struct ActiveJob {
   std::uint32_t last_failed = 0;  // the last of these
   std::uint32_t losses = 0;       // attempts lost with a worker
   std::uint32_t named = 0;        // deaths that named it
-  std::uint32_t lost = 0;         // deaths that may have been its doing
+  std::uint32_t lost = 0;         // deaths that it may have caused
   std::string last_worker;        // that died or was lost with it
   Time ready_since;
   std::unique_ptr<EarlyResult> early;  // rare, and large
@@ -77,8 +77,8 @@ struct ActiveJob {
 class JobTable {
  public:
   JobRow add();
-  // Makes the job findable by this key, and by no other any more. False, and nothing is done, where a row
-  // has it.
+  // Makes the job findable by this key, and no longer by any other. Returns false and does nothing if a row
+  // has the key already.
   bool set_key(JobRow row, const Key& key);
   bool keyed(JobRow row) const { return lives_[row].keyed; }
   void remove(JobRow row);
@@ -88,7 +88,7 @@ class JobTable {
   std::uint32_t& queue_stamp(JobRow row) { return lives_[row].queue_stamp; }
   std::uint32_t queue_stamp(JobRow row) const { return lives_[row].queue_stamp; }
   Handle handle(JobRow row) const;
-  std::optional<JobRow> find(Handle handle) const;  // nothing for 0 and for a generation that is over
+  std::optional<JobRow> find(Handle handle) const;  // nullopt for 0 and for a generation that is over
   std::optional<JobRow> find(const Key& key) const { return by_key_.find(key); }
   std::size_t size() const { return lives_.size() - free_.size(); }
   // Rows ever used; `used` tells whether one is in use.

@@ -16,7 +16,7 @@ class KeyMap {
  public:
   static constexpr std::uint32_t kFree = 0xffffffff;  // never a row
 
-  bool insert(const Key& key, std::uint32_t row);  // false, and nothing done, where the key is in the map
+  bool insert(const Key& key, std::uint32_t row);  // false, and nothing done, if the key is in the map
   void erase(const Key& key);                      // no effect if it is not
   std::optional<std::uint32_t> find(const Key& key) const;
   std::size_t size() const { return size_; }

@@ -161,10 +161,10 @@ HoldingRow Ledger::held_attempt(const Session* session, JobRow job, std::uint32_
   return holding.attempt == attempt && holding.handle == handle ? row : kNoHolding;
 }
 
-// Of the attempt that the session holds. Or handed over by a worker that is back and had the job, while
-// nobody holds it, of a later attempt than the last that failed: a job of hours is not run again for a blip.
-// Any other is of an attempt that was given up, or of nobody's, and must not end, or use up a retry of, what
-// runs elsewhere.
+// A failure counts if it is of the attempt that the session holds. It also counts if a worker that had the
+// job is back and hands it over while no session holds the job, and it is of a later attempt than the last
+// that failed: a job of hours is not run again for a short break. Any other failure is of an attempt that was
+// given up or never existed. It must not end what runs elsewhere, or use up a retry of it.
 bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult& result) const {
   if (held_attempt(session, row, result.attempt, result.handle) != kNoHolding) return true;
   return session != nullptr && result.handle.value == 0 && holdings_.live_of(row) == kNoHolding &&
@@ -225,7 +225,8 @@ std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId fro
   return AckLedger::kUnknown;
 }
 
-// The first one, but an ok before a failure: its work would be thrown away, and done again.
+// Keeps the first result, but prefers an ok to a failure: otherwise its work would be thrown away and done
+// again.
 void Ledger::keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker) {
   if (!job.early) {
     job.early = std::make_unique<EarlyResult>(EarlyResult{std::move(result), from, worker, {}});
@@ -283,7 +284,8 @@ std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& 
       ++counts_.duplicates;
       return 0;
     }
-    // While nothing has succeeded, a failure is all that is known: without a run time jobs travel one by one.
+    // While no job has succeeded, a failure's run time is all that we know, and without any run time jobs are
+    // sent one by one.
     if (result.outcome.status == Status::kFailed)
       jobs_.note_failure_time(jobs_.at(row).facts.requirement, result.ran);
     if (retry(row, held, result, step)) return 0;
@@ -353,7 +355,7 @@ bool Ledger::adopt(Session& session, const Held& held, Step& step) {
 bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   if (held.attempt > kAttemptMost) return false;
   const bool from_before = workers_.worker_of(session).from_before;
-  // The backlog is asked only for who may have been given a job of it.
+  // The backlog is asked only about a worker that may have been given a job of it.
   const auto row = from_before ? jobs_.find(held.key, held.spec, step.load) : jobs_.find_active(held.key);
   if (!row || jobs_.at(*row).facts.spec != held.spec) return false;
   ActiveJob& job = jobs_.at(*row);
@@ -373,7 +375,7 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
     return true;
   }
   if (const HoldingRow other = holdings_.live_of(*row); other != kNoHolding) {
-    // Given to another meanwhile: the one that has run longer is kept.
+    // It was given to another worker meanwhile: the one that has run longer is kept.
     if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) return false;
     cancel(other, step);
     holdings_.give_up(other);

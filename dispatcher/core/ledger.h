@@ -73,7 +73,7 @@ class Ledger {
   // session says what cannot be, and then nothing is done.
   std::optional<std::uint64_t> take_result(Session* session, SessionId from, std::uint64_t seq,
                                            JobResult&& result, Step& step);
-  // True if nobody had asked for it back.
+  // Returns true if we had not asked for it back.
   bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
@@ -91,9 +91,9 @@ class Ledger {
 
   // ---- sessions ----
   void inherit(Session& from, Session& to);
-  // All jobs of a session go back to the queue. Gives those that may have been running: what has ended
-  // without a result, and the first ones of the rest, as many as it has slots; nothing if it was not `lost`
-  // with them, and then no attempt counts as lost.
+  // All jobs of a session go back to the queue. Returns those that may have been running: those that have
+  // ended without a result, and the first ones of the rest, as many as the session has slots. If it was not
+  // `lost` with them, returns none, and no attempt counts as lost.
   std::vector<Handle> lose(Session& session, bool lost, Step& step);
 
   // ---- blame ----
@@ -102,7 +102,7 @@ class Ledger {
   // Whether what a worker says about the end of this job is believed: it was given the job in this start, or
   // may have been in one before and nobody has had the job since.
   bool believes(const Worker& worker, JobRow job) const;
-  // A death that `worker` reports names the job, or may have been its doing (`lost`).
+  // A death that `worker` reports names the job, or the job may have caused it (`lost`).
   void name_in_death(JobRow row, const std::string& worker);
   void count_loss(JobRow row);
 
@@ -117,8 +117,8 @@ class Ledger {
  private:
   JobRef ref_of(const Holding& holding) const;
   // The session's holding of this very attempt: by the handle it was given with, or 0 if it was taken over
-  // from an earlier session. After a restart attempts count anew, so a result from before must not pass for
-  // one of now.
+  // from an earlier session. Attempts restart with the dispatcher, so an old result could be mistaken for one
+  // of the current attempt.
   HoldingRow held_attempt(const Session* session, JobRow job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
   bool failure_counts(const Session* session, JobRow row, const JobResult& result) const;

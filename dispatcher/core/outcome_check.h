@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a worker says of an attempt is made to fit a result line that is read back. A worker of ours sends
-// nothing else; one of somebody else may send anything. Pure.
+// Makes what a worker says of an attempt fit a result line that can be read back. Our own workers send
+// nothing else, but a foreign one may send anything. Pure.
 #pragma once
 
 #include "common/base/outcome.h"

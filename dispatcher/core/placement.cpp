@@ -9,7 +9,7 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kAheadBase =
-    milliseconds(20);  // of work that a worker should have in hand beside two round trips
+    milliseconds(20);  // of work that a worker should have in hand, besides two round trips
 // Lines read ahead of their dispatch: of one class at least, and at most of all together. If there are very
 // many classes, fewer of each: what comes next in the file is then next to what was read.
 constexpr std::size_t kFetchLeast = 64;
@@ -89,7 +89,7 @@ void Placement::fetch(Step& step) {
     for (const Place* place : fleet_.with_work()) {
       if (place->fits(number)) credit += window(*place, number);
     }
-    // Half of it is read again in the time that the other half takes; more only fills the caches.
+    // One half is read while the other half is used up; more would only fill the caches.
     if (!ledger_.read_ahead(number, std::clamp(credit / 2, least, most), step))
       still_hungry.push_back(number);
   }
@@ -242,8 +242,8 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
   return true;
 }
 
-// Its line comes soon: the free slots that it needs are kept for it. A wide one that does not fit leaves them
-// to others until it is here.
+// Its line comes soon, so the free slots that it needs are kept for it. A wide job that does not fit leaves
+// them to others until its line is here.
 void Placement::await_line(std::uint32_t number) {
   const Resources& needs = classes_.at(number).needs();
   for (Taker& taker : takers_) {
@@ -254,7 +254,8 @@ void Placement::await_line(std::uint32_t number) {
   }
 }
 
-// Worse jobs get nothing ahead of need where this one could run. With a worker reserved, only there.
+// Workers that could run this job get no worse ones ahead of need. If it has reserved a worker, this holds
+// only for that one.
 void Placement::await_room(std::uint32_t number, Step& step) {
   const bool reserves = wants_reservation(number);
   if (!reserves) release(number);
@@ -280,8 +281,8 @@ void Placement::close(Taker& taker) {
   --open_;
 }
 
-// Nothing prefetched is stuck: what has waited behind a long job while somebody who fits has a free slot is
-// called back.
+// Keeps prefetched jobs from getting stuck: one that has waited behind a long job is called back while
+// another worker that fits has a free slot.
 void Placement::rebalance(Step& step) {
   if (step.now < rebalanced_ + kRebalanceInterval) return;
   rebalanced_ = step.now;

@@ -70,7 +70,8 @@ class Placement {
   void empty(Place* place, Step& step);
 
   void place_ready(Step& step);
-  // Gives away jobs of the class as long as it has the best one. False if its best job found nobody.
+  // Gives away jobs of the class as long as it has the best one. Returns false if its best job found no
+  // worker.
   bool place_class(std::uint32_t number, Step& step);
   // Gives away the best ready job of the class, and if it goes ahead of need some more of them that come
   // before `next`, the best of all others. False if there is nobody for it.

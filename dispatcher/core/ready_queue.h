@@ -43,7 +43,7 @@ class ReadyQueue {
     std::uint32_t stamp = 0;
   };
   static bool later(const Entry& a, const Entry& b) { return b.rank.before(a.rank); }
-  // The best entry; nothing if there is none. Stays until the next call of anything here.
+  // The best entry; nullptr if there is none. Valid until the next call of any function here.
   const Entry* best(const JobTable& jobs) const;
   bool in_line(const Entry* entry) const { return !line_.empty() && entry == &line_.front(); }
   void pop_heap() const;

@@ -29,7 +29,7 @@ class Scheduler {
 
   // Appends to `actions`. `now` never goes back. After every batch of events comes a Drained.
   void step(Event&& event, Time now, Actions& actions);
-  // When a Drained is due at the latest, even if nothing happens; nothing = no need.
+  // When a Drained is due at the latest, even if nothing happens; nullopt if none is due.
   std::optional<Time> next_deadline() const;
 
   Snapshot snapshot(Time now) const;

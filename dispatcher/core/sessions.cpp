@@ -33,8 +33,8 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
       step.actions.emplace_back(Report{NoPortForWorker{session->name}});
     }
     port_missed_ = step.now;
-    // Told to come later, it goes on with what it runs: that is given to others only if it does not come
-    // back.
+    // It is told to come later and goes on with what it runs. That is given to others only if it does not
+    // come back.
     fence(*session, false, step);
     return;
   }
@@ -180,7 +180,7 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   start_if_named(session, step);
 }
 
-// Of a session that is over. If no port was left for it that has been told.
+// For a session that is over. If no port was left for it, that has been reported.
 void Sessions::report_out_of_reach(const Session& session, Step& step) {
   if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
   Worker& worker = workers_.worker_of(session);
@@ -188,7 +188,7 @@ void Sessions::report_out_of_reach(const Session& session, Step& step) {
   step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
 }
 
-// The same of one whose results do not get through.
+// The same for a session whose results do not get through.
 void Sessions::report_mute(const Session& session, Step& step) {
   if (!is_mute(session, step.now)) return;
   if (std::exchange(workers_.worker_of(session).out_of_reach, true)) return;
@@ -210,8 +210,8 @@ void Sessions::announce(Session& session, Step& step) {
   step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
 }
 
-// A worker that gives back what it gets, in no time and without having been asked, gets nothing for a while,
-// longer each time: else the two would do nothing but send jobs to and fro.
+// A worker that at once returns what it gets, without having been asked, gets nothing for a while, longer
+// each time. Otherwise jobs would only be sent to and fro.
 void Sessions::returned(Session& session, const Returned& returned, Step& step) {
   bool unasked = false;
   for (const ReturnedJob& job : returned.jobs) unasked |= ledger_.take_returned(session, job, step);
@@ -343,7 +343,8 @@ void Sessions::lose(SessionId id, const LeaveCause& why, Step& step) {
   const std::uint32_t engine = worker.hello.engine;
   // Also if STOP was sent: it may have been lost with the lane, and then the worker comes back.
   if (stopping_) goodbye_missed_ = true;
-  // Woken from a stall it would else trust the beats in its socket, and wait for D before it comes back.
+  // Otherwise a worker that wakes from a stall would trust the beats in its socket, and wait for the worker
+  // timeout before it comes back.
   if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
   step.actions.emplace_back(CloseSession{id, !stopping_});
   if (!stopping_) report_out_of_reach(*session, step);

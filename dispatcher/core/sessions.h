@@ -30,8 +30,8 @@ class Sessions {
   void durable(Step& step);
 
   // After the sockets have been drained: who is lost, what is due down the lanes. `pause`: how long the
-  // dispatcher itself was away since the last call; that time counts for nobody.
-  // Not `whole`: the sink has more, so nobody is lost yet.
+  // dispatcher itself was away since the last call; that time counts against no session. Not `whole`: the
+  // sink has more, so nobody is lost yet.
   void judge(Duration pause, bool whole, Step& step);
   std::optional<Time> next_deadline() const;
   // How often judge() has looked at all sessions.
@@ -48,7 +48,7 @@ class Sessions {
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !workers_.sessions().empty(); }
-  // False once a session has been lost, or closed with the rest, while stopping.
+  // Returns false once a session has been lost, or closed with the rest, while stopping.
   bool every_goodbye_said() const { return !goodbye_missed_; }
   // Closes whatever is left.
   void close_all(Step& step);

@@ -6,8 +6,8 @@
 //                │                       │                  │                       │
 //                └── no port is left ────┴── a gap, or the lane is gone or never writable ──> Fenced
 //
-// Each of them is closed by a HELLO of its worker, by silence for D (Fenced: for 2 s, or after 1.5 D) and by
-// GOODBYE; at the end of the run also if its lane is gone.
+// Each of them is closed by a HELLO of its worker, by silence for the worker timeout (Fenced: for 2 s, or
+// after 1.5 times the worker timeout) and by GOODBYE; at the end of the run also if its lane is gone.
 #pragma once
 
 #include <algorithm>
