@@ -18,8 +18,8 @@ class JobSource {
   // Appends what has happened since the last call, in its order: JobsLoaded and JobsFileChanged of a file;
   // JobArrived, InvalidLine, AlreadyDone, InputEnded and InputBroken of what comes one by one.
   virtual void take(std::vector<Event>& events) = 0;
-  // These jobs' payloads are wanted (Load). Only a file is asked, since only its jobs leave their payload
-  // there.
+  // Asks for these jobs' payloads (Load). Only a file is asked, since only its jobs leave their payload in
+  // the source.
   virtual void load(const std::vector<JobNumber>& numbers) = 0;
   // A job or a bad line that this source has reported is recorded, so nothing more happens to it.
   virtual void recorded(const JobFacts& facts) = 0;

@@ -12,7 +12,7 @@
 namespace workpool::dispatcher {
 
 // Whether the open file, or the one that `path` names now, holds other jobs than `index`, or cannot be read.
-// If nobody wrote to the file and it is still in its place, its jobs are not looked at. A file that is gone
+// If the file was not written to and is still in its place, its jobs are not read again. A file that is gone
 // has not changed, and neither has anything that is not a regular file.
 bool jobs_changed(const JobsInput& input, const std::string& path, JobsFormat format, const JobIndex& index);
 

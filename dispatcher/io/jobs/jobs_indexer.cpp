@@ -53,8 +53,8 @@ class Segment {
     error_count_ = 0;
     line_ = 0;
     problem_.clear();
-    // One byte more at the front: it says whether a line starts at `begin`. The line that it belongs to is
-    // the segment before's, however far it goes on.
+    // Starts one byte early, which shows whether a line starts at `begin`. The line of that byte belongs to
+    // the segment before, however long it is.
     bool before = begin != 0;
     lines_.restart(before ? begin - 1 : 0);
     LineSplitter::Line line;
@@ -81,7 +81,7 @@ class Segment {
   const std::string& problem() const { return problem_; }
 
  private:
-  // Up to the end of the segment first, which is known to be there, then on to the end of a line.
+  // Reads up to the end of the segment first, which is known to be there, then on to the end of a line.
   bool read_more(int fd, std::uint64_t end) {
     const std::uint64_t at = lines_.end_of_bytes();
     const std::span<char> room = lines_.room();
@@ -183,7 +183,7 @@ class Merger {
   }
 
  private:
-  // False if another job has the same id.
+  // Returns false if another job has the same id.
   bool add(JobIndex::Entry& entry, const Spec& spec, std::vector<JobsError>& errors) {
     JobRegister& ids = index_.ids();
     auto other = ids.find_prefix(entry.key_prefix);
@@ -197,8 +197,8 @@ class Merger {
     return true;
   }
 
-  // Equal prefixes: whether the ids are equal, too. Both lines are read again, at most kErrorsMax times in a
-  // file with duplicates; behind those nobody sees more than their count.
+  // For equal prefixes: whether the ids are equal, too. Both lines are read again, at most kErrorsMax times
+  // in a file with duplicates; further ones are only counted.
   bool is_duplicate(const JobIndex::Entry& entry, const Spec& spec, JobNumber other_number,
                     std::vector<JobsError>& errors) {
     if (report_.errors.size() == IndexReport::kErrorsMax || errors.size() >= 2 * IndexReport::kErrorsMax)
@@ -242,7 +242,7 @@ class Merger {
   IndexReport& report_;
 };
 
-// From samples spread over the whole file, and a tenth more: its beginning says nothing of the rest.
+// From samples spread over the whole file, since its beginning says nothing of the rest; plus a tenth.
 std::uint64_t estimated_lines(int fd, std::uint64_t file_bytes) {
   constexpr std::uint64_t kSamples = 64;
   constexpr std::size_t kSampleBytes = 4096;
@@ -267,7 +267,7 @@ class Waves {
     for (unsigned i = 0; i < 2 * threads; ++i) segments_.push_back(std::make_unique<Segment>(format));
     threads_.reserve(threads);
   }
-  ~Waves() { join(); }  // whatever ends run(): they write into the segments
+  ~Waves() { join(); }  // also if run() throws: the threads write into the segments
   Waves(const Waves&) = delete;
   Waves& operator=(const Waves&) = delete;
 
@@ -302,7 +302,7 @@ class Waves {
     }
     return started;
   }
-  // False if the system has no thread left: this thread does the work itself then.
+  // Returns false if the system has no thread left. This thread then does the work itself.
   bool run_beside(const std::function<void()>& body) {
     try {
       threads_.push_back(start_thread(body));
@@ -316,7 +316,7 @@ class Waves {
     threads_.clear();
   }
 
-  // Too little only means growing.
+  // If this is too little, the index grows.
   void reserve(JobIndex& index, const Segment& first) const {
     index.reserve(file_bytes_ <= segment_bytes_ ? first.jobs().size() : estimated_lines(fd_, file_bytes_));
   }
@@ -329,13 +329,14 @@ class Waves {
   std::vector<std::thread> threads_;
 };
 
-// A file of another shape than the format's, as the only error: those of its lines would hide it.
+// The error for a file of another shape than its format's. It is the only one, since errors of the lines
+// would hide it.
 std::optional<JobsError> misshapen(int fd, JobsFormat format) {
   // Nearly every file is judged by its first line; a single line that is longer is read as far as it may go.
   for (const std::size_t bytes : {std::size_t{16 * 1024}, kLineBytesMax + 1}) {
     std::string start(bytes, '\0');
     const std::int64_t got = read_at(fd, start.data(), bytes, 0);
-    if (got < 0) return std::nullopt;  // indexing fails as well, and says why
+    if (got < 0) return std::nullopt;  // indexing will fail as well, and say why
     start.resize(static_cast<std::size_t>(got));
     const JobsShape shape = jobs_shape(start, start.size() < bytes, format);
     if (shape == JobsShape::kAsExpected) return std::nullopt;

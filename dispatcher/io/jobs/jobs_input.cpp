@@ -49,7 +49,7 @@ std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   return input;
 }
 
-// Opened by others: what open() would have refused shows here.
+// Another process opened it, so what open() would have refused is checked here.
 std::variant<JobsInput, JobsProblem> JobsInput::open_stdin() {
   constexpr const char* kInstead =
       "; connect it to a file or a pipe of jobs, or give the path of a jobs file";

@@ -17,7 +17,7 @@ struct JobsProblem {
   std::string message;
 };
 
-// Differs from an earlier one of the same file when that has been written to in between.
+// Differs from an earlier mark of the same file if that has been written to in between.
 struct FileMark {
   std::int64_t size = 0;
   std::int64_t seconds = 0;  // of the last change
@@ -32,8 +32,8 @@ class JobsInput {
   // `path` "-" is stdin, which is never treated as a regular file and must be open for reading. A FIFO is
   // opened without waiting for its writer.
   static std::variant<JobsInput, JobsProblem> open(const std::string& path);
-  // What is not a regular file, read to its end into a file without a name in $TMPDIR or /tmp, so that it can
-  // be looked at as a whole. Waits for it. Shown under the name of `pipe`.
+  // Copies an input that is not a regular file into a file without a name in $TMPDIR or /tmp, so that it can
+  // be read as a whole. Waits for its end. Shown under the name of `pipe`.
   static std::variant<JobsInput, JobsProblem> copy_of(const JobsInput& pipe);
   JobsInput(JobsInput&& other) noexcept;
   JobsInput& operator=(JobsInput&& other) = delete;
@@ -57,7 +57,7 @@ class JobsInput {
   FileMark opened_;
 };
 
-// For jobs that do not say it themselves (--timeout, --retries).
+// For jobs whose lines do not set these (--timeout, --retries).
 struct JobDefaults {
   Duration timeout{0};
   std::uint32_t retries = 0;
@@ -74,8 +74,8 @@ class WakeUp {
   WakeUp(const WakeUp&) = delete;
   WakeUp& operator=(const WakeUp&) = delete;
   void raise();  // any thread
-  // Until raised (then true, and it counts as not raised again) or, with `fd` >= 0, until that has something
-  // to read.
+  // Waits until raised or, with `fd` >= 0, until that has something to read. Returns whether it was raised,
+  // and resets that.
   bool wait(int fd = -1);
 
  private:

@@ -14,7 +14,8 @@
 namespace workpool::dispatcher {
 namespace {
 
-// Handed over at the latest: the first jobs of a large request are on their way while the rest is read.
+// A batch is handed over at this size at the latest, so that the first jobs of a large request are on their
+// way while the rest is read.
 constexpr std::size_t kBatchJobs = 256;
 constexpr std::size_t kBatchBytes = 256 * 1024;
 

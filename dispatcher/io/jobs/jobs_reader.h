@@ -35,7 +35,7 @@ class JobsReader {
   JobsReader(const JobsReader&) = delete;
   JobsReader& operator=(const JobsReader&) = delete;
 
-  // Both: the loop's thread; never block. How much is under way is the caller's to bound.
+  // Both are for the loop's thread and never block. The caller bounds how much is under way.
   void load(const std::vector<JobNumber>& numbers);
   LoadedJobs take();
 

@@ -51,8 +51,8 @@ struct StreamReader::Impl {
     if (!stopping) hand_over(true);
   }
 
-  // Everything is handed over: whether it is still too much. Looked at again under the lock, since a release
-  // in between saw a thread that did not wait yet.
+  // Whether too much is open after everything was handed over. Checked again under the lock, since a release
+  // in between did not wake a thread that was not waiting yet.
   bool begin_waiting() {
     const std::lock_guard lock(mutex);
     return waits_for_release = is_full(0, 0);
@@ -63,12 +63,12 @@ struct StreamReader::Impl {
     const std::lock_guard lock(mutex);
     return is_full(pending.size(), pending_bytes);
   }
-  // If that much is added to what is open. REQUIRES: mutex is held.
+  // Whether it is full with so much added to what is open. REQUIRES: mutex is held.
   bool is_full(std::uint64_t more_items, std::uint64_t more_bytes) const {
     return open_items + more_items >= limits.jobs || open_bytes + more_bytes >= limits.payload_bytes;
   }
 
-  // JSON that comes as shell commands is not run. Lines are kept back until they tell what they are: at most
+  // Keeps JSON from being run as shell commands. Lines are kept back until it is clear what they are: at most
   // a few lone brackets, which a shell would refuse.
   void judge_shape(std::string_view text, bool last) {
     start.append(text);

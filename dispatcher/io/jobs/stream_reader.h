@@ -50,7 +50,7 @@ class StreamReader {
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
-  // Both: the loop's thread; never block.
+  // Both are for the loop's thread and never block.
   StreamBatch take();
   // `items` of those taken are done with; `payload_bytes` is the sum of theirs (0 for a bad line).
   void released(std::uint64_t items, std::uint64_t payload_bytes);
