@@ -81,7 +81,7 @@ LineError placed_fault(std::string_view line, const char* otherwise);
 // A simdjson parser and the padded copy of a text that it needs.
 class DomParser {
  public:
-  // False if `text` is not JSON. `root` lives until the next call.
+  // Returns false if `text` is not JSON. `root` lives until the next call.
   bool parse(std::string_view text, simdjson::dom::element& root) {
     // simdjson refuses a container at its limit unless it is empty, so one more admits depth 64. An empty
     // level 65 then passes, too; has_hidden_fault catches it.

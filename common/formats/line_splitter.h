@@ -30,8 +30,8 @@ class LineSplitter {
   // A line over `line_bytes_max` is too long. room() has at least `block_bytes`.
   LineSplitter(std::size_t line_bytes_max, std::size_t block_bytes);
 
-  // The next line; its text lives until the next call of room(), seek() or restart(). False if more bytes are
-  // needed, and after finish() if there is no line left.
+  // Fetches the next line, whose text lives until the next call of room(), seek() or restart(). Returns false
+  // if more bytes are needed, or after finish() if there is no line left.
   bool next(Line& line);
 
   // Room, never empty, for the next bytes of the input: those from end_of_bytes() on. Then tell add() how

@@ -115,7 +115,7 @@ std::string no_answer_for(const std::string& host, Duration waited) {
   return "the name service has not answered for \"" + host + "\" within " + whole_seconds(waited);
 }
 
-// ---- is somebody there ----
+// ---- does a dispatcher answer there ----
 
 std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
                          Duration greeting_limit, Time end, const std::atomic<bool>& stop) {

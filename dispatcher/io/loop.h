@@ -82,7 +82,7 @@ class Loop {
   std::uint64_t records_ = 0;  // in this start
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
-  std::uint64_t refused_frames_ = 0;  // as last told
+  std::uint64_t refused_frames_ = 0;  // as last logged
   std::uint64_t silent_closed_ = 0;   // the same
   int signals_ = 0;
   std::optional<RunEnd> end_;

@@ -25,7 +25,7 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 40;  // offsets in the index have 40 bits
-constexpr std::size_t kExtendBytes = 64 * 1024;  // read at a time for a line that goes on behind its segment
+constexpr std::size_t kExtendBytes = 64 * 1024;  // read at a time for a line that goes on after its segment
 constexpr std::size_t kBlockBytes = 256 * 1024;
 
 // What the merge needs of a job. Its line number counts from the first line of the segment.

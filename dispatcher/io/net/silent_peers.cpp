@@ -27,8 +27,8 @@ std::optional<std::uint16_t> local_port(int fd) {
   return std::nullopt;
 }
 
-// For how long nothing has been received; nullopt unless it is an open connection of which everything that
-// came has been read.
+// For how long nothing has been received; nullopt if it is no open connection, or if something that came has
+// not been read yet.
 std::optional<Duration> silence(int fd) {
   tcp_info info{};
   socklen_t size = sizeof info;
@@ -54,8 +54,8 @@ bool SilentPeers::is_silent(int fd) const {
   return silent && *silent >= watched->limit;
 }
 
-// The I/O thread may close a descriptor between the question and the shutdown, and another connection may get
-// its number. Within that microsecond a new connection could be hit; its worker dials again.
+// Between the check and the shutdown the I/O thread may close the descriptor, and a new connection may get
+// its number. If that one is hit, its worker dials again.
 std::size_t SilentPeers::look(Time now) {
   if (descriptors_ == nullptr) return 0;
   std::size_t closed = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Closes connections on which the peer says nothing for too long. ZeroMQ keeps a peer that has shaken hands
-// forever, and its heartbeats would not tell: libzmq answers them whatever its program does. So the
-// descriptors of this process are looked through, the kernel says when something was last received, and a
-// silent connection is shut down; libzmq then closes it. One thread.
+// Closes connections on which the peer says nothing for too long. ZeroMQ keeps a peer forever once it has
+// shaken hands, and ZeroMQ's heartbeats would not help: libzmq answers them whatever its program does. So we
+// look through the descriptors of this process, ask the kernel when something was last received, and shut a
+// silent connection down; libzmq then closes it. For one thread.
 #pragma once
 
 #include <dirent.h>
@@ -24,9 +24,9 @@ class SilentPeers {
   };
   explicit SilentPeers(std::vector<Watched> ports);
 
-  // Looks at a bounded number of descriptors. A connection is shut down if two looks find it silent for
-  // longer than its limit, at least a second apart: what the dispatcher was too slow to read may only then be
-  // followed by more. Returns how many were shut down.
+  // Looks at a bounded number of descriptors. Shuts a connection down if two looks at least a second apart
+  // find it silent for longer than its limit: if the dispatcher was slow to read, the peer gets that time to
+  // send more. Returns how many were shut down.
   std::size_t look(Time now);
 
  private:

@@ -38,10 +38,10 @@ struct TransportOptions {
   // The most that unfinished messages in parts may take, of all sessions together: as much as their result
   // windows.
   std::size_t parts_bytes_most = 256 << 20;
-  // Of what waits for lanes that have not been writable yet, of all sessions. What is known to be there is
-  // sent at once.
+  // The most that frames may take that wait for lanes which have not been writable yet, of all sessions
+  // together. Frames for a lane that has been writable are sent at once.
   std::size_t waiting_bytes_most = 64 << 20;
-  Duration worker_timeout = seconds(10);  // long messages go down in parts that suit it
+  Duration worker_timeout = seconds(10);  // long messages are sent in parts that suit it
 };
 
 struct StatusAsked {
@@ -70,8 +70,8 @@ class Transport {
   // free.
   std::optional<std::uint16_t> open_lane(SessionId session, RunId run, std::uint32_t slots);
   std::uint16_t sink_port() const { return sink_port_; }
-  // False if the lane was writable once and does not take it: the worker is gone. Or if it never was, and too
-  // much waits for it and others like it.
+  // Returns false if the lane was writable once and does not take the message: the worker is gone. Also if
+  // the lane never was, and too much waits for such lanes.
   bool send(SessionId session, const LaneMessage& message);
   // `patience`: how long it may stay for its last frames and for the worker to leave; 0 = close at once.
   void close_lane(SessionId session, Time now, Duration patience);
@@ -80,9 +80,9 @@ class Transport {
   // every 250 ms.
   void tend(Time now, std::vector<Event>& events);
   bool any_new() const { return new_lanes_ > 0; }
-  // As of the last look at all lanes: nobody could be let in. Connections without a handshake are closed
-  // after 5 s (HANDSHAKE_IVL), silent ones to the two ports that everybody knows a little later
-  // (SilentPeers).
+  // Whether there was no descriptor for another worker when all lanes were last checked. Connections without
+  // a handshake are closed after 5 s (HANDSHAKE_IVL), silent ones to the two ports that everybody knows a
+  // little later (SilentPeers).
   bool lacks_descriptors() const { return lacks_descriptors_; }
   std::uint64_t refused_frames() const { return refused_frames_; }
   std::uint64_t silent_closed() const { return silent_closed_; }
@@ -104,7 +104,7 @@ class Transport {
   bool bind_some(zmq::socket_t& socket, std::uint16_t& port);
   bool send_waiting(Lane& lane);
   void erase(std::map<SessionId, Lane>::iterator lane);
-  // False if the lane can be thrown away.
+  // Returns false if the lane can be thrown away.
   bool tend_lane(SessionId session, Lane& lane, Time now, std::vector<Event>& events);
 
   zmq::context_t& context_;

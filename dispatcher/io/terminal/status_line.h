@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one line that says how a run goes, and the estimate of its rate behind it.
+// The one line that says how a run goes, and the estimate of its rate.
 #pragma once
 
 #include <cstddef>

@@ -29,7 +29,7 @@ class Failures {
   struct Group {
     std::uint64_t count = 0;
     std::string example;                // id and line of the first one
-    std::optional<std::string> worker;  // on which all of them were; nullopt if not on one
+    std::optional<std::string> worker;  // that all of them were on; nullopt if there were several
   };
   std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
   std::uint64_t other_ = 0;
