@@ -224,7 +224,7 @@ struct EngineDied {
   std::string cause;
   std::vector<std::string> ran;  // ids of the jobs named
 };
-// A worker says what cannot be; that does not count, and its session ends.
+// A worker says something that cannot be true. It does not count, and the session ends.
 enum class Untruth : std::uint8_t {
   kForeignType,  // a result of a job whose type it does not serve
   kRanTooLong,   // an attempt that took longer than since it was given

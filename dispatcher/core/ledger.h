@@ -122,7 +122,7 @@ class Ledger {
   HoldingRow held_attempt(const Session* session, JobRow job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
   bool failure_counts(const Session* session, JobRow row, const JobResult& result) const;
-  // What is wrong with this result, whatever its job makes of it; nullopt if it can be true.
+  // What cannot be true in this result; nullopt if everything can.
   std::optional<Untruth> untruth_in(const Session& session, JobRow row, const JobResult& result,
                                     Time now) const;
   // `held`: the holding that the result ends, if any.

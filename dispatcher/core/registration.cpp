@@ -108,9 +108,9 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
                                   fresh.slots});
 }
 
-// With the first thing that a worker says about jobs: whoever only says HELLO leaves nothing behind. No
-// record comes before the name that stands in it, and no job goes to a worker whose name is not durable; else
-// a next start of the run could give the name to another.
+// Called for the first thing that a worker says about jobs, so that a worker that only says HELLO leaves
+// nothing behind. A name is journaled before any record that holds it, and no job goes to a worker whose name
+// is not durable; otherwise the next start of the run could give the name to another.
 void Sessions::grant_name(Worker& worker, Step& step) {
   if (std::exchange(worker.named, true)) return;
   worker.name_entry = journal_.issue(std::nullopt);

@@ -161,7 +161,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
   if (needed.untrue) {
-    // As if the frame had not been decoded: it is missing, so nothing after it is acked.
+    // Treated like a frame that could not be decoded: it is missing, so nothing after it is acked.
     fence(session, true, step);
     return;
   }

@@ -35,9 +35,9 @@ namespace workpool::dispatcher {
 // What a worker says of its size is believed up to here. One with more slots gets as many jobs at once, as
 // many more each time that it echoes a LANE BEAT, and one more for each that it has finished in its session.
 inline constexpr std::uint32_t kBelievedMost = 1024;
-// More slots' worth of jobs than this no worker is ever given, ahead of need included.
+// The most slots' worth of jobs that a worker is ever given, including what it gets ahead of need.
 inline std::uint64_t slots_held_most(std::uint32_t slots) { return std::max(kBelievedMost, slots); }
-// What runs at a worker and what has ended there without a result yet: as much again.
+// The most that a worker can name: as much again for what has ended there without a result yet.
 inline std::uint64_t slots_named_most(std::uint32_t slots) { return 2 * slots_held_most(slots); }
 
 // Work, in bytes, that is on its way down a lane: a worker has received what was given before a LANE BEAT
