@@ -67,10 +67,10 @@ class Ledger {
   void cancel_held(Session& session, Step& step);
 
   // ---- up ----
-  // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, where only ok
-  // counts; a failure counts where the session holds that attempt, or hands it over while nobody holds the
-  // job). Returns the record that the message's ack has to wait for (AckLedger::received); nullopt if the
-  // session says what cannot be, and then nothing is done.
+  // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, from which
+  // only an ok counts). A failure counts if the session holds that attempt, or hands it over while no session
+  // holds the job. Returns the record that the message's ack has to wait for (AckLedger::received). Returns
+  // nullopt and does nothing if the result cannot be true.
   std::optional<std::uint64_t> take_result(Session* session, SessionId from, std::uint64_t seq,
                                            JobResult&& result, Step& step);
   // Returns true if we had not asked for it back.
