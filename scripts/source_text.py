@@ -1,4 +1,4 @@
-"""What the checks of the source's shape share: which files there are, and their code without what is no code."""
+"""Shared by the checks of the source's shape: lists the files, and strips comments and literals from C++ text."""
 
 import re
 import subprocess

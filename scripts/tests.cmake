@@ -1,10 +1,10 @@
-# The tests, one program a folder of tests/, and the benchmarks; included by CMakeLists.txt.
+# The tests, one program per folder of tests/, and the benchmarks; included by CMakeLists.txt.
 #
 # C++ tests run in the root of the checkout and find their data by relative paths (tests/scenario/x.txt).
 # A system test is one tests/system/test_*.py; its first 5 lines may say
 #   # ctest: serial           runs alone
 #   # ctest: timeout 600      seconds, 300 without
-#   # ctest: labels a b       more labels beside `system`; `asan` and `tsan` add it to that preset's subset
+#   # ctest: labels a b       more labels next to `system`; `asan` and `tsan` add it to that preset's subset
 
 # workpool_gtest(FOLDER TIMEOUT seconds LINK target...): tests/FOLDER/**.cpp as the program test_FOLDER.
 function(workpool_gtest folder)
@@ -28,7 +28,7 @@ function(workpool_gtest folder)
                          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
                          PROPERTIES LABELS ${folder} TIMEOUT ${arg_TIMEOUT})
   else()
-    # Not brief: where it hangs, the last test named is the one.
+    # Not brief: if it hangs, the last test named is the one that hangs.
     add_test(NAME ${folder} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${folder} PROPERTIES LABELS ${folder} TIMEOUT 600)
   endif()
@@ -110,8 +110,8 @@ if(WORKPOOL_FUZZER)
   workpool_link(fuzzer PRIVATE workpool_dispatcher_core workpool_worker_core workpool_common)
 endif()
 
-# Each tests/bench/NAME.cpp is a program bench_NAME of its own; `scripts/build release bench` builds them. Where
-# tests are built they belong to `all`, so that they cannot rot.
+# Each tests/bench/NAME.cpp is a program bench_NAME of its own; `scripts/build release bench` builds them. If tests
+# are built, these belong to `all`, so that they always compile.
 if(WORKPOOL_BENCH AND NOT WORKPOOL_PURE_ONLY)
   add_custom_target(bench)
   file(GLOB benchmarks CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/bench/*.cpp)
