@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Whether the dispatcher's cost follows what changes: runs that have much of one thing (requirements, priorities, idle
-workers, failures), each beside the same run without it.
+workers, failures), each next to the same run without it.
 
   impossible   no-op jobs behind 50,000 jobs of labels that no worker has: from the start to the last no-op's result
   failing      every job fails at once
@@ -11,7 +11,7 @@ workers, failures), each beside the same run without it.
 
   proportion.py BIN [--rows impossible,failing,...] [--jobs N]
 
-Prints wall time, jobs a second and, per job, the dispatcher's own processor time. Nothing here decides a test.
+Prints wall time, jobs per second and, per job, the dispatcher's own processor time. Nothing here decides a test.
 """
 import argparse
 import json
@@ -74,11 +74,11 @@ class Run:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def ended(self):
-        """Whether it has, without reaping it: its processor time is still to be read."""
+        """Whether the dispatcher has ended. Does not reap it: its processor time is still to be read."""
         return os.waitid(os.P_PID, self.dispatcher.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def wait_for(self, records, limit=120):
-        """Until that many results are written. Returns seconds of wall time and of the dispatcher's processor time."""
+        """Waits until that many results are written. Returns seconds of wall time and of the dispatcher's processor time."""
         end, lines = time.monotonic() + limit, Lines(self.results)
         while lines.look() < records:
             if time.monotonic() > end or self.ended():

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The yardstick of the throughput benchmark: a bare PUSH/PULL pipeline without any ledger. A ventilator (this
-// process) pushes messages of 64 jobs x 100 bytes to two worker processes, which push a message of as many
-// 31-byte results for each to a sink (this process again). Prints jobs a second.
+// The yardstick of the throughput benchmark: a bare PUSH/PULL pipeline that keeps no records. A ventilator
+// (this process) pushes messages of 64 jobs x 100 bytes to two worker processes. These push a message of as
+// many 31-byte results for each to a sink (this process again). Prints jobs per second.
 //
 //   bench_raw_pipeline [JOBS]
 #include <signal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How many jobs a second the runner of one worker gets through, without dispatcher and sockets:
+// How many jobs per second the runner of one worker gets through, without dispatcher and sockets:
 //   bench_runner noop [JOBS]    no-op jobs of the thread pool
 //   bench_runner true [JOBS]    ["true"] jobs of the spawners, two at a time; compare `yes x | head -n JOBS |
 //   xargs -P 2 -n 1 true`

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """How fast workpool is, as ratios within one run, since absolute figures of a shared machine say little.
 
-  no-op jobs   jobs file to results file, a dispatcher and two worker processes of one slot, beside a raw PUSH/PULL
+  no-op jobs   jobs file to results file, a dispatcher and two worker processes of one slot, next to a raw PUSH/PULL
                pipeline (bench_raw_pipeline), in interleaved pairs
-  commands     ["true"] jobs with a local worker of two slots, beside xargs -P 2
+  commands     ["true"] jobs with a local worker of two slots, next to xargs -P 2
 
-With --against, another build's programs run the same beside these, turn about, and the medians of the pairs' ratios are
-printed: wall time and processor time (of all processes together), this build's over the other's.
+With --against, another build's programs run the same jobs, alternating with these, and the medians of the pairs' ratios
+are printed: wall time and processor time (of all processes together), this build's over the other's.
 
   throughput.py BIN [--against BIN] [--pairs 5] [--jobs 1000000] [--commands 5000] [--durability os|sync]
 """
@@ -29,13 +29,13 @@ def free_port():
 
 
 def raw(binaries, jobs):
-    """Jobs a second of the bare pipeline."""
+    """Jobs per second of the bare pipeline."""
     done = subprocess.run([f"{binaries}/bench_raw_pipeline", str(jobs)], check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 
 def noop(binaries, jobs_file, results, count, durability):
-    """Jobs a second, from the dispatcher's start until its workers have left, which they do once every result is in
+    """Jobs per second, from the dispatcher's start until its workers have left, which they do once every result is in
     the file. (After a run of less than 2 s it stays for 2 s more itself, for workers that come late.)"""
     address = f"tcp://127.0.0.1:{free_port()}"
     dispatcher = subprocess.Popen(
@@ -67,7 +67,7 @@ def xargs(count):
 
 
 class Compared:
-    """Runs two builds turn about and keeps the ratio of what each took."""
+    """Runs two builds alternately and keeps the ratio of what each took."""
 
     def __init__(self, ours, other):
         self.builds = (ours, other)
