@@ -46,7 +46,8 @@ std::string short_help() {
          "workpool-worker --help shows the flags, more examples and the exit codes.";
 }
 
-// Prints as it is: UTF-8 without control characters, and short enough.
+// Says why `word` cannot be shown as it is (it must be UTF-8 without control characters, at most `bytes_max`
+// bytes); "" if nothing is wrong.
 std::string wrong_with_word(const std::string& word, std::size_t bytes_max) {
   if (word.empty()) return "is empty";
   if (word.size() > bytes_max) return "is too long: at most " + std::to_string(bytes_max) + " bytes";
@@ -99,7 +100,7 @@ Setter set_descriptor(int& target) {
   };
 }
 
-// A host name may be anything; what is shown and sent must not be.
+// A host name may hold any bytes, but a worker's name must be printable.
 std::string host_name() {
   std::array<char, 256> buffer{};
   if (::gethostname(buffer.data(), buffer.size() - 1) != 0 || buffer[0] == '\0') return "worker";
@@ -107,8 +108,8 @@ std::string host_name() {
   return std::string(utf8_prefix(name, kNameBytesMax));
 }
 
-// A larger HELLO than a dispatcher reads would never be answered. Measured with the largest numbers that it
-// can ever have.
+// A dispatcher never answers a HELLO over its size limit. The size is measured with the largest numbers that
+// a HELLO can hold. Returns "" if it fits.
 std::string wrong_with_hello(const WorkerOptions& options) {
   constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
   const Hello hello{kProtocol,

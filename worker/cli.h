@@ -14,7 +14,7 @@
 
 namespace workpool::worker {
 
-// An exit code if all there was to do has been printed: kOk (help, version), kUsage, kUnsafe.
+// An exit code if there is nothing left to do after printing: kOk (help, version), kUsage, kUnsafe.
 using CommandLine = std::variant<WorkerOptions, ExitCode>;
 
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose

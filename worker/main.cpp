@@ -29,7 +29,7 @@ bool hangup_is_ignored() {
   return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
-// What the kernel cannot end in that time (a dead NFS server) is left to later.
+// A process that the kernel cannot end in that time (a dead NFS server) is left to the next worker.
 constexpr Duration kLeftoversLimit = seconds(5);
 
 int serve(WorkerOptions options, Console& console) {

@@ -35,7 +35,7 @@ void append_utf8(std::string& out, std::uint32_t letter) {
   }
 }
 
-// The text of a valid JSON string, given with its quotes.
+// The text of a valid JSON string; `json` includes the quotes.
 std::string unescaped(std::string_view json) {
   static constexpr std::string_view kNames = "bfnrt";
   static constexpr std::string_view kLetters = "\b\f\n\r\t";

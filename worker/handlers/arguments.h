@@ -18,7 +18,7 @@ class Arguments {
   // else or has a member that is not among `known`.
   Arguments(std::string_view args, std::initializer_list<std::string_view> known);
 
-  // Nullopt if there is no such member; throws HandlerError if it is of another type.
+  // Return nullopt if there is no such member, and throw HandlerError if it is of another type.
   std::optional<std::string> text(std::string_view name) const;
   std::optional<std::uint64_t> count(std::string_view name) const;  // an integer from 0
   // The member's JSON as it stands.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The handler interface: what runs a job of a type in the worker's own process. Handlers stop co-operatively:
-// no thread can be ended from outside, so what runs long asks its stop token.
+// The handler interface: a handler runs the jobs of one type in the worker's own process. A thread cannot be
+// ended from outside, so a handler that may run long has to ask its stop token.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,12 @@ struct HandlerContext {
 class Handler {
  public:
   virtual ~Handler() = default;
-  // The `type` of its jobs.
+  // The `type` of the jobs that it runs.
   virtual std::string name() const = 0;
-  // Whether it always returns within microseconds. Of others everything that has finished is handed over
-  // before.
+  // Whether it always returns within microseconds. Before a handler that does not, the thread hands over the
+  // results it has, so that they do not wait for it.
   virtual bool is_quick() const { return false; }
-  // `args`: one compact JSON text, `null` where the job has none. Returns the job's value: one JSON text
+  // `args`: one compact JSON text, `null` if the job has none. Returns the job's value: one JSON text
   // without control bytes, at most 1 MiB; empty = null. Throws HandlerError, or anything else that is a
   // std::exception.
   virtual std::string run(std::string_view args, const HandlerContext& context) const = 0;

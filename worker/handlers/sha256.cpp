@@ -15,7 +15,7 @@
 namespace workpool::worker {
 namespace {
 
-// A stop is seen within a millisecond or so.
+// Hashed in about a millisecond, after which the stop token is asked again.
 constexpr std::size_t kPieceBytes = 128 * 1024;
 
 [[noreturn]] void fail(const std::string& path, const char* why) { throw HandlerError(path + ": " + why); }
@@ -48,7 +48,7 @@ std::string sha256_of_text(std::string_view text) {
 
 std::string sha256_of_file(const std::string& path, const StopToken& stop) {
   if (path.find('\0') != std::string::npos) throw HandlerError("args: \"path\" must not hold a NUL");
-  // O_NONBLOCK: the open of a FIFO would wait for a writer, deaf to the token.
+  // O_NONBLOCK: opening a FIFO would otherwise wait for a writer and not notice the token.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.is_open()) fail(path, ::strerrordesc_np(errno));
   struct stat info {};

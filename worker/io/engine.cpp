@@ -132,7 +132,7 @@ void Engine::wait() {
                               {nullptr, birth_.control_fd, ZMQ_POLLIN, 0},
                               {transport_.lane_handle(), 0, ZMQ_POLLIN, 0}};
   const std::size_t count = transport_.is_open() ? 3 : 2;
-  // Rounded up, so that a deadline in less than a millisecond is not waited for in a busy loop.
+  // Rounded up: a wait of 0 ms until a deadline that is less than a millisecond away would spin.
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
   zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
 }
@@ -227,7 +227,7 @@ void Engine::carry_out(Action& action) {
       if (!self.exit_code_) self.exit_code_ = a.code;
     }
   };
-  // Starts keep their order before whatever follows them.
+  // The collected starts go to the runner before any other action that follows them.
   if (!std::holds_alternative<StartAttempt>(action) && !starting_.empty())
     runner_.start(std::exchange(starting_, {}));
   std::visit(Visitor{*this}, action);
@@ -262,7 +262,8 @@ int Engine::run() {
     if (events_.empty()) wait();
     now_ = std::max(now_, boot_time());
     gather();
-    // Two vectors in turn, so that neither ever grows anew: carrying out may find that the sink has gone.
+    // carry_out() may add events (the sink has gone), so the events under way stand in a second vector. The
+    // two swap roles, so neither is allocated again.
     stepping_.swap(events_);
     for (Event& event : stepping_) {
       log_event(log_, event);

@@ -10,7 +10,7 @@
 
 namespace workpool::worker {
 
-// Runs in a process of its own that the supervisor has made; gives its exit code.
+// Runs in a process of its own that the supervisor has made; returns its exit code.
 int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth,
                Log& log);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What --log-level debug (a line for each job started and ended, the same token in both) and trace (a line
-// for each message of lane and sink) show of the engine's loop. Each costs a comparison if it is not asked
-// for.
+// What the engine's loop logs at --log-level debug (a line for each job that starts or ends, with the same
+// token in both) and trace (a line for each message of lane and sink). A level that is not shown costs one
+// comparison per call.
 #pragma once
 
 #include "common/io/log.h"
@@ -10,7 +10,7 @@
 namespace workpool::worker {
 
 void log_started(Log& log, const StartAttempt& start);
-void log_event(Log& log, const Event& event);  // a job's end, a message of the lane; nothing of any other
+void log_event(Log& log, const Event& event);  // logs a job's end or a lane message, nothing else
 void log_sent(Log& log, const SendSink& send);
 
 }  // namespace workpool::worker

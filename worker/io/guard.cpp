@@ -21,7 +21,7 @@
 #include "worker/io/process/proc_files.h"
 #include "worker/io/process/process_tree.h"
 
-// Only there if the build measures coverage: _exit() would lose what was counted.
+// Exists only if the build measures coverage; without the call _exit() would lose the counts.
 extern "C" void gcov_dump() __asm__("__gcov_dump") __attribute__((weak));
 
 namespace workpool::worker {
@@ -29,10 +29,10 @@ namespace {
 
 // Neither this nor the command line may contain the name of our programs.
 constexpr const char* kName = "wp-guard";
-// An engine that is stopped (SIGSTOP) for so many worker timeouts has long lost its jobs to others; only its
-// end tells which of them may have stopped it.
+// An engine that stays stopped (SIGSTOP) for this many worker timeouts has long lost its jobs to others. Only
+// when it is dead can the jobs that may have stopped it be reported.
 constexpr int kStoppedTimeouts = 3;
-// A guard that comes so much too late to kill it did not run meanwhile either.
+// A guard that is this late to kill the engine was stopped itself.
 constexpr Duration kStoppedWithIt = seconds(1);
 
 // `pkill -f` and `ps` read the memory that the kernel put the arguments into. Its last byte must stay zero.
@@ -80,7 +80,7 @@ void Guard::watch(pid_t engine) {
 }
 
 void Guard::wait() {
-  // Without a descriptor for signals the engine is asked a hundred times a second.
+  // Without a descriptor for signals we poll for the engine's end a hundred times a second.
   int wait_ms = signals_.is_open() ? -1 : 10;
   if (kill_stopped_at_ != kNever) {
     const auto left = std::chrono::ceil<milliseconds>(kill_stopped_at_ - boot_time()).count();
@@ -99,7 +99,7 @@ void Guard::wait() {
   }
   const Time now = boot_time();
   if (now >= kill_stopped_at_ && now >= kill_stopped_at_ + kStoppedWithIt) {
-    // The guard was stopped too (Ctrl-Z), so the engine is given its time anew.
+    // The guard was stopped too (Ctrl-Z), so the engine gets the full time again.
     kill_stopped_at_ = now + kStoppedTimeouts * page_.worker_timeout();
   } else if (now >= kill_stopped_at_) {
     kill_stopped_at_ = kNever;
@@ -108,12 +108,12 @@ void Guard::wait() {
   }
 }
 
-// Before its jobs: alive it would report their ends as their own.
+// The engine dies before its jobs: alive, it would report their deaths as their own results.
 void Guard::kill_engine() {
   if (engine_ != 0) ::kill(engine_, SIGKILL);
 }
 
-// The engine, and whatever became our child.
+// Reaps the engine and whatever became our child.
 void Guard::reap() {
   while (true) {
     siginfo_t info{};

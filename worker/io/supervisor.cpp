@@ -27,7 +27,7 @@
 #include "worker/io/guard.h"
 #include "worker/io/process/process_tree.h"
 
-// Of gcov, where the build is instrumented: _exit() would lose what the engine ran.
+// Exists only if the build measures coverage; without the call _exit() would lose the counts.
 extern "C" void gcov_dump() __asm__("__gcov_dump") __attribute__((weak));
 
 namespace workpool::worker {
@@ -37,8 +37,8 @@ constexpr Duration kLongestPause = seconds(5);
 constexpr Duration kHealthyLife = seconds(10);  // after it the next death is a first one again
 constexpr Duration kToEndNow = milliseconds(500);
 constexpr Duration kKillEverything = milliseconds(500);
-// Engines in a row that could not be made, or died within this time without having met a dispatcher: the
-// system lacks what one takes (memory, processes), and 20 s later it lacks it still.
+// If so many engines in a row could not be made, or died within this time without having met a dispatcher,
+// the system lacks what an engine needs (memory, processes). The tries take about 20 s.
 constexpr Duration kStillborn = seconds(2);
 constexpr int kStillbornMost = 8;
 constexpr int kSystemLacks = exit_status(ExitCode::kSystem);
@@ -66,7 +66,8 @@ void follow_supervisor(int control_fd, SharedPage& page) {
                             const std::function<int(const EngineBirth&)>& engine_main) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  // A stopped engine sees nothing; so the death of its guard lets it go on. No other use of the signal hurts.
+  // A stopped engine notices nothing, so the death of its guard wakes it. A CONT at any other time is
+  // harmless.
   ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
   try {
     const int own_fd = ::fcntl(birth.control_fd, F_DUPFD_CLOEXEC, 3);
@@ -232,7 +233,7 @@ void Supervisor::read_parent() {
   give_up_after(kToEndNow);
 }
 
-// The guard, and as PID 1 or subreaper whatever became our child.
+// Reaps the guard, and whatever became our child as we are PID 1 or a subreaper.
 void Supervisor::reap() {
   while (true) {
     siginfo_t info{};
@@ -245,7 +246,8 @@ void Supervisor::reap() {
 }
 
 void Supervisor::tell_engine(char byte) {
-  // A full pipe already says more stops than anybody counts; an engine that is gone needs none.
+  // A full pipe already holds more stops than the engine counts (EAGAIN), and a dead engine needs none
+  // (EPIPE).
   if (guard_ != 0 && control_.is_open() && ::write(control_.get(), &byte, 1) < 0 && errno != EAGAIN &&
       errno != EPIPE) {
     write_log(LogLevel::kWarn, "stop_not_forwarded", {{"reason", std::strerror(errno)}});
@@ -254,7 +256,7 @@ void Supervisor::tell_engine(char byte) {
 
 void Supervisor::give_up_after(Duration time) { give_up_at_ = std::min(give_up_at_, boot_time() + time); }
 
-// Its guard does it at the end of the pipe.
+// Closes the control pipe; at its end the guard kills the engine.
 void Supervisor::kill_engine() {
   write_log(LogLevel::kError, "engine_hangs", {{"engine", engine_}, {"action", "killed"}});
   given_up_ = true;
@@ -262,8 +264,8 @@ void Supervisor::kill_engine() {
   control_.close();
 }
 
-// How the engine ended. Where the guard was killed first, the engine and all below it are our children now:
-// they go, but nothing that this process had before it became a worker does.
+// How the engine ended. If the guard was killed first, the engine and all below it are our children now and
+// are killed here, except for the children that this process had before it became a worker.
 EngineEnd Supervisor::take_end() {
   if (const auto noted = options_.page->take_engine_end()) return *noted;
   EngineEnd end;
@@ -298,7 +300,7 @@ std::optional<int> Supervisor::bury_engine() {
     count_stillborn(options_.page->joins() == joins_before_ && boot_time() - born_ < kStillborn);
     pause_ = boot_time() - born_ >= kHealthyLife || engine_ == 1 ? options_.first_pause
                                                                  : std::min(pause_ * 2, kLongestPause);
-    // The dispatcher of a local worker tells it on the same terminal.
+    // The dispatcher of a local worker reports it on the same terminal.
     write_log(options_.parent_fd >= 0 ? LogLevel::kInfo : LogLevel::kWarn, "engine_died",
               {{"engine", engine_}, {"cause", cause}, {"running", ran}, {"restart_in", pause_}});
   }

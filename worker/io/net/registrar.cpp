@@ -15,10 +15,10 @@
 namespace workpool::worker {
 namespace {
 
-// A try that waits for the name service ends then, so that people hear of it and --orphan-grace holds. The
-// next try waits for the same answer.
+// A try ends after waiting this long for the name service, so that the wait is reported and --orphan-grace
+// holds. The next try waits for the same answer.
 constexpr Duration kLookupLimit = seconds(2);
-constexpr Duration kConnectLimit = seconds(3);  // an address
+constexpr Duration kConnectLimit = seconds(3);  // per address
 constexpr Duration kAnswerLimit = seconds(5);
 constexpr Duration kSlice = milliseconds(50);  // how fast a stop is noticed
 
@@ -104,7 +104,8 @@ std::variant<Welcome, Refused, Unanswered> Registrar::Impl::ask(const std::strin
   const std::string where = endpoint(host, dispatcher.port);
   try {
     zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
-    // Without it the socket is writable before the connection is there and after it has gone.
+    // Without this option the socket is also writable before it is connected and after the connection is
+    // gone.
     socket.set(zmq::sockopt::immediate, 1);
     socket.connect(where);
     std::string frame;

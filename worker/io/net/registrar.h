@@ -20,7 +20,7 @@ namespace workpool::worker {
 
 struct Unanswered {
   std::string reason;        // what failed, of which address
-  bool not_allowed = false;  // there are addresses, and every one of them takes --insecure
+  bool not_allowed = false;  // there are addresses, and every one needs --insecure
 };
 struct RegistrationAnswer {
   std::uint32_t try_number = 0;  // of the HELLO
@@ -30,16 +30,16 @@ struct RegistrationAnswer {
 
 class Registrar {
  public:
-  // `context` and `answers` outlive the registrar. An address that is not of this host is passed over without
-  // `insecure`: the worker would run anyone's commands.
+  // `context` and `answers` outlive the registrar. Without `insecure` an address that is not loopback is
+  // skipped: the worker would run anyone's commands.
   Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
             Mailbox<RegistrationAnswer>& answers, Resolver resolver = resolve);
-  // Gives a try that is under way up; waits at most 200 ms for the thread, then leaves it behind.
+  // Abandons a try in progress: waits at most 200 ms for the thread, then leaves it behind.
   ~Registrar();
   Registrar(const Registrar&) = delete;
   Registrar& operator=(const Registrar&) = delete;
 
-  // REQUIRES: the try before has been answered.
+  // Starts a try with `hello`; its answer is posted to `answers`. REQUIRES: the last try has been answered.
   void register_with(const Hello& hello);
 
  private:

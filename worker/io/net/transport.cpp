@@ -53,7 +53,7 @@ void Transport::receive(std::size_t most, std::vector<Event>& events) {
       }
     }
     if (!decoded) {
-      // Not from a dispatcher of ours: this session cannot be trusted to be whole any more.
+      // Something is missing from this session now, or the peer is no dispatcher: end it.
       events.emplace_back(SinkGone{link_->session});
       return;
     }

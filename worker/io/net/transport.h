@@ -21,21 +21,22 @@ class Transport {
  public:
   explicit Transport(zmq::context_t& context) : context_(context) {}
 
-  // `host`: the literal address that the registration answered from. False, and nothing is open, where it
-  // cannot be dialled: no descriptor is left, or what WELCOME says is no address.
+  // `host`: the literal address that answered the registration. Returns false, with nothing open, if the
+  // ports in `welcome` cannot be dialled or no descriptor is left.
   bool open(const std::string& host, const Welcome& welcome, Time now);
   void close();
   bool is_open() const { return link_.has_value(); }
 
   // What a poll may wait for; nullptr while nothing is open.
   void* lane_handle();
-  // Appends LaneReceived and LanePart for at most `most` frames. A frame that is none ends the session:
-  // SinkGone.
+  // Appends LaneReceived and LanePart for at most `most` frames. A frame that cannot be decoded ends the
+  // session: SinkGone.
   void receive(std::size_t most, std::vector<Event>& events);
 
-  // Before the sink was ever writable the frames wait here. False if the sink takes no more: it is gone.
+  // Frames wait here until the sink is writable for the first time. Returns false if the sink refuses a frame
+  // after that: the connection is gone.
   bool send(const Header& header, const SinkMessage& message);
-  // Asks the sink how it is and sends what waits; false if it is gone for good.
+  // Checks the sink and sends what waits; returns false if the connection is gone or did not come in 5 s.
   bool tend(Time now);
   // Whether tend() should be called every few milliseconds.
   bool is_new() const { return link_ && !link_->sink_was_writable; }

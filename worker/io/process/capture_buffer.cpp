@@ -53,8 +53,8 @@ std::string CaptureBuffer::take(std::uint64_t& cut) {
     return std::move(head_);
   }
   const std::size_t head_size = utf8_prefix(head_ + after_head_, head_limit_).size();
-  // Whether the tail begins inside a letter is told by what stands before it: the head's end, where nothing
-  // in between has been dropped.
+  // The bytes before the tail show whether it begins inside a letter. Those are the head's end if nothing in
+  // between has been dropped.
   const bool whole = head_.size() + tail.size() == total_;
   const std::string around = (whole ? head_ : std::string()).append(tail);
   const std::string_view kept = utf8_suffix(around, tail_limit_);

@@ -27,8 +27,8 @@ class CaptureBuffer {
   std::size_t tail_limit_;
   std::uint64_t total_ = 0;
   std::string head_;          // the first head_limit_ bytes
-  std::string after_head_;    // the few bytes behind it, which tell whether the cut splits a letter
-  std::string ring_;          // of what came after the head the last tail_limit_ + kLetterBytesMax bytes
+  std::string after_head_;    // the few bytes behind it, which show whether the cut splits a letter
+  std::string ring_;          // the last tail_limit_ + kLetterBytesMax bytes after the head
   std::size_t ring_end_ = 0;  // where the next byte goes once the ring is full
 };
 

@@ -14,7 +14,7 @@ namespace workpool::worker {
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
 inline constexpr std::string_view kAttemptKeyName = "WORKPOOL_ATTEMPT_KEY";
-// Of a worker's own processes: what names the worker in the attempt keys of its jobs (leftovers.h).
+// Set in the worker's own processes: the worker's name in the attempt keys of its jobs (leftovers.h).
 inline constexpr std::string_view kOwnerName = "WORKPOOL_OWNER";
 
 // What jobs inherit; made once. Immutable afterwards, any thread.
@@ -24,7 +24,7 @@ class InheritedEnvironment {
   explicit InheritedEnvironment(char* const* environment);
 
   const std::vector<std::string>& entries() const { return entries_; }
-  // The attempt key RANDOM.OWNER, whose owner lets a later worker tell what this one left (leftovers.h);
+  // The attempt key RANDOM.OWNER. By the owner a later worker recognises what this one left (leftovers.h).
   // RANDOM alone if this worker has no mark.
   std::string attempt_key(const std::string& random) const {
     return owner_.empty() ? random : random + '.' + owner_;

@@ -14,8 +14,8 @@
 namespace workpool::worker {
 namespace {
 
-// Of one pipe before the others have their turn. A child's pipe holds 64 KiB, so that what it wrote before it
-// died is read in one go.
+// Reads from one pipe before the others have their turn. A pipe holds 64 KiB, so what a child wrote before it
+// died is read in one turn.
 constexpr int kReadsMax = 8;
 
 std::string signal_text(int number) {
@@ -37,14 +37,13 @@ void Command::watch(int epoll, std::uint64_t tag) {
     epoll_event event{};
     event.events = channel == kInput ? EPOLLOUT : EPOLLIN;
     event.data.u64 = tag + channel;
-    // Fails only without memory (or at max_user_watches): the job's end would never be seen.
+    // Fails only without memory or at max_user_watches. We would then never see the job's end.
     CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, channels_[channel].get(), &event) == 0);
   }
 }
 
-// A close alone would leave the event behind for as long as a child that another thread spawns has its copy
-// of all our descriptors: until it executes its program, which on a busy machine the loop would spend
-// spinning.
+// A child that another thread is spawning has copies of all our descriptors until it executes its program.
+// Until then close() alone would leave the event in place, and the loop would spin on it.
 void Command::close(Channel channel) {
   Descriptor& descriptor = channels_[channel];
   if (descriptor.is_open() && epoll_ >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.get(), nullptr);
@@ -92,7 +91,7 @@ bool Command::reap() {
   siginfo_t info{};
   if (exited_) return true;
   if (::waitid(P_PIDFD, static_cast<id_t>(channels_[kProcess].get()), &info, WEXITED | WNOHANG) != 0) {
-    // Cannot happen: nobody else waits for it. Said as a kill rather than waited for forever.
+    // Cannot happen, since only we wait for this child. Report a kill rather than wait forever.
     if (errno != ECHILD) return false;
     info.si_code = CLD_KILLED;
     info.si_status = SIGKILL;

@@ -37,19 +37,19 @@ class Command {
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
 
-  // From now on `epoll`, which outlives this, has an event tagged `tag` + Channel while there is something to
-  // do.
+  // From now on `epoll`, which must outlive this, reports an event tagged `tag` + Channel whenever there is
+  // something to do.
   void watch(int epoll, std::uint64_t tag);
 
-  // Writes what the pipe takes; closes it at the end of the input or when nobody reads any more.
+  // Writes what the pipe takes; closes it at the end of the input or when its reader is gone.
   void feed();
-  // Reads until nothing is there at the moment or the writers are gone, which closes our end, or a fair share
-  // is read. `buffer` is scratch space.
+  // Reads until the pipe is empty or a fair share is read; closes our end if the writers are gone. `buffer`
+  // is scratch space.
   void drain_output(std::string& buffer) { drain(kOutput, output_, buffer); }
   void drain_errors(std::string& buffer) { drain(kErrors, error_output_, buffer); }
   bool has_open_pipes() const { return channels_[kOutput].is_open() || channels_[kErrors].is_open(); }
 
-  // Takes the status of the job's own process if it has ended; true when it has.
+  // Takes the status of the job's own process if it has ended; returns whether it has.
   bool reap();
   bool has_exited() const { return exited_; }
 
@@ -57,9 +57,9 @@ class Command {
 
   // The signal that ended it; 0 if none did.
   int ended_by_signal() const { return by_signal_ ? status_ : 0; }
-  // How it ended by itself, with what it wrote; neither exit nor signal if it has not. Once.
+  // How the process ended, with what it wrote; without exit and signal if it has not ended. Call it once.
   Outcome take_outcome();
-  // It cannot be ended: nothing is read or fed any more; only reap() is of use.
+  // For a process that cannot be killed: stops reading and feeding. Only reap() may be called afterwards.
   void abandon();
 
  private:

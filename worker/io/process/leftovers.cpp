@@ -20,8 +20,8 @@
 namespace workpool::worker {
 namespace {
 
-// Process numbers mean something in one PID namespace only, which its inode tells from others: a container's
-// processes are seen from outside under other numbers.
+// The inode of our PID namespace. A process number means something in one namespace only: a container's
+// processes have other numbers when seen from outside.
 std::string pid_namespace(pid_t pid) {
   char text[64];
   const ssize_t size = ::readlink(path_of(pid, "ns/pid").c_str(), text, sizeof text);
@@ -30,7 +30,7 @@ std::string pid_namespace(pid_t pid) {
   return begin == 0 ? "" : link.substr(begin, link.find(']') - begin);
 }
 
-// NAMESPACE.PID.START: the start, since a number is used again.
+// NAMESPACE.PID.START, with the start time because process numbers are used again.
 std::string owner_text(const std::string& name_space, pid_t pid, std::uint64_t start) {
   return name_space + '.' + std::to_string(pid) + '.' + std::to_string(start);
 }
@@ -48,7 +48,7 @@ bool is_of_a_dead_owner(const std::string& owner, const std::string& our_namespa
   return start && owner != owner_text(our_namespace, pid, *start);
 }
 
-// An attempt key is RANDOM.OWNER (command_start.cpp); "" if the process has none.
+// An attempt key is RANDOM.OWNER (child_environment.h); "" if the process has none.
 std::string owner_of(pid_t pid) {
   const std::string key = variable_of(pid, kAttemptKeyName);
   const std::size_t dot = key.find('.');

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The limit on open descriptors: the worker raises its own at the start, its jobs get back what the caller
-// had.
+// The limit on open descriptors. The worker raises its own at the start; its jobs get the caller's limit.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,7 @@ struct DescriptorLimit {
   std::uint64_t raised = 0;    // what this process may open now
 };
 
-// Sets the soft limit to the hard one and tells both. Once, at the start, before the supervisor forks.
+// Sets the soft limit to the hard one and returns both. Once, at the start, before the supervisor forks.
 DescriptorLimit raise_descriptor_limit();
 
 // How many slots `limit` has room for, at most `wanted`, at least 1: each may run a command, which costs four

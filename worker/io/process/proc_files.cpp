@@ -30,7 +30,7 @@ std::string read_file(const std::string& path, std::size_t limit) {
   return file.is_open() ? read_from_start(file.get(), limit) : "";
 }
 
-// The fields follow the name, which may hold anything, so the last ')'.
+// The fields follow the last ')': the name before them may hold any byte.
 std::string stat_fields(pid_t pid) {
   const std::string stat = read_file(path_of(pid, "stat"), 4096);
   const std::size_t name_end = stat.rfind(')');

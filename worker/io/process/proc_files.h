@@ -19,7 +19,7 @@ inline constexpr std::size_t kEnvironmentBytesMax = 8 << 20;
 // /proc/PID/FILE.
 std::string path_of(pid_t pid, const char* file);
 
-// The whole of a file from its start; empty if it cannot be read.
+// A file from its start, up to `limit` bytes rounded up to 4 KiB; empty if it cannot be read.
 std::string read_from_start(int fd, std::size_t limit);
 std::string read_file(const std::string& path, std::size_t limit);
 

@@ -23,7 +23,7 @@
 namespace workpool::worker {
 namespace {
 
-// Of the main thread, to which the kernel gives every adopted process.
+// The list of the main thread's children. The kernel gives every adopted process to the main thread.
 std::string own_children() { return path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children"; }
 
 void append_pids(const std::string& text, std::vector<pid_t>& pids) {
@@ -48,13 +48,13 @@ void append_children(pid_t pid, std::vector<pid_t>& pids) {
   ::closedir(tasks);
 }
 
-// `roots` and everything below them; the list grows while it is walked.
+// `pids` and everything below them; the list grows while it is walked.
 std::vector<pid_t> with_descendants(std::vector<pid_t> pids) {
   for (std::size_t i = 0; i < pids.size(); ++i) append_children(pids[i], pids);
   return pids;
 }
 
-// Whether it was certainly started before `limit`. The kernel tells the start in clock ticks since boot,
+// Whether `pid` was certainly started before `limit`. The kernel reports the start in clock ticks since boot,
 // rounded down.
 bool started_before(pid_t pid, Time limit) {
   const auto ticks = stat_number(stat_fields(pid), kStatStartTime);
@@ -95,7 +95,8 @@ std::string missing_for_process_trees() {
            "; the processes of a job are found through it, which takes a mounted /proc and a kernel with "
            "CONFIG_PROC_CHILDREN";
   }
-  // Our number in each PID namespace from that of /proc down to our own: one, if these are the same.
+  // NSpid lists our number in each PID namespace from that of /proc down to our own. It is a single number if
+  // these two are the same.
   const std::string status = read_file("/proc/self/status", 64 * 1024);
   const std::size_t line = status.find("\nNSpid:");
   std::vector<pid_t> numbers;
@@ -165,7 +166,7 @@ void ProcessTree::kill_strays(const std::function<Time()>& oldest) {
 
 void terminate(const std::vector<pid_t>& pids) {
   for (const pid_t pid : pids) signal_member(pid, pids, SIGTERM);
-  for (const pid_t pid : pids) signal_member(pid, pids, SIGCONT);  // stopped it would not see the TERM
+  for (const pid_t pid : pids) signal_member(pid, pids, SIGCONT);  // a stopped process would not see the TERM
 }
 
 std::size_t kill_now(const std::vector<pid_t>& pids) {

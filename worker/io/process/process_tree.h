@@ -19,11 +19,11 @@
 
 namespace workpool::worker {
 
-// What of the system is missing that everything here needs, in one line; empty if nothing is. Asked once,
-// at the start of the worker: an engine that found it out would die, again and again.
+// What this file needs and the system lacks, in one line for people; empty if nothing is missing. Called
+// once, at the start of the worker: an engine that found it out would die again and again.
 std::string missing_for_process_trees();
 
-// How the processes of one job are told from others.
+// How the processes of one job are recognised.
 struct JobProcesses {
   pid_t leader = 0;           // the job's own process, also the number of its session
   bool leader_lives = false;  // it has not been waited for
@@ -45,13 +45,13 @@ class ProcessTree {
   std::vector<pid_t> members(const JobProcesses& job);
   // Reaps adopted processes that are dead.
   void reap();
-  // Kills the adopted processes, with all below them, that are older than every command that runs (`oldest`,
-  // asked once they are listed; kNever if none runs): whatever they hid from, the job that they came from
-  // has ended.
+  // Kills the adopted processes that are older than every running command, with all below them: the job that
+  // they came from must have ended. `oldest` returns when the oldest running command was started (kNever if
+  // none runs) and is called after the processes have been listed.
   void kill_strays(const std::function<Time()>& oldest);
 
  private:
-  // Whose an adopted process is: what does not change while it lives unreaped.
+  // Which job an adopted process came from. This cannot change until the process is reaped.
   struct Origin {
     std::string attempt_key;  // empty = none found
     bool read = false;
@@ -65,9 +65,9 @@ class ProcessTree {
   std::unordered_map<pid_t, Origin> origins_;
 };
 
-// Sends TERM and CONT, or KILL, to each.
+// Sends TERM, then CONT, to each.
 void terminate(const std::vector<pid_t>& pids);
-// How many of them are another user's, whom we may not kill (what sudo has started, say).
+// Sends KILL to each. Returns how many we may not kill: another user's, for example started by sudo.
 std::size_t kill_now(const std::vector<pid_t>& pids);
 
 // The children of this process, dead ones included.

@@ -33,8 +33,8 @@ std::uint64_t random_nonzero() {
 
 }  // namespace
 
-// A place goes free -> claimed -> running -> free. The key is written while it is claimed, so that an engine
-// that dies in between leaves no half key: such a job had not been started.
+// A place goes free -> claimed -> running -> free. The key is written while the place is claimed, so an
+// engine that dies in between leaves no half-written key. Its job had not been started.
 struct SharedPage::Place {
   std::atomic<std::uint32_t> state;
   Key key;

@@ -40,8 +40,7 @@ class SharedPage {
   // How many run now.
   std::size_t running() const;
 
-  // Nothing may be started any more and no ending leaves, since everything is being killed. Until the next
-  // engine.
+  // Until the next engine, nothing may be started and no ending may leave: everything is being killed.
   void close();
   bool is_closed() const;
 
@@ -52,23 +51,23 @@ class SharedPage {
 
   // Guard: how the engine ended, once it and everything below it are gone.
   void note_engine_end(const EngineEnd& end);
-  // Supervisor, after the guard is gone: what it noted, if it came to that; forgets it.
+  // Supervisor, after the guard is gone: what the guard noted; nullopt if it noted nothing. Forgets it.
   std::optional<EngineEnd> take_engine_end();
 
-  // Supervisor, after the engine is dead: all places are free again; record_death makes the keys that ran a
-  // Death.
+  // Supervisor, after the engine is dead. Both free all places; record_death() first makes a Death of the
+  // keys that were running.
   void record_death(std::uint32_t engine, const char* cause);
   void forget_running();
   // Engine: deaths not yet acked (at most the last 64), and the ack of all up to this engine number.
   std::vector<Death> deaths() const;
   void deaths_acked(std::uint32_t up_to_engine);
 
-  // The run of the last WELCOME, of whichever engine; 0 = there was none yet.
+  // The run of the last WELCOME that any engine had; 0 = there was none yet.
   void note_run(RunId run);
   RunId last_run() const;
   std::uint32_t joins() const;  // WELCOMEs so far, of all engines
 
-  // What the last WELCOME gave as D, of whichever engine; 10 s before.
+  // The worker timeout in the last WELCOME that any engine had; 10 s before the first.
   void note_worker_timeout(Duration timeout);
   Duration worker_timeout() const;
 
@@ -76,7 +75,7 @@ class SharedPage {
   Time made_at() const;
   void note_step(FirstStep step);
   bool has_made(FirstStep step) const;
-  // Engine: since when jobs could not be started for want of resources; the first time counts.
+  // Engine: since when jobs could not be started for lack of resources. Only the first call counts.
   void note_lack(Time now);
   std::optional<Time> lacking_since() const;
 

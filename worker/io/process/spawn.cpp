@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <system_error>
 
-// glibc's clone by its other name: ThreadSanitizer puts a clone of its own before the first one, which takes
-// the child for the copy of a process and changes its books in the parent's memory.
+// glibc's clone by its other name. ThreadSanitizer replaces the first one by its own, which believes that the
+// child has its own memory, and so would change ThreadSanitizer's records in the parent's memory.
 extern "C" int clone_of_libc(int (*function)(void*), void* stack, int flags, void* argument,
                              ...) __asm__("__clone");
 
@@ -27,7 +27,7 @@ constexpr std::size_t kStackBytes = 64 * 1024;
 constexpr int kSignals = 64;
 
 // Between clone and exec everything goes through here: glibc's wrappers may be replaced by a sanitizer's,
-// whose books would then be changed in the parent's memory.
+// which would then change its records in the parent's memory.
 #define WORKPOOL_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
 
 struct KernelSigaction {
@@ -50,7 +50,8 @@ WORKPOOL_IN_CHILD void fail(Shared& shared, SpawnStep step) {
   ::syscall(SYS_exit_group, 127);
 }
 
-// A handler of the engine must not run in the child, and what the engine ignores the job must not.
+// The engine's signal handlers must not run in the child, and the job must not ignore what the engine
+// ignores.
 WORKPOOL_IN_CHILD void reset_signals() {
   const KernelSigaction defaults{};
   for (int signal = 1; signal <= kSignals; ++signal) {
@@ -60,7 +61,7 @@ WORKPOOL_IN_CHILD void reset_signals() {
   }
 }
 
-// As the kernel writes it into what getdents64 fills; the name follows, ended by a zero.
+// An entry as getdents64 writes it; the name follows, ended by a zero.
 struct DirectoryEntry {
   std::uint64_t inode;
   std::int64_t offset;
@@ -68,14 +69,14 @@ struct DirectoryEntry {
   std::uint8_t type;
 };
 
-// The number that a name in /proc/self/fd says; -1 for `.` and `..`.
+// The number that a name in /proc/self/fd stands for; -1 for `.` and `..`.
 WORKPOOL_IN_CHILD int number_of(const char* name) {
   int number = *name >= '0' && *name <= '9' ? 0 : -1;
   for (; *name >= '0' && *name <= '9'; ++name) number = number * 10 + (*name - '0');
   return number;
 }
 
-// Closes what is open, by the list that /proc has; false if there is none.
+// Closes what /proc lists as open; returns false if there is no such list.
 WORKPOOL_IN_CHILD bool close_listed() {
   ::syscall(SYS_close, 3);  // makes room for the list itself, should the table be full
   const auto list = static_cast<int>(
@@ -83,7 +84,7 @@ WORKPOOL_IN_CHILD bool close_listed() {
   if (list < 0) return false;
   alignas(DirectoryEntry) char entries[4096];
   constexpr int kNameAt = offsetof(DirectoryEntry, type) + 1;
-  // The kernel goes through it by number, so that what is closed meanwhile makes it pass over nothing.
+  // The kernel lists descriptors by number, so closing some meanwhile does not make it skip others.
   for (long size = 0; (size = ::syscall(SYS_getdents64, list, entries, sizeof entries)) > 0;) {
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
@@ -106,8 +107,8 @@ WORKPOOL_IN_CHILD void close_from_3() {
   for (rlim_t fd = 3; fd < limit.rlim_cur; ++fd) ::syscall(SYS_close, static_cast<int>(fd));
 }
 
-// As execvp does, except that a file which is there is never passed over for what it lacks, and none goes to
-// a shell.
+// Like execvp, except that a file whose interpreter is missing is reported rather than skipped, and that no
+// file is run by a shell.
 WORKPOOL_IN_CHILD void execute(Shared& shared) {
   const SpawnRequest& request = *shared.request;
   bool denied = false;

@@ -26,9 +26,9 @@ struct SpawnRequest {
   int standard_input = -1;  // these three are >= 3
   int standard_output = -1;
   int standard_error = -1;
-  rlimit descriptor_limit{};  // given to the child where rlim_cur is not 0
-  // Gets the pidfd as soon as there is a process, before its program runs, for whoever has to end a start
-  // that hangs; null = nobody. It is closed with the result.
+  rlimit descriptor_limit{};  // given to the child if rlim_cur is not 0
+  // The kernel writes the pidfd here as soon as there is a process, before its program runs, so that another
+  // thread can end a start that hangs. May be null. The descriptor belongs to the result.
   int* pidfd = nullptr;
 };
 
@@ -65,9 +65,9 @@ class Launcher {
   Launcher& operator=(const Launcher&) = delete;
 
   // Returns when the child has executed its program or failed to; a failed child is already reaped. The child
-  // has a session of its own, an empty signal mask, every disposition at its default, descriptors 0 to 2
-  // only, and is killed by the kernel if the calling thread dies (the last resort where supervisor and engine
-  // die together).
+  // has a session of its own, an empty signal mask, every disposition at its default and descriptors 0 to 2
+  // only. The kernel kills it if the calling thread dies (the last resort if supervisor and engine die
+  // together).
   Spawned spawn(const SpawnRequest& request);
 
  private:
@@ -85,7 +85,7 @@ struct Pipe {
 };
 bool make_pipe(Pipe& pipe);
 
-// Moves `fd` to 3 or above if it is below; -1 stays -1, as what cannot be moved becomes.
+// Moves `fd` to 3 or above if it is below. Returns -1 if `fd` is -1 or cannot be moved.
 Descriptor lifted(int fd);
 
 }  // namespace workpool::worker

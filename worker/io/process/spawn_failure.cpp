@@ -16,18 +16,18 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 1000;
 
-// The system's words, which do not need a lock as strerror's do.
+// The system's text for `error`. Unlike strerror this is safe in any thread.
 std::string reason(int error) {
   const char* text = ::strerrordesc_np(error);
   return text != nullptr ? text : "error " + std::to_string(error);
 }
 
-// A name as it goes into a message: what follows it must not be lost.
+// A name as shown in a message; cut, so that what follows it is not lost.
 std::string shown(const std::string& name) {
   return name.size() <= kNameBytesMax ? name : std::string(utf8_prefix(name, kNameBytesMax)) + "…";
 }
 
-// `path` as the child saw it, which had changed to its directory.
+// `path` as the child saw it after it had changed to its directory.
 std::string as_seen(const SpawnAttempt& attempt, const std::string& path) {
   if (path.starts_with('/')) return path;
   return attempt.directory.empty() ? path : attempt.directory + '/' + path;
@@ -85,7 +85,7 @@ std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
   struct stat info {};
   const std::string seen = as_seen(attempt, file);
   if (spawned.error == EACCES && ::stat(seen.c_str(), &info) == 0) {
-    // The file may be executed, so it is what runs it that may not.
+    // The file itself may be executed, so it is its interpreter that may not.
     if (S_ISREG(info.st_mode) && ::access(seen.c_str(), X_OK) == 0 && !interpreter_of(seen).empty()) {
       return explain_interpreter(spawned, attempt);
     }

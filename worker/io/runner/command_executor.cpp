@@ -46,7 +46,7 @@ CommandExecutor::CommandExecutor(std::shared_ptr<RunServices> services, MakeStar
 
 CommandExecutor::~CommandExecutor() {
   services_->table.forget_waiting();
-  // All at once: what ignores TERM, or does not come back, costs its time only once.
+  // All at once, so that we wait only once for processes that take long to die and starts that hang.
   for (const auto& spawner : spawners_) spawner->begin_to_close();
   for (const auto& spawner : spawners_) spawner->close();
   stop_watching();
@@ -79,7 +79,7 @@ void CommandExecutor::kill(std::uint64_t token, KillWhen when) {
       services_->run->deliver_one({token, AttemptEnd::kNotStarted, {}, Duration(0)});
       return;
     case CommandTable::Where::kAtSpawner:
-      // One that a spawner has is as good as begun.
+      // An attempt that a spawner has counts as begun.
       if (when != KillWhen::kUnlessBegun) spawners_[spawner]->kill(token, when == KillWhen::kAtOnce);
       return;
   }

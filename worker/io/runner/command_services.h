@@ -22,7 +22,7 @@ struct CommandServices {
   CommandServices(std::shared_ptr<RunServices> given, MakeStarter make)
       : run(std::move(given)), make_starter(std::move(make)), table(run->options.slots) {}
 
-  // A spawner begins to start a command; wakes the watch over starts if that sleeps.
+  // Called when a spawner begins to start a command; wakes the watch over starts if it sleeps.
   void note_start() {
     starts.fetch_add(1);
     if (!watch_sleeps.load()) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From an attempt to a process: the work is parsed, pipes and environment are made, the program is looked up
-// and spawned.
+// Makes a process of an attempt: parses the work, makes pipes and environment, looks the program up and
+// spawns it.
 #pragma once
 
 #include <memory>
@@ -27,8 +27,8 @@ struct CannotStart {
 
 using CommandStart = std::variant<std::unique_ptr<Command>, CannotStart, NoResources>;
 
-// A start that is under way, which takes as long as its open, chdir and exec do: forever, if a file server
-// does not answer. Another thread may end the process that waits there.
+// A start in progress. It takes as long as its open, chdir and exec do, forever if a file server does not
+// answer. Another thread may kill the process that waits there.
 class StartUnderWay {
  public:
   // The starting thread, before and after spawn(). The kernel writes the pidfd as soon as there is a process.
@@ -57,7 +57,7 @@ class Starter {
   virtual CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) = 0;
 };
 
-// What all starters of a runner begin with.
+// What all starters of a runner share; made once.
 struct StartingPoint {
   // Throws std::system_error if the system has no room.
   StartingPoint(char* const* environ_of_worker, std::uint64_t job_descriptors);

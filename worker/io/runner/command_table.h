@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The commands of a runner: which wait for a slot, and which spawner has each of the others, since when.
-// Whichever spawner's command ends begins the next one that waits at once, without a way round through the
-// loop (two hand-overs between threads, about a tenth of what a short command takes). Any thread.
+// The commands of a runner: which ones wait for a slot, and for each of the others which spawner has it since
+// when. When a command ends, its spawner starts the next waiting one itself. Going through the engine's loop
+// would take two hand-overs between threads, about a tenth of a short command. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ class CommandTable {
   // Before anything else: how many spawners there are.
   void set_spawners(std::size_t count) { loads_.resize(count); }
 
-  // Returns the spawner with the least to do if a slot is free, which the attempt then has; else it waits
-  // here.
+  // If a slot is free, the attempt takes it and is returned with the spawner that has the least to do. Else
+  // returns nullopt, and the attempt waits here.
   std::optional<Place> enter(StartAttempt&& attempt) {
     const std::lock_guard lock(mutex_);
     if (running_.size() >= slots_) {
@@ -48,12 +48,13 @@ class CommandTable {
     ++loads_[least];
     return Place{std::move(attempt), least};
   }
-  // It is about to be started. `now`: asked of the clock before its process was made.
+  // The attempt is about to be started. `now` was read before its process is made.
   void starts(std::uint64_t token, Time now) {
     const std::lock_guard lock(mutex_);
     running_.at(token).since = now;
   }
-  // It has ended, and its slot is free: returns the one that gets it, at the same spawner, if any waits.
+  // The attempt has ended. Returns the waiting attempt that takes its slot, for the same spawner; nullopt if
+  // none waits.
   std::optional<StartAttempt> leave(std::uint64_t token) {
     const std::lock_guard lock(mutex_);
     const auto found = running_.find(token);
@@ -74,7 +75,7 @@ class CommandTable {
     return next;
   }
 
-  // Where it is; with `take_out`, one that waits does so no more. `spawner` is set for kAtSpawner.
+  // Where the attempt is. With `take_out` it is removed if it waits. `spawner` is set for kAtSpawner.
   Where find(std::uint64_t token, bool take_out, std::uint32_t& spawner) {
     const std::lock_guard lock(mutex_);
     if (const auto found = running_.find(token); found != running_.end()) {

@@ -11,7 +11,7 @@
 namespace workpool::worker {
 
 enum class KillWhen : std::uint8_t {
-  kUnlessBegun,  // only if it still waits for its turn: it ends in kNotStarted, else it goes on
+  kUnlessBegun,  // only if it still waits for its turn: then it ends with kNotStarted, else it goes on
   kGently,       // TERM and CONT to every process, KILL after the grace; sets a handler's stop token
   kAtOnce,       // KILL
 };
@@ -19,10 +19,11 @@ enum class KillWhen : std::uint8_t {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Starts them in their order. Those beyond its slots wait here. Never blocks.
+  // Starts attempts in their order. Those beyond the slots wait here. Never blocks.
   virtual void start(std::vector<StartAttempt>&& attempts) = 0;
-  // Ends in kStopped, or in kNotStarted if it had not begun. One that has timed out, or whose own process has
-  // ended, keeps its outcome and is only hurried. A token that is not known has just ended. Never blocks.
+  // The attempt ends with kStopped, or with kNotStarted if it had not begun. An attempt that has timed out,
+  // or whose own process has ended, keeps its outcome; kill() only shortens the remaining wait. An unknown
+  // token has just ended. Never blocks.
   virtual void kill(std::uint64_t token, KillWhen when) = 0;
 };
 

@@ -18,7 +18,7 @@
 namespace workpool::worker {
 namespace {
 
-// Quick jobs take about a microsecond, so that a full batch is no later than 0.3 ms.
+// Quick jobs take about a microsecond, so a full batch is at most 0.3 ms late.
 constexpr std::size_t kEndingsMax = 256;
 constexpr Duration kWaitForHandlers = seconds(1);
 
@@ -213,7 +213,7 @@ void HandlerExecutor::State::watch_timeouts() {
     }
     if (next_timeout > now) {
       has_changed.wait_for(lock, std::min(next_timeout - now, kTick));  // so that a pause shows
-      // Its job may have ended long before: then nobody has to look.
+      // The job may have ended long before; then there is no timer left to watch.
       const auto has_timer = [](const auto& thread) { return thread->seat.has_timer(); };
       if (std::none_of(threads.begin(), threads.end(), has_timer)) next_timeout = kNever;
       continue;
@@ -247,11 +247,12 @@ void HandlerExecutor::State::add_thread() {
 void HandlerExecutor::State::add_threads() {
   std::size_t unclaimed = 0;
   for (const auto& batch : batches) unclaimed += batch->unclaimed();
-  // An idle thread that was woken for an attempt and has not taken it yet is counted with that order.
+  // An idle thread that was woken for an attempt and has not taken it yet still counts as idle, as its
+  // attempt counts as unclaimed.
   try {
     for (std::size_t ready = idle; ready < unclaimed && threads.size() < threads_max; ++ready) add_thread();
   } catch (const std::system_error&) {
-    // Those that are there do it all.
+    // The existing threads do all the work.
   }
 }
 
@@ -313,7 +314,7 @@ void HandlerExecutor::start(std::vector<StartAttempt>&& attempts) {
   }
 }
 
-// Takes it out before it begins.
+// Removes the attempt before it begins; returns whether it could.
 bool HandlerExecutor::State::take_out(std::uint64_t token) {
   const std::lock_guard lock(mutex);
   for (const auto& batch : batches) {

@@ -28,7 +28,7 @@ class PoolSeat : public StopToken {
 
   // ---- its thread ----
 
-  // `claim` gives the token, under the lock: kill() finds an order either in its batch or here.
+  // `claim` sets the token, under the lock, so that kill() finds an attempt either in its batch or here.
   template <typename Claim>
   bool sit_down(Claim&& claim) {
     const std::lock_guard lock(mutex_);
@@ -87,15 +87,15 @@ class PoolSeat : public StopToken {
     const std::lock_guard lock(mutex_);
     return busy_ && ((verdict_ == Verdict::kOwn && timeout_ > Duration(0)) || verdict_ == Verdict::kStopped);
   }
-  // Nothing ran here for `pause`, until `now`: what was waited for before is waited for that much longer.
+  // Nothing ran here for `pause`, until `now`, so timers that were set before it move by that much.
   void move_timers(Duration pause, Time now) {
     const std::lock_guard lock(mutex_);
     if (!busy_ || started_ > now - pause) return;
     due_ += pause;
     patience_ += pause;
   }
-  // Whether its job has reached its timeout, or its patience after a stop, now, once; else `next` is lowered
-  // to when that will be.
+  // Returns true, once, if the job has reached its timeout or the end of its patience after a stop, and fills
+  // `overdue`. Else lowers `next` to the time at which that will be.
   bool expire(Time now, Overdue& overdue, Time& next) {
     const std::lock_guard lock(mutex_);
     const bool may_time_out = verdict_ == Verdict::kOwn && timeout_ > Duration(0);

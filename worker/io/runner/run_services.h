@@ -25,14 +25,14 @@ class EndingSink {
  public:
   explicit EndingSink(std::function<void(std::vector<AttemptEnded>&&)> ended) : ended_(std::move(ended)) {}
 
-  // Leaves `endings` empty. Nothing is called for none.
+  // Leaves `endings` empty. Does not call for an empty batch.
   void deliver(std::vector<AttemptEnded>& endings) {
     if (endings.empty()) return;
     const std::lock_guard lock(mutex_);
     if (!closed_) ended_(std::move(endings));
     endings.clear();
   }
-  // After it nothing is called any more; waits for a call that is under way.
+  // Waits for a call in progress; afterwards nothing is called any more.
   void close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -54,8 +54,8 @@ struct RunServices {
            !options.page->is_closed();
   }
 
-  // Leaves `endings` empty. Once everything is being killed no ending leaves: it would be taken for the job's
-  // own.
+  // Leaves `endings` empty. While everything is being killed no ending leaves: it would be mistaken for the
+  // job's own.
   void deliver(std::vector<AttemptEnded>& endings) {
     if (options.page->is_closed()) endings.clear();
     sink.deliver(endings);
@@ -86,7 +86,7 @@ inline Outcome timed_out(Outcome outcome, Duration timeout) {
   return outcome;
 }
 
-// Waits that are longer than this, and deadlines that would come with them, are looked at in between.
+// Longer waits are cut into pieces of this length, so that a pause of the whole worker shows.
 inline constexpr Duration kTick = milliseconds(250);
 
 // How long nobody ran here (SIGSTOP, a frozen container, a suspended machine), if someone who looks once per

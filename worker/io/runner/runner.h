@@ -25,20 +25,22 @@ class Runner {
   // mailbox). Threads inherit the caller's signal mask. Throws std::system_error if the system has no
   // room.
   Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended);
-  // Kills what runs (KILL) and joins its threads, those of handlers that do not return within a second
-  // excepted. `ended` is not called any more.
+  // Kills what runs (KILL) and joins the threads, except for those of handlers that do not return within a
+  // second and of starts that hang. `ended` is not called any more.
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Started in their order, each by the executor of its kind. The caller keeps the count of slots: what is
-  // beyond them waits for the end of another. Never blocks.
+  // Starts attempts in their order, each by the executor of its kind. The caller counts slots; what is beyond
+  // them waits for another attempt to end. Never blocks.
   void start(std::vector<StartAttempt>&& attempts);
   // As Executor::kill(); `kind`: the attempt's.
   void kill(std::uint64_t token, JobKind kind, KillWhen when);
-  // CLOCK_BOOTTIME in microseconds until which jobs may be started; asked right before each start.
+  // Jobs may be started until this CLOCK_BOOTTIME; checked right before each start. None may before the first
+  // call.
   void set_lease(Time until);
-  // WELCOME names it, and is not believed beyond kCaptureBytesMax; takes effect for jobs started afterwards.
+  // How many bytes of stdout, and of stderr, to keep for jobs that start from now on. The value comes from
+  // WELCOME; more than kCaptureBytesMax is not believed.
   void set_capture(std::uint64_t bytes);
 
   // The handler types that it runs, sorted.

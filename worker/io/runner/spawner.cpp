@@ -16,12 +16,12 @@ namespace workpool::worker {
 namespace {
 
 constexpr int kEventsMax = 64;
-// Spawns before pipes and timers of the others have their turn: some 3 ms.
+// Spawns in a row, some 3 ms, before pipes and timers have their turn.
 constexpr int kStartsInARow = 8;
 constexpr std::size_t kReadBytes = 64 * 1024;
 // A start takes a millisecond or so; another thread for the loop costs a tenth of one.
 constexpr Duration kStuckAfter = milliseconds(50);
-// Adopted processes that died while their job goes on wait that long to be reaped.
+// How long adopted processes that died wait to be reaped while their job goes on.
 constexpr Duration kSweepEvery = seconds(1);
 constexpr Duration kSweepSoon = milliseconds(20);
 
@@ -170,13 +170,14 @@ int Spawner::wait_ms(Time now) const {
   const Time next = std::min(next_wake_, next_sweep_);
   if (next == kNever) return -1;
   if (next <= now) return 0;
-  // While there are timers, in ticks, so that it shows when nobody ran here; else epoll's limit is 24 days.
+  // While there are timers, wait in ticks, so that a pause of the whole worker shows. Else epoll's limit of
+  // 24 days is the bound.
   const Duration most = next_wake_ != kNever ? kTick : seconds(24 * 3600);
   // Rounded up, or else the last millisecond is spent spinning.
   return static_cast<int>(std::chrono::ceil<milliseconds>(std::min(next - now, most)).count());
 }
 
-// What waits for a time waits longer by as long as nothing here could run.
+// Moves all timers by the time in which nothing here could run.
 void Spawner::move_timers(Time now) {
   const Duration pause = pause_since(std::exchange(looked_, now), now);
   if (pause == Duration(0) || next_wake_ == kNever) return;
@@ -241,7 +242,7 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
       read(run, false, true);
       break;
   }
-  // Output says nothing of the end but for the last of it, which the ending waits for.
+  // Output matters for the end only when it was the last that the ending waited for.
   const bool was_last = run.command->has_exited() && !run.command->has_open_pipes();
   if ((tag & 3) != Command::kProcess && !was_last) return;
   if (settle(run, now)) finish(number);
@@ -249,7 +250,7 @@ void Spawner::handle_event(std::uint64_t tag, Time now) {
 
 // ---- starting ----
 
-// False if the loop is another thread's now.
+// Returns false if the loop belongs to another thread now.
 bool Spawner::start_pending(Helper& self) {
   for (int i = 0; i < kStartsInARow && !pending_.empty(); ++i) {
     StartAttempt attempt = std::move(pending_.front());
@@ -300,7 +301,8 @@ CommandStart Spawner::start_command(Helper& self, const StartAttempt& attempt) {
   }
 }
 
-// The start has come back: whether that took so long that another thread has the loop, which is told then.
+// The start has returned. Returns true if it took so long that another thread has the loop; posts the result
+// to that thread then.
 bool Spawner::is_replaced(Helper& self, std::uint32_t number, CommandStart& started) {
   const std::lock_guard lock(mutex_);
   self.is_in_start = false;
@@ -347,8 +349,8 @@ void Spawner::not_started(std::uint32_t number, CommandStart&& started) {
 
 // ---- what nobody owns ----
 
-// Adopted processes: the dead are reaped; what could not be told to belong to a job goes once no command runs
-// that is older. What does not go when none runs at all is tried less and less often.
+// Reaps dead adopted processes. Kills those that no job could be found for once every running command is
+// younger. While none runs at all, what does not die is tried less and less often.
 void Spawner::sweep(Time now) {
   if (!endings_.empty() && services_->tree.has_adopted()) {
     const bool none_runs = services_->table.none_runs();

@@ -8,11 +8,13 @@
 //                ending
 //                \-> [timeout, kill()] KILL -> back: as above; not back: lost, reported, until it is back
 //
-// What cannot be killed (another user's, by sudo; stuck in the kernel) holds its job up for 5 s at most.
+// A process that cannot be killed (another user's, by sudo; stuck in the kernel) delays its job by at most 5
+// s.
 //
 // The loop belongs to one thread at a time. That thread starts commands itself, but a start may block for as
 // long as the file server of a program or a directory does not answer. free_if_stuck() then gives the loop to
-// another thread; the first hands in what it was busy with when it comes back and waits to be of use again.
+// another thread. When the start returns, the first thread posts its result and waits until it is needed
+// again.
 // Threads that have started something live as long as the spawner: the kernel kills a child when the thread
 // that made it ends.
 #pragma once
@@ -47,8 +49,8 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   // Any thread. The attempt has a slot in the table of commands until its ending is handed over.
   void start(StartAttempt&& attempt);
   void kill(std::uint64_t token, bool now);
-  // Returns the loop to another thread if its own has been in one start for too long. True while it is in
-  // one.
+  // Gives the loop to another thread if its own has been in one start for too long. Returns whether it was in
+  // a start.
   bool free_if_stuck(Time now);
 
  private:

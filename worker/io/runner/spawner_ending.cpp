@@ -12,12 +12,13 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kReadToTheEnd = seconds(1);
-// What is killed goes within microseconds, mostly; what ignores TERM is looked at less and less often.
+// Killed processes are mostly gone within microseconds; those that ignore TERM are looked at less and less
+// often.
 constexpr Duration kFirstPause = microseconds(500);
 constexpr Duration kLongestPause = milliseconds(20);
 constexpr Duration kUnkillable = seconds(5);  // after KILL, of what is stuck in the kernel
 constexpr Duration kLongestInGrace = milliseconds(100);
-// Most starts that hang end with KILL: NFS, FUSE and leases let a process go for that.
+// KILL ends most starts that hang: NFS, FUSE and leases let go of a killed process.
 constexpr Duration kStartEnds = milliseconds(250);
 
 }  // namespace
@@ -37,7 +38,7 @@ void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
   }
 }
 
-// Sends TERM now and KILL at `kill_at`. What is being ended already, or has ended, is only hurried.
+// Sends TERM now and KILL at `kill_at`. If the run is being ended or has ended, only KILL may come sooner.
 void Spawner::end_early(Run& run, Reason reason, Time kill_at, Time now) {
   if (run.command == nullptr) return end_start(run, reason, now);
   if (run.reason == Reason::kByItself && !run.command->reap()) {
@@ -50,7 +51,7 @@ void Spawner::end_early(Run& run, Reason reason, Time kill_at, Time now) {
   wake_at(run, now);
 }
 
-// What is being started has no signal handler to run: KILL. That ends most starts that hang.
+// A process that is being started has no signal handler to run, so it gets KILL at once.
 void Spawner::end_start(Run& run, Reason reason, Time now) {
   if (run.lost) return;
   run.under_way->kill();
@@ -61,7 +62,7 @@ void Spawner::end_start(Run& run, Reason reason, Time now) {
   wake_at(run, run.kill_at);
 }
 
-// Its slot stays in use until its start is back; what there is to say about it does not wait for that.
+// Reports the ending at once; the slot stays in use until the start returns.
 void Spawner::give_up_start(Run& run) {
   AttemptEnded ending = ending_of(run);
   ending.slot_lost = true;
@@ -94,7 +95,7 @@ void Spawner::fire_timers(Time now) {
   for (const std::uint32_t number : finished) finish(number);
 }
 
-// Without memory for what a command writes, the job comes back as one that the machine has no room for.
+// If there is no memory for its output, the job ends as one without resources.
 void Spawner::read(Run& run, bool output, bool errors) {
   try {
     if (output) run.command->drain_output(buffer_);
@@ -107,7 +108,7 @@ void Spawner::read(Run& run, bool output, bool errors) {
   }
 }
 
-// Takes the run as far as it goes now; true when it is over. Else `wake` tells when to look again.
+// Takes the run as far as it goes now; returns whether it is over. If not, `wake` is when to look again.
 bool Spawner::settle(Run& run, Time now) {
   if (run.command->reap() && run.ended == kNever) {
     run.ended = now;
@@ -137,7 +138,7 @@ bool Spawner::settle_ended_early(Run& run, Time now) {
   return kill_left(run, now) && settle_pipes(run, now);
 }
 
-// True when nothing is left of the job but what cannot be killed.
+// Returns true if nothing is left of the job except what cannot be killed.
 bool Spawner::kill_left(Run& run, Time now) {
   std::vector<int> left = services_->tree.members(run.command->processes());
   if (left.empty()) return true;
@@ -217,7 +218,7 @@ void Spawner::finish(std::uint32_t number) {
   push(std::move(ending));
 }
 
-// In the place of the one that has ended the next begins.
+// Reports the ending; the next waiting command takes the slot.
 void Spawner::push(AttemptEnded&& ending) {
   const std::uint64_t token = ending.token;
   endings_.push_back(std::move(ending));
