@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is fuzzed: functions that take any bytes and abort (CHECK, a sanitizer) where something is wrong.
+// What is fuzzed: functions that take any bytes and abort (CHECK, a sanitizer) if something is wrong.
 // Replayed by replay_test.cpp with every compiler, searched by scripts/fuzz with clang's fuzzer.
 #pragma once
 

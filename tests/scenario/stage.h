@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A stage for the two real cores: one scheduler and named workers, joined by links without delay that a
 // scenario can hold, cut and let go. Nothing happens by chance and time moves only when it is told to.
-// Everything that matters is written into a transcript; heartbeats are not, except where they bring a new
+// Everything that matters is written into a transcript; heartbeats are not, except when they bring a new
 // ack.
 #pragma once
 
@@ -50,7 +50,7 @@ class Stage {
   void lose(const std::string& name, const std::string& link);  // everything held there
   void part(const std::string& name, const std::string& link);  // a part of what is held arrives
   void cut(const std::string& name, const std::string& link);
-  // False where that worker does not run it.
+  // Returns false if that worker does not run it.
   bool end_run(const std::string& name, const std::string& job, worker::AttemptEnd how, Status status,
                bool slot_lost);
   void die(const std::string& name);
@@ -64,7 +64,7 @@ class Stage {
 
   // ---- what is so ----
   std::vector<std::string> transcript;
-  std::string recorded(const std::string& job) const;  // its status, "" where there is no record
+  std::string recorded(const std::string& job) const;  // its status, "" if there is no record
   bool runs(const std::string& name, const std::string& job) const;
   std::uint32_t begun(const std::string& job) const { return begun_.contains(job) ? begun_.at(job) : 0; }
   std::string state_of(const std::string& name) const;  // of a worker: "gone N", "in session", "registering"

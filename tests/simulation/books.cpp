@@ -201,7 +201,7 @@ bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, Sess
   return false;
 }
 
-// A job that a worker says it runs is its own from now on, unless it is told to stop it.
+// A job that a worker says it runs is its own from now on, unless the dispatcher has cancelled it there.
 void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
   for (const HeldJob& held : held_) {
     JobEntry* entry = job(held.key);

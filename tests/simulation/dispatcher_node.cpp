@@ -343,7 +343,7 @@ void DispatcherNode::put_on_wire(Lane& lane, const Header& header, const LaneMes
                    });
 }
 
-// A worker sits on another one's lane, as happens where a port is used again, and takes its next messages;
+// A worker sits on another one's lane, as happens when a port is used again, and takes its next messages;
 // the worst case is the one in which the numbers fit.
 void DispatcherNode::cross_lanes() {
   std::vector<Lane*> open;

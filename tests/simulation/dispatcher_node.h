@@ -35,7 +35,7 @@ class DispatcherNode {
   Time last_record_at() const { return last_record_at_; }
 
   void deliver(dispatcher::Event&& event);
-  // The worker's lane has connected. False where there is no such lane (any more).
+  // The worker's lane has connected. Returns false if there is no such lane (any more).
   bool attach_lane(const std::shared_ptr<Link>& link, bool reuse);
   void lane_lost(SessionId session, const std::shared_ptr<Link>& link);
 

@@ -34,7 +34,7 @@ class Random {
     return result;
   }
   std::uint64_t id() { return bits() | 1; }  // never 0
-  // 0 … n-1; 0 where n is 0.
+  // 0 … n-1; 0 if n is 0.
   std::uint64_t below(std::uint64_t n) { return n == 0 ? 0 : bits() % n; }
   std::int64_t between(std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low) + 1));

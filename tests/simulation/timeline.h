@@ -24,7 +24,7 @@ class Timeline {
   }
   void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
 
-  // False where nothing is left to happen.
+  // Returns false if nothing is left to happen.
   bool step() {
     if (due_.empty()) return false;
     std::pop_heap(due_.begin(), due_.end(), later);

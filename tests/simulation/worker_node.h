@@ -96,7 +96,7 @@ class WorkerNode {
   void loop();
   void carry_out(worker::Action& action);
   void tick();
-  // Runs `what` after a while unless the engine has changed by then; after a pause where `waits`.
+  // Runs `what` after a while unless the engine has changed by then; after a pause if `waits`.
   void later(Duration delay, bool waits, std::function<void()> what);
 
   void open(const Welcome& welcome);

@@ -231,7 +231,7 @@ void World::strike_dispatcher(Fault fault) {
   }
 }
 
-// A result that nobody may believe: of another run, of another spec, or of a job that does not exist.
+// A result that must not be believed: of another run, of another spec, or of a job that does not exist.
 void World::forge() {
   if (setup.jobs.empty() || !dispatcher.up()) return;
   const JobPlan& plan = setup.jobs[random.below(setup.jobs.size())];

@@ -20,11 +20,11 @@ namespace workpool::simulation {
 
 struct Verdict {
   std::uint64_t seed = 0;
-  std::string broken;  // empty where every invariant held
+  std::string broken;  // empty if every invariant held
   std::uint64_t steps = 0;
   std::uint64_t executions = 0;
   Time ended;
-  std::vector<std::string> trace;  // the last events, where they were asked for
+  std::vector<std::string> trace;  // the last events, if they were asked for
 };
 
 class World {

@@ -194,7 +194,7 @@ class CliTest(unittest.TestCase):
             self.assertEqual(finished.code, code, str(finished))
         return finished, parse_results(finished.raw_out)
 
-    # ---- running beside the test ----
+    # ---- running next to the test ----
 
     def start(self, *arguments, **options):
         return Started(self, [str(argument) for argument in arguments], **options)
@@ -232,7 +232,7 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read_until(self, condition, limit=LIMIT):
-        """Reads on until `condition` holds, or all have closed their side of it where it is None."""
+        """Reads on until `condition` holds, or, if it is None, until all have closed their side."""
         end = time.monotonic() + limit
         while condition is None or not condition(self.shown):
             ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))

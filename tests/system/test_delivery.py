@@ -21,7 +21,7 @@ FAST = ["--worker-timeout", "2s"]
 
 
 class Forwarder:
-    """Passes the bytes of TCP connections to `here` on to `there`; closes one where nobody is there."""
+    """Passes the bytes of TCP connections to `here` on to `there`; closes a connection if nothing listens there."""
 
     def __init__(self, here, there):
         self.listener = socket.create_server(here)
@@ -128,7 +128,7 @@ class Joining(System):
         self.assertEqual({r["id"]: r["value"] for r in found}, {f"e{i}": i for i in range(50)})
 
     def test_large_results(self):
-        # Values and outputs that travel in parts, beside a small one.
+        # Values and outputs that travel in parts, next to a small one.
         big = "x" * 900_000
         self.jobs({"type": "echo", "args": big, "id": "big"}, {"type": "echo", "args": 1, "id": "small"},
                   {"cmd": ["head", "-c", "300000", "/dev/zero"], "id": "binary"})
@@ -155,7 +155,7 @@ class Addresses(System):
         self.one_run(self.address)
 
     def test_localhost_by_its_ipv4_address(self):
-        # Where localhost is ::1 and 127.0.0.1, nobody listens on the first.
+        # If localhost is ::1 and 127.0.0.1, nothing listens on the first.
         self.one_run(f"tcp://localhost:{self.port}")
 
     def worker_with_hosts(self, hosts, name):

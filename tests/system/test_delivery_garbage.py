@@ -131,7 +131,7 @@ class Garbage(System):
         self.assertIsNone(self.pool.poll())
 
     def test_more_workers_than_descriptors(self):
-        # Both parities of what is left: libzmq aborts where it has one for a socket and none to bind it.
+        # Both parities of what is left: libzmq aborts if it has one for a socket and none to bind it.
         for limit in (120, 121):
             with self.subTest(limit=limit):
                 self.jobs({"cmd": f"while [ ! -e {self.folder}/go-{limit} ]; do sleep 0.02; done", "id": "long"})

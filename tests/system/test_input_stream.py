@@ -216,7 +216,7 @@ class Sources(CliTest):
     def test_format_of_stdin(self):
         _, results = self.pipe_jobs("echo one\n# no\n\n  echo two\n", "--format", "lines", code=0)
         self.assertEqual({result["id"]: result["stdout"] for result in results}, {"L1": "one\n", "L4": "two\n"})
-        _, results = self.pipe_jobs("echo one\n", code=1)  # jsonl where nothing is said
+        _, results = self.pipe_jobs("echo one\n", code=1)  # jsonl by default
         self.assertEqual(results[0]["status"], "invalid")
 
     def test_json_is_not_run_as_shell_commands(self):

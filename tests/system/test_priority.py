@@ -155,7 +155,7 @@ class Fit(CliTest):
             (self.folder / name).unlink()
         finished = self.assert_unsatisfiable({"cmd": ["true"], "slots": 3}, "3 slots")
         self.assertIn("1 not done", finished.err)
-        # They run when the run is resumed where they can.
+        # They run when the run is resumed with a worker that can run them.
         again = self.dispatcher("run", "jobs.jsonl", "--local", "3")
         self.assertEqual(again.code, 0, str(again))
 

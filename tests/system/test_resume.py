@@ -312,7 +312,7 @@ class InUse(System):
         self.assertEqual(self.witnessed("start"), {})
 
     def lock_of_the_local_worker(self):
-        """Takes byte 1 of RESULTS as a local worker would hold it; None where one has it."""
+        """Takes byte 1 of RESULTS as a local worker would hold it; None if one has it."""
         file = open(self.results_path, "r+b")
         self.addCleanup(file.close)
         try:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Processes that the worker may not kill, since they have become another user's: they hold up nobody for long."""
+"""Processes that the worker may not kill, since they have become another user's: they delay others only briefly."""
 
 import os
 import shutil

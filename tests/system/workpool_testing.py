@@ -41,7 +41,7 @@ def wait_until(what, condition, limit=LIMIT):
 
 
 def free_port(host="127.0.0.1"):
-    """Below the ephemeral ports, so that nobody is given it in between."""
+    """Below the ephemeral ports, so that no other process gets it in between."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
         port = random.randrange(20000, 32000)
@@ -232,7 +232,7 @@ class System(unittest.TestCase):
         return program
 
     def status(self):
-        """What the dispatcher says of itself, None where it does not answer."""
+        """What the dispatcher says of itself; None if it does not answer."""
         asked = subprocess.run([DISPATCHER, "status", self.address, "--json"], capture_output=True, env=self.environment)
         return json.loads(asked.stdout) if asked.returncode == 0 else None
 
