@@ -41,6 +41,16 @@ void write_hash(char* to, const Hash128& hash) {
   write_hex<8>(to + kSpecDigits / 2, hash.low);
 }
 
+constexpr std::size_t kDefaultIdMost = kSpecDigits + 1 + 20;  // with the digits of any 64 bit number
+
+// Returns how long it is.
+std::size_t write_default_id(char* to, const Spec& spec, std::uint64_t repeat) {
+  write_hash(to, spec);
+  if (repeat <= 1) return kSpecDigits;
+  to[kSpecDigits] = '#';
+  return static_cast<std::size_t>(std::to_chars(to + kSpecDigits + 1, to + kDefaultIdMost, repeat).ptr - to);
+}
+
 }  // namespace
 
 Hash128 hash128(const void* data, std::size_t size) {
@@ -48,16 +58,18 @@ Hash128 hash128(const void* data, std::size_t size) {
   return {digest.high64, digest.low64};  // xxhash's canonical form writes high64 first, big endian
 }
 
-Key key_of_id(const std::string& id) { return Key{hash128(id.data(), id.size())}; }
+Key key_of_id(std::string_view id) { return Key{hash128(id.data(), id.size())}; }
 
-Spec spec_of_work(const std::string& work) { return Spec{hash128(work.data(), work.size())}; }
+Spec spec_of_work(std::string_view work) { return Spec{hash128(work.data(), work.size())}; }
 
 std::string default_id(const Spec& spec, std::uint64_t repeat) {
-  char text[kSpecDigits + 1 + 20];  // with the digits of any 64 bit number
-  write_hash(text, spec);
-  if (repeat <= 1) return {text, kSpecDigits};
-  text[kSpecDigits] = '#';
-  return {text, std::to_chars(text + kSpecDigits + 1, std::end(text), repeat).ptr};
+  char text[kDefaultIdMost];
+  return {text, write_default_id(text, spec, repeat)};
+}
+
+Key key_of_default_id(const Spec& spec, std::uint64_t repeat) {
+  char text[kDefaultIdMost];
+  return key_of_id({text, write_default_id(text, spec, repeat)});
 }
 
 std::string hex(const Hash128& hash) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace workpool {
 
@@ -59,14 +60,15 @@ struct Handle {
 Hash128 hash128(const void* data, std::size_t size);
 
 // `id`: the opaque bytes of a job's id.
-Key key_of_id(const std::string& id);
+Key key_of_id(std::string_view id);
 
 // `work`: the compact JSON of cmd or type, args, env, cwd and stdin.
-Spec spec_of_work(const std::string& work);
+Spec spec_of_work(std::string_view work);
 
 // The id of a job that has none of its own: the spec's 32 hex digits, followed by `#n` from the second job of
 // that spec on. `repeat` counts from 1.
 std::string default_id(const Spec& spec, std::uint64_t repeat);
+Key key_of_default_id(const Spec& spec, std::uint64_t repeat);
 
 std::string hex(const Hash128& hash);    // 32 lower-case digits
 std::string hex64(std::uint64_t value);  // 16 lower-case digits

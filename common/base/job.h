@@ -2,11 +2,15 @@
 // A job as its line in the jobs file states it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -29,15 +33,32 @@ struct Requirement {
   JobKind kind() const { return type.empty() ? JobKind::kCommand : JobKind::kHandler; }
   auto operator<=>(const Requirement&) const = default;
 };
-// For unordered maps.
+// The same without a copy.
+struct RequirementView {
+  std::string_view type;
+  std::span<const std::string_view> labels;  // sorted, without repeats
+  std::uint32_t slots = 1;
+  Requirement own() const {
+    return {std::string(type), std::vector<std::string>(labels.begin(), labels.end()), slots};
+  }
+};
+inline bool operator==(const Requirement& left, const RequirementView& right) {
+  return left.slots == right.slots && left.type == right.type &&
+         std::equal(left.labels.begin(), left.labels.end(), right.labels.begin(), right.labels.end());
+}
+// For unordered maps, which can be asked with views.
 struct RequirementHash {
-  std::size_t operator()(const Requirement& requirement) const {
-    std::size_t hash = std::hash<std::string>()(requirement.type) + requirement.slots;
-    for (const std::string& label : requirement.labels)
-      hash = hash * 0x9e3779b97f4a7c15 + std::hash<std::string>()(label);
+  using is_transparent = void;
+  template <class AnyRequirement>
+  std::size_t operator()(const AnyRequirement& requirement) const {
+    std::size_t hash = std::hash<std::string_view>()(requirement.type) + requirement.slots;
+    for (const std::string_view label : requirement.labels)
+      hash = hash * 0x9e3779b97f4a7c15 + std::hash<std::string_view>()(label);
     return hash;
   }
 };
+template <class Value>
+using RequirementMap = std::unordered_map<Requirement, Value, RequirementHash, std::equal_to<>>;
 
 // One valid line of a jobs file.
 struct JobLine {
@@ -48,6 +69,21 @@ struct JobLine {
   std::int32_t priority = 0;        // higher first
   std::optional<Duration> timeout;  // per attempt
   std::optional<std::uint32_t> retries;
+  bool operator==(const JobLine&) const = default;
+};
+
+// The same without a copy.
+struct JobView {
+  std::string_view id;
+  std::string_view work;
+  Spec spec;
+  RequirementView requirement;
+  std::int32_t priority = 0;
+  std::optional<Duration> timeout;
+  std::optional<std::uint32_t> retries;
+  JobLine own() const {
+    return {std::string(id), std::string(work), spec, requirement.own(), priority, timeout, retries};
+  }
 };
 
 }  // namespace workpool

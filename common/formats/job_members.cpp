@@ -15,11 +15,7 @@ namespace dom = simdjson::dom;
 
 namespace {
 
-constexpr std::size_t kIdBytesMax = 256;
-constexpr std::size_t kTypeBytesMax = 64;
-constexpr std::size_t kLabelsMax = 32;
 constexpr std::size_t kQuadraticMax = 8;  // up to this many keys, comparing all pairs beats sorting
-constexpr double kTimeoutSecondsMax = 10.0 * 365 * 24 * 3600;
 
 std::string quoted(std::string_view text) { return '"' + printable(text, 80) + '"'; }
 
@@ -60,11 +56,7 @@ Fault check_type(const dom::element& value, const Place& place) {
   std::string_view text;
   if (value.get(text) != simdjson::SUCCESS)
     return place.error("\"type\" must be a string: the name of a handler");
-  const bool plain = std::all_of(text.begin(), text.end(), [](char byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '_' || byte == '.' || byte == '-';
-  });
-  if (plain && !text.empty() && text.size() <= kTypeBytesMax) return std::nullopt;
+  if (is_handler_name(text)) return std::nullopt;
   return place.error("\"type\" must be 1 to 64 letters, digits, `_`, `.` or `-`: the name of a handler");
 }
 
@@ -193,7 +185,8 @@ Fault read_timeout(const dom::element& value, const Place& place, JobLine& job) 
   if (value.get(text) == simdjson::SUCCESS) {
     job.timeout = parse_duration(text);
     if (job.timeout) return std::nullopt;
-  } else if (value.get(number) == simdjson::SUCCESS && number >= 0 && number <= kTimeoutSecondsMax) {
+  } else if (value.get(number) == simdjson::SUCCESS && number >= 0 &&
+             number <= static_cast<double>(kTimeoutSecondsMax)) {
     // Rounded up: a tiny timeout must not become 0, which is none.
     job.timeout = Duration{static_cast<std::int64_t>(std::ceil(number * 1e6 - 1e-3))};
     if (number > 0 && job.timeout->count() == 0) job.timeout = Duration{1};
@@ -265,13 +258,6 @@ Fault read_member(Member member, const dom::element& value, const Place& place, 
       return read_labels(value, place, job);
     case kSlots:
       return read_integer(value, place, member, std::uint32_t{1}, job.requirement.slots);
-  }
-  return std::nullopt;
-}
-
-std::optional<Member> member_named(std::string_view name) {
-  for (std::size_t i = 0; i < kMembers; ++i) {
-    if (kMemberNames[i] == name) return static_cast<Member>(i);
   }
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The members of a job in a jobs line: their names, and what each value may be. The values are in simdjson's
-// DOM. The text that they came from is at hand too, so that an error can name its place. Pure; included by
-// the files of the jobs format only (simdjson costs seconds to compile).
+// The members of a job in a jobs line: what each value may be. The values are in simdjson's DOM. The text
+// that they came from is at hand too, so that an error can name its place. Pure; included by the files of the
+// jobs format only (simdjson costs seconds to compile).
 #pragma once
 
 #include <simdjson.h>
@@ -19,26 +19,6 @@
 #include "common/formats/json_text.h"
 
 namespace workpool {
-
-// The keys of a job. The first six make up `work`, in this order.
-enum Member : std::size_t {
-  kCmd,
-  kType,
-  kArgs,
-  kEnv,
-  kCwd,
-  kStdin,
-  kId,
-  kPriority,
-  kTimeout,
-  kRetries,
-  kLabels,
-  kSlots
-};
-inline constexpr std::size_t kMembers = 12;
-inline constexpr std::size_t kWorkMembers = 6;
-inline constexpr std::array<std::string_view, kMembers> kMemberNames{
-    "cmd", "type", "args", "env", "cwd", "stdin", "id", "priority", "timeout", "retries", "labels", "slots"};
 
 using Fault = std::optional<LineError>;
 
@@ -64,7 +44,6 @@ struct Present {
   Fault combination(std::size_t object_at) const;
 };
 
-std::optional<Member> member_named(std::string_view name);
 // "unknown key …", with the nearest known one.
 std::string unknown_key(std::string_view name);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// simdjson's DOM judges a line fast and holds the values. The bytes that `spec` hashes are copied from the
-// text, which is known to be valid by then. Only a refused line pays for the validator that knows places
-// (common/formats/json_text.h).
+// Most lines are plain (common/formats/plain_lines.h). Any other is judged by simdjson's DOM, which holds the
+// values. The bytes that `spec` hashes are copied from the text, which is known to be valid by then. Only a
+// refused line pays for the validator that knows places (common/formats/json_text.h).
 #include "common/formats/jobs_file.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/formats/job_members.h"
 #include "common/formats/json_text.h"
+#include "common/formats/plain_lines.h"
 
 namespace workpool {
 
@@ -24,7 +25,7 @@ bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r');
 // ---- a line of a jobs file ----
 
 struct JobLineParser::State {
-  using Parsed = std::variant<JobLine, NoJob, LineError>;
+  using Parsed = std::variant<JobView, NoJob, LineError>;
 
   explicit State(JobsFormat chosen) : format(chosen) {}
 
@@ -37,15 +38,18 @@ struct JobLineParser::State {
     if (nul != std::string_view::npos)
       return fault_at(nul, "a NUL byte in a command: no program can be given one");
     if (auto fault = check_argument(line, "a command", {line, 0})) return *std::move(fault);
-    JobLine job;
     job.work = "{\"cmd\":";
     append_spec_string(job.work, line);
     job.work += '}';
-    job.spec = spec_of_work(job.work);
-    return job;
+    return view();
   }
 
   Parsed parse_json_line(std::string_view line) {
+    if (auto read = plain.read(line)) return *read;
+    return parse_any_json_line(line);
+  }
+
+  Parsed parse_any_json_line(std::string_view line) {
     const std::size_t start = skip_json_space(line, 0);
     if (start == line.size()) return NoJob{};
     dom::element root;
@@ -54,18 +58,16 @@ struct JobLineParser::State {
     if (root.get(object) != simdjson::SUCCESS) {
       return fault_at(start, "a job is one JSON object per line, such as {\"cmd\": [\"true\"]}");
     }
-    JobLine job;
     Present present;
-    if (auto fault = read_members(line, start, object, present, job)) return *std::move(fault);
+    job = {};
+    if (auto fault = read_members(line, start, object, present)) return *std::move(fault);
     if (auto fault = present.combination(start)) return *std::move(fault);
-    if (present.has[kType]) job.requirement.type = type;
-    build_work(present, job);
-    return job;
+    build_work(present);
+    return view();
   }
 
   // Takes values from the DOM and bytes from the text, member by member, in the order of the line.
-  Fault read_members(std::string_view line, std::size_t start, const dom::object& object, Present& present,
-                     JobLine& job) {
+  Fault read_members(std::string_view line, std::size_t start, const dom::object& object, Present& present) {
     compact.clear();
     std::size_t at = start + 1;
     for (const auto member : object) {
@@ -80,7 +82,7 @@ struct JobLineParser::State {
       present.has.set(*known);
       present.key_at[*known] = key_at;
       if (auto fault = read_member(*known, member.value, {line, value_at}, job)) return fault;
-      if (*known == kType) type = std::string_view(member.value);
+      if (*known == kType) job.requirement.type = std::string_view(member.value);
       const std::size_t begin = compact.size();
       at = append_compact_json(compact, line, value_at);
       bytes_of[*known] = {begin, compact.size() - begin};
@@ -89,7 +91,7 @@ struct JobLineParser::State {
     return std::nullopt;
   }
 
-  void build_work(const Present& present, JobLine& job) {
+  void build_work(const Present& present) {
     job.work.reserve(compact.size() + 64);
     for (std::size_t member = 0; member < kWorkMembers; ++member) {
       if (!present.has[member]) continue;
@@ -99,7 +101,18 @@ struct JobLineParser::State {
       job.work.append(compact, bytes_of[member].first, bytes_of[member].second);
     }
     job.work += '}';
-    job.spec = spec_of_work(job.work);
+  }
+
+  // Of what is in `job`.
+  JobView view() {
+    labels.assign(job.requirement.labels.begin(), job.requirement.labels.end());
+    return {job.id,
+            job.work,
+            spec_of_work(job.work),
+            {job.requirement.type, labels, job.requirement.slots},
+            job.priority,
+            job.timeout,
+            job.retries};
   }
 
   // Exactly as docs/reference.md defines the spec of a shell line: `"` and `\` escaped, control characters
@@ -123,20 +136,27 @@ struct JobLineParser::State {
   }
 
   JobsFormat format;
+  PlainLines plain;
+  // For lines that are not plain.
   DomParser dom;
   std::string compact;  // the values of the line, without whitespace
   std::array<std::pair<std::size_t, std::size_t>, kMembers>
-      bytes_of{};         // of each: where in `compact`, how many bytes
-  std::string_view type;  // in the DOM, while the line is read
+      bytes_of{};  // of each: where in `compact`, how many bytes
+  JobLine job;
+  std::vector<std::string_view> labels;  // of `job`
 };
 
 JobLineParser::JobLineParser(JobsFormat format) : state_(std::make_unique<State>(format)) {}
 JobLineParser::~JobLineParser() = default;
 
-std::variant<JobLine, NoJob, LineError> JobLineParser::parse(std::string_view line) {
+std::variant<JobView, NoJob, LineError> JobLineParser::parse(std::string_view line) {
   if (line.size() > kLineBytesMax) return line_too_long();
   return state_->format == JobsFormat::kLines ? state_->parse_shell_line(line)
                                               : state_->parse_json_line(line);
+}
+
+std::variant<JobView, NoJob, LineError> JobLineParser::parse_as_any(std::string_view line) {
+  return line.size() > kLineBytesMax ? line_too_long() : state_->parse_any_json_line(line);
 }
 
 LineError line_too_long() {

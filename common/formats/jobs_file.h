@@ -41,10 +41,12 @@ class JobLineParser {
   JobLineParser(const JobLineParser&) = delete;
   JobLineParser& operator=(const JobLineParser&) = delete;
 
-  // `line`: any bytes of any length. Never throws on bad input. Reports the first of several faults. A key
-  // that occurs twice is an error at every level, also inside `args`: what a handler would make of it depends
-  // on its JSON library.
-  std::variant<JobLine, NoJob, LineError> parse(std::string_view line);
+  // `line`: any bytes of any length. Never throws on bad input. The views of a job live as long as `line`,
+  // and until the next call. Reports the first of several faults. A key that occurs twice is an error at
+  // every level, also inside `args`: what a handler would make of it depends on its JSON library.
+  std::variant<JobView, NoJob, LineError> parse(std::string_view line);
+  // The same of a JSON line without the shorter way for plain ones; for tests of that.
+  std::variant<JobView, NoJob, LineError> parse_as_any(std::string_view line);
 
  private:
   struct State;

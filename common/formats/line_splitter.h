@@ -51,6 +51,10 @@ class LineSplitter {
   // For an input that can be read anywhere: the next line starts at `offset`. Bytes that are still here are
   // used again, also those of lines that next() has returned.
   void seek(std::uint64_t offset);
+  // Room for that many bytes in one go.
+  void reserve(std::size_t bytes) {
+    if (buffer_.size() < bytes) buffer_.resize(bytes);
+  }
   // Forgets all bytes; the next ones come from `offset`.
   void restart(std::uint64_t offset);
 

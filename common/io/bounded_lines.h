@@ -28,8 +28,12 @@ class BoundedLines {
   bool next(Line& line);
 
   // Returns the line that starts at `offset`; nullopt if the file ends before it, cannot be read, or if the
-  // line is too long. Steps forward cost few reads, jumps small ones. next() goes on after this line.
-  std::optional<std::string_view> line_at(std::uint64_t offset);
+  // line is too long. If bytes are missing, those up to `until` are read along with them, at most a block:
+  // the lines asked for next should be there. next() goes on after this line.
+  std::optional<std::string_view> line_at(std::uint64_t offset, std::uint64_t until = 0);
+  // Reads all of a file of about `bytes` and keeps it until forget(), so that line_at() needs no more reads.
+  // At worst, if it cannot, they go on as they were.
+  void hold_all(std::size_t bytes);
   // For a file that has changed: forgets what was read of it.
   void forget() { splitter_.restart(0); }
 

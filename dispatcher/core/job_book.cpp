@@ -53,7 +53,7 @@ std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) const {
   const auto consider = [&best](const QueueRank& rank) {
     if (!best || rank.before(*best)) best = rank;
   };
-  if (const auto fresh = index_.front(requirement)) consider({index_.entry(*fresh).priority, *fresh});
+  if (const auto fresh = index_.front(requirement)) consider({index_.priority(*fresh), *fresh});
   if (const auto again = group.waiting().front_rank(table_)) consider(*again);
   return best;
 }
@@ -101,7 +101,7 @@ bool JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
     const bool may_ask = load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0);
     if (!may_ask) return false;
     JobRow row = 0;
-    if (again && (!fresh || again->before({index_.entry(*fresh).priority, *fresh}))) {
+    if (again && (!fresh || again->before({index_.priority(*fresh), *fresh}))) {
       row = classes_.change(requirement).queue(false, false).pop(table_);
     } else {
       row = take_from_backlog(*fresh);

@@ -62,21 +62,17 @@ JobIndex::Entry JobIndex::entry(JobNumber number) const {
   entry.key_prefix = id.key_prefix;
   entry.spec_prefix = id.spec_prefix;
   entry.repeat = id.repeat;
-  entry.offset = std::uint64_t{offsets_high_[number]} << 32 | offsets_low_[number];
+  entry.offset = offset(number);
   const auto after = std::upper_bound(gaps_.begin(), gaps_.end(), number,
                                       [](JobNumber value, const Gap& gap) { return value < gap.number; });
   entry.line = number + std::prev(after)->ahead;
   entry.requirement = requirement_of(number);
-  entry.priority = priority_of(number);
+  entry.priority = priority(number);
   return entry;
 }
 
 std::uint32_t JobIndex::requirement_of(std::uint64_t number) const {
   return requirement_numbers_.empty() ? 0 : requirement_numbers_[number];
-}
-
-std::int32_t JobIndex::priority_of(std::uint64_t number) const {
-  return priorities_.empty() ? 0 : priorities_[number];
 }
 
 void JobIndex::open_queues(bool retry_failed) {

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -52,6 +51,11 @@ class JobIndex {
   // The job with this key, whatever its state.
   std::optional<JobNumber> find(const Key& key) const;
   Entry entry(JobNumber number) const;
+  // Parts of it that cost less.
+  std::uint64_t offset(JobNumber number) const {
+    return std::uint64_t{offsets_high_[number]} << 32 | offsets_low_[number];
+  }
+  std::int32_t priority(JobNumber number) const { return priorities_.empty() ? 0 : priorities_[number]; }
 
   // After the last JobRegister::set_past: the jobs to hand out are those of kNone, and with `retry_failed`
   // those that are not kOk. Builds the queues; everything else counts as taken.
@@ -80,11 +84,10 @@ class JobIndex {
   };
 
   std::uint32_t requirement_of(std::uint64_t number) const;
-  std::int32_t priority_of(std::uint64_t number) const;
   void sort_order();
 
   std::vector<Requirement> requirements_;
-  std::unordered_map<Requirement, std::uint32_t, RequirementHash> numbers_;  // of requirements_
+  RequirementMap<std::uint32_t> numbers_;  // of requirements_
 
   JobRegister ids_;
 

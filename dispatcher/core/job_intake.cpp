@@ -13,9 +13,9 @@ std::variant<JobIntake::ToRun, JobIntake::Done, JobIntake::Refused> JobIntake::t
     facts.repeat = 0;
     facts.key = key_of_id(facts.id);
   } else {
-    facts.key = key_of_id(default_id(facts.spec, 1));
+    facts.key = key_of_default_id(facts.spec, 1);
     facts.repeat = ids_.next_repeat(facts.key.high, facts.spec.high);
-    if (facts.repeat > 1) facts.key = key_of_id(default_id(facts.spec, facts.repeat));
+    if (facts.repeat > 1) facts.key = key_of_default_id(facts.spec, facts.repeat);
   }
   auto past = ids_.admit(facts.key, facts.spec, facts.repeat != 0);
   if (!past) {

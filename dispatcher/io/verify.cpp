@@ -106,9 +106,9 @@ std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lin
   const std::optional<std::string_view> line = lines.line_at(entry.offset);
   if (!line) return "";
   const auto parsed = parser.parse(*line);
-  const auto* job = std::get_if<JobLine>(&parsed);
+  const auto* job = std::get_if<JobView>(&parsed);
   if (job == nullptr || job->spec.high != entry.spec_prefix) return "";
-  return entry.repeat == 0 ? job->id : default_id(job->spec, entry.repeat);
+  return entry.repeat == 0 ? std::string(job->id) : default_id(job->spec, entry.repeat);
 }
 
 std::string format_report(const VerifyReport& report, const std::string& jobs_path,

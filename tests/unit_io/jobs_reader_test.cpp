@@ -387,13 +387,28 @@ TEST_F(JobsOnDisk, LoadsInAnyOrder) {
   for (std::size_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(loaded.jobs[i].facts.number, numbers[i]);
 }
 
-// The bytes that this process has read so far, by any call.
-std::uint64_t bytes_read() {
+// What /proc/self/io counts of this process so far: `rchar` are the bytes that it has read, by any call, and
+// `syscr` those calls.
+std::uint64_t counted_by_kernel(const std::string& wanted) {
   std::ifstream io("/proc/self/io");
   std::string name;
   std::uint64_t value = 0;
-  io >> name >> value;
-  return name == "rchar:" ? value : 0;
+  while (io >> name >> value) {
+    if (name == wanted + ":") return value;
+  }
+  return 0;
+}
+
+// How many reads it takes to load these jobs, which come in the order in which they are asked for.
+std::uint64_t reads_to_load(const Indexed& jobs, const std::vector<JobNumber>& numbers) {
+  Bell bell;
+  JobsReader reader(jobs.input.fd(), JobsFormat::kJsonLines, jobs.index, {}, bell.ring());
+  const std::uint64_t before = counted_by_kernel("syscr");
+  const LoadedJobs loaded = load_all(reader, bell, numbers);
+  const std::uint64_t reads = counted_by_kernel("syscr") - before;
+  for (std::size_t i = 0; i < loaded.jobs.size(); ++i) EXPECT_EQ(loaded.jobs[i].facts.number, numbers[i]);
+  EXPECT_EQ(loaded.jobs.size(), numbers.size());
+  return reads;
 }
 
 TEST_F(JobsOnDisk, LinesFarApartCostLittleMoreThanThemselves) {
@@ -401,15 +416,39 @@ TEST_F(JobsOnDisk, LinesFarApartCostLittleMoreThanThemselves) {
   for (int i = 0; i < 20'000; ++i) text += "{\"type\":\"noop\",\"id\":\"" + std::to_string(i) + "\"}\n";
   Indexed jobs(write(text));
   ASSERT_TRUE(jobs.report.ok());
-  Bell bell;
-  JobsReader reader(jobs.input.fd(), JobsFormat::kJsonLines, jobs.index, {}, bell.ring());
   std::vector<JobNumber> far_apart;  // 7,000 lines of 30 bytes, as of one of many requirements or priorities
   for (JobNumber i = 0; i < 1000; ++i) far_apart.push_back(i * 7001 % jobs.index.size());
-  const std::uint64_t before = bytes_read();
-  ASSERT_EQ(load_all(reader, bell, far_apart).changed_lines.size(), 0U);
-  const std::uint64_t each = (bytes_read() - before) / far_apart.size();
-  std::printf("lines far apart: %llu bytes read each\n", static_cast<unsigned long long>(each));
-  EXPECT_LT(each, 4u * 512) << "about 512 is what a jump reads";
+  const std::uint64_t before = counted_by_kernel("rchar");
+  reads_to_load(jobs, far_apart);
+  EXPECT_LT((counted_by_kernel("rchar") - before) / far_apart.size(), 4u * 600)
+      << "the whole file once, if it is a small one";
+}
+
+// As of many requirements that take turns in the file: each is asked for some of its jobs.
+TEST_F(JobsOnDisk, NeighboursThatAreAskedForInAnotherOrderAreReadInOneGo) {
+  constexpr JobNumber kKinds = 500;
+  std::string text;
+  for (JobNumber i = 0; i < 10 * kKinds; ++i)
+    text += "{\"type\":\"echo\",\"args\":\"" + std::to_string(i) + "\",\"labels\":[\"l" +
+            std::to_string(i % kKinds) + "\"]}\n";
+  Indexed jobs(write(text));
+  ASSERT_TRUE(jobs.report.ok());
+  std::vector<JobNumber> numbers;
+  for (JobNumber kind = 0; kind < kKinds; ++kind)
+    for (JobNumber i = 0; i < 5; ++i) numbers.push_back(i * kKinds + kind);
+  EXPECT_LT(reads_to_load(jobs, numbers), 4u * 60) << "ten batches of five reads each, and a wake-up";
+}
+
+// As of many priorities: neighbours are never asked for together.
+TEST_F(JobsOnDisk, ASmallFileIsReadOnceIfItsJobsComeInAnyOrder) {
+  std::string text;
+  for (JobNumber i = 0; i < 4000; ++i)
+    text += "{\"type\":\"echo\",\"args\":\"" + std::string(2000, 'x') + std::to_string(i) + "\"}\n";
+  Indexed jobs(write(text));
+  ASSERT_TRUE(jobs.report.ok());
+  std::vector<JobNumber> numbers;
+  for (JobNumber i = 0; i < 4000; ++i) numbers.push_back(i * 1009 % 4000);
+  EXPECT_LT(reads_to_load(jobs, numbers), 4u * 100) << "8 MB, a block at a time";
 }
 
 TEST_F(JobsOnDisk, AChangedFileIsNoticed) {

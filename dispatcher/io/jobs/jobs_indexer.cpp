@@ -104,33 +104,35 @@ class Segment {
       if (errors_.size() < IndexReport::kErrorsMax) {
         errors_.push_back({line_, error->column, std::move(error->message)});
       }
-    } else if (auto* job = std::get_if<JobLine>(&parsed)) {
+    } else if (const auto* job = std::get_if<JobView>(&parsed)) {
       SegmentJob kept;
       kept.spec = job->spec;
       kept.given = !job->id.empty();
-      kept.key_prefix = key_of_id(kept.given ? job->id : default_id(job->spec, 1)).high;
+      kept.key_prefix = (kept.given ? key_of_id(job->id) : key_of_default_id(job->spec, 1)).high;
       kept.offset = line.offset;
       kept.line = static_cast<std::uint32_t>(line_);
       kept.priority = job->priority;
-      kept.requirement = number_of(std::move(job->requirement));
+      kept.requirement = number_of(job->requirement);
       jobs_.push_back(kept);
     }
   }
 
-  std::uint32_t number_of(Requirement&& requirement) {
+  std::uint32_t number_of(const RequirementView& requirement) {
     // Lines of a kind follow one another, mostly.
     if (!requirements_.empty() && requirements_[last_requirement_] == requirement) return last_requirement_;
-    const auto next = static_cast<std::uint32_t>(requirements_.size());
-    const auto [place, is_new] = requirement_numbers_.try_emplace(requirement, next);
-    if (is_new) requirements_.push_back(std::move(requirement));
-    return last_requirement_ = place->second;
+    if (const auto known = requirement_numbers_.find(requirement); known != requirement_numbers_.end())
+      return last_requirement_ = known->second;
+    last_requirement_ = static_cast<std::uint32_t>(requirements_.size());
+    requirements_.push_back(requirement.own());
+    requirement_numbers_.emplace(requirements_.back(), last_requirement_);
+    return last_requirement_;
   }
 
   JobLineParser parser_;
   LineSplitter lines_;
   std::vector<SegmentJob> jobs_;
   std::vector<Requirement> requirements_;
-  std::unordered_map<Requirement, std::uint32_t, RequirementHash> requirement_numbers_;
+  RequirementMap<std::uint32_t> requirement_numbers_;
   std::uint32_t last_requirement_ = 0;  // the number of that of the last job
   std::vector<JobsError> errors_;
   std::uint64_t error_count_ = 0;
@@ -189,7 +191,7 @@ class Merger {
     auto other = ids.find_prefix(entry.key_prefix);
     if (other && entry.repeat == 1) {
       entry.repeat = ids.next_repeat(entry.key_prefix, entry.spec_prefix);
-      if (entry.repeat > 1) entry.key_prefix = key_of_id(default_id(spec, entry.repeat)).high;
+      if (entry.repeat > 1) entry.key_prefix = key_of_default_id(spec, entry.repeat).high;
       other = ids.find_prefix(entry.key_prefix);
     }
     if (other && is_duplicate(entry, spec, *other, errors)) return false;
@@ -230,10 +232,10 @@ class Merger {
     const auto line = lines_.line_at(entry.offset);
     if (!line) return std::nullopt;
     auto parsed = parser_.parse(*line);
-    const auto* job = std::get_if<JobLine>(&parsed);
+    const auto* job = std::get_if<JobView>(&parsed);
     if (job == nullptr) return std::nullopt;
     if (column != nullptr) *column = id_column(*line);
-    return entry.repeat == 0 ? job->id : default_id(job->spec, entry.repeat);
+    return entry.repeat == 0 ? std::string(job->id) : default_id(job->spec, entry.repeat);
   }
 
   BoundedLines lines_;

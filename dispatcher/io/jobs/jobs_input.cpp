@@ -100,16 +100,16 @@ JobsInput::~JobsInput() {
   if (owned_ && fd_ >= 0) close(fd_);
 }
 
-LoadedJob load_job(JobLine&& line, const JobDefaults& defaults) {
+LoadedJob load_job(const JobView& line, const JobDefaults& defaults) {
   LoadedJob loaded;
-  loaded.facts.id = std::move(line.id);
+  loaded.facts.id = line.id;
   loaded.facts.spec = line.spec;
   loaded.facts.priority = line.priority;
   loaded.facts.timeout = line.timeout.value_or(defaults.timeout);
   loaded.facts.retries = line.retries.value_or(defaults.retries);
   loaded.facts.slots = line.requirement.slots;
   loaded.facts.payload_bytes = line.work.size();
-  loaded.work = std::move(line.work);
+  loaded.work = line.work;
   return loaded;
 }
 

@@ -64,7 +64,7 @@ struct JobDefaults {
 };
 
 // Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
-LoadedJob load_job(JobLine&& line, const JobDefaults& defaults);
+LoadedJob load_job(const JobView& line, const JobDefaults& defaults);
 
 // Wakes the thread of a reader; an eventfd, so that it can be polled together with a descriptor.
 class WakeUp {

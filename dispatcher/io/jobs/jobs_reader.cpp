@@ -6,6 +6,7 @@
 #include <iterator>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "common/io/bounded_lines.h"
@@ -14,14 +15,28 @@
 namespace workpool::dispatcher {
 namespace {
 
-// A batch is handed over at this size at the latest, so that the first jobs of a large request are on their
-// way while the rest is read.
+// A batch is read and handed over at this size at the latest, so that the first jobs of a large request are on
+// their way while the rest is read.
 constexpr std::size_t kBatchJobs = 256;
 constexpr std::size_t kBatchBytes = 256 * 1024;
+// Lines no further apart than this are read in one go, with what is between them.
+constexpr std::uint64_t kGapMost = 1 << 10;
+constexpr std::uint64_t kLastLineBytes = 512;
+// A file of at most this size is read once as a whole as soon as a batch needs so many reads: with 10,000
+// priorities each job was a read of its own, which was a fifth of its cost.
+constexpr std::int64_t kHeldBytesMost = 16 << 20;
+constexpr std::size_t kReadsMost = 64;
 
 struct Request {
   JobNumber number = 0;
   JobIndex::Entry entry;
+  std::uint64_t end = 0;  // of its line at the latest; of the last line a guess
+};
+
+// A request's turn in the order of the file.
+struct Turn {
+  std::size_t place = 0;    // in the batch
+  std::uint64_t until = 0;  // what is needed next goes up to here without a gap
 };
 
 }  // namespace
@@ -51,44 +66,83 @@ struct JobsReader::Impl {
       }
       if (const FileMark now = FileMark::of(file); now != mark) {
         mark = now;
+        held = false;
         lines.forget();
       }
-      LoadedJobs batch;
-      batch.jobs.reserve(std::min(requests.size(), kBatchJobs));
-      std::size_t batch_bytes = 0;
-      for (const Request& request : requests) {
-        if (stopping) return;
-        if (auto loaded = read(request)) {
-          batch_bytes += loaded->work.size();
-          batch.jobs.push_back(*std::move(loaded));
-        } else {
-          batch.changed_lines.push_back(request.entry.line);
-        }
-        if (batch.jobs.size() >= kBatchJobs || batch_bytes >= kBatchBytes) {
-          hand_over(std::exchange(batch, {}));
-          batch_bytes = 0;
-        }
+      for (std::span<const Request> rest(requests); !rest.empty() && !stopping;) {
+        const std::size_t size = batch_size(rest);
+        hand_over(read_batch(rest.first(size)));
+        rest = rest.subspan(size);
       }
-      hand_over(std::move(batch));
     }
   }
 
+  static std::size_t batch_size(std::span<const Request> requests) {
+    std::size_t size = 0;
+    std::uint64_t bytes = 0;
+    do {
+      bytes += requests[size].end - requests[size].entry.offset;
+      ++size;
+    } while (size < requests.size() && size < kBatchJobs && bytes < kBatchBytes);
+    return size;
+  }
+
+  // Reads in the order of the file: jobs of different requirements or priorities are asked for in another
+  // one, and yet they are often neighbours.
+  LoadedJobs read_batch(std::span<const Request> requests) {
+    const std::size_t reads = plan(requests);
+    if (reads > kReadsMost && mark.size <= kHeldBytesMost && !std::exchange(held, true))
+      lines.hold_all(static_cast<std::size_t>(mark.size));
+    jobs.resize(requests.size());
+    for (const Turn& turn : turns) jobs[turn.place] = read(requests[turn.place], turn.until);
+    LoadedJobs batch;
+    batch.jobs.reserve(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (jobs[i]) {
+        batch.jobs.push_back(*std::move(jobs[i]));
+      } else {
+        batch.changed_lines.push_back(requests[i].entry.line);
+      }
+    }
+    return batch;
+  }
+
+  // Returns how many reads it takes if nothing has been read yet.
+  std::size_t plan(std::span<const Request> requests) {
+    turns.clear();
+    for (std::size_t i = 0; i < requests.size(); ++i) turns.push_back({i, requests[i].end});
+    const auto earlier = [&](const Turn& left, const Turn& right) {
+      return requests[left.place].entry.offset < requests[right.place].entry.offset;
+    };
+    if (!std::is_sorted(turns.begin(), turns.end(), earlier)) std::sort(turns.begin(), turns.end(), earlier);
+    std::size_t reads = 1;
+    for (std::size_t i = turns.size() - 1; i > 0; --i) {
+      Turn& before = turns[i - 1];
+      if (requests[turns[i].place].entry.offset <= before.until + kGapMost) {
+        before.until = turns[i].until;
+      } else {
+        ++reads;
+      }
+    }
+    return reads;
+  }
+
   // The job as it was indexed; nullopt if the line is a different one now.
-  std::optional<LoadedJob> read(const Request& request) {
+  std::optional<LoadedJob> read(const Request& request, std::uint64_t until) {
     const JobIndex::Entry& entry = request.entry;
-    const auto line = lines.line_at(entry.offset);
+    const auto line = lines.line_at(entry.offset, until);
     if (!line) return std::nullopt;
     auto parsed = parser.parse(*line);
-    auto* job = std::get_if<JobLine>(&parsed);
+    const auto* job = std::get_if<JobView>(&parsed);
     if (job == nullptr || job->spec.high != entry.spec_prefix) return std::nullopt;
     const bool given = !job->id.empty();
     if (given != (entry.repeat == 0) || job->priority != entry.priority) return std::nullopt;
     // Labels and slots are in no hash, yet a job of another queue must not be taken for this one.
-    if (job->requirement != requirements[entry.requirement]) return std::nullopt;
-    const Key key = key_of_id(given ? job->id : default_id(job->spec, entry.repeat));
+    if (requirements[entry.requirement] != job->requirement) return std::nullopt;
+    const Key key = given ? key_of_id(job->id) : key_of_default_id(job->spec, entry.repeat);
     if (key.high != entry.key_prefix) return std::nullopt;
 
-    LoadedJob loaded = load_job(std::move(*job), defaults);
+    LoadedJob loaded = load_job(*job, defaults);
     loaded.facts.number = request.number;
     loaded.facts.line = entry.line;
     loaded.facts.repeat = entry.repeat;
@@ -121,9 +175,12 @@ struct JobsReader::Impl {
   const JobDefaults defaults;
   const std::function<void()> wake;
   const int file;
-  FileMark mark;  // when `lines` was last known to hold what is in the file
+  FileMark mark;      // when `lines` was last known to hold what is in the file
+  bool held = false;  // since then the whole file has been read
   BoundedLines lines;
   JobLineParser parser;
+  std::vector<Turn> turns;                     // of the batch that is read
+  std::vector<std::optional<LoadedJob>> jobs;  // the same
 
   // Both threads'.
   std::atomic<bool> stopping{false};
@@ -151,7 +208,13 @@ void JobsReader::load(const std::vector<JobNumber>& numbers) {
   if (numbers.empty()) return;
   {
     const std::lock_guard lock(impl_->mutex);
-    for (const JobNumber number : numbers) impl_->requested.push_back({number, impl_->index.entry(number)});
+    const JobIndex& index = impl_->index;
+    for (const JobNumber number : numbers) {
+      const JobIndex::Entry entry = index.entry(number);
+      const bool is_last = number + 1 == index.size();
+      impl_->requested.push_back(
+          {number, entry, is_last ? entry.offset + kLastLineBytes : index.offset(number + 1)});
+    }
   }
   impl_->wake_up.raise();
 }

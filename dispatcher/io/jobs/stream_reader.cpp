@@ -110,11 +110,10 @@ struct StreamReader::Impl {
     auto parsed = next.too_long ? line_too_long() : parser.parse(next.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
       pending.push_back({line, std::move(*error)});
-    } else if (auto* job = std::get_if<JobLine>(&parsed)) {
+    } else if (const auto* job = std::get_if<JobView>(&parsed)) {
       StreamJob made;
-      made.requirement = std::move(job->requirement);
-      job->requirement.slots = made.requirement.slots;
-      made.loaded = load_job(std::move(*job), defaults);
+      made.requirement = job->requirement.own();
+      made.loaded = load_job(*job, defaults);
       made.loaded.facts.number = next_number++;
       made.loaded.facts.line = line;
       pending_bytes += made.loaded.facts.payload_bytes;

@@ -111,14 +111,14 @@ TEST(JobsFile, AParserServesAnyLineAfterAnyOther) {
   JobLineParser parser(JobsFormat::kJsonLines);
   const std::string large = R"({"cmd":"a","stdin":")" + std::string(900'000, 'x') + R"("})";
   for (int round = 0; round < 3; ++round) {
-    EXPECT_TRUE(std::holds_alternative<JobLine>(parser.parse(R"({"cmd":"a","id":"x","labels":["l"]})")));
+    EXPECT_TRUE(std::holds_alternative<JobView>(parser.parse(R"({"cmd":"a","id":"x","labels":["l"]})")));
     EXPECT_TRUE(std::holds_alternative<LineError>(parser.parse(R"({"cmd":"a)")));
-    EXPECT_TRUE(std::holds_alternative<JobLine>(parser.parse(large)));
+    EXPECT_TRUE(std::holds_alternative<JobView>(parser.parse(large)));
     const auto plain = parser.parse(R"({"cmd":["b"]})");
-    ASSERT_TRUE(std::holds_alternative<JobLine>(plain));
-    EXPECT_EQ(std::get<JobLine>(plain).work, R"({"cmd":["b"]})");
-    EXPECT_EQ(std::get<JobLine>(plain).id, "");
-    EXPECT_TRUE(std::get<JobLine>(plain).requirement.labels.empty());
+    ASSERT_TRUE(std::holds_alternative<JobView>(plain));
+    EXPECT_EQ(std::get<JobView>(plain).work, R"({"cmd":["b"]})");
+    EXPECT_EQ(std::get<JobView>(plain).id, "");
+    EXPECT_TRUE(std::get<JobView>(plain).requirement.labels.empty());
   }
 }
 
@@ -274,7 +274,7 @@ RC_GTEST_PROP(JobsFileProperty, BothJudgesAgree, ()) {
   JobLineParser parser(JobsFormat::kJsonLines);
   const auto parsed = parser.parse(line);
   const auto fault = find_json_fault(line);
-  if (std::holds_alternative<JobLine>(parsed)) RC_ASSERT(!fault);
+  if (std::holds_alternative<JobView>(parsed)) RC_ASSERT(!fault);
   if (const auto* error = std::get_if<LineError>(&parsed)) {
     RC_ASSERT(error->message != "not valid JSON");
     RC_ASSERT(error->column <= line.size() + 1);
@@ -288,7 +288,7 @@ RC_GTEST_PROP(JobsFileProperty, AnyBytesAreAJobOrAnErrorInside, (const std::stri
     if (const auto* error = std::get_if<LineError>(&parsed)) {
       RC_ASSERT(error->column >= 1U && error->column <= bytes.size() + 1);
     }
-    if (const auto* job = std::get_if<JobLine>(&parsed)) {
+    if (const auto* job = std::get_if<JobView>(&parsed)) {
       RC_ASSERT(!std::holds_alternative<LineError>(WorkParser().parse(job->work)));
     }
   }

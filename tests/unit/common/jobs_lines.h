@@ -19,8 +19,8 @@ inline JobLine good(std::string_view line, JobsFormat format = JobsFormat::kJson
     ADD_FAILURE() << line.substr(0, 200) << " refused at " << error->column << ": " << error->message;
     return {};
   }
-  EXPECT_TRUE(std::holds_alternative<JobLine>(parsed)) << line.substr(0, 200) << " holds no job";
-  return std::holds_alternative<JobLine>(parsed) ? std::get<JobLine>(parsed) : JobLine{};
+  EXPECT_TRUE(std::holds_alternative<JobView>(parsed)) << line.substr(0, 200) << " holds no job";
+  return std::holds_alternative<JobView>(parsed) ? std::get<JobView>(parsed).own() : JobLine{};
 }
 
 inline LineError bad(std::string_view line, JobsFormat format = JobsFormat::kJsonLines) {

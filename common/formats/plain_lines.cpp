@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "common/formats/plain_lines.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "common/base/units.h"
+
+namespace workpool {
+namespace {
+
+constexpr std::size_t kPlainBytesMost = 64 * 1024;
+static_assert(kPlainBytesMost <= kArgumentBytesMax, "so that no argument is too long");
+constexpr std::size_t kKeysMost = 8;  // of an object: each is compared with all before it
+constexpr int kDepthMost = 16;
+constexpr int kDigitsMost = 17;  // of an integer: it is within 64 bits
+
+// Whether one of eight bytes ends the plain part of a string: `"`, `\`, what is below 0x20 or above 0x7f.
+bool any_stop(std::uint64_t bytes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kHighs = 0x8080808080808080;
+  const auto any_zero = [](std::uint64_t of) { return (of - kOnes) & ~of; };
+  const std::uint64_t control = (bytes - kOnes * 0x20) & ~bytes;
+  return ((any_zero(bytes ^ kOnes * '"') | any_zero(bytes ^ kOnes * '\\') | control | bytes) & kHighs) != 0;
+}
+
+bool is_plain(char byte) { return byte != '"' && byte != '\\' && static_cast<signed char>(byte) >= 0x20; }
+
+bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+
+bool is_space(char byte) { return byte == ' ' || byte == '\t'; }
+
+}  // namespace
+
+// Each method takes what its name says, and returns false if something else is there: then the line is given
+// up.
+class PlainLines::Scanner {
+ public:
+  Scanner(std::string_view line, std::string& work)
+      : at_(line.data()), end_(at_ + line.size()), work_(work) {}
+
+  bool at_end() const { return at_ == end_; }
+  char peek() const { return at_ < end_ ? *at_ : '\0'; }
+  bool take(char byte) {
+    if (peek() != byte) return false;
+    ++at_;
+    return true;
+  }
+  void skip_space() {
+    if (at_ == end_ || !is_space(*at_)) return;
+    if (copied_ != nullptr) work_.append(copied_, at_);
+    while (at_ < end_ && is_space(*at_)) ++at_;
+    if (copied_ != nullptr) copied_ = at_;
+  }
+  bool colon() {
+    skip_space();
+    if (!take(':')) return false;
+    skip_space();
+    return true;
+  }
+
+  // What is between `open` and `close`, an `item` at a time.
+  template <class Item>
+  bool list(char open, char close, const Item& item) {
+    if (!take(open)) return false;
+    skip_space();
+    if (take(close)) return true;
+    do {
+      skip_space();
+      if (!item()) return false;
+      skip_space();
+    } while (take(','));
+    return take(close);
+  }
+  bool string(std::string_view& text) {
+    if (!take('"')) return false;
+    const char* const begin = at_;
+    for (std::uint64_t eight = 0; end_ - at_ >= 8; at_ += 8) {
+      std::memcpy(&eight, at_, 8);
+      if (any_stop(eight)) break;
+    }
+    while (at_ < end_ && is_plain(*at_)) ++at_;
+    text = {begin, static_cast<std::size_t>(at_ - begin)};
+    return take('"');
+  }
+  template <class Number>
+  bool integer(std::int64_t least, Number& value) {
+    const bool negative = take('-');
+    std::int64_t whole = 0;
+    if (!digits(whole) || peek() == '.' || peek() == 'e' || peek() == 'E') return false;
+    if (negative) whole = -whole;
+    value = static_cast<Number>(whole);
+    return whole >= least && whole <= std::int64_t{std::numeric_limits<Number>::max()};
+  }
+  bool value(int depth) {
+    std::string_view ignored;
+    switch (peek()) {
+      case '"':
+        return string(ignored);
+      case '{':
+        return depth <= kDepthMost && object(depth);
+      case '[':
+        return depth <= kDepthMost && list('[', ']', [&] { return value(depth + 1); });
+      case 't':
+        return word("true");
+      case 'f':
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        return number();
+    }
+  }
+
+  // Copies what `taken` takes to the work, without the whitespace between its parts.
+  template <class Taken>
+  bool copy(const Taken& taken) {
+    copied_ = at_;
+    if (!taken()) return false;
+    work_.append(copied_, at_);
+    copied_ = nullptr;
+    return true;
+  }
+
+ private:
+  bool object(int depth) {
+    std::array<std::string_view, kKeysMost> keys;
+    auto known = keys.begin();
+    return list('{', '}', [&] {
+      std::string_view key;
+      if (known == keys.end() || !string(key) || std::find(keys.begin(), known, key) != known) return false;
+      *known++ = key;
+      return colon() && value(depth + 1);
+    });
+  }
+  bool word(std::string_view expected) {
+    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(expected)) return false;
+    at_ += expected.size();
+    return true;
+  }
+  bool number() {
+    take('-');
+    std::int64_t whole = 0;
+    if (!digits(whole)) return false;
+    if (take('.')) {
+      const char* const first = at_;
+      while (is_digit(peek())) ++at_;
+      if (at_ == first) return false;
+    }
+    return peek() != 'e' && peek() != 'E';
+  }
+  bool digits(std::int64_t& sum) {
+    const char* const first = at_;
+    while (is_digit(peek()) && at_ - first <= kDigitsMost) sum = sum * 10 + (*at_++ - '0');
+    const auto count = at_ - first;
+    return count > 0 && count <= kDigitsMost && (count == 1 || *first != '0');
+  }
+
+  const char* at_;
+  const char* const end_;
+  std::string& work_;
+  const char* copied_ = nullptr;  // while a value is copied: what is before it is in the work
+};
+
+bool PlainLines::read_labels(Scanner& from) {
+  const bool taken = from.list('[', ']', [&] {
+    const bool room = labels_.size() < kLabelsMax;
+    std::string_view& label = labels_.emplace_back();
+    return room && from.string(label) && !label.empty() && label.size() <= kLabelBytesMax;
+  });
+  if (std::adjacent_find(labels_.begin(), labels_.end(), std::greater_equal<>()) != labels_.end()) {
+    std::sort(labels_.begin(), labels_.end());
+    labels_.erase(std::unique(labels_.begin(), labels_.end()), labels_.end());
+  }
+  return taken;
+}
+
+// The work is written as it comes, so a type after its args, or a second command, is none of ours.
+bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
+  std::string_view text;
+  switch (member) {
+    case kCmd: {
+      if (!work_.empty()) return false;
+      work_ = "{\"cmd\":";
+      if (from.peek() == '"') return from.copy([&] { return from.string(text) && !text.empty(); });
+      bool named = false;
+      const auto argument = [&] {
+        return from.string(text) && (std::exchange(named, true) || !text.empty());
+      };
+      return from.copy([&] { return from.list('[', ']', argument); }) && named;
+    }
+    case kType:
+      if (!work_.empty()) return false;
+      work_ = "{\"type\":";
+      return from.copy([&] { return from.string(job.requirement.type); }) &&
+             is_handler_name(job.requirement.type);
+    case kArgs:
+      if (job.requirement.type.empty()) return false;
+      work_ += ",\"args\":";
+      return from.copy([&] { return from.value(2); });
+    case kId:
+      return from.string(job.id) && !job.id.empty() && job.id.size() <= kIdBytesMax;
+    case kPriority:
+      return from.integer(std::numeric_limits<std::int32_t>::min(), job.priority);
+    case kTimeout: {
+      if (from.peek() == '"') return from.string(text) && (job.timeout = parse_duration(text));
+      std::int32_t whole = 0;
+      if (!from.integer(0, whole) || whole > kTimeoutSecondsMax) return false;
+      job.timeout = seconds(whole);
+      return true;
+    }
+    case kRetries:
+      return from.integer(0, job.retries.emplace());
+    case kSlots:
+      return from.integer(1, job.requirement.slots);
+    case kLabels:
+      return read_labels(from);
+    case kEnv:
+    case kCwd:
+    case kStdin:
+      return false;
+  }
+  return false;
+}
+
+std::optional<JobView> PlainLines::read(std::string_view line) {
+  std::optional<JobView> read;
+  if (line.size() > kPlainBytesMost || !line.starts_with('{')) return read;
+  work_.clear();
+  labels_.clear();
+  JobView& job = read.emplace();
+  Scanner from(line, work_);
+  unsigned seen = 0;  // a bit for each member
+  const bool taken = from.list('{', '}', [&] {
+    std::string_view name;
+    if (!from.string(name) || !from.colon()) return false;
+    const auto member = member_named(name);
+    if (!member || (seen >> *member & 1) != 0) return false;
+    seen |= 1U << *member;
+    return read_member(*member, from, job);
+  });
+  from.skip_space();
+  if (!taken || !from.at_end() || work_.empty()) return std::nullopt;
+  work_ += '}';
+  job.work = work_;
+  job.spec = spec_of_work(work_);
+  job.requirement.labels = labels_;
+  return read;
+}
+
+}  // namespace workpool
