@@ -53,7 +53,8 @@ void Placement::look_at(std::uint32_t number) {
   const auto rank = ledger_.jobs().head_rank(number);
   if (rank && classes_.fitting(number) > 0) {
     heads_.set(number, *rank);
-    hungry_.push_back(number);
+    if (is_hungry_.size() <= number) is_hungry_.resize(number + 1, 0);
+    if (std::exchange(is_hungry_[number], 1) == 0) hungry_.push_back(number);
   } else {
     heads_.erase(number);
   }
@@ -79,21 +80,23 @@ void Placement::fetch(Step& step) {
   const std::size_t least = std::clamp(2 * kFetchMost / classes, std::size_t{2}, kFetchLeast);
   const std::size_t most = std::max(least, kFetchMost / classes);
   std::vector<std::uint32_t> still_hungry;
-  for (const std::uint32_t number : hungry_) {
+  auto next = hungry_.begin();
+  for (; next != hungry_.end() && step.load.jobs.size() < JobBook::kLoadMost; ++next) {
+    const std::uint32_t number = *next;
+    ++looked_.asked;
+    is_hungry_[number] = 0;
     if (!heads_.has(number) || ledger_.jobs().unread(number) == 0) continue;
-    if (step.load.jobs.size() >= JobBook::kLoadMost) {
-      still_hungry.push_back(number);
-      continue;
-    }
     std::size_t credit = 0;
     for (const Place* place : fleet_.with_work()) {
       if (place->fits(number)) credit += window(*place, number);
     }
     // One half is read while the other half is used up; more would only fill the caches.
-    if (!ledger_.read_ahead(number, std::clamp(credit / 2, least, most), step))
-      still_hungry.push_back(number);
+    if (ledger_.read_ahead(number, std::clamp(credit / 2, least, most), step)) continue;
+    is_hungry_[number] = 1;
+    still_hungry.push_back(number);
   }
-  hungry_ = std::move(still_hungry);
+  hungry_.erase(hungry_.begin(), next);
+  hungry_.insert(hungry_.begin(), still_hungry.begin(), still_hungry.end());
 }
 
 // ---- jobs that must run alone ----

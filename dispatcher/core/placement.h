@@ -49,6 +49,7 @@ class Placement {
     std::uint64_t passes = 0;
     std::uint64_t classes = 0;
     std::uint64_t sessions = 0;
+    std::uint64_t asked = 0;  // classes, whether they need more lines
   };
   const Looked& looked() const { return looked_; }
   const Fleet& fleet() const { return fleet_; }
@@ -105,12 +106,13 @@ class Placement {
   Sessions& sessions_;
   Fleet fleet_;
   ClassHeads heads_;
-  bool changed_ = true;                 // since the last pass
-  std::vector<std::uint32_t> hungry_;   // classes whose lines are to be asked for, each at least once
-  std::vector<Taker> takers_;           // of this pass
-  std::size_t open_ = 0;                // of these, not closed
-  std::vector<std::uint32_t> waiting_;  // classes out of heads_ until the end of this pass
-  std::size_t turn_ = 0;                // whose turn it is, over passes
+  bool changed_ = true;                  // since the last pass
+  std::vector<std::uint32_t> hungry_;    // classes whose lines are to be asked for, each once
+  std::vector<std::uint8_t> is_hungry_;  // by class
+  std::vector<Taker> takers_;            // of this pass
+  std::size_t open_ = 0;                 // of these, not closed
+  std::vector<std::uint32_t> waiting_;   // classes out of heads_ until the end of this pass
+  std::size_t turn_ = 0;                 // whose turn it is, over passes
   std::optional<SessionId> emptying_;
   Time rebalanced_;
   Looked looked_;

@@ -20,10 +20,12 @@ void train(std::optional<Duration>& mean, Duration measured) {
 void RunTime::ok(Duration ran) {
   if (std::exchange(only_failures_, false)) mean_.reset();
   train(mean_, std::max(ran, Duration{1}));
+  if (wider_ != nullptr) wider_->ok(ran);
 }
 
 void RunTime::failed(Duration ran) {
   if (only_failures_) train(mean_, std::max(ran, kFailureLeast));
+  if (wider_ != nullptr) wider_->failed(ran);
 }
 
 void RequirementClass::start_loading(const QueueRank& rank) {
@@ -50,11 +52,20 @@ std::uint32_t RequirementClasses::add(const Requirement& requirement) {
     number = free_.back();
     free_.pop_back();
   }
-  classes_[number] = std::make_unique<RequirementClass>(requirement);
+  classes_[number] = std::make_unique<RequirementClass>(requirement, run_time_of(requirement.type));
   classes_[number]->serial_ = ++serials_;
   new_.push_back(number);
   change(number);
   return number;
+}
+
+// A job says by its handler what it runs, so one class of it tells of the others until each is known. Without
+// that the first job of every class waited for a free slot. What commands run is in nobody's name.
+std::shared_ptr<RunTime> RequirementClasses::run_time_of(const std::string& handler) {
+  if (handler.empty()) return nullptr;
+  std::shared_ptr<RunTime>& known = handlers_[handler];
+  if (known == nullptr) known = std::make_shared<RunTime>();
+  return known;
 }
 
 std::uint32_t RequirementClasses::number_of(const Requirement& requirement) {
@@ -95,8 +106,11 @@ bool RequirementClasses::free_unused(std::uint32_t number) {
   const RequirementClass& group = at(number);
   if (group.of_file_ || group.jobs() > 0) return false;
   CHECK(!group.changed_);
-  numbers_.erase(group.requirement());
+  const Requirement requirement = group.requirement();
+  numbers_.erase(requirement);
   classes_[number].reset();
+  const auto handler = handlers_.find(requirement.type);
+  if (handler != handlers_.end() && handler->second.use_count() == 1) handlers_.erase(handler);
   free_.push_back(number);
   return true;
 }

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/base/check.h"
@@ -25,22 +27,27 @@ namespace workpool::dispatcher {
 // How long jobs of one class run: an exponential mean over about the last sixteen.
 class RunTime {
  public:
+  // `wider`: what is known of more jobs. It learns of those here, and counts while nothing else is known.
+  explicit RunTime(std::shared_ptr<RunTime> wider = nullptr) : wider_(std::move(wider)) {}
+
   void ok(Duration ran);
   // Failures count only until the first ok job, and as 200 us at the least: a command that cannot be started
   // says nothing about one that can.
   void failed(Duration ran);
   // At least one microsecond, so that it can be divided by. Returns nullopt while nothing is known.
-  std::optional<Duration> mean() const { return mean_; }
+  std::optional<Duration> mean() const { return mean_ || wider_ == nullptr ? mean_ : wider_->mean(); }
 
  private:
   std::optional<Duration> mean_;
   bool only_failures_ = true;
+  std::shared_ptr<RunTime> wider_;
 };
 
 class RequirementClass {
  public:
-  explicit RequirementClass(const Requirement& requirement)
-      : requirement_(requirement), needs_{requirement.slots} {}
+  // `of_handler`: of all jobs of the handler, whatever else they need; nullptr for commands.
+  RequirementClass(const Requirement& requirement, const std::shared_ptr<RunTime>& of_handler)
+      : run_time(of_handler), requirement_(requirement), needs_{requirement.slots} {}
 
   const Requirement& requirement() const { return requirement_; }
   const Resources& needs() const { return needs_; }
@@ -122,11 +129,12 @@ class RequirementClasses {
 
  private:
   std::uint32_t add(const Requirement& requirement);
+  std::shared_ptr<RunTime> run_time_of(const std::string& handler);
   void mark_changed(std::uint32_t number);
 
-  std::vector<std::unique_ptr<RequirementClass>> classes_;  // nullptr: the number is free
-  std::unordered_map<Requirement, std::uint32_t, RequirementHash>
-      numbers_;  // of those that are not the file's
+  std::vector<std::unique_ptr<RequirementClass>> classes_;              // nullptr: the number is free
+  RequirementMap<std::uint32_t> numbers_;                               // of those that are not the file's
+  std::unordered_map<std::string, std::shared_ptr<RunTime>> handlers_;  // those that a class is of
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> new_;

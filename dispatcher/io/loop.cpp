@@ -20,6 +20,7 @@ namespace {
 
 constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kNewInterval = milliseconds(5);
+constexpr Duration kShowInterval = milliseconds(10);
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr std::size_t kFramesATurn = 512;
 constexpr std::size_t kBytesATurn = 8 << 20;
@@ -30,9 +31,6 @@ constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
-constexpr std::size_t kJobsMost = 256;  // in one JOBS message
-constexpr std::size_t kJobsBytes = 60 * 1024;
-constexpr std::size_t kOrderBytes = 96;        // of a job besides its work and id
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
@@ -56,13 +54,12 @@ Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(st
 }
 
 LoopEnd Loop::run() {
-  show();
+  show(true);
   while (!end_) {
     if (events_.empty() && sink_drained_) wait();
     now_ = std::max(now_, boot_time());
     gather();
-    step(sink_drained_);
-    show();
+    show(step(sink_drained_));
   }
   return {std::move(*end_), signals_ >= 3};
 }
@@ -185,7 +182,7 @@ void Loop::tend_local() {
 
 // ---- step ----
 
-void Loop::step(bool sink_drained) {
+bool Loop::step(bool sink_drained) {
   // Two vectors take turns, so that both keep their memory: carrying out may add events, when a lane has
   // gone.
   stepping_.swap(events_);
@@ -195,10 +192,10 @@ void Loop::step(bool sink_drained) {
   }
   stepping_.clear();
   parts_.scheduler.step(Drained{sink_drained}, now_, actions_);
-  carry_out();
+  return carry_out();
 }
 
-void Loop::carry_out() {
+bool Loop::carry_out() {
   const auto entries = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
     return std::holds_alternative<Persist>(action);
   });
@@ -216,11 +213,17 @@ void Loop::carry_out() {
   }
   if (!entries_.empty()) parts_.journal.append(std::exchange(entries_, {}));
   for (Action& action : actions_) send(action);
-  flush_jobs();
+  jobs_.flush_all(sender());
+  bool came_or_left = false;
   for (Action& action : actions_) {
-    if (auto* report = std::get_if<Report>(&action)) parts_.terminal.report(*report, now_);
+    auto* report = std::get_if<Report>(&action);
+    if (report == nullptr) continue;
+    came_or_left |=
+        std::holds_alternative<WorkerJoined>(*report) || std::holds_alternative<WorkerLeft>(*report);
+    parts_.terminal.report(*report, now_);
   }
   actions_.clear();
+  return came_or_left;
 }
 
 void Loop::record(Record& record, std::int64_t finished_ms) {
@@ -249,10 +252,16 @@ void Loop::send(Action& action) {
     void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, refused_for(a.cause)); }
-    void operator()(Assign& a) { self.assign(a); }
-    void operator()(SendLane& a) { self.send_lane(a.session, a.message); }
+    void operator()(Assign& a) {
+      log_given(self.parts_.log, a);
+      self.jobs_.add(std::move(a), self.sender());
+    }
+    void operator()(SendLane& a) {
+      self.jobs_.flush(a.session, self.sender());
+      self.send_lane(a.session, a.message);
+    }
     void operator()(CloseSession& a) {
-      self.flush_jobs();
+      self.jobs_.flush(a.session, self.sender());
       self.parts_.transport.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
     }
     void operator()(RunOver&) {
@@ -264,29 +273,7 @@ void Loop::send(Action& action) {
   std::visit(Visitor{*this}, action);
 }
 
-void Loop::assign(Assign& assign) {
-  log_given(parts_.log, assign);
-  const std::size_t bytes = kOrderBytes + assign.order.work.size() + assign.order.id.size();
-  const bool full =
-      jobs_.jobs.size() >= kJobsMost || (!jobs_.jobs.empty() && jobs_bytes_ + bytes > kJobsBytes);
-  if (assign.session != jobs_session_ || full) flush_jobs();
-  jobs_session_ = assign.session;
-  jobs_.ack = assign.ack;
-  jobs_.received = assign.received;
-  jobs_bytes_ += bytes;
-  jobs_.jobs.push_back(std::move(assign.order));
-}
-
-void Loop::flush_jobs() {
-  if (jobs_.jobs.empty()) return;
-  const LaneMessage message = std::exchange(jobs_, {});
-  jobs_bytes_ = 0;
-  log_sent(parts_.log, jobs_session_, message);
-  if (!parts_.transport.send(jobs_session_, message)) events_.emplace_back(LaneGone{jobs_session_});
-}
-
 void Loop::send_lane(SessionId session, const LaneMessage& message) {
-  flush_jobs();
   log_sent(parts_.log, session, message);
   if (!parts_.transport.send(session, message)) events_.emplace_back(LaneGone{session});
 }
@@ -306,6 +293,12 @@ void Loop::admit(Admit& admit) {
   parts_.transport.reply(admit.peer, welcome);
 }
 
-void Loop::show() { parts_.terminal.show(parts_.scheduler.snapshot(now_), now_); }
+// A snapshot looks at all sessions, so not every step makes one; `changed`: other workers are here than
+// before.
+void Loop::show(bool changed) {
+  if (!changed && now_ < shown_ + kShowInterval && now_ < parts_.terminal.next_draw()) return;
+  shown_ = now_;
+  parts_.terminal.show(parts_.scheduler.snapshot(now_), now_);
+}
 
 }  // namespace workpool::dispatcher

@@ -10,6 +10,7 @@
 
 #include "common/io/log.h"
 #include "common/io/mailbox.h"
+#include "dispatcher/core/jobs_messages.h"
 #include "dispatcher/core/scheduler.h"
 #include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/local_worker.h"
@@ -56,15 +57,17 @@ class Loop {
   void tend_local();
 
   // `sink_drained`: everything that has arrived is among the events; only then can silence be judged.
-  void step(bool sink_drained);
-  void carry_out();
+  // Both return whether a worker has joined or left.
+  bool step(bool sink_drained);
+  bool carry_out();
   void record(Record& record, std::int64_t finished_ms);
   void send(Action& action);
-  void assign(Assign& assign);
-  void flush_jobs();
   void admit(Admit& admit);
   void send_lane(SessionId session, const LaneMessage& message);
-  void show();
+  auto sender() {
+    return [this](SessionId session, const LaneMessage& message) { send_lane(session, message); };
+  }
+  void show(bool changed);
 
   LoopParts parts_;
   Time start_;
@@ -77,6 +80,7 @@ class Loop {
   Actions actions_;
   JournalState journal_;  // as the scheduler was last told
   bool run_over_ = false;
+  Time shown_;                 // when the terminal was shown a snapshot
   Time complain_at_;           // no complaint about descriptors before this
   bool any_hello_ = false;     // a worker has registered
   std::uint64_t records_ = 0;  // in this start
@@ -86,10 +90,7 @@ class Loop {
   std::uint64_t silent_closed_ = 0;   // the same
   int signals_ = 0;
   std::optional<RunEnd> end_;
-
-  SessionId jobs_session_;  // the session that jobs_ is being filled for
-  Jobs jobs_;
-  std::size_t jobs_bytes_ = 0;
+  JobsMessages jobs_;
 };
 
 }  // namespace workpool::dispatcher

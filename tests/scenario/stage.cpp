@@ -202,7 +202,7 @@ bool Stage::step_dispatcher(bool idle) {
   }
   sync();
   for (dispatcher::Action& action : actions) carry_out(action);
-  flush_jobs();
+  jobs_.flush_all(sender());
   return true;
 }
 
@@ -231,18 +231,14 @@ void Stage::carry_out(dispatcher::Action& action) {
     }
     void operator()(dispatcher::Assign& a) {
       a.order.kind = JobKind::kHandler;  // as their work says, whatever they require
-      if (a.session != self.jobs_session_) self.flush_jobs();
-      self.jobs_session_ = a.session;
-      self.jobs_.ack = a.ack;
-      self.jobs_.received = a.received;
-      self.jobs_.jobs.push_back(std::move(a.order));
+      self.jobs_.add(std::move(a), self.sender());
     }
     void operator()(dispatcher::SendLane& a) {
-      self.flush_jobs();
+      self.jobs_.flush(a.session, self.sender());
       self.send_lane(a.session, std::move(a.message));
     }
     void operator()(dispatcher::CloseSession& a) {
-      self.flush_jobs();
+      self.jobs_.flush(a.session, self.sender());
       self.say("dispatcher closes " + self.session_name(a.session));
       if (!a.say_end) self.close_lane(a.session);
     }
@@ -267,10 +263,6 @@ std::pair<Stage::Machine*, Stage::Link*> Stage::link_of(SessionId session) {
       return {&worker, &found->second};
   }
   return {nullptr, nullptr};
-}
-
-void Stage::flush_jobs() {
-  if (!jobs_.jobs.empty()) send_lane(jobs_session_, std::exchange(jobs_, {}));
 }
 
 void Stage::send_lane(SessionId session, LaneMessage&& message) {

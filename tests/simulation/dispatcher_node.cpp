@@ -74,7 +74,7 @@ void DispatcherNode::start() {
   inbox_.clear();
   actions_.clear();
   lanes_.clear();
-  jobs_ = {};
+  jobs_ = dispatcher::JobsMessages(kJobsMost);
   loads_.clear();
   answering_ = syncing_ = full_ = paused_ = run_over_ = signalled_ = loop_planned_ = false;
   issued_ = written_ = durable_ = 0;
@@ -204,7 +204,7 @@ bool DispatcherNode::carry_out() {
     carry_out(action);
     if (!scheduler_ || crashes()) return false;
   }
-  flush_jobs();
+  jobs_.flush_all(sender());
   return true;
 }
 
@@ -218,19 +218,13 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Refuse& a) {
       self.world_.answer(a.peer, Refused{kProtocol, code_of(a.cause), {}});
     }
-    void operator()(dispatcher::Assign& a) {
-      if (a.session != self.jobs_session_ || self.jobs_.jobs.size() >= kJobsMost) self.flush_jobs();
-      self.jobs_session_ = a.session;
-      self.jobs_.ack = a.ack;
-      self.jobs_.received = a.received;
-      self.jobs_.jobs.push_back(std::move(a.order));
-    }
+    void operator()(dispatcher::Assign& a) { self.jobs_.add(std::move(a), self.sender()); }
     void operator()(dispatcher::SendLane& a) {
-      self.flush_jobs();
+      self.jobs_.flush(a.session, self.sender());
       self.send(a.session, std::move(a.message));
     }
     void operator()(dispatcher::CloseSession& a) {
-      self.flush_jobs();
+      self.jobs_.flush(a.session, self.sender());
       self.close_lane(a.session, a.say_end);
     }
     void operator()(dispatcher::RunOver&) { self.run_over_ = true; }
@@ -303,11 +297,6 @@ void DispatcherNode::lane_lost(SessionId, const std::shared_ptr<Link>& link) {
       if (lanes_.contains(session)) deliver(dispatcher::LaneGone{session});
     });
   }
-}
-
-void DispatcherNode::flush_jobs() {
-  if (jobs_.jobs.empty()) return;
-  send(jobs_session_, std::exchange(jobs_, {}));
 }
 
 void DispatcherNode::send(SessionId session, LaneMessage&& message) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatcher/core/jobs_messages.h"
 #include "dispatcher/core/scheduler.h"
 #include "tests/simulation/setup.h"
 #include "tests/simulation/worker_node.h"
@@ -70,7 +71,9 @@ class DispatcherNode {
   void check_core();
 
   void send(SessionId session, LaneMessage&& message);
-  void flush_jobs();
+  auto sender() {
+    return [this](SessionId session, const LaneMessage& message) { send(session, LaneMessage(message)); };
+  }
   void put_on_wire(Lane& lane, const Header& header, const LaneMessage& message);
   void close_lane(SessionId session, bool say_end);
   void admit(dispatcher::Admit& admit);
@@ -100,8 +103,7 @@ class DispatcherNode {
   std::uint64_t checks_ = 0;
 
   std::map<SessionId, Lane> lanes_;
-  SessionId jobs_session_;
-  Jobs jobs_;
+  dispatcher::JobsMessages jobs_;
 
   std::deque<dispatcher::JobNumber> loads_;
   bool answering_ = false;

@@ -15,8 +15,8 @@
 namespace workpool::dispatcher {
 namespace {
 
-// A batch is read and handed over at this size at the latest, so that the first jobs of a large request are on
-// their way while the rest is read.
+// A batch is read and handed over at this size at the latest, so that the first jobs of a large request are
+// on their way while the rest is read.
 constexpr std::size_t kBatchJobs = 256;
 constexpr std::size_t kBatchBytes = 256 * 1024;
 // Lines no further apart than this are read in one go, with what is between them.

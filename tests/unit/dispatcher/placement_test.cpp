@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-// How many jobs a worker may hold ahead of need; which job goes to which worker; and how much is looked at
-// for that.
+// How many jobs a worker may hold ahead of need, and which job goes to which worker.
 #include "dispatcher/core/placement.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "dispatcher/core/scheduler.h"
+#include "tests/unit/dispatcher/placement_fixture.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -40,110 +38,6 @@ TEST(Window, IsAtMostTheShareOfWhatIsLeft) {
 TEST(Window, IsNeverBelowTheSlots) {
   EXPECT_EQ(window_size(2000, milliseconds(5), microseconds(1), kPlenty), 2000u);
 }
-
-// A stream of jobs and a few workers, as the scheduler sees them.
-class PlacementTest : public testing::Test {
- protected:
-  using Given = std::vector<std::string>;  // "job worker", in the order in which they were given
-
-  PlacementTest() {
-    options.streaming = true;
-    options.worker_timeout = seconds(10'000);
-    index.seal();
-    index.open_queues(false);
-    scheduler.emplace(options, index, now);
-  }
-
-  void worker(const std::string& name, std::uint32_t slots, const std::vector<std::string>& labels = {}) {
-    const SessionId id{++sessions};
-    HelloReceived hello;
-    hello.hello.worker = {id.value};
-    hello.hello.engine = hello.hello.try_number = 1;
-    hello.hello.name = name;
-    hello.hello.slots = slots;
-    hello.hello.labels = labels;
-    hello.fresh = id;
-    names[id.value] = name;
-    step(std::move(hello));
-    step(LaneBound{id});
-    from(name, Ready{});
-    step(JournalState{entries, false, false, 0});  // its name
-    step(LaneWritable{id});
-  }
-  void job(const std::string& id, const Requirement& requirement = {}, std::int32_t priority = 0) {
-    JobArrived read;
-    read.job.facts.line = read.job.facts.number = ++jobs;
-    read.job.facts.id = id;
-    read.job.facts.key = key_of_id(id);
-    read.job.facts.priority = priority;
-    read.job.facts.slots = requirement.slots;
-    read.job.work = work;
-    read.requirement = requirement;
-    step(std::move(read));
-  }
-  // The job that the worker was given last under this id is ok.
-  void done(const std::string& id) {
-    JobResult result;
-    const auto& [order, worker] = orders.at(id);
-    result.handle = order.handle;
-    result.key = order.key;
-    result.spec = order.spec;
-    result.attempt = order.attempt;
-    result.ran = ran;
-    Results results;
-    results.results.push_back(std::move(result));
-    from(worker, std::move(results));
-  }
-  Given drain() {
-    given.clear();
-    step(Drained{});
-    return given;
-  }
-  // Of the LANE BEAT in the last actions; 0 if there is none.
-  std::uint64_t last_stamp() const {
-    std::uint64_t stamp = 0;
-    for (const Action& action : actions) {
-      const auto* down = std::get_if<SendLane>(&action);
-      const auto* beat = down == nullptr ? nullptr : std::get_if<LaneBeat>(&down->message);
-      if (beat != nullptr) stamp = beat->stamp;
-    }
-    return stamp;
-  }
-  void from(const std::string& name, SinkMessage&& message) {
-    for (const auto& [id, known] : names) {
-      if (known == name) step(SinkReceived{{options.run, SessionId{id}, ++seqs[id]}, std::move(message)});
-    }
-  }
-  void step(Event&& event) {
-    actions.clear();
-    scheduler->step(std::move(event), now, actions);
-    for (Action& action : actions) {
-      if (std::holds_alternative<Persist>(action)) ++entries;
-      auto* assign = std::get_if<Assign>(&action);
-      if (assign == nullptr) continue;
-      const std::string worker = names.at(assign->session.value);
-      given.push_back(assign->order.id + " " + worker);
-      const std::string id = assign->order.id;
-      orders[id] = {std::move(assign->order), worker};
-    }
-  }
-  Placement::Looked looked() const { return scheduler->placement().looked(); }
-
-  SchedulerOptions options;
-  JobIndex index;
-  Time now{seconds(1)};
-  Duration ran = seconds(1);  // too long to go ahead of need, and as long as can be said at once
-  std::optional<Scheduler> scheduler;
-  Actions actions;
-  Given given;
-  std::string work = "{}";
-  std::uint64_t sessions = 0;
-  std::uint64_t jobs = 0;
-  std::uint64_t entries = 0;  // of the journal
-  std::map<std::uint64_t, std::string> names;
-  std::map<std::uint64_t, std::uint64_t> seqs;
-  std::map<std::string, std::pair<JobOrder, std::string>> orders;
-};
 
 const Requirement kWide{"", {}, 2};
 
@@ -289,77 +183,6 @@ TEST_F(PlacementTest, WideAndNarrowJobsGetTheirTurn) {
     latest = std::max(latest, place - std::min(place, std::size_t{std::stoul(begun[place])}));
   RecordProperty("places_late", static_cast<int>(latest));
   EXPECT_LE(latest, 4u * 5);
-}
-
-// ---- what a pass looks at ----
-
-TEST_F(PlacementTest, NothingIsLookedAtIfNothingHasChanged) {
-  worker("a", 1);
-  job("1");
-  drain();
-  drain();  // what has been given is a change, too
-  const auto before = looked();
-  from("a", Beat{});
-  drain();
-  drain();
-  EXPECT_EQ(looked().passes, before.passes);
-}
-
-TEST_F(PlacementTest, ClassesThatNobodyFitsAreNotLookedAt) {
-  worker("a", 1);
-  for (int i = 0; i < 1000; ++i) job("x" + std::to_string(i), {"", {"no" + std::to_string(i)}, 1});
-  for (int i = 0; i < 10; ++i) job(std::to_string(i));
-  drain();
-  const auto before = looked();
-  for (int i = 0; i < 9; ++i) {
-    done(std::to_string(i));
-    drain();
-  }
-  EXPECT_LE(looked().classes - before.classes, 4u * 9);
-}
-
-TEST_F(PlacementTest, APassEndsOnceNobodyCanTakeMore) {
-  std::vector<std::string> labels;
-  for (int i = 0; i < 1000; ++i) labels.push_back("l" + std::to_string(i));
-  worker("a", 1, labels);
-  for (int i = 0; i < 1000; ++i) job(std::to_string(i), {"", {labels[static_cast<std::size_t>(i)]}, 1});
-  drain();
-  const auto before = looked();
-  for (int i = 0; i < 100; ++i) {
-    done(std::to_string(i));
-    EXPECT_EQ(drain().size(), 1u);
-  }
-  EXPECT_LE(looked().classes - before.classes, 4u * 200) << "two a pass: what is placed, and what waits";
-}
-
-TEST_F(PlacementTest, SessionsThatCanRunNothingOfItAreNotLookedAt) {
-  worker("a", 1, {"busy"});
-  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
-  for (int i = 0; i < 100; ++i) job(std::to_string(i), {"", {"busy"}, 1});
-  drain();
-  const auto before = looked();
-  for (int i = 0; i < 50; ++i) {
-    done(std::to_string(i));
-    drain();
-  }
-  EXPECT_LE(looked().sessions - before.sessions, 4u * 50);
-}
-
-// Silence, beats and acks are judged when the first of them is due, not at each step.
-TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
-  options.worker_timeout = seconds(10);
-  scheduler.emplace(options, index, now);
-  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
-  drain();
-  const std::uint64_t before = scheduler->sessions().looked();
-  for (int i = 0; i < 1000; ++i) {
-    now += milliseconds(2);
-    if (i % 5 == 0) from("idle" + std::to_string(i / 5), Beat{});
-    drain();
-  }
-  RecordProperty("looks", static_cast<int>(scheduler->sessions().looked() - before));
-  EXPECT_LE(scheduler->sessions().looked() - before, 4u * 70)
-      << "an ack is due after 30 ms, a beat after 1 s";
 }
 
 // ---- workers that take everything ----

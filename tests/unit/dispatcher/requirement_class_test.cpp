@@ -36,8 +36,20 @@ TEST(RunTime, OfFailuresCountsUntilTheFirstOkJob) {
   EXPECT_EQ(time.mean(), seconds(2));
 }
 
+TEST(RunTime, OfMoreJobsCountsWhileNothingElseIsKnown) {
+  const auto wider = std::make_shared<RunTime>();
+  RunTime one(wider);
+  RunTime other(wider);
+  EXPECT_FALSE(one.mean());
+  other.ok(seconds(2));
+  EXPECT_EQ(one.mean(), seconds(2));
+  one.ok(milliseconds(1));
+  EXPECT_EQ(one.mean(), milliseconds(1));
+  EXPECT_EQ(other.mean(), seconds(2));
+}
+
 TEST(RequirementClass, KnowsTheBestOfWhatIsBeingRead) {
-  RequirementClass group({});
+  RequirementClass group({}, nullptr);
   EXPECT_FALSE(group.loading_rank());
   group.start_loading({0, 7});
   group.start_loading({0, 5});
@@ -80,6 +92,29 @@ TEST(RequirementClasses, OfAStreamEndWithTheirLastJob) {
   EXPECT_NE(classes.at(a).serial(), serial);
   EXPECT_EQ(classes.fitting(a), 0u);
   EXPECT_NE(classes.number_of(labelled("a")), a);
+}
+
+TEST(RequirementClasses, OfOneHandlerTellOfOneAnother) {
+  RequirementClasses classes(
+      {{"echo", {"a"}, 1}, {"echo", {"b"}, 2}, {"sleep", {"a"}, 1}, {"", {"a"}, 1}, {"", {"b"}, 1}});
+  classes.change(0).run_time.ok(milliseconds(1));
+  classes.change(3).run_time.ok(milliseconds(1));
+  EXPECT_EQ(classes.at(1).run_time.mean(), milliseconds(1));
+  EXPECT_FALSE(classes.at(2).run_time.mean());
+  EXPECT_FALSE(classes.at(4).run_time.mean()) << "commands may be anything";
+}
+
+TEST(RequirementClasses, OfAStreamLeaveNothingOfTheirHandler) {
+  RequirementClasses classes({});
+  const std::uint32_t a = classes.number_of({"echo", {"a"}, 1});
+  const std::uint32_t b = classes.number_of({"echo", {"b"}, 1});
+  classes.change(a).run_time.ok(milliseconds(1));
+  classes.take_changed();
+  ASSERT_TRUE(classes.free_unused(a));
+  EXPECT_EQ(classes.at(b).run_time.mean(), milliseconds(1));
+  ASSERT_TRUE(classes.free_unused(b));
+  EXPECT_FALSE(classes.at(classes.number_of({"echo", {"c"}, 1})).run_time.mean())
+      << "as if it had never been";
 }
 
 TEST(RequirementClasses, TellWhatHasChangedOnce) {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// How much placement and the sessions look at: what has changed, never everything.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "tests/unit/dispatcher/placement_fixture.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+TEST_F(PlacementTest, NothingIsLookedAtIfNothingHasChanged) {
+  worker("a", 1);
+  job("1");
+  drain();
+  drain();  // what has been given is a change, too
+  const auto before = looked();
+  from("a", Beat{});
+  drain();
+  drain();
+  EXPECT_EQ(looked().passes, before.passes);
+}
+
+TEST_F(PlacementTest, ClassesThatNobodyFitsAreNotLookedAt) {
+  worker("a", 1);
+  for (int i = 0; i < 1000; ++i) job("x" + std::to_string(i), {"", {"no" + std::to_string(i)}, 1});
+  for (int i = 0; i < 10; ++i) job(std::to_string(i));
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 9; ++i) {
+    done(std::to_string(i));
+    drain();
+  }
+  EXPECT_LE(looked().classes - before.classes, 4u * 9);
+}
+
+TEST_F(PlacementTest, APassEndsOnceNobodyCanTakeMore) {
+  std::vector<std::string> labels;
+  for (int i = 0; i < 1000; ++i) labels.push_back("l" + std::to_string(i));
+  worker("a", 1, labels);
+  for (int i = 0; i < 1000; ++i) job(std::to_string(i), {"", {labels[static_cast<std::size_t>(i)]}, 1});
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 100; ++i) {
+    done(std::to_string(i));
+    EXPECT_EQ(drain().size(), 1u);
+  }
+  EXPECT_LE(looked().classes - before.classes, 4u * 200) << "two a pass: what is placed, and what waits";
+}
+
+// The first job of each of many requirements need not wait for a free slot.
+TEST_F(PlacementTest, OneClassOfAHandlerGivesCreditToItsOthers) {
+  ran = microseconds(10);
+  worker("a", 1, {"x", "y"});
+  job("1", {"echo", {"x"}, 1});
+  job("2", {"echo", {"y"}, 1});
+  job("3", {"echo", {}, 1});
+  for (int i = 4; i < 20; ++i) job(std::to_string(i), {"echo", {"x"}, 1});
+  EXPECT_EQ(drain(), Given{"1 a"});
+  done("1");
+  ASSERT_EQ(drain().size(), 9u) << "half of what is left, of all three";
+}
+
+// A Load is full long before 3,000 classes have asked for their lines.
+TEST_F(PlacementTest, AClassThatAsksForLinesIsLookedAtOnceALoad) {
+  constexpr std::uint32_t kClasses = 3000;
+  options.streaming = false;
+  JobIndex file;
+  std::vector<std::string> labels;
+  for (std::uint32_t i = 0; i < kClasses; ++i)
+    file.requirement_number({"", {labels.emplace_back("l" + std::to_string(i))}, 1});
+  for (std::uint32_t i = 0; i < 20 * kClasses; ++i)
+    file.add({key_of_id(std::to_string(i)).high, 0, 40ull * i, i + 1, 0, i % kClasses, 0});
+  file.seal();
+  file.open_queues(false);
+  scheduler.emplace(options, file, now);
+  worker("a", 1, labels);
+  std::size_t read = 0;
+  for (int i = 0; i < 40; ++i) {
+    drain();
+    JobsLoaded loaded;
+    for (const Action& action : actions) {
+      const auto* load = std::get_if<Load>(&action);
+      for (std::size_t at = 0; load != nullptr && at < load->jobs.size(); ++at) {
+        LoadedJob& job = loaded.jobs.emplace_back();
+        job.facts.number = load->jobs[at];
+        job.facts.key = key_of_id(std::to_string(job.facts.number));
+        job.facts.requirement = static_cast<std::uint32_t>(job.facts.number % kClasses);
+      }
+    }
+    read += loaded.jobs.size();
+    step(std::move(loaded));
+  }
+  EXPECT_GE(read, 2u * kClasses);
+  EXPECT_LE(looked().asked, 4u * 6100);
+}
+
+TEST_F(PlacementTest, SessionsThatCanRunNothingOfItAreNotLookedAt) {
+  worker("a", 1, {"busy"});
+  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
+  for (int i = 0; i < 100; ++i) job(std::to_string(i), {"", {"busy"}, 1});
+  drain();
+  const auto before = looked();
+  for (int i = 0; i < 50; ++i) {
+    done(std::to_string(i));
+    drain();
+  }
+  EXPECT_LE(looked().sessions - before.sessions, 4u * 50);
+}
+
+// Silence, beats and acks are judged when the first of them is due, not at each step.
+TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1);
+  drain();
+  const std::uint64_t before = scheduler->sessions().looked();
+  for (int i = 0; i < 1000; ++i) {
+    now += milliseconds(2);
+    if (i % 5 == 0) from("idle" + std::to_string(i / 5), Beat{});
+    drain();
+  }
+  RecordProperty("looks", static_cast<int>(scheduler->sessions().looked() - before));
+  EXPECT_LE(scheduler->sessions().looked() - before, 4u * 70)
+      << "an ack is due after 30 ms, a beat after 1 s";
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
