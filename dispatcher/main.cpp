@@ -24,7 +24,7 @@ ExitCode verify_command(const VerifyOptions& options, Console& console) {
   if (!answer.is_report) {
     console.line(answer.text);
   } else if (!print_answer(answer.text, console)) {
-    return ExitCode::kNotAllOk;
+    return ExitCode::kResultsFailed;
   }
   return answer.exit_code;
 }
@@ -53,6 +53,6 @@ int main(int argc, char** argv) {
     return exit_status(std::visit(Dispatch{std::vector<std::string>(argv, argv + argc), console}, command));
   } catch (const std::exception& error) {
     console.line(std::string("workpool-dispatcher: ") + error.what());
-    return exit_status(ExitCode::kNotAllOk);
+    return exit_status(ExitCode::kSystem);
   }
 }

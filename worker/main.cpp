@@ -69,6 +69,6 @@ int main(int argc, char** argv) {
     return serve(std::move(std::get<WorkerOptions>(command)), console);
   } catch (const std::exception& error) {
     console.line(std::string("workpool-worker: ") + error.what());
-    return exit_status(ExitCode::kNotAllOk);
+    return exit_status(ExitCode::kSystem);
   }
 }

@@ -33,6 +33,7 @@ constexpr Duration kLivedWell = seconds(10);
 constexpr int kShortLivesMost = 8;
 // A worker that does not get through says so itself after 20 s; this limit is for one that says nothing.
 constexpr Duration kRegisterLimit = seconds(60);
+constexpr Duration kKilledLimit = seconds(5);
 // The exit status of a program that the shell, or the loader of shared libraries, could not run.
 constexpr int kCannotExecute = 126;
 constexpr int kCannotLoad = 127;
@@ -251,20 +252,24 @@ LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
 void LocalWorker::shut_down(Duration patience) {
   if (pid_ <= 0) return;
   pipe_.close();
-  const Time end = boot_time() + patience;
-  while (boot_time() < end) {
-    pollfd wait{pidfd_.get(), POLLIN, 0};
-    const Duration left = end - boot_time();
-    if (pidfd_.is_open())
-      ::poll(&wait, 1, static_cast<int>(std::max<Duration>(left, Duration{0}) / milliseconds(1)) + 1);
-    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
-      closed();
-      return;
-    }
+  if (!ends_within(patience)) {
+    ::kill(pid_, SIGKILL);
+    ends_within(kKilledLimit);
   }
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
   closed();
+}
+
+bool LocalWorker::ends_within(Duration patience) const {
+  const Time end = boot_time() + patience;
+  while (::waitpid(pid_, nullptr, WNOHANG) != pid_) {
+    const Duration left = end - boot_time();
+    if (left.count() <= 0) return false;
+    // Without a pidfd, which the system may refuse, we look again soon.
+    pollfd wait{pidfd_.get(), POLLIN, 0};
+    const Duration slice = pidfd_.is_open() ? left : std::min<Duration>(left, milliseconds(10));
+    ::poll(&wait, pidfd_.is_open() ? 1 : 0, static_cast<int>(slice / milliseconds(1)) + 1);
+  }
+  return true;
 }
 
 }  // namespace workpool::dispatcher

@@ -73,13 +73,16 @@ class LocalWorker {
   // is over.
   News tend(Time now, const Progress& progress);
   std::optional<Time> next_start() const { return start_at_; }
-  // Ends the worker: closes the pipe, and sends KILL after `patience`. Waits for its end.
+  // Ends the worker: closes the pipe, and sends KILL after `patience`. Waits for its end; 5 s after the KILL
+  // no longer, since a process may hang in the kernel.
   void shut_down(Duration patience);
 
  private:
   std::vector<std::string> command_line(bool has_lock) const;
   void start();
   void closed();
+  // Waits for the worker's end and reaps it. False if it has not come within `patience`.
+  bool ends_within(Duration patience) const;
   News ended(Time now, int status, const Progress& progress, News news);
   std::string last_words() const;
   void take_lines(std::vector<std::string>& lines);

@@ -372,8 +372,10 @@ ExitCode Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
   if (local) local->shut_down(milliseconds(1500));
-  RunEnd counts = after_last_look(
-      std::move(end.end), {journal_->in_place(), !jobs_changed(input_, options_.jobs, format_, index_)});
+  // At once: the journal's thread may hang in a call to the disk, and so would a look at RESULTS.
+  const bool in_place = end.at_once || journal_->in_place();
+  RunEnd counts =
+      after_last_look(std::move(end.end), {in_place, !jobs_changed(input_, options_.jobs, format_, index_)});
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
 }

@@ -60,7 +60,7 @@ ExitCode ask_status(const StatusOptions& options, Console& console) {
     const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
     if (json.empty()) break;
     const std::string text = options.json ? json + "\n" : status_text(json).value_or(json + "\n");
-    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kNotAllOk;
+    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
   }
   console.line("workpool-dispatcher: no dispatcher at " + options.address.text() + ": " + problem);
   return ExitCode::kNotAllOk;

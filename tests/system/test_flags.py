@@ -60,6 +60,19 @@ class Help(CliTest):
         self.assertNotEqual(finished.code, 0)
         self.assert_no_trace(finished)
 
+    def test_an_answer_into_a_full_stdout(self):
+        self.write("jobs.jsonl", '{"cmd":["true"]}\n')
+        self.assertEqual(self.dispatcher("run", "jobs.jsonl", "-o", "out.jsonl", "--local", "1").code, 0)
+        for answer in ("check jobs.jsonl", "verify jobs.jsonl out.jsonl"):
+            finished = self.call(["sh", "-c", f'"{DISPATCHER}" {answer} > /dev/full'])
+            self.assertEqual((finished.code, answer), (74, answer))
+            self.assertIn("stdout", finished.err)
+
+    def test_a_worker_that_lacks_descriptors(self):
+        finished = self.call(["sh", "-c", f'ulimit -n 4; "{WORKER}" tcp://127.0.0.1:1'])
+        self.assertEqual(finished.code, 71)
+        self.assert_no_trace(finished)
+
 
 class Usage(CliTest):
     def assert_usage(self, finished, *words):

@@ -149,8 +149,8 @@ std::string Failures::groups(bool several_workers) const {
       text += "; all on worker " + printable(*group.worker, kIdBytesMax);
   }
   if (rest != 0)
-    text += fmt::format("\n{:>8}  for {} other reasons", rest,
-                        other_ == 0 ? std::to_string(hidden) : "more than " + std::to_string(hidden));
+    text += fmt::format("\n{:>8}  for {}{}", rest, other_ == 0 ? "" : "more than ",
+                        counted(hidden, "other reason"));
   return text;
 }
 
