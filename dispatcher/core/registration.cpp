@@ -84,7 +84,6 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   Worker& worker = workers_.enrol(hello);
   worker.peer = event.peer;
   Session& fresh = workers_.open(worker, event.fresh, step.now);
-  fresh.acks.advance(journal_.state().durable);  // the journal may have nothing more to say
   if (old) {
     Session* session = workers_.find(*old);
     CHECK(session != nullptr);

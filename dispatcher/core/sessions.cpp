@@ -165,7 +165,9 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     fence(session, true, step);
     return;
   }
+  session.acks.advance(journal_.state().durable);
   session.acks.received(seq, needed.record, needed.unnumbered);
+  await_journal(session);
   if (session.lane_writable) look_by(told_due(session));
   if (std::holds_alternative<Goodbye>(message)) goodbye(*workers_.find(id), step);
 }
@@ -254,13 +256,23 @@ void Sessions::goodbye(Session& session, Step& step) {
 
 // ---- silence, beats, acks ----
 
+void Sessions::await_journal(Session& session) {
+  const bool waits = session.acks.ack() != session.acks.received() || in<Naming>(session);
+  if (waits && !std::exchange(session.awaits_journal, true)) awaiting_.push_back(session.id);
+}
+
 void Sessions::durable(Step& step) {
-  for (auto& [id, session] : workers_.sessions()) {
-    const std::uint64_t before = session.acks.ack();
-    session.acks.advance(journal_.state().durable);
-    if (session.acks.ack() != before) look_by(due(session));
-    if (in<Naming>(session)) start_if_named(session, step);
-  }
+  looked_for_acks_ += awaiting_.size();
+  std::erase_if(awaiting_, [&](SessionId id) {
+    Session* session = workers_.find(id);
+    if (session == nullptr) return true;
+    const std::uint64_t before = session->acks.ack();
+    session->acks.advance(journal_.state().durable);
+    if (session->acks.ack() != before) look_by(due(*session));
+    if (in<Naming>(*session)) start_if_named(*session, step);
+    session->awaits_journal = session->acks.ack() != session->acks.received() || in<Naming>(*session);
+    return !session->awaits_journal;
+  });
 }
 
 Time Sessions::end_of(const Session& session) const {

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "dispatcher/core/blame.h"
 #include "dispatcher/core/journal_book.h"
@@ -36,6 +39,8 @@ class Sessions {
   std::optional<Time> next_deadline() const;
   // How often judge() has looked at all sessions.
   std::uint64_t looked() const { return looked_; }
+  // How many sessions durable() has looked at, over all calls.
+  std::uint64_t looked_for_acks() const { return looked_for_acks_; }
 
   // Whether a session may get new work.
   bool takes_work(const Session& session, Time now) const;
@@ -83,6 +88,7 @@ class Sessions {
   Time told_due(const Session& session) const;
   Time suspect_at(const Session& session) const;
   Time due(const Session& session) const;
+  void await_journal(Session& session);
   void look_by(Time time) { look_at_ = std::min(look_at_, time); }
   void tell(Session& session, Step& step);
 
@@ -96,6 +102,9 @@ class Sessions {
   // puts its own time off, which is found at the next look.
   Time look_at_ = Time::max();
   std::uint64_t looked_ = 0;
+  std::uint64_t looked_for_acks_ = 0;
+  // Those with results that are not acked, or a name that is not durable: all that durable() looks at.
+  std::vector<SessionId> awaiting_;
   bool stopping_ = false;
   bool goodbye_missed_ = false;
   std::optional<Time> port_missed_;

@@ -98,8 +98,9 @@ struct Session {
   bool accepting = false;
   bool lane_writable = false;
   bool stop_sent = false;
-  bool announced = false;  // reported as joined: it has said READY and its lane is there
-  bool emptying = false;   // for a job that must run alone: gets nothing else
+  bool awaits_journal = false;  // is in Sessions::awaiting_
+  bool announced = false;       // reported as joined: it has said READY and its lane is there
+  bool emptying = false;        // for a job that must run alone: gets nothing else
 
   std::uint64_t done = 0;  // jobs recorded from it in this session
   UnderWay under_way;

@@ -110,6 +110,23 @@ TEST_F(PlacementTest, SessionsThatCanRunNothingOfItAreNotLookedAt) {
   EXPECT_LE(looked().sessions - before.sessions, 4u * 50);
 }
 
+// How far the journal is concerns the sessions with open results only.
+TEST_F(PlacementTest, SessionsThatWaitForNothingAreNotLookedAtWhenTheJournalGoesOn) {
+  for (int i = 0; i < 200; ++i) worker("idle" + std::to_string(i), 1, {"other"});
+  worker("busy", 1, {"busy"});
+  for (int i = 0; i < 50; ++i) job(std::to_string(i), {"", {"busy"}, 1});
+  drain();
+  step(JournalState{.durable = entries});
+  const std::uint64_t before = scheduler->sessions().looked_for_acks();
+  for (int i = 0; i < 50; ++i) {
+    done(std::to_string(i));
+    step(JournalState{.durable = entries});
+    drain();
+  }
+  EXPECT_GE(scheduler->sessions().looked_for_acks() - before, 50u);
+  EXPECT_LE(scheduler->sessions().looked_for_acks() - before, 4u * 50);
+}
+
 // Silence, beats and acks are judged when the first of them is due, not at each step.
 TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
   options.worker_timeout = seconds(10);
