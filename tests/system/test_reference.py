@@ -164,7 +164,7 @@ class Numbers(unittest.TestCase):
 class Formats(CliTest):
     def test_members_of_a_job(self):
         on_page = {plain(name) for row in PAGE.table("Members of a job", "member") for name in cells_of(row["member"])}
-        names = re.search(r"kMemberNames{(.*?)}", source("common/formats/job_members.h"), re.S).group(1)
+        names = re.search(r"kMemberNames{(.*?)}", source("common/formats/job_line_limits.h"), re.S).group(1)
         self.assertEqual(on_page, set(re.findall(r'"(\w+)"', names)))
 
     def test_built_in_handlers(self):

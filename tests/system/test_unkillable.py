@@ -1,6 +1,9 @@
 #!/usr/bin/python3
+# ctest: serial
 # SPDX-License-Identifier: MIT
-"""Processes that the worker may not kill, since they have become another user's: they delay others only briefly."""
+"""Processes that the worker may not kill, since they have become another user's: they delay others only briefly.
+
+Alone: any worker of root's that another test starts would end what a worker has left here."""
 
 import os
 import shutil
