@@ -72,13 +72,15 @@ constexpr const char* kVerifyEpilogue = R"(Example:
   workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
 
 Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
-65 the jobs file has errors or cannot be read.
+65 the jobs file has errors or cannot be read; 71 the system refuses memory or files; 74 the answer
+cannot be written to stdout.
 )";
 
 constexpr const char* kStatusEpilogue = R"(Example:
   workpool-dispatcher status tcp://10.0.0.5:5555 --json
 
-Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage.
+Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system refuses memory or
+files; 74 the answer cannot be written to stdout.
 )";
 
 // ---- values of this program's own flags ----

@@ -35,8 +35,8 @@ constexpr const char* kEpilogue = R"(Examples:
 SIGTERM and Ctrl-C finish the running jobs; a second signal cancels them.
 
 Exit codes: 0 the run is over, or stopped by a signal; 2 wrong usage; 69 no dispatcher for
---orphan-grace; 71 the system lacks what running commands needs (/proc); 76 the dispatcher speaks
-another protocol version; 77 refused for another reason; 78 unsafe address.
+--orphan-grace; 71 the system lacks what running commands needs (/proc, processes, files, memory);
+76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe address.
 )";
 
 std::string short_help() {

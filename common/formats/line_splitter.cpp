@@ -66,7 +66,7 @@ std::span<char> LineSplitter::room() {
 void LineSplitter::seek(std::uint64_t offset) {
   if (offset < offset_ || offset - offset_ > filled_) return restart(offset);
   start_ = scanned_ = static_cast<std::size_t>(offset - offset_);
-  finished_ = skipping_ = false;
+  skipping_ = false;
 }
 
 void LineSplitter::restart(std::uint64_t offset) {

@@ -49,7 +49,8 @@ class LineSplitter {
   std::uint64_t end_of_bytes() const { return offset_ + filled_; }
 
   // For an input that can be read anywhere: the next line starts at `offset`. Bytes that are still here are
-  // used again, also those of lines that next() has returned.
+  // used again, also those of lines that next() has returned; if the input is known to end behind them, it
+  // still is.
   void seek(std::uint64_t offset);
   // Room for that many bytes in one go.
   void reserve(std::size_t bytes) {
@@ -59,8 +60,6 @@ class LineSplitter {
   void restart(std::uint64_t offset);
 
  private:
-  void skip_long_line();
-
   std::size_t line_bytes_max_;
   std::size_t block_bytes_;
   std::vector<char> buffer_;

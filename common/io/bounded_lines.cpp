@@ -55,9 +55,9 @@ std::optional<std::string_view> BoundedLines::line_at(std::uint64_t offset, std:
 void BoundedLines::hold_all(std::size_t bytes) {
   splitter_.restart(0);
   splitter_.reserve(bytes + kBlockBytes);
-  while (splitter_.end_of_bytes() < bytes) {
-    const std::uint64_t before = splitter_.end_of_bytes();
-    if (!fill(kBlockBytes) || splitter_.end_of_bytes() == before) return;
+  // To the end of the file, so that its last line is known to be whole without a newline.
+  while (!splitter_.finished() && splitter_.end_of_bytes() <= bytes) {
+    if (!fill(kBlockBytes)) return;
   }
 }
 

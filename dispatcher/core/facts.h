@@ -159,7 +159,7 @@ struct Refuse {
   std::string peer;
   RefusalCause cause;
 };
-// One job for the lane; the loop batches neighbours for the same session into one JOBS.
+// One job for the lane; all of one step for the same session travel in one JOBS (JobsMessages).
 struct Assign {
   SessionId session;
   JobOrder order;

@@ -190,6 +190,12 @@ std::optional<Untruth> Ledger::untruth_in(const Session& session, JobRow row, co
   return Untruth::kForeignType;
 }
 
+// Once per session: what comes after it is of the same kind.
+void Ledger::report_untrue(Session& session, Untruth what, std::string id, Step& step) {
+  if (std::exchange(session.called_untrue, true)) return;
+  step.actions.emplace_back(Report{WorkerUntrue{session.name, what, std::move(id)}});
+}
+
 std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId from, std::uint64_t seq,
                                                  JobResult&& result, Step& step) {
   std::optional<JobRow> row;
@@ -209,7 +215,7 @@ std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId fro
   ActiveJob& job = jobs_.at(*row);
   if (session != nullptr) {
     if (const auto untruth = untruth_in(*session, *row, result, step.now)) {
-      step.actions.emplace_back(Report{WorkerUntrue{session->name, *untruth, job.facts.full_id()}});
+      report_untrue(*session, *untruth, job.facts.full_id(), step);
       return std::nullopt;
     }
   }
@@ -341,7 +347,7 @@ bool Ledger::note_ended(Session& session, Handle handle, Time now) {
 bool Ledger::adopt(Session& session, const Held& held, Step& step) {
   session.named_in_held += held.jobs.size();
   if (session.named_in_held > slots_named_most(session.slots)) {
-    step.actions.emplace_back(Report{WorkerUntrue{session.name, Untruth::kHoldsTooMuch, {}}});
+    report_untrue(session, Untruth::kHoldsTooMuch, {}, step);
     return false;
   }
   Cancel cancel;

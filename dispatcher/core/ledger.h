@@ -125,6 +125,7 @@ class Ledger {
   // What cannot be true in this result; nullopt if everything can.
   std::optional<Untruth> untruth_in(const Session& session, JobRow row, const JobResult& result,
                                     Time now) const;
+  static void report_untrue(Session& session, Untruth what, std::string id, Step& step);
   // `held`: the holding that the result ends, if any.
   bool retry(JobRow row, HoldingRow held, const JobResult& result, Step& step);
   std::uint64_t settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,

@@ -233,7 +233,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     return true;
   }
   if (ahead == nullptr) return false;
-  // A run of them in one go: neighbours travel in one message.
+  // A run of them in one go, so that the search for a worker is not made for each of many tiny jobs.
   constexpr int kRun = 16;
   for (int i = 0; i < kRun; ++i) {
     const auto best = ledger_.jobs().front_rank(number);

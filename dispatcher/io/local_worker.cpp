@@ -207,7 +207,11 @@ LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progr
                                         : "exited with status " + std::to_string(WEXITSTATUS(status));
   if (short_lives_ >= kShortLivesMost)
     how += ", for the " + std::to_string(short_lives_) + "th time in a row,";
-  news.for_good = (WIFEXITED(status) && is_final(WEXITSTATUS(status))) || short_lives_ >= kShortLivesMost;
+  // What the system refuses to a worker that has worked, it may refuse for a moment only.
+  const bool may_pass =
+      has_registered_ && WIFEXITED(status) && WEXITSTATUS(status) == exit_status(ExitCode::kSystem);
+  news.for_good =
+      (WIFEXITED(status) && is_final(WEXITSTATUS(status)) && !may_pass) || short_lives_ >= kShortLivesMost;
   news.lines.push_back("the local worker " + how +
                        (news.for_good ? " and cannot work here" + last_words() : "; starting it again"));
   if (news.for_good) return news;
@@ -218,6 +222,7 @@ LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progr
 
 LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
   News news;
+  has_registered_ |= progress.registered;
   if (!register_by_) register_by_ = now + kRegisterLimit;
   if (pid_ > 0) {
     int status = 0;

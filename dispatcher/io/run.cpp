@@ -372,10 +372,13 @@ ExitCode Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
   if (local) local->shut_down(milliseconds(1500));
-  // At once: the journal's thread may hang in a call to the disk, and so would a look at RESULTS.
-  const bool in_place = end.at_once || journal_->in_place();
+  // A stop at once may be for a disk that hangs, and so would a last look. It is needed only if we would say
+  // that all is recorded.
+  const bool look = !end.at_once || std::holds_alternative<AllRecorded>(end.end);
   RunEnd counts =
-      after_last_look(std::move(end.end), {in_place, !jobs_changed(input_, options_.jobs, format_, index_)});
+      look ? after_last_look(std::move(end.end),
+                             {journal_->in_place(), !jobs_changed(input_, options_.jobs, format_, index_)})
+           : std::move(end.end);
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
 }

@@ -24,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
 constexpr auto kLockPoll = std::chrono::milliseconds(20);
+// A dispatcher that was just killed has its lock until the kernel is done with it.
+constexpr auto kDyingMost = std::chrono::milliseconds(500);
 constexpr auto kLocalWorkerMax = std::chrono::seconds(5);  // then the exit code is 75
 constexpr off_t kDispatcherByte = 0;
 constexpr off_t kLocalWorkerByte = 1;
@@ -168,7 +170,12 @@ void ResultsStore::Impl::resolve() {
 }
 
 void ResultsStore::Impl::lock() {
-  if (!lock_byte(fd, kDispatcherByte, options.path)) {
+  const Clock::time_point begin = Clock::now();
+  while (!lock_byte(fd, kDispatcherByte, options.path)) {
+    if (Clock::now() - begin < kDyingMost) {
+      std::this_thread::sleep_for(kLockPoll);
+      continue;
+    }
     throw StoreError{
         ExitCode::kResultsInUse,
         "the results file " + printable(options.path) +

@@ -101,6 +101,23 @@ RC_GTEST_PROP(LineSplitter, FindsTheLineAtAnyOffset, ()) {
   }
 }
 
+// So that a file that is held as a whole is never read again.
+TEST(LineSplitter, TheLastLineIsFoundAgainWithoutMoreBytes) {
+  LineSplitter splitter(100, 10);
+  const std::string input = "ab\ncd";
+  for (const char byte : input) {
+    splitter.room()[0] = byte;
+    splitter.add(1);
+  }
+  splitter.finish();
+  LineSplitter::Line line;
+  for (const std::uint64_t offset : {3, 0, 3}) {
+    splitter.seek(offset);
+    ASSERT_TRUE(splitter.next(line)) << offset;
+    EXPECT_EQ(line.text, offset == 0 ? "ab" : "cd");
+  }
+}
+
 TEST(LineSplitter, KnowsALineThatIsTooLongBeforeItsEnd) {
   LineSplitter splitter(100, 10);
   const std::string input = "ab\n" + std::string(102, 'x');
