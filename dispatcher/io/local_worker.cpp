@@ -202,6 +202,7 @@ std::string LocalWorker::last_words() const {
 
 LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progress, News news) {
   const bool lived_well = now - started_ >= kLivedWell || progress.records > records_at_start_;
+  has_worked_ |= lived_well;
   short_lives_ = lived_well ? 0 : short_lives_ + 1;
   std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
                                         : "exited with status " + std::to_string(WEXITSTATUS(status));
@@ -209,7 +210,7 @@ LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progr
     how += ", for the " + std::to_string(short_lives_) + "th time in a row,";
   // What the system refuses to a worker that has worked, it may refuse for a moment only.
   const bool may_pass =
-      has_registered_ && WIFEXITED(status) && WEXITSTATUS(status) == exit_status(ExitCode::kSystem);
+      has_worked_ && WIFEXITED(status) && WEXITSTATUS(status) == exit_status(ExitCode::kSystem);
   news.for_good =
       (WIFEXITED(status) && is_final(WEXITSTATUS(status)) && !may_pass) || short_lives_ >= kShortLivesMost;
   news.lines.push_back("the local worker " + how +
@@ -222,7 +223,6 @@ LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progr
 
 LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
   News news;
-  has_registered_ |= progress.registered;
   if (!register_by_) register_by_ = now + kRegisterLimit;
   if (pid_ > 0) {
     int status = 0;

@@ -104,7 +104,7 @@ class LocalWorker {
   int short_lives_ = 0;  // in a row, none of which brought a result
   std::uint64_t records_at_start_ = 0;
   std::optional<Time> register_by_;
-  bool has_registered_ = false;  // some worker has, at any time
+  bool has_worked_ = false;  // a start of it lived well
 };
 
 }  // namespace workpool::dispatcher

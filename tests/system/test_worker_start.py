@@ -79,14 +79,14 @@ class WorkerStart(System):
 class LocalWorkerStart(System):
     """A local worker that cannot work here; a program of the test stands in its place."""
 
-    def dispatcher_beside(self, script, *flags, job=None):
+    def dispatcher_beside(self, script, *flags, jobs=()):
         folder = self.folder / "bin"
         folder.mkdir()
         shutil.copy(DISPATCHER, folder)
         if script is not None:
             (folder / "workpool-worker").write_text(f"#!/bin/sh\n{script}\n")
             (folder / "workpool-worker").chmod(0o755)
-        self.jobs(job or {"type": "noop", "id": "a"})
+        self.jobs(*(jobs or [{"type": "noop", "id": "a"}]))
         return self.start([str(folder / "workpool-dispatcher"), "run", self.jobs_path, "--local", "1", *flags])
 
     def test_one_that_says_so_ends_the_run(self):
@@ -115,8 +115,9 @@ class LocalWorkerStart(System):
         starts = self.folder / "starts"
         script = f'echo >> {starts}; [ $(wc -l < {starts}) = 2 ] && exit 71; exec {WORKER} "$@"'
         kill_it = "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID))"
-        job = {"cmd": f"test -e {self.folder}/again && exit 0; touch {self.folder}/again; {kill_it}; sleep 60", "id": "a"}
-        dispatcher = self.dispatcher_beside(script, "--worker-timeout", "2s", job=job)
+        first = {"type": "noop", "id": "first", "priority": 1}
+        job = {"cmd": f"sleep 0.5; test -e {self.folder}/again && exit 0; touch {self.folder}/again; {kill_it}; sleep 60", "id": "a"}
+        dispatcher = self.dispatcher_beside(script, "--worker-timeout", "2s", jobs=[first, job])
         self.assert_ends(dispatcher, 0)
         self.assertIn("exited with status 71; starting it again", dispatcher.err())
         self.assertEqual(starts.read_text(), "\n" * 3)
