@@ -104,7 +104,7 @@ class LocalWorker {
   int short_lives_ = 0;  // in a row, none of which brought a result
   std::uint64_t records_at_start_ = 0;
   std::optional<Time> register_by_;
-  bool has_worked_ = false;  // a start of it lived well
+  bool has_worked_ = false;  // a start of it brought a result
 };
 
 }  // namespace workpool::dispatcher
