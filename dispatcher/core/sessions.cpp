@@ -21,6 +21,11 @@ constexpr Duration kFencedSilence = seconds(2);
 constexpr Duration kRestLeast = milliseconds(20);
 constexpr Duration kRestMost = seconds(30);
 constexpr std::uint32_t kReturnsToTell = 4;
+
+bool waits_for_journal(const Session& session) {
+  return session.acks.ack() != session.acks.received() || in<Naming>(session);
+}
+
 }  // namespace
 
 // ---- registration, once it has been answered: registration.cpp has what comes before ----
@@ -257,8 +262,8 @@ void Sessions::goodbye(Session& session, Step& step) {
 // ---- silence, beats, acks ----
 
 void Sessions::await_journal(Session& session) {
-  const bool waits = session.acks.ack() != session.acks.received() || in<Naming>(session);
-  if (waits && !std::exchange(session.awaits_journal, true)) awaiting_.push_back(session.id);
+  if (waits_for_journal(session) && !std::exchange(session.awaits_journal, true))
+    awaiting_.push_back(session.id);
 }
 
 void Sessions::durable(Step& step) {
@@ -270,7 +275,7 @@ void Sessions::durable(Step& step) {
     session->acks.advance(journal_.state().durable);
     if (session->acks.ack() != before) look_by(due(*session));
     if (in<Naming>(*session)) start_if_named(*session, step);
-    session->awaits_journal = session->acks.ack() != session->acks.received() || in<Naming>(*session);
+    session->awaits_journal = waits_for_journal(*session);
     return !session->awaits_journal;
   });
 }

@@ -201,8 +201,9 @@ std::string LocalWorker::last_words() const {
 }
 
 LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progress, News news) {
-  const bool lived_well = now - started_ >= kLivedWell || progress.records > records_at_start_;
-  has_worked_ |= progress.records > records_at_start_;
+  const bool brought_a_result = progress.records > records_at_start_;
+  const bool lived_well = now - started_ >= kLivedWell || brought_a_result;
+  has_worked_ |= brought_a_result;
   short_lives_ = lived_well ? 0 : short_lives_ + 1;
   std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
                                         : "exited with status " + std::to_string(WEXITSTATUS(status));
