@@ -102,6 +102,9 @@ struct JobResult {
   Duration waited{0};  // at the worker, from receipt to start
   Duration ran{0};
   Outcome outcome;
+
+  // What it counts against the result window of WELCOME.
+  std::uint64_t window_bytes() const { return 64 + outcome.size_bytes(); }
 };
 struct Results {
   std::vector<JobResult> results;

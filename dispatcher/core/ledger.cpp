@@ -86,15 +86,14 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
                                 .queued = std::max(Duration{0}, step.now - job.ready_since),
                                 .bytes = job.work.size(),
                                 .alone = jobs_.must_run_alone(job)});
-  session.ack_sent = session.acks.ack();
-  session.received_sent = session.acks.received();
+  const AckLedger::Told told = session.acks.tell();
   session.last_told = step.now;
   session.under_way.give(job.work.size());
   // Made in its place: moving these few hundred bytes about costs more than deciding on them.
   auto& assign = std::get<Assign>(step.actions.emplace_back(std::in_place_type<Assign>));
   assign.session = session.id;
-  assign.ack = session.ack_sent;
-  assign.received = session.received_sent;
+  assign.ack = told.ack;
+  assign.received = told.received;
   assign.order.handle = handle;
   assign.order.id = job.facts.id;
   assign.order.repeat = job.facts.repeat;

@@ -11,6 +11,8 @@ namespace {
 // An ack that has advanced goes down after this, unless a JOBS takes it along first (at the latest 100 ms
 // after a sync).
 constexpr Duration kAckDelay = milliseconds(30);
+// At once if it covers more than this part of the result window: the worker may be waiting for room in it.
+constexpr std::uint64_t kWindowPartToTell = 4;
 // A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not
 // happen.
 constexpr Duration kLaneWritableLimit = seconds(5);
@@ -104,14 +106,15 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
     grant_name(*worker, step);
   }
   for (JobResult& result : results.results) {
+    needed.needs.bytes += result.window_bytes();
     outcomes_.make_fit(result.outcome);
     const auto record = ledger_.take_result(session, from, seq, std::move(result), step);
     if (!record) {
       needed.untrue = true;
     } else if (*record == AckLedger::kUnknown) {
-      ++needed.unnumbered;
+      ++needed.needs.unnumbered;
     } else {
-      needed.record = std::max(needed.record, *record);
+      needed.needs.record = std::max(needed.needs.record, *record);
     }
   }
   return needed;
@@ -171,7 +174,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     return;
   }
   session.acks.advance(journal_.state().durable);
-  session.acks.received(seq, needed.record, needed.unnumbered);
+  session.acks.received(seq, needed.needs);
   await_journal(session);
   if (session.lane_writable) look_by(told_due(session));
   if (std::holds_alternative<Goodbye>(message)) goodbye(*workers_.find(id), step);
@@ -291,18 +294,17 @@ Time Sessions::end_of(const Session& session) const {
 
 Time Sessions::told_due(const Session& session) const {
   const Time beat = session.last_told + options_.worker_timeout / 10;
-  const bool ack_open = session.acks.ack() != session.ack_sent;
-  return ack_open ? std::min(beat, session.last_told + kAckDelay) : beat;
+  if (session.acks.untold_bytes() > session.result_window / kWindowPartToTell) return Time{};
+  return session.acks.is_untold() ? std::min(beat, session.last_told + kAckDelay) : beat;
 }
 
 void Sessions::tell(Session& session, Step& step) {
-  session.ack_sent = session.acks.ack();
-  session.received_sent = session.acks.received();
+  const AckLedger::Told told = session.acks.tell();
   session.last_told = step.now;
   session.under_way.told(step.now);
-  step.actions.emplace_back(
-      SendLane{session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()),
-                                    session.ack_sent, session.received_sent}});
+  step.actions.emplace_back(SendLane{
+      session.id,
+      LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()), told.ack, told.received}});
 }
 
 // When a session is due for a look, if nothing is heard of it until then.

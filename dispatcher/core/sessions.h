@@ -59,11 +59,9 @@ class Sessions {
   void close_all(Step& step);
 
  private:
-  // What a message waits for: its highest record, and how many of its results have no record's number yet.
   struct Needed {
-    std::uint64_t record = 0;
-    std::size_t unnumbered = 0;
-    bool untrue = false;  // something in it cannot be
+    AckLedger::Needs needs;
+    bool untrue = false;  // something in the message cannot be
   };
 
   // Why this HELLO is answered with REFUSED; nullopt if it opens a session, or needs no answer.

@@ -111,14 +111,12 @@ struct Session {
   }
 
   AckLedger acks;
-  std::uint64_t ack_sent = 0;  // the ack and the receipt that the worker was told last
-  std::uint64_t received_sent = 0;
   Time last_heard;
   Time last_answer;      // when it was admitted, or said anything about jobs
   Time last_echo;        // stamp of the last beat that it has heard
   bool resting = false;  // gets nothing until then: it gave back what it had just been given
   Time rests_until;
-  Time last_told;          // when ack and receipt went down the lane last
+  Time last_told;          // when acks.tell() was called last
   Duration round_trip{0};  // 0 = not measured
 
   bool touched = false;    // WorkerTable::touch

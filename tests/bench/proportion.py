@@ -165,7 +165,7 @@ class IdleSessions:
 
 
 def idle(binaries, jobs):
-    jobs = jobs or 300_000
+    jobs = jobs or 1_000_000
     for count in (0, 200):
         sessions = IdleSessions(binaries, count)
         try:

@@ -8,12 +8,11 @@ namespace {
 
 constexpr std::size_t kMessageResults = 256;
 constexpr std::uint64_t kMessageBytes = 64 * 1024;
-constexpr std::uint64_t kFixedBytes = 64;  // of a result next to its outcome
 
 }  // namespace
 
 void KeptResults::add(JobResult&& result) {
-  const std::uint64_t bytes = kFixedBytes + result.outcome.size_bytes();
+  const std::uint64_t bytes = result.window_bytes();
   bytes_ += bytes;
   Kept& kept = kept_.emplace_back();
   kept.result = std::move(result);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A small language for tests of the dispatcher's core: workers register and say things, jobs are given and
 // recorded, and at the end of a test no decision may be left that it did not expect. Lines of jobs are read
-// and the journal is durable at once, unless a test holds the disk. Beats down the lanes are not looked at.
+// and the journal is durable at once, unless a test holds the disk. Of beats down the lanes only the ack is
+// kept.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -91,9 +92,12 @@ class CoreTest : public testing::Test {
         if (std::holds_alternative<GrantedName>(persist->entry)) continue;
         ++records_;
       }
-      if (auto* down = std::get_if<SendLane>(&action);
-          down != nullptr && std::holds_alternative<LaneBeat>(down->message))
-        continue;
+      if (auto* down = std::get_if<SendLane>(&action)) {
+        if (const auto* beat = std::get_if<LaneBeat>(&down->message)) {
+          acks_told_[down->session] = beat->ack;
+          continue;
+        }
+      }
       actions_.push_back(std::move(action));
     }
     if (entries_ > before && !disk_held) make_durable();
@@ -282,6 +286,11 @@ class CoreTest : public testing::Test {
   }
   void TearDown() override { expect_nothing(); }
 
+  // The ack of the last LANE BEAT to this worker.
+  std::uint64_t ack_told(const std::string& name) const {
+    const auto found = acks_told_.find(peers_.at(name).session);
+    return found == acks_told_.end() ? 0 : found->second;
+  }
   Snapshot snapshot() const { return scheduler_->snapshot(now_); }
   const Ledger& ledger() const { return scheduler_->ledger(); }
   std::uint64_t records() const { return records_; }  // issued so far
@@ -290,6 +299,7 @@ class CoreTest : public testing::Test {
   SchedulerOptions options;
   bool disk_held = false;
   Duration ran = seconds(1);                     // what a result says of its attempt
+  std::string value;                             // and the value in it
   std::vector<std::string> handlers = {"noop"};  // of those that register from now on
 
  private:
@@ -344,6 +354,7 @@ class CoreTest : public testing::Test {
     }
     result.ran = ran;
     result.outcome.status = status;
+    result.outcome.value = value;
     if (status != Status::kOk)
       result.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
     return result;
@@ -368,6 +379,7 @@ class CoreTest : public testing::Test {
   std::optional<Scheduler> scheduler_;
   std::map<std::string, Peer> peers_;
   std::map<JobNumber, JobOrder> last_given_;
+  std::map<SessionId, std::uint64_t> acks_told_;
   std::vector<JobNumber> loads_;
   Actions actions_;
   std::uint64_t sessions_ = 0;

@@ -110,6 +110,35 @@ TEST_F(SessionsTest, ACopyOfAHelloThatHasItsAnswerIsPassedOver) {
   expect_over();
 }
 
+// The worker may be waiting for room in its result window: a delay of each ack would be its speed.
+TEST_F(SessionsTest, AnAckThatFreesMuchOfTheResultWindowIsSentAtOnce) {
+  submit(4);
+  start();
+  worker("w1", 4);
+  expect_given("w1", {0, 1, 2, 3});
+  advance(seconds(1));
+  const std::uint64_t before = ack_told("w1");
+  value = "\"" + std::string(900'000, 'v') + "\"";  // a ninth of 8 MiB
+  for (const JobNumber job : {0, 1}) {
+    ends("w1", job);
+    expect_recorded(job, Status::kOk);
+  }
+  EXPECT_EQ(ack_told("w1"), before);
+  disk_held = true;
+  ends("w1", 2);
+  expect_recorded(2, Status::kOk);
+  EXPECT_EQ(ack_told("w1"), before);
+  make_durable();
+  drain();
+  EXPECT_GT(ack_told("w1"), before + 2);
+
+  ends("w1", 3);
+  expect_recorded(3, Status::kOk);
+  make_durable();
+  drain();
+  expect_over();
+}
+
 TEST_F(SessionsTest, GoodbyeGivesBackWhatTheWorkerHad) {
   submit(1);
   start();
