@@ -140,10 +140,8 @@ void Ending::flush(Step& step) {
 }
 
 void Ending::advance_flushing(Step& step) {
-  // We wait for a full disk, but not after a second signal, or a first one whose grace is over.
-  const bool told_to_leave = signals_ >= 2 || (cancel_at_ && step.now >= *cancel_at_);
   const bool waits = journal_.state().error == 0 && journal_.undurable_results() > 0;
-  if (waits && !told_to_leave) return;
+  if (waits && !told_to_leave(step.now)) return;  // for a full disk
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);
@@ -151,16 +149,20 @@ void Ending::advance_flushing(Step& step) {
   advance_stopping(step);
 }
 
-// A worker may come while a short run ends, and should hear that it is complete.
-Time Ending::open_until() const {
+// By a second signal, or by a first one whose grace is over.
+bool Ending::told_to_leave(Time now) const { return signals_ >= 2 || (cancel_at_ && now >= *cancel_at_); }
+
+// A worker may come while a short run ends, and should hear that it is complete. Whoever tells us to leave
+// does not want to wait for it.
+Time Ending::open_until(Time now) const {
   const Time least = start_ + kGoodbyeLimit;
-  if (!options_.listening || stop_said_ >= least) return stop_said_;
+  if (!options_.listening || stop_said_ >= least || told_to_leave(now)) return stop_said_;
   return std::max(least, stop_said_ + kLateHello);
 }
 
 void Ending::advance_stopping(Step& step) {
   const bool late = step.now >= stop_said_ + kGoodbyeLimit;
-  const bool open_long_enough = step.now >= open_until();
+  const bool open_long_enough = step.now >= open_until(step.now);
   if ((sessions_.any_session() && !late) || !open_long_enough) return;
   sessions_.close_all(step);
   const bool complaints_heard = sessions_.every_goodbye_said() || !options_.listening ||
@@ -243,7 +245,8 @@ std::optional<Time> Ending::next_deadline() const {
       if (cancel_at_) take(*cancel_at_);
       break;
     case RunPhase::kStopping:
-      take(std::max(stop_said_ + kGoodbyeLimit, open_until()));
+      take(std::max(stop_said_ + kGoodbyeLimit, open_until(advanced_at_)));
+      if (cancel_at_) take(*cancel_at_);
       take(stop_said_ + kGoodbyeLimit + kComplaintLimit);
       break;
     case RunPhase::kFinished:

@@ -55,7 +55,8 @@ class Ending {
   void flush(Step& step);
   void advance_flushing(Step& step);
   void advance_stopping(Step& step);
-  Time open_until() const;
+  bool told_to_leave(Time now) const;
+  Time open_until(Time now) const;
   void finish(Step& step);
   bool complete() const;
   void break_off(RunEnd cause, Step& step);

@@ -74,6 +74,36 @@ TEST_F(EndingTest, AThirdSignalLeavesAtOnce) {
   EXPECT_TRUE(std::holds_alternative<Stopped>(expect<Finish>()->end));
 }
 
+TEST_F(EndingTest, ASecondSignalDoesNotWaitForWorkersThatMayCome) {
+  submit(1);
+  start();
+  stop();
+  expect<RunOver>();
+  advance(seconds(1));  // one that came now would hear that the run is over
+  expect_nothing();
+  stop();
+  EXPECT_TRUE(std::holds_alternative<Stopped>(expect<Finish>()->end));
+}
+
+TEST_F(EndingTest, TwoSignalsInAShortRunWaitForThoseWhoAreThere) {
+  running();
+  stop();
+  expect_recalled("w1", {0});
+  stop();
+  expect_cancelled("w1", {0});
+  returns("w1", 0, ReturnReason::kStopped);
+  drain();
+  expect_over();
+  advance(seconds(1));
+  expect_nothing();
+  say("w1", Goodbye{});
+  drain();
+  expect<SendLane>();
+  expect<CloseSession>();
+  expect_report<WorkerLeft>();
+  expect<Finish>();
+}
+
 TEST_F(EndingTest, AJobThatNobodyCanRunEndsTheRunAfterAWhile) {
   options.unsatisfiable_after = seconds(20);
   submit(1, {.slots = 2});
