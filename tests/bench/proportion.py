@@ -14,84 +14,13 @@ workers, failures), each next to the same run without it.
 Prints wall time, jobs per second and, per job, the dispatcher's own processor time. Nothing here decides a test.
 """
 import argparse
-import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Lines:
-    """Counts the lines of a file that is being written to, each once."""
-
-    def __init__(self, path):
-        self.path, self.seen, self.count = path, 0, 0
-
-    def look(self):
-        if os.path.exists(self.path):
-            with open(self.path, "rb") as file:
-                file.seek(self.seen)
-                while block := file.read(1 << 20):
-                    self.seen += len(block)
-                    self.count += block.count(b"\n")
-        return self.count
-
-
-class Run:
-    """One dispatcher with its workers, in a folder of its own."""
-
-    def __init__(self, binaries, folder, jobs, labels=(), workers=2, slots=1, before=None):
-        self.binaries, self.folder = binaries, folder
-        self.jobs_file, self.results = f"{folder}/jobs.jsonl", f"{folder}/out.jsonl"
-        with open(self.jobs_file, "w", encoding="ascii") as out:
-            out.writelines(json.dumps(job, separators=(",", ":")) + "\n" for job in jobs)
-        self.count = Lines(self.jobs_file).look()
-        self.address = f"tcp://127.0.0.1:{free_port()}"
-        self.dispatcher = subprocess.Popen(
-            [f"{binaries}/workpool-dispatcher", "run", self.jobs_file, "-o", self.results, "--overwrite", "--listen",
-             self.address, "--durability", "os", "--progress", "none"],
-            stderr=open(f"{folder}/err", "w", encoding="ascii"))
-        if before:
-            before(self.address)
-        self.started, self.cpu_before = time.monotonic(), self.cpu()
-        more = [flag for label in labels for flag in ("--label", label)]
-        self.workers = [subprocess.Popen(
-            [f"{binaries}/workpool-worker", self.address, "--slots", str(slots), "--name", f"w{i}", "--log-level",
-             "error", *more]) for i in range(workers)]
-
-    def cpu(self):
-        """Seconds of processor time that the dispatcher has used."""
-        with open(f"/proc/{self.dispatcher.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def ended(self):
-        """Whether the dispatcher has ended. Does not reap it: its processor time is still to be read."""
-        return os.waitid(os.P_PID, self.dispatcher.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-    def wait_for(self, records, limit=120):
-        """Waits until that many results are written. Returns seconds of wall time and of the dispatcher's processor time."""
-        end, lines = time.monotonic() + limit, Lines(self.results)
-        while lines.look() < records:
-            if time.monotonic() > end or self.ended():
-                with open(f"{self.folder}/err", encoding="utf-8") as said:
-                    print(f"only {lines.count} of {records} results: {said.read()[-500:]}", file=sys.stderr)
-                break
-            time.sleep(0.01)
-        return time.monotonic() - self.started, self.cpu() - self.cpu_before
-
-    def stop(self):
-        for process in [self.dispatcher, *self.workers]:
-            process.kill()
-            process.wait()
+sys.dont_write_bytecode = True
+import runs  # noqa: E402
 
 
 def show(row, what, jobs, wall, cpu):
@@ -101,12 +30,11 @@ def show(row, what, jobs, wall, cpu):
 
 def one(binaries, row, what, jobs, wait=None, **more):
     with tempfile.TemporaryDirectory(prefix="workpool-bench-") as folder:
-        run = Run(binaries, folder, jobs, **more)
+        count = runs.write_jobs(f"{folder}/jobs.jsonl", jobs)
+        run = runs.Run(binaries, folder, f"{folder}/jobs.jsonl", durability="os", **more)
         try:
-            count = wait or run.count
-            wall, cpu = run.wait_for(count)
-            show(row, what, count, wall, cpu)
-            return wall, cpu
+            wall, cpu = run.wait_for_records(wait or count)
+            show(row, what, wait or count, wall, cpu)
         finally:
             run.stop()
 
@@ -145,23 +73,20 @@ def priorities(binaries, jobs):
 
 
 class IdleSessions:
-    """200 workers that register and beat, and have no slot for anything in the file."""
+    """Workers that register and beat, and have no slot for anything in the file."""
 
     def __init__(self, binaries, count):
         self.binaries, self.count, self.processes = binaries, count, []
 
     def join(self, address):
         for i in range(self.count):
-            self.processes.append(subprocess.Popen(
+            self.processes.append(runs.Process(
                 [f"{self.binaries}/workpool-worker", address, "--slots", "1", "--name", f"idle{i}", "--log-level",
-                 "error"]))
+                 "error"], stderr=subprocess.DEVNULL))
         time.sleep(0.05 * self.count + 2)  # until they are there: a measurement, not a test
 
     def stop(self):
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
+        runs.end_all(self.processes)
 
 
 def idle(binaries, jobs):
