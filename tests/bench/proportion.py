@@ -14,23 +14,25 @@ workers, failures), each next to the same run without it.
 Prints wall time, jobs per second and, per job, the dispatcher's own processor time. Nothing here decides a test.
 """
 import argparse
+import itertools
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import jobs  # noqa: E402
 import runs  # noqa: E402
 
 
-def show(row, what, jobs, wall, cpu):
-    print(f"{row:11} {what:42} {wall:7.2f} s {jobs / wall:10,.0f}/s   {cpu / jobs * 1e6:7.2f} us a job in the dispatcher",
+def show(row, what, count, wall, cpu):
+    print(f"{row:11} {what:42} {wall:7.2f} s {count / wall:10,.0f}/s   {cpu / count * 1e6:7.2f} us a job in the dispatcher",
           flush=True)
 
 
-def one(binaries, row, what, jobs, wait=None, **more):
+def one(binaries, row, what, lines, wait=None, **more):
     with tempfile.TemporaryDirectory(prefix="workpool-bench-") as folder:
-        count = runs.write_jobs(f"{folder}/jobs.jsonl", jobs)
+        count = jobs.write(f"{folder}/jobs.jsonl", lines)
         run = runs.Run(binaries, folder, f"{folder}/jobs.jsonl", durability="os", **more)
         try:
             wall, cpu = run.wait_for_records(wait or count)
@@ -39,37 +41,34 @@ def one(binaries, row, what, jobs, wait=None, **more):
             run.stop()
 
 
-def impossible(binaries, jobs):
-    jobs = jobs or 20_000
-    noops = [{"type": "noop"}] * jobs
-    one(binaries, "impossible", "none", noops)
-    one(binaries, "impossible", "50,000 jobs, one label", [{"type": "noop", "labels": ["no"]}] * 50_000 + noops, wait=jobs)
-    one(binaries, "impossible", "50,000 jobs, a label each",
-        [{"type": "noop", "labels": [f"no{i}"]} for i in range(50_000)] + noops, wait=jobs)
+def impossible(binaries, count):
+    count = count or 20_000
+
+    def noops_behind(labels):
+        return itertools.chain(jobs.lines_of({"type": "noop", "labels": [label]} for label in labels),
+                               jobs.equal_noops(count))
+    one(binaries, "impossible", "none", jobs.equal_noops(count))
+    one(binaries, "impossible", "50,000 jobs, one label", noops_behind(["no"] * 50_000), wait=count)
+    one(binaries, "impossible", "50,000 jobs, a label each", noops_behind(f"no{i}" for i in range(50_000)), wait=count)
 
 
-def failing(binaries, jobs):
-    jobs = jobs or 200_000
-    one(binaries, "failing", "all ok", [{"type": "noop"}] * jobs)
-    one(binaries, "failing", "all fail", [{"type": "fail", "args": {"message": "no"}}] * jobs)
+def failing(binaries, count):
+    count = count or 200_000
+    one(binaries, "failing", "all ok", jobs.equal_noops(count))
+    one(binaries, "failing", "all fail", jobs.failures(count))
 
 
-def classes(binaries, jobs):
-    jobs = jobs or 60_000
-    labels = [f"l{i}" for i in range(12)]
-    for count in (1, 10, 300, 3000):
-        def labels_of(number):
-            return [label for bit, label in enumerate(labels) if number % count >> bit & 1]
-        one(binaries, "classes", f"{count} requirements", [{"type": "noop", "labels": labels_of(i)} for i in range(jobs)],
-            labels=labels)
+def classes(binaries, count):
+    for requirements in (1, 10, 300, 3000):
+        one(binaries, "classes", f"{requirements} requirements", jobs.noops_of_classes(count or 60_000, requirements),
+            labels=jobs.CLASS_LABELS)
 
 
-def priorities(binaries, jobs):
-    jobs = jobs or 300_000
-    for count in (1, 50, 10_000):
+def priorities(binaries, count):
+    for levels in (1, 50, 10_000):
         # Each line's priority is far from that of its neighbours.
-        one(binaries, "priorities", f"{count} priorities",
-            [{"type": "noop", "priority": i * 7919 % count} for i in range(jobs)])
+        one(binaries, "priorities", f"{levels} priorities",
+            jobs.lines_of({"type": "noop", "priority": i * 7919 % levels} for i in range(count or 300_000)))
 
 
 class IdleSessions:
@@ -89,12 +88,12 @@ class IdleSessions:
         runs.end_all(self.processes)
 
 
-def idle(binaries, jobs):
-    jobs = jobs or 1_000_000
-    for count in (0, 200):
-        sessions = IdleSessions(binaries, count)
+def idle(binaries, count):
+    for idlers in (0, 200):
+        sessions = IdleSessions(binaries, idlers)
         try:
-            one(binaries, "idle", f"{count} idle sessions", [{"type": "noop", "labels": ["busy"]}] * jobs, labels=["busy"],
+            one(binaries, "idle", f"{idlers} idle sessions",
+                jobs.lines_of({"type": "noop", "labels": ["busy"]} for _ in range(count or 1_000_000)), labels=["busy"],
                 workers=2, before=sessions.join)
         finally:
             sessions.stop()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The rows that scripts/bench prints: the figure of each, what it has to reach at the least, its goal, and how it is
 measured. Rows that come from the same runs share a measurement."""
-import os
+import statistics
 from dataclasses import dataclass
 
+import jobs
 import runs
 
 US = 1e6
@@ -60,20 +61,7 @@ class Measurement:
             return outcome, measure(run.results) if measure else None
         finally:
             run.stop()
-            for name in ("", ".state"):
-                if os.path.exists(run.results + name):
-                    os.unlink(run.results + name)
-
-
-def noop_lines(count):
-    """No-op jobs with distinct arguments, 88 bytes a line."""
-    return (f'{{"type":"noop","args":{{"number":{10_000_000 + i},"file":"/data/input/part-{i:010}.parquet"}}}}\n'
-            for i in range(count))
-
-
-def write_lines(path, lines):
-    with open(path, "w", encoding="ascii") as out:
-        out.writelines(lines)
+            runs.remove_results(self.folder)
 
 
 class NoopArgs(Measurement):
@@ -87,8 +75,7 @@ class NoopArgs(Measurement):
     raw_jobs = 4_000_000
 
     def prepare(self):
-        self.jobs = self.count(1_000_000, 300_000)
-        write_lines(self.jobs_file, noop_lines(self.jobs))
+        self.jobs = jobs.write(self.jobs_file, jobs.noops_with_args(self.count(1_000_000, 300_000)))
 
     def reference(self):
         return {"raw": float(runs.output_of([f"{self.binaries}/bench_raw_pipeline", str(self.raw_jobs)]))}
@@ -108,10 +95,7 @@ class Echo1k(Measurement):
                 note="{rate:,.0f} jobs/s, {dispatcher:.1f} us in the dispatcher"),)
 
     def prepare(self):
-        self.jobs = self.count(100_000, 30_000)
-        text = "0123456789abcdef" * 64
-        write_lines(self.jobs_file, (f'{{"type":"echo","args":{{"number":{100_000 + i},"text":"{text[:997]}"}}}}\n'
-                                     for i in range(self.jobs)))
+        self.jobs = jobs.write(self.jobs_file, jobs.echoes_of_1k(self.count(100_000, 30_000)))
 
     def run(self, binaries):
         took, _ = self.outcome_of(binaries)
@@ -122,13 +106,68 @@ class Echo1k(Measurement):
         return {"echo-1k": run["processor"]}
 
 
+class Commands(Measurement):
+    rows = (Row("commands", '["/bin/true"], 2 slots, synced, over a bare vfork loop with two pipes on two threads', 0.8, 0.9,
+                True, 3, "{rate:,.0f}/s; loop {loop:,.0f}/s; CPU {processor:.0f} us a command"),)
+
+    def prepare(self):
+        self.jobs = jobs.write(self.jobs_file, jobs.commands(self.count(5_000, 1_500)))
+
+    def reference(self):
+        return {"loop": float(runs.output_of([f"{self.binaries}/bench_spawn_loop", str(self.jobs)]))}
+
+    def run(self, binaries):
+        done = runs.run_locally(binaries, self.folder, self.jobs_file, "--local", "2")
+        return {"rate": self.jobs / (done.ended - done.started), "processor": done.processor / self.jobs * US}
+
+    def figures(self, run, reference):
+        return {"commands": run["rate"] / reference["loop"]}
+
+
+class RoundTrip(Measurement):
+    rows = (Row("round-trip", "one job at a time over `run - -o -`, median over that of empty hops in the same threads", 1.5,
+                1.25, digits=2, note="{half:.0f} us, 99 % under {most:.0f}; hops {hops_half:.0f} and {hops_most:.0f}"),)
+
+    def trip(self, *program):
+        """Median and 99th percentile, in microseconds."""
+        client = f"{self.binaries}/bench_round_trip"
+        printed = runs.output_of([client, str(self.count(3_000, 1_000)), *program])
+        return tuple(float(number) for number in printed.split())
+
+    def reference(self):
+        half, most = self.trip(f"{self.binaries}/bench_round_trip", "hops")
+        return {"hops_half": half, "hops_most": most}
+
+    def run(self, binaries):
+        half, most = self.trip(f"{binaries}/workpool-dispatcher", "run", "-", "-o", "-", "--local", "1", "--progress", "none")
+        return {"half": half, "most": most}
+
+    def figures(self, run, reference):
+        return {"round-trip": run["half"] / reference["hops_half"]}
+
+
+class ColdStart(Measurement):
+    rows = (Row("cold-start", "one command from a cold start, wall time in ms, median of ten", 20, 12,
+                note="CPU {processor:.1f} ms"),)
+
+    def prepare(self):
+        jobs.write(self.jobs_file, jobs.commands(1))
+
+    def run(self, binaries):
+        done = [runs.run_locally(binaries, self.folder, self.jobs_file) for _ in range(self.count(10, 5))]
+        return {"wall": statistics.median(process.ended - process.started for process in done) * 1000,
+                "processor": statistics.median(process.processor for process in done) * 1000}
+
+    def figures(self, run, reference):
+        return {"cold-start": run["wall"]}
+
+
 class AllFail(Measurement):
     rows = (Row("all-fail", "all jobs failing, thousands of jobs/s", 100, 200, True, 0,
                 "{processor:.1f} us of CPU a job"),)
 
     def prepare(self):
-        self.jobs = self.count(200_000, 100_000)
-        write_lines(self.jobs_file, ('{"type":"fail","args":{"message":"no"}}\n' for _ in range(self.jobs)))
+        self.jobs = jobs.write(self.jobs_file, jobs.failures(self.count(200_000, 100_000)))
 
     def run(self, binaries):
         took, _ = self.outcome_of(binaries, code=1)
@@ -138,5 +177,52 @@ class AllFail(Measurement):
         return {"all-fail": run["rate"] / 1000}
 
 
-MEASUREMENTS = (NoopArgs, Echo1k, AllFail)
+class Classes3000(Measurement):
+    rows = (Row("classes-3000", "60,000 no-ops of 3,000 requirements, CPU us a job in the dispatcher", 5, 3, digits=2,
+                note="{rate:,.0f} jobs/s"),)
+
+    def prepare(self):
+        self.jobs = jobs.write(self.jobs_file, jobs.noops_of_classes(60_000, 3_000))
+
+    def run(self, binaries):
+        took, _ = self.outcome_of(binaries, labels=jobs.CLASS_LABELS)
+        return {"dispatcher": took.dispatcher / self.jobs * US, "rate": self.jobs / took.seconds}
+
+    def figures(self, run, reference):
+        return {"classes-3000": run["dispatcher"]}
+
+
+class Workers100(Measurement):
+    rows = (Row("workers-100", "no-ops over 100 workers of one slot, CPU us a job, all processes", 6, 4, digits=2,
+                note="{dispatcher:.2f} of them in the dispatcher; {rate:,.0f} jobs/s"),)
+
+    def prepare(self):
+        self.jobs = jobs.write(self.jobs_file, jobs.equal_noops(self.count(400_000, 100_000)))
+
+    def run(self, binaries):
+        took, _ = self.outcome_of(binaries, workers=100)
+        return {"processor": took.processor / self.jobs * US, "dispatcher": took.dispatcher / self.jobs * US,
+                "rate": self.jobs / took.seconds}
+
+    def figures(self, run, reference):
+        return {"workers-100": run["processor"]}
+
+
+class Memory10M(Measurement):
+    rows = (Row("memory-10m", "10 M no-ops with distinct args, the dispatcher's peak memory in MiB (one run)", 341, 300,
+                digits=0, note="{rate:,.0f} jobs/s"),)
+    runs_most = 1
+
+    def prepare(self):
+        self.jobs = jobs.write(self.jobs_file, jobs.noops_with_args(10_000_000))
+
+    def run(self, binaries):
+        took, _ = self.outcome_of(binaries)
+        return {"peak": took.peak_bytes / (1 << 20), "rate": self.jobs / took.seconds}
+
+    def figures(self, run, reference):
+        return {"memory-10m": run["peak"]}
+
+
+MEASUREMENTS = (NoopArgs, Echo1k, Commands, RoundTrip, ColdStart, AllFail, Classes3000, Workers100, Memory10M)
 NAMES = tuple(row.name for measurement in MEASUREMENTS for row in measurement.rows)

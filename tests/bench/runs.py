@@ -30,8 +30,8 @@ class Process:
 
     def __init__(self, command, code=0, **more):
         self.command, self.code = command, code  # the exit code that it has to end with
-        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
         self.started = time.monotonic()
+        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
         self.pidfd = os.pidfd_open(self.popen.pid)
         self.ended, self.usage = None, None
 
@@ -99,15 +99,6 @@ def output_of(command, limit=LIMIT_S):
     return done.stdout
 
 
-def write_jobs(path, jobs):
-    """One line per job; an iterable of dictionaries. Returns how many there were."""
-    count = 0
-    with open(path, "w", encoding="ascii") as out:
-        for count, job in enumerate(jobs, 1):
-            out.write(json.dumps(job, separators=(",", ":")) + "\n")
-    return count
-
-
 class Lines:
     """Counts the lines of a file that is being written to, each once."""
 
@@ -140,6 +131,12 @@ def flow_seconds(results):
     first, last = first_and_last(results)
     begin, end = (datetime.datetime.fromisoformat(record["finished"]).timestamp() for record in (first, last))
     return end - begin + first["run_ms"] / 1000
+
+
+def said_in(folder):
+    """What the dispatcher of a run printed last."""
+    with open(f"{folder}/dispatcher.err", encoding="utf-8", errors="replace") as said:
+        return said.read()[-500:]
 
 
 @dataclass(frozen=True)
@@ -179,17 +176,13 @@ class Run:
             self.processes.append(Process(command, code, stdout=subprocess.DEVNULL, stderr=said))
         return self.processes[-1]
 
-    def said(self):
-        with open(f"{self.folder}/dispatcher.err", encoding="utf-8", errors="replace") as said:
-            return said.read()[-500:]
-
     def wait_for_records(self, records, limit=120):
         """Waits until that many results are written. Returns seconds since the workers' start: of wall time, and of the
         dispatcher's processor time."""
         end, lines = time.monotonic() + limit, Lines(self.results)
         while lines.look() < records:
             if time.monotonic() > end or self.dispatcher.has_ended():
-                raise Failed(f"only {lines.count} of {records} results: {self.said()}")
+                raise Failed(f"only {lines.count} of {records} results: {said_in(self.folder)}")
             time.sleep(0.01)
         return time.monotonic() - self.started, self.dispatcher.processor_now() - self.processor_before
 
@@ -199,10 +192,30 @@ class Run:
         try:
             wait_for_all(self.processes, limit)
         except Failed as failed:
-            raise Failed(f"{failed}; the dispatcher said: {self.said()}") from None
+            raise Failed(f"{failed}; the dispatcher said: {said_in(self.folder)}") from None
         return Outcome(max(worker.ended for worker in self.workers) - self.dispatcher.started,
                        sum(process.processor for process in self.processes), self.dispatcher.processor,
                        self.dispatcher.usage.ru_maxrss * 1024)
 
     def stop(self):
         end_all(self.processes)
+
+
+def remove_results(folder):
+    for name in (f"{folder}/out.jsonl", f"{folder}/out.jsonl.state"):
+        if os.path.exists(name):
+            os.unlink(name)
+
+
+def run_locally(binaries, folder, jobs_file, *flags, limit=LIMIT_S):
+    """Runs a jobs file with a local worker. Returns the dispatcher's process, which has ended."""
+    with open(f"{folder}/dispatcher.err", "wb") as said:
+        process = Process([f"{binaries}/workpool-dispatcher", "run", jobs_file, "-o", f"{folder}/out.jsonl",
+                           "--overwrite", "--progress", "none", *flags], stdout=subprocess.DEVNULL, stderr=said)
+    try:
+        wait_for_all([process], limit)
+    except Failed as failed:
+        raise Failed(f"{failed}; it said: {said_in(folder)}") from None
+    finally:
+        end_all([process])
+    return process
