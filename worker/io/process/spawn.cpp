@@ -39,6 +39,7 @@ struct KernelSigaction {
 
 struct Shared {
   const SpawnRequest* request;
+  const int* signals;  // whose dispositions are not the default, up to a 0
   SpawnStep failed;
   int error;
   std::size_t program;
@@ -52,12 +53,10 @@ WORKPOOL_IN_CHILD void fail(Shared& shared, SpawnStep step) {
 
 // The engine's signal handlers must not run in the child, and the job must not ignore what the engine
 // ignores.
-WORKPOOL_IN_CHILD void reset_signals() {
+WORKPOOL_IN_CHILD void reset_signals(const int* signals) {
   const KernelSigaction defaults{};
-  for (int signal = 1; signal <= kSignals; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) {
-      ::syscall(SYS_rt_sigaction, signal, &defaults, nullptr, sizeof defaults.mask);
-    }
+  for (; *signals != 0; ++signals) {
+    ::syscall(SYS_rt_sigaction, *signals, &defaults, nullptr, sizeof defaults.mask);
   }
 }
 
@@ -140,7 +139,7 @@ WORKPOOL_IN_CHILD int child_main(void* argument) {
   const SpawnRequest& request = *shared.request;
   ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::syscall(SYS_setsid) < 0) fail(shared, SpawnStep::kSession);
-  reset_signals();
+  reset_signals(shared.signals);
   // Fails only if the worker itself stands in a directory that it could not enter; then the child stands
   // there too.
   if (request.starting_fd >= 0) ::syscall(SYS_fchdir, request.starting_fd);
@@ -173,12 +172,19 @@ Launcher::Launcher() {
   stack_ =
       ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of a stack");
+  // The kernel is asked, since glibc keeps two of the 64 for itself and says nothing about them.
+  for (int signal = 1; signal <= kSignals; ++signal) {
+    KernelSigaction now{};
+    if (::syscall(SYS_rt_sigaction, signal, nullptr, &now, sizeof now.mask) == 0 && now.handler != SIG_DFL)
+      signals_.push_back(signal);
+  }
+  signals_.push_back(0);
 }
 
 Launcher::~Launcher() { ::munmap(stack_, kStackBytes); }
 
 Spawned Launcher::spawn(const SpawnRequest& request) {
-  Shared shared{&request, SpawnStep::kNone, 0, 0};
+  Shared shared{&request, signals_.data(), SpawnStep::kNone, 0, 0};
   // No signal may be delivered to the child while it still has the engine's handlers.
   sigset_t all;
   sigset_t before;

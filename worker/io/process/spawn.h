@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "common/io/descriptor.h"
 
@@ -58,7 +59,9 @@ struct Spawned {
 // One per thread that spawns: owns the stack that its children start on.
 class Launcher {
  public:
-  // Throws std::system_error if there is no memory for the stack.
+  // Notes which signals are handled or ignored in this process; that must not change while it is used. (To
+  // reset all 62 in each child was a fifth of its way to exec.) Throws std::system_error if there is no
+  // memory for the stack.
   Launcher();
   ~Launcher();
   Launcher(const Launcher&) = delete;
@@ -72,6 +75,7 @@ class Launcher {
 
  private:
   void* stack_ = nullptr;
+  std::vector<int> signals_;
 };
 
 // Whether errno `error` means that the machine has no room.
