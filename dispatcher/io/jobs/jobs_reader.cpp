@@ -51,7 +51,11 @@ struct JobsReader::Impl {
         file(fd),
         mark(FileMark::of(fd)),
         lines(fd, kLineBytesMax),
-        parser(format) {}
+        parser(format) {
+    for (const Requirement& requirement : requirements)
+      is_bare.push_back(format == JobsFormat::kJsonLines && requirement.labels.empty() &&
+                        requirement.slots == 1);
+  }
 
   void serve() {
     while (!stopping) {
@@ -132,6 +136,7 @@ struct JobsReader::Impl {
     const JobIndex::Entry& entry = request.entry;
     const auto line = lines.line_at(entry.offset, until);
     if (!line) return std::nullopt;
+    if (auto loaded = as_indexed(request, *line)) return loaded;
     auto parsed = parser.parse(*line);
     const auto* job = std::get_if<JobView>(&parsed);
     if (job == nullptr || job->spec.high != entry.spec_prefix) return std::nullopt;
@@ -143,12 +148,33 @@ struct JobsReader::Impl {
     if (key.high != entry.key_prefix) return std::nullopt;
 
     LoadedJob loaded = load_job(*job, defaults);
-    loaded.facts.number = request.number;
-    loaded.facts.line = entry.line;
-    loaded.facts.repeat = entry.repeat;
-    loaded.facts.key = key;
-    loaded.facts.requirement = entry.requirement;
+    name(loaded.facts, request, key);
     return loaded;
+  }
+
+  // A line that is nothing but its work hashes to its spec. It was found valid when it was indexed, so it
+  // need not be parsed again. Nullopt: it is to be parsed.
+  std::optional<LoadedJob> as_indexed(const Request& request, std::string_view line) const {
+    const JobIndex::Entry& entry = request.entry;
+    if (entry.repeat == 0 || entry.priority != 0 || !is_bare[entry.requirement]) return std::nullopt;
+    const Spec spec = spec_of_work(line);
+    if (spec.high != entry.spec_prefix) return std::nullopt;
+    const Key key = key_of_default_id(spec, entry.repeat);
+    if (key.high != entry.key_prefix) return std::nullopt;
+    JobView job;
+    job.work = line;
+    job.spec = spec;
+    LoadedJob loaded = load_job(job, defaults);
+    name(loaded.facts, request, key);
+    return loaded;
+  }
+
+  static void name(JobFacts& facts, const Request& request, const Key& key) {
+    facts.number = request.number;
+    facts.line = request.entry.line;
+    facts.repeat = request.entry.repeat;
+    facts.key = key;
+    facts.requirement = request.entry.requirement;
   }
 
   void hand_over(LoadedJobs&& batch) {
@@ -172,6 +198,7 @@ struct JobsReader::Impl {
 
   // The thread's.
   const std::vector<Requirement> requirements;
+  std::vector<bool> is_bare;  // by requirement: lines of it may be nothing but their work
   const JobDefaults defaults;
   const std::function<void()> wake;
   const int file;
