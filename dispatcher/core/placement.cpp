@@ -153,7 +153,7 @@ void Placement::place_ready(Step& step) {
   takers_.clear();
   for (Place* place : fleet_.with_work()) {
     if (!place->alone() && place->session->may_hold_more())
-      takers_.push_back({place, false, std::nullopt, false});
+      takers_.push_back({place, place->held().slots, false, std::nullopt, false});
   }
   open_ = takers_.size();
   looked_.sessions += open_;
@@ -187,10 +187,17 @@ void Placement::give(Place& place, std::uint32_t number, Step& step) {
 }
 
 // Whether the session may get the best ready job of this class ahead of need.
-bool Placement::may_prefetch(const Place& place, std::uint32_t number) const {
+bool Placement::may_prefetch(const Taker& taker, std::uint32_t number) const {
+  const Place& place = *taker.place;
   if (!place.session->may_hold_more()) return false;
   const Session& session = *place.session;
-  if (session.held.slots() + classes_.at(number).needs().slots > window(place, number)) return false;
+  const std::uint32_t most = window(place, number);
+  const std::uint32_t held = session.held.slots();
+  if (held + classes_.at(number).needs().slots > most) return false;
+  // A few tiny jobs are not worth a message: it is filled up once a quarter of its window has room, or it
+  // holds half of it at the most.
+  const std::uint32_t began = taker.held_before;
+  if (most - std::min(most, began) < most / 4 && began > most / 2) return false;
   return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <=
          kAheadBytesMost;
 }
@@ -220,7 +227,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
         outranks(number, place))
       reserved = &taker;
     // Ahead of need: to the one that holds the least for its size.
-    if (taker.gets_nothing_ahead || !may_prefetch(place, number)) continue;
+    if (taker.gets_nothing_ahead || !may_prefetch(taker, number)) continue;
     if (ahead == nullptr || std::uint64_t{place.held().slots} * ahead->place->room.slots <
                                 std::uint64_t{ahead->place->held().slots} * place.room.slots) {
       ahead = &taker;
@@ -238,7 +245,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
   for (int i = 0; i < kRun; ++i) {
     const auto best = ledger_.jobs().front_rank(number);
     if (!best || (next && next->before(*best))) break;
-    if (i > 0 && !may_prefetch(*ahead->place, number)) break;
+    if (i > 0 && !may_prefetch(*ahead, number)) break;
     give(*ahead->place, number, step);
   }
   if (needs.slots > 1) release(number);

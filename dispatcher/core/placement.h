@@ -58,6 +58,7 @@ class Placement {
   // A worker in one pass.
   struct Taker {
     Place* place = nullptr;
+    std::uint32_t held_before = 0;    // slots, when the pass began
     bool gets_nothing_ahead = false;  // a better job waits for it
     std::optional<Resources> kept;    // free slots for a better job whose line is being read
     bool closed = false;              // gets nothing more
@@ -77,7 +78,7 @@ class Placement {
   // Gives away the best ready job of the class, and if it goes ahead of need some more of them that come
   // before `next`, the best of all others. False if there is nobody for it.
   bool place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step);
-  bool may_prefetch(const Place& place, std::uint32_t number) const;
+  bool may_prefetch(const Taker& taker, std::uint32_t number) const;
   void give(Place& place, std::uint32_t number, Step& step);
   // The best job of the class waits: its line is being read, or nobody has room or credit for it.
   void await_line(std::uint32_t number);

@@ -9,10 +9,10 @@
 namespace workpool::worker {
 namespace {
 
-constexpr Duration kAheadWork = milliseconds(1);
+constexpr Duration kAheadWork = milliseconds(4);
 constexpr Duration kShortCommand = milliseconds(50);
-constexpr std::int64_t kAheadMost = 256;  // jobs per slot
-constexpr std::size_t kStaleMost = 1024;  // tokens in the queue that name nothing any more
+constexpr std::int64_t kAheadMost = 1024;  // jobs per slot
+constexpr std::size_t kStaleMost = 1024;   // tokens in the queue that name nothing any more
 
 bool named(const JobOrder& order, const JobRef& ref) {
   if (ref.handle.value != 0) return order.handle == ref.handle && order.key == ref.key;

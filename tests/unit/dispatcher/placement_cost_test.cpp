@@ -63,6 +63,23 @@ TEST_F(PlacementTest, OneClassOfAHandlerGivesCreditToItsOthers) {
   ASSERT_EQ(drain().size(), 9u) << "half of what is left, of all three";
 }
 
+// A message costs more than ten tiny jobs in it.
+TEST_F(PlacementTest, AWorkerThatHasEnoughInHandIsFilledUpByAQuarter) {
+  ran = microseconds(10);
+  worker("a", 1);
+  for (int i = 0; i < 6000; ++i) job(std::to_string(i));
+  EXPECT_EQ(drain().size(), 1u);
+  done("0");
+  ASSERT_EQ(drain().size(), kBelievedMost);
+  int next = 1;
+  for (; next < 256; ++next) {
+    done(std::to_string(next));
+    ASSERT_EQ(drain().size(), 0u) << "room for " << next;
+  }
+  done(std::to_string(next));
+  EXPECT_EQ(drain().size(), 256u);
+}
+
 // A Load is full long before 3,000 classes have asked for their lines.
 TEST_F(PlacementTest, AClassThatAsksForLinesIsLookedAtOnceALoad) {
   constexpr std::uint32_t kClasses = 3000;

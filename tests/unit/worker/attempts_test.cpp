@@ -186,10 +186,10 @@ TEST_F(AttemptsTest, ShortHandlersAreHandedOverAheadOfAFreeSlot) {
   for (int i = 0; i < 20; ++i) queue(handler(std::to_string(i)));
   EXPECT_EQ(start(), "0");
   EXPECT_EQ(start(), "");  // nothing is known yet
-  end(token, microseconds(200));
+  end(token, microseconds(400));
   int handed_over = 0;
   while (!start().empty()) ++handed_over;
-  EXPECT_EQ(handed_over, 1 + 5);  // a millisecond of work
+  EXPECT_EQ(handed_over, 1 + 10);  // 4 ms of work
 }
 
 TEST_F(AttemptsTest, ShortCommandsAreHandedOverAheadOncePerSlot) {
