@@ -20,9 +20,12 @@ ExitCode exit_code_of(const RunEnd& end) {
   return std::visit(Visitor{}, end);
 }
 
+bool needs_last_look(const RunEnd& end) {
+  return std::holds_alternative<AllRecorded>(end) || std::holds_alternative<NobodyFits>(end);
+}
+
 RunEnd after_last_look(RunEnd end, const LastLook& look) {
-  const ExitCode code = exit_code_of(end);
-  if (code != ExitCode::kOk && code != ExitCode::kNotAllOk) return end;
+  if (!needs_last_look(end)) return end;
   if (!look.results_in_place) return ResultsLost{ESTALE};
   if (!look.jobs_unchanged) return JobsChanged{};
   return end;

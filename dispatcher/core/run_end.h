@@ -53,6 +53,8 @@ struct LastLook {
   bool results_in_place = true;
   bool jobs_unchanged = true;
 };
+// Whether that look can change the end.
+bool needs_last_look(const RunEnd& end);
 // The end that counts. A run that ended for another reason keeps that reason.
 RunEnd after_last_look(RunEnd end, const LastLook& look);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/loop.h"
 
-#include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "common/io/clock.h"
 #include "dispatcher/io/loop_log.h"
+#include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/worker_words.h"
 
 namespace workpool::dispatcher {
@@ -127,9 +127,7 @@ void Loop::complain_of_descriptors() {
 void Loop::gather_signals() {
   signalfd_siginfo info{};
   while (::read(parts_.signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    const StopKind kind = info.ssi_signo == SIGINT    ? StopKind::kInterrupt
-                          : info.ssi_signo == SIGTERM ? StopKind::kTerminate
-                                                      : StopKind::kHangup;
+    const StopKind kind = stop_kind_of(static_cast<int>(info.ssi_signo));
     ++signals_;
     parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_), parts_.grace);
     events_.emplace_back(StopRequested{kind});

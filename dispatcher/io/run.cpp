@@ -10,6 +10,7 @@
 #include <atomic>
 #include <climits>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,7 @@
 #include "common/base/text.h"
 #include "common/io/clock.h"
 #include "common/io/cores.h"
+#include "common/io/leavable_thread.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
 #include "dispatcher/io/jobs/file_source.h"
@@ -85,7 +87,7 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
-class Run {
+class Run : public std::enable_shared_from_this<Run> {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
       : options_(options),
@@ -102,6 +104,7 @@ class Run {
   void check_jobs();
   void read_results();
   std::optional<ExitCode> wait_on(const std::string& what);
+  std::optional<int> signal_number() const;
   std::optional<ExitCode> signalled() const;
   void begin_results();
   void say_about_results();
@@ -109,6 +112,7 @@ class Run {
   int lock_for_local_worker();
   void listen();
   ExitCode run_jobs();
+  RunEnd last_look(RunEnd end);
   Resolved look_up(const std::string& host, std::uint16_t port);
   TransportOptions where_to_listen();
   void banner();
@@ -173,12 +177,18 @@ std::optional<ExitCode> Run::wait_on(const std::string& what) {
   return signalled();
 }
 
-// The exit code, if a signal has come.
-std::optional<ExitCode> Run::signalled() const {
+// Of a signal that has come, if there is one.
+std::optional<int> Run::signal_number() const {
   signalfd_siginfo info{};
   if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    return stopped_by(static_cast<int>(info.ssi_signo));
+    return static_cast<int>(info.ssi_signo);
   }
+  return std::nullopt;
+}
+
+// The exit code, if a signal has come.
+std::optional<ExitCode> Run::signalled() const {
+  if (const auto number = signal_number()) return stopped_by(*number);
   return std::nullopt;
 }
 
@@ -372,15 +382,24 @@ ExitCode Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
   if (local) local->shut_down(milliseconds(1500));
-  // A stop at once may be for a disk that hangs, and so would a last look. It is needed only if we would say
-  // that all is recorded.
-  const bool look = !end.at_once || std::holds_alternative<AllRecorded>(end.end);
-  RunEnd counts =
-      look ? after_last_look(std::move(end.end),
-                             {journal_->in_place(), !jobs_changed(input_, options_.jobs, format_, index_)})
-           : std::move(end.end);
+  const RunEnd counts = last_look(std::move(end.end));
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
+}
+
+// A signal ends it, because the disk of JOBS or RESULTS may hang. Then its thread is left behind, with the
+// run that it looks at.
+RunEnd Run::last_look(RunEnd end) {
+  if (!needs_last_look(end)) return end;
+  const auto look = std::make_shared<std::packaged_task<LastLook()>>([this, path = options_.jobs] {
+    return LastLook{journal_->in_place(), !jobs_changed(input_, path, format_, index_)};
+  });
+  LeavableThread thread;
+  thread.start([run = shared_from_this(), look] { (*look)(); });
+  while (!thread.ends_within(milliseconds(50))) {
+    if (const auto number = signal_number()) return Stopped{stop_kind_of(*number)};
+  }
+  return after_last_look(std::move(end), look->get_future().get());
 }
 
 ExitCode Run::go() {
@@ -435,7 +454,7 @@ JobsFormat format_of(const std::string& path, bool regular, const std::optional<
 
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
   try {
-    return Run(options, command, console).go();
+    return std::make_shared<Run>(options, command, console)->go();
   } catch (const Ended& ended) {
     return ended.code;
   } catch (const StoreError& error) {

@@ -10,9 +10,13 @@
 
 namespace workpool::dispatcher {
 
-ExitCode stopped_by(int signal_number) {
-  return signal_number == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
+StopKind stop_kind_of(int signal_number) {
+  return signal_number == SIGINT    ? StopKind::kInterrupt
+         : signal_number == SIGTERM ? StopKind::kTerminate
+                                    : StopKind::kHangup;
 }
+
+ExitCode stopped_by(int signal_number) { return exit_code_of(Stopped{stop_kind_of(signal_number)}); }
 
 namespace {
 

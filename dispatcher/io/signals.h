@@ -3,9 +3,11 @@
 #pragma once
 
 #include "common/base/exit_code.h"
+#include "dispatcher/core/run_end.h"
 
 namespace workpool::dispatcher {
 
+StopKind stop_kind_of(int signal_number);
 // The exit code of a run that SIGINT, SIGTERM or SIGHUP has stopped before its end.
 ExitCode stopped_by(int signal_number);
 

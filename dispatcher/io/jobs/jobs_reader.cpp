@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "common/io/bounded_lines.h"
-#include "common/io/threads.h"
+#include "common/io/leavable_thread.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -26,6 +26,7 @@ constexpr std::uint64_t kLastLineBytes = 512;
 // priorities each job was a read of its own, which was a fifth of its cost.
 constexpr std::int64_t kHeldBytesMost = 16 << 20;
 constexpr std::size_t kReadsMost = 64;
+constexpr Duration kLeaveMax = milliseconds(200);
 
 struct Request {
   JobNumber number = 0;
@@ -190,7 +191,7 @@ struct JobsReader::Impl {
       ready.changed_lines.insert(ready.changed_lines.end(), batch.changed_lines.begin(),
                                  batch.changed_lines.end());
     }
-    wake();
+    wake.make();
   }
 
   // The loop's.
@@ -200,7 +201,7 @@ struct JobsReader::Impl {
   const std::vector<Requirement> requirements;
   std::vector<bool> is_bare;  // by requirement: lines of it may be nothing but their work
   const JobDefaults defaults;
-  const std::function<void()> wake;
+  WakeCall wake;
   const int file;
   FileMark mark;      // when `lines` was last known to hold what is in the file
   bool held = false;  // since then the whole file has been read
@@ -216,19 +217,19 @@ struct JobsReader::Impl {
   std::vector<Request> requested;  // guarded by mutex
   LoadedJobs ready;                // guarded by mutex
 
-  std::thread thread;
+  LeavableThread thread;
 };
 
 JobsReader::JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
                        std::function<void()> wake)
-    : impl_(std::make_unique<Impl>(fd, format, index, defaults, std::move(wake))) {
-  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
+    : impl_(std::make_shared<Impl>(fd, format, index, defaults, std::move(wake))) {
+  impl_->thread.start([impl = impl_] { impl->serve(); });
 }
 
 JobsReader::~JobsReader() {
   impl_->stopping = true;
   impl_->wake_up.raise();
-  impl_->thread.join();
+  if (!impl_->thread.ends_within(kLeaveMax)) impl_->wake.cancel();  // it hangs in pread(2)
 }
 
 void JobsReader::load(const std::vector<JobNumber>& numbers) {

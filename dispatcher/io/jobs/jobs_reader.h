@@ -28,10 +28,10 @@ struct LoadedJobs {
 class JobsReader {
  public:
   // `fd` and `index` outlive the reader; `index` is sealed and is only used inside load(). `wake` is called
-  // from the reader's thread when there is something to take; it must be quick.
+  // from the reader's thread when there is something to take, never after the destructor; it must be quick.
   JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
              std::function<void()> wake);
-  ~JobsReader();  // forgets what has not been read
+  ~JobsReader();  // forgets what has not been read; waits at most 0.2 s for a read that hangs
   JobsReader(const JobsReader&) = delete;
   JobsReader& operator=(const JobsReader&) = delete;
 
@@ -41,7 +41,7 @@ class JobsReader {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with the thread, which is left behind if it hangs in a dead disk
 };
 
 }  // namespace workpool::dispatcher

@@ -15,13 +15,14 @@
 #include "common/base/check.h"
 #include "common/formats/jobs_shape.h"
 #include "common/formats/line_splitter.h"
-#include "common/io/threads.h"
+#include "common/io/leavable_thread.h"
 
 namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;  // what a pipe holds
 constexpr std::size_t kBatchItems = 256;
+constexpr Duration kLeaveMax = milliseconds(200);
 
 }  // namespace
 
@@ -134,13 +135,13 @@ struct StreamReader::Impl {
     }
     pending.clear();
     pending_bytes = 0;
-    wake();
+    wake.make();
   }
 
   // The thread's.
   const int fd;
   const JobDefaults defaults;
-  const std::function<void()> wake;
+  WakeCall wake;
   const StreamLimits limits;
   const JobsFormat format;
   JobLineParser parser;
@@ -163,19 +164,19 @@ struct StreamReader::Impl {
   std::uint64_t open_bytes = 0;
   bool waits_for_release = false;
 
-  std::thread thread;
+  LeavableThread thread;
 };
 
 StreamReader::StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
                            const StreamLimits& limits)
-    : impl_(std::make_unique<Impl>(fd, format, defaults, std::move(wake), limits)) {
-  impl_->thread = start_thread([impl = impl_.get()] { impl->serve(); });
+    : impl_(std::make_shared<Impl>(fd, format, defaults, std::move(wake), limits)) {
+  impl_->thread.start([impl = impl_] { impl->serve(); });
 }
 
 StreamReader::~StreamReader() {
   impl_->stopping = true;
   impl_->wake_up.raise();
-  impl_->thread.join();
+  if (!impl_->thread.ends_within(kLeaveMax)) impl_->wake.cancel();  // it hangs in read(2)
 }
 
 StreamBatch StreamReader::take() {

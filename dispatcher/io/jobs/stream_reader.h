@@ -43,10 +43,11 @@ struct StreamLimits {
 class StreamReader {
  public:
   // `fd` outlives the reader; it may be blocking. `wake` is called from the reader's thread when there is
-  // something to take; it must be quick. A line is handed over as soon as it has been read.
+  // something to take, never after the destructor; it must be quick. A line is handed over as soon as it has
+  // been read.
   StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
                const StreamLimits& limits = {});
-  ~StreamReader();  // does not wait for input
+  ~StreamReader();  // does not wait for input, and at most 0.2 s for a read that hangs
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
@@ -57,7 +58,7 @@ class StreamReader {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with the thread, which is left behind if it hangs in a read
 };
 
 }  // namespace workpool::dispatcher

@@ -8,10 +8,9 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
-#include "common/io/threads.h"
+#include "common/io/leavable_thread.h"
 #include "dispatcher/io/results/line_output.h"
 #include "dispatcher/io/results/state_file.h"
 
@@ -32,7 +31,7 @@ constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
 constexpr Duration kStreamWait = milliseconds(50);  // then `blocked` and a stop are looked at again
 constexpr Duration kFinishMax = seconds(2);
 constexpr Duration kFinishHurried = milliseconds(100);
-constexpr auto kLeaveMax = std::chrono::milliseconds(500);
+constexpr Duration kLeaveMax = milliseconds(500);
 
 // Roughly how many bytes of memory an entry takes until it is written.
 std::uint64_t cost_bytes(const JournalEntry& entry) {
@@ -54,7 +53,7 @@ struct JournalWriter::Impl {
       : results(files.results, files.regular),
         path(files.path),
         sync_wanted(files.regular && durability == Durability::kSync),
-        changed_callback(std::move(changed)) {
+        changed_call(std::move(changed)) {
     if (files.state >= 0) state.emplace(files.state, true);
   }
 
@@ -84,7 +83,7 @@ struct JournalWriter::Impl {
   LineOutput* target = nullptr;  // that file; nullptr for names that are kept nowhere
   std::uint64_t block_cost = 0;  // of the entries in `block`
   std::uint64_t block_entries = 0;
-  JournalState told;  // what the last call of `changed_callback` was about
+  JournalState told;  // what the last `changed_call` was about
 
   // --- Both threads, guarded by `mutex`.
   JournalState judged_state(Clock::time_point now) const;
@@ -92,7 +91,7 @@ struct JournalWriter::Impl {
 
   mutable std::mutex mutex;
   std::condition_variable wake;      // the writer: lines or a stop
-  std::condition_variable progress;  // finish() and the destructor
+  std::condition_variable progress;  // finish()
   std::deque<Batch> queue;
   std::uint64_t appended = 0;  // entries
   std::uint64_t written = 0;
@@ -106,13 +105,9 @@ struct JournalWriter::Impl {
   int error = 0;
   bool finishing = false;  // somebody waits for everything
   bool stop = false;       // leave, at once if the file is blocked
-  bool left = false;       // the thread is at its end
 
-  // Not `mutex`, since the callback may ask for the state.
-  std::mutex callback_mutex;
-  std::function<void()> changed_callback;
-
-  std::thread thread;
+  WakeCall changed_call;  // not under `mutex`, since it may ask for the state
+  LeavableThread thread;
 };
 
 // ---- state ----
@@ -143,9 +138,6 @@ void JournalWriter::Impl::run() {
     if (block.capacity() > kBufferBytesKept) block = std::string();
     tell();
   }
-  const std::lock_guard<std::mutex> lock(mutex);
-  left = true;
-  progress.notify_all();
 }
 
 // Waits for entries and formats what is there, up to a block. Returns false if the thread is to leave.
@@ -313,37 +305,25 @@ void JournalWriter::Impl::tell() {
   }
   if (now == told) return;
   told = now;
-  const std::lock_guard<std::mutex> lock(callback_mutex);
-  if (changed_callback) changed_callback();
+  changed_call.make();
 }
 
 // ---- the caller's side ----
 
 JournalWriter::JournalWriter(const JournalFiles& files, Durability durability, std::function<void()> changed)
     : finish_limit_(kFinishMax), impl_(std::make_shared<Impl>(files, durability, std::move(changed))) {
-  impl_->thread = start_thread([impl = impl_] { impl->run(); });
+  impl_->thread.start([impl = impl_] { impl->run(); });
 }
 
 JournalWriter::~JournalWriter() {
   finish(finish_limit_);
-  bool left = false;
   {
-    std::unique_lock<std::mutex> held(impl_->mutex);
+    const std::lock_guard<std::mutex> lock(impl_->mutex);
     impl_->stop = true;
     impl_->wake.notify_all();
-    left = impl_->progress.wait_for(held, std::min<Duration>(kLeaveMax, finish_limit_),
-                                    [this] { return impl_->left; });
   }
-  if (left) {
-    impl_->thread.join();
-    return;
-  }
-  // The thread hangs in write(2) or fdatasync(2), and no call would end that.
-  {
-    const std::lock_guard<std::mutex> lock(impl_->callback_mutex);
-    impl_->changed_callback = nullptr;
-  }
-  impl_->thread.detach();
+  // It may hang in write(2) or fdatasync(2), and no call would end that.
+  if (!impl_->thread.ends_within(std::min(kLeaveMax, finish_limit_))) impl_->changed_call.cancel();
 }
 
 bool JournalWriter::in_place() const {
