@@ -4,9 +4,12 @@
 machine say little, so what a row is compared with runs in the same pair, in turn, and a figure is the median of the pairs.
 
   measure.py BIN [--rows a,b,...] [--pairs 5] [--quick] [--against BIN]
+  measure.py BIN --instructions [--quick] [--against BIN]
 
 With --against, another build's programs run the same in each pair, and each row also shows its figure, and the median of
 this build's figure over the other's. Files go to $TMPDIR or /tmp; results are synced there, so its disk matters.
+With --instructions, callgrind counts instructions per job and thread instead (instructions.py).
+
 Exits with 1 if a run failed. No figure decides anything.
 """
 import argparse
@@ -17,6 +20,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import instructions  # noqa: E402
 import rows  # noqa: E402
 import runs  # noqa: E402
 
@@ -90,6 +94,7 @@ def options_from(arguments):
     parser.add_argument("--quick", action="store_true",
                         help="fewer jobs, so that starting counts more: compare only with other quick runs")
     parser.add_argument("--against", metavar="BIN", help="the folder of another build's programs")
+    parser.add_argument("--instructions", action="store_true", help="count instructions per job and thread instead")
     options = parser.parse_args(arguments)
     options.rows = options.rows.split(",")
     unknown = [name for name in options.rows if name not in rows.NAMES]
@@ -102,10 +107,8 @@ def options_from(arguments):
     return options
 
 
-def main():
-    options = options_from(sys.argv[1:])
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
+def measure_rows(options):
+    """Prints the rows that were asked for. Returns whether all runs went well."""
     print(f"medians of {options.pairs} pairs{', quick' if options.quick else ''}; {os.cpu_count()} cores, load "
           f"{os.getloadavg()[0]:.1f} at the start, files in {tempfile.gettempdir()}\n")
     print(f"{'row':15}{'figure':>8} {'range':>18} {'least':>8} {'goal':>8}  reached", flush=True)
@@ -119,7 +122,21 @@ def main():
         except (runs.Failed, OSError) as problem:
             ok = False
             print(f"{wanted[0]:15} failed: {problem}", flush=True)
-    return 0 if ok else 1
+    return ok
+
+
+def main():
+    options = options_from(sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
+    if not options.instructions:
+        return 0 if measure_rows(options) else 1
+    try:
+        instructions.show(options.binaries, options.against, options.quick)
+    except (runs.Failed, OSError) as problem:
+        print(f"failed: {problem}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -149,31 +149,32 @@ class Outcome:
 
 
 class Run:
-    """One dispatcher with its workers, in a folder of its own. To be stopped at the end, in any case."""
+    """One dispatcher with its workers, in a folder of its own. To be stopped at the end, in any case. `under(name)` is a
+    command to run each of them with, such as valgrind."""
 
     def __init__(self, binaries, folder, jobs_file, labels=(), workers=2, slots=1, before=None, durability="sync",
-                 code=0):
-        self.folder, self.results = folder, f"{folder}/out.jsonl"
+                 more=(), code=0, under=lambda name: ()):
+        self.under, self.folder, self.results = under, folder, f"{folder}/out.jsonl"
         self.address = f"tcp://127.0.0.1:{free_port()}"
         self.processes = []
         try:
             self.dispatcher = self.start("dispatcher", [
                 f"{binaries}/workpool-dispatcher", "run", jobs_file, "-o", self.results, "--overwrite", "--listen",
-                self.address, "--durability", durability, "--progress", "none"], code)
+                self.address, "--durability", durability, "--progress", "none", *more], code)
             if before:
                 before(self.address)
             self.started, self.processor_before = time.monotonic(), self.dispatcher.processor_now()
-            more = [flag for label in labels for flag in ("--label", label)]
+            wanted = [flag for label in labels for flag in ("--label", label)]
             self.workers = [self.start(f"w{i}", [
                 f"{binaries}/workpool-worker", self.address, "--slots", str(slots), "--name", f"w{i}", "--log-level",
-                "error", *more]) for i in range(workers)]
+                "error", *wanted]) for i in range(workers)]
         except BaseException:
             self.stop()
             raise
 
     def start(self, name, command, code=0):
         with open(f"{self.folder}/{name}.err", "wb") as said:
-            self.processes.append(Process(command, code, stdout=subprocess.DEVNULL, stderr=said))
+            self.processes.append(Process([*self.under(name), *command], code, stdout=subprocess.DEVNULL, stderr=said))
         return self.processes[-1]
 
     def wait_for_records(self, records, limit=120):
