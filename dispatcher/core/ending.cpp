@@ -102,8 +102,10 @@ void Ending::cancel(Step& step) {
 
 // ---- step by step ----
 
-void Ending::advance(Step& step) {
+void Ending::advance(Duration pause, Step& step) {
   advanced_at_ = step.now;
+  for (Unmet& entry : unmet_) entry.since += pause;
+  if (only_unmet_since_) *only_unmet_since_ += pause;
   switch (phase_) {
     case RunPhase::kRunning:
       if (complete()) {
@@ -180,15 +182,18 @@ void Ending::finish(Step& step) {
 // ---- jobs that no worker can run ----
 
 void Ending::look_for_unsatisfiable(Step& step) {
-  if (step.now < looked_at_ + kLookInterval) return;
+  // A worker may come, run the last of its jobs and leave between two looks.
+  const RequirementClasses& classes = ledger_.jobs().classes();
+  const bool newly_met = only_unmet_since_ && classes.newly_met() != newly_met_;
+  if (!newly_met && step.now < looked_at_ + kLookInterval) return;
   looked_at_ = step.now;
+  newly_met_ = classes.newly_met();
   unsatisfiable_.reset();
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
   auto known = unmet_.begin();
   for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
-  const RequirementClasses& classes = ledger_.jobs().classes();
   for (std::uint32_t number = 0; any_worker && number < classes.size(); ++number) {
     if (!classes.used(number) || classes.registered(number) > 0) continue;
     const std::uint64_t open = ledger_.jobs().open(number);

@@ -38,8 +38,9 @@ class Ending {
   // Nothing more will ever be written.
   void journal_failed(Step& step) { cancel(step); }
 
-  // After the sockets have been drained.
-  void advance(Step& step);
+  // After the sockets have been drained. `pause`: how long the dispatcher itself stood still, which is no
+  // time in which a worker could come.
+  void advance(Duration pause, Step& step);
   std::optional<Time> next_deadline() const;
 
   bool may_dispatch() const { return phase_ == RunPhase::kRunning && !journal_.state().blocked; }
@@ -88,6 +89,7 @@ class Ending {
   std::optional<Time> only_unmet_since_;
   std::optional<Requirement> unsatisfiable_;
   Time looked_at_;
+  std::uint64_t newly_met_ = 0;  // RequirementClasses::newly_met then
   Time advanced_at_;
 };
 

@@ -93,6 +93,7 @@ void RequirementClasses::registers(std::uint32_t number, bool comes) {
   RequirementClass& group = *classes_[number];
   CHECK(comes || group.registered_ > 0);
   comes ? ++group.registered_ : --group.registered_;
+  if (comes && group.registered_ == 1) ++newly_met_;
 }
 
 std::vector<std::uint32_t> RequirementClasses::take_changed() {

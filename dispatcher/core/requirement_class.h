@@ -116,6 +116,8 @@ class RequirementClasses {
   // How many sessions that take work fit it; and how many that are registered, whatever they do.
   std::uint32_t fitting(std::uint32_t number) const { return classes_[number]->fitting_; }
   std::uint32_t registered(std::uint32_t number) const { return classes_[number]->registered_; }
+  // How often a session registered that fits a class which none fitted before.
+  std::uint64_t newly_met() const { return newly_met_; }
 
   // Since the last call: those that have changed, each once; and those that are new. In the order in which
   // that happened.
@@ -138,6 +140,7 @@ class RequirementClasses {
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> new_;
+  std::uint64_t newly_met_ = 0;
   std::uint64_t serials_ = 0;
 };
 

@@ -78,13 +78,14 @@ void Scheduler::journal_changed(const JournalState& state, Step& step) {
 void Scheduler::drained(bool whole, Step& step) {
   const Duration gap = step.now - last_drained_;
   last_drained_ = step.now;
-  sessions_.judge(gap > kPauseLeast ? gap - kLoopInterval : Duration{0}, whole, step);
+  const Duration pause = gap > kPauseLeast ? gap - kLoopInterval : Duration{0};
+  sessions_.judge(pause, whole, step);
   if (whole) conduct_.judge(step);
   blame_.judge_overdue(step);
   ledger_.wake_due(step.now);
   placement_.look(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);
-  ending_.advance(step);
+  ending_.advance(pause, step);
 }
 
 std::optional<Time> Scheduler::next_deadline() const {

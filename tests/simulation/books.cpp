@@ -38,6 +38,9 @@ void Books::dispatcher_started() {
   pending_.clear();
   hellos_.clear();
   durable_ = 0;
+  unmet_ = {};
+  input_ended_ = !setup_.streaming;
+  given_up_ = false;
   for (auto& [key, entry] : jobs_) {
     entry.holder = {};
     entry.last_attempt = entry.reusable = 0;
@@ -87,6 +90,7 @@ void Books::before_step(const dispatcher::Event& event) {
   hello_ = {};
   if (const auto* e = std::get_if<dispatcher::SinkReceived>(&event)) sink_received(*e);
   if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = hellos_[e->fresh] = e->hello;
+  if (std::holds_alternative<dispatcher::InputEnded>(event)) input_ended_ = true;
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end())
       found->second.writable = true;
@@ -156,7 +160,7 @@ void Books::returned_received(SessionId session, const ReturnedJob& returned) {
 
 // ---- what comes out ----
 
-void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
+void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Time now) {
   settle_held(actions, from);
   for (std::size_t i = from; i < actions.size(); ++i) {
     const dispatcher::Action& action = actions[i];
@@ -183,8 +187,45 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from) {
     if (const auto* a = std::get_if<dispatcher::Report>(&action)) {
       const auto* left = std::get_if<dispatcher::WorkerLeft>(a);
       if (left != nullptr && left->lost) ++lost_reports_;
+      const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(a);
+      if (unmet != nullptr && unmet->given_up) gave_up(now);
     }
   }
+  look_for_unmet(now);
+}
+
+// ---- jobs that no connected worker can run ----
+
+bool Books::OpenSession::offers(const Requirement& needed) const {
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  return needed.slots <= slots && (needed.type.empty() || has(handlers, needed.type)) &&
+         std::all_of(needed.labels.begin(), needed.labels.end(),
+                     [&](const std::string& label) { return has(labels, label); });
+}
+
+void Books::look_for_unmet(Time now) {
+  const auto could_run = [this](const OpenSession& session) {
+    return std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
+      const JobEntry& entry = job.second;
+      const bool is_left = !entry.durable && entry.pending == 0 && !entry.plan->invalid;
+      return is_left && session.offers(entry.plan->requirement);
+    });
+  };
+  bool anybody = false;
+  bool met = !input_ended_;
+  for (const auto& [id, session] : sessions_) {
+    if (!session.connected()) continue;
+    anybody = true;
+    met = met || could_run(session);
+  }
+  unmet_.look(anybody, met, now);
+}
+
+void Books::gave_up(Time now) {
+  given_up_ = true;
+  if (!unmet_.lasts(setup_.unsatisfiable_after, now)) broke("L1: jobs are given up before their time");
 }
 
 bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
@@ -248,15 +289,7 @@ void Books::assigned(const dispatcher::Assign& assign) {
   const auto granted = names_.find(session.name);
   if (granted == names_.end() || granted->second != session.worker)
     broke("given to a worker whose name is not durable: " + session.name);
-  const auto& needed = entry->plan->requirement;
-  if (needed.slots > session.slots) broke("S6: wider than the worker: " + what);
-  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  const bool labelled = std::all_of(needed.labels.begin(), needed.labels.end(),
-                                    [&](const std::string& label) { return has(session.labels, label); });
-  if (!labelled || !(needed.type.empty() || has(session.handlers, needed.type)))
-    broke("S6: a worker that lacks what it needs: " + what);
+  if (!session.offers(entry->plan->requirement)) broke("S6: a worker that lacks what it needs: " + what);
   entry->last_attempt = std::max(entry->last_attempt, assign.order.attempt);
   entry->reusable = 0;
   entry->holder = assign.session;
@@ -448,7 +481,7 @@ void Books::check_finish(int exit_code, bool stopped_by_signal) {
     broke("S18: exit code " + std::to_string(exit_code) + ", " +
           (all ? ok ? "all ok" : "some not ok" : "some left"));
   }
-  if (!stopped_by_signal && !everything_recorded()) broke("L1: ended with jobs left");
+  if (!stopped_by_signal && !given_up_ && !everything_recorded()) broke("L1: ended with jobs left");
   if (setup_.only_own_faults() && lost_reports_ > 0 &&
       std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
     broke("S9: the dispatcher's own slowness cost a worker its lease");

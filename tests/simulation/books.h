@@ -15,6 +15,7 @@
 
 #include "dispatcher/core/facts.h"
 #include "tests/simulation/setup.h"
+#include "tests/simulation/unmet_time.h"
 #include "worker/core/facts.h"
 
 namespace workpool::simulation {
@@ -30,7 +31,8 @@ class Books {
   // ---- the dispatcher ----
   void dispatcher_started();
   void before_step(const dispatcher::Event& event);
-  void after_step(const dispatcher::Actions& actions, std::size_t from);
+  void after_step(const dispatcher::Actions& actions, std::size_t from, Time now);
+  void dispatcher_stood_still(Duration how_long) { unmet_.stood_still(how_long); }
   // The first `count` records of this start are durable.
   void durable(std::uint64_t count);
   // Of the records of this start the first `kept` are in the file; the rest is lost.
@@ -53,6 +55,8 @@ class Books {
   void allow_waste(std::uint64_t executions) { allowed_waste_ += executions; }
   void check_finish(int exit_code, bool stopped_by_signal);
   bool everything_recorded() const;
+  // The dispatcher that runs now, or ran last, has given up the jobs that were left.
+  bool given_up() const { return given_up_; }
   std::uint64_t executions() const { return executions_; }
   std::uint64_t jobs_lost_reported() const { return lost_reports_; }
   const JobPlan* plan(const Key& key) const;
@@ -82,6 +86,9 @@ class Books {
     std::uint64_t received = 0;
     std::uint64_t acked = 0;
     std::map<std::uint64_t, std::vector<Sent>> results;
+
+    bool connected() const { return ready && !fenced; }
+    bool offers(const Requirement& needed) const;
   };
   struct JobEntry {
     const JobPlan* plan = nullptr;
@@ -122,6 +129,8 @@ class Books {
   void recorded_now(const dispatcher::Record& record);
   void admitted(const dispatcher::Admit& admit);
   void closed(SessionId session);
+  void look_for_unmet(Time now);
+  void gave_up(Time now);
   void settle_held(const dispatcher::Actions& actions, std::size_t from);
   bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
                  const Key& key) const;
@@ -141,6 +150,9 @@ class Books {
   std::map<SessionId, Hello> hellos_;  // by the session that would answer it, in this start
   SessionId held_from_;
   std::vector<HeldJob> held_;
+  UnmetTime unmet_;
+  bool input_ended_ = false;
+  bool given_up_ = false;
   std::uint64_t executions_ = 0;
   std::uint64_t allowed_waste_ = 0;
   std::uint64_t lost_reports_ = 0;

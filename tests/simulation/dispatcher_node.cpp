@@ -119,11 +119,12 @@ void DispatcherNode::crash(Duration down) {
 void DispatcherNode::pause(Duration how_long) {
   if (!scheduler_) return;
   world_.trace([&] { return "dispatcher pauses for " + std::to_string(how_long.count()); });
-  paused_ = true;
+  if (!std::exchange(paused_, true)) paused_at_ = local();
   later(how_long, [this, number = ++pause_number_] {
     if (number != pause_number_) return;
     world_.trace([] { return "dispatcher goes on"; });
     paused_ = false;
+    world_.books.dispatcher_stood_still(local() - paused_at_);
     wake_loop(Duration{0});
   });
 }
@@ -173,7 +174,7 @@ void DispatcherNode::loop() {
     signalled_ = signalled_ || std::holds_alternative<dispatcher::StopRequested>(event);
     world_.books.before_step(event);
     scheduler_->step(std::move(event), now, actions_);
-    world_.books.after_step(actions_, from);
+    world_.books.after_step(actions_, from, now);
     if (!world_.books.broken().empty()) return;
   }
   check_core();

@@ -93,6 +93,7 @@ class DispatcherNode {
   std::vector<dispatcher::Event> inbox_;
   dispatcher::Actions actions_;
   bool paused_ = false;
+  Time paused_at_;
   std::uint64_t pause_number_ = 0;
   std::uint64_t tick_number_ = 0;
   bool loop_planned_ = false;

@@ -108,8 +108,8 @@ void draw_label_sets(Setup& setup) {
   constexpr std::size_t kLabels = 6;
   Random random{setup.seed ^ 0x5e75};
   if (!setup.streaming || random.one_in(2)) return;
-  // Some jobs fit one worker only, and faults keep that away for more than 20 s: given up they would be jobs
-  // that could have been done.
+  // Some jobs fit one worker only, and faults keep that away for more than 20 s. What a pipe brought and was
+  // given up does not run again, and most streams are to be run to their end.
   setup.unsatisfiable_after = seconds(120);
   const auto label = [](std::size_t number) { return "set" + std::to_string(number); };
   for (WorkerPlan& worker : setup.workers) {

@@ -80,7 +80,8 @@ void World::finished(int exit_code) {
   const Duration took = timeline.now() - dispatcher.last_record_at();
   const bool all_satisfiable =
       std::all_of(setup.jobs.begin(), setup.jobs.end(), [](const JobPlan& plan) { return plan.satisfiable; });
-  if (calm && all_satisfiable && !setup.streaming && !signalled && took > 2 * kLastResultToExit) {
+  const bool at_once = !signalled && !books.given_up();
+  if (calm && all_satisfiable && !setup.streaming && at_once && took > 2 * kLastResultToExit) {
     books.broke("the run took " + std::to_string(took.count()) + " us to end after its last result");
   }
   for (const WorkerNode& worker : workers) {
@@ -92,12 +93,12 @@ void World::finished(int exit_code) {
     }
   }
   dispatcher.stop();
-  if (!signalled || books.everything_recorded()) {
+  if (setup.streaming || books.everything_recorded()) {
     over_ = true;
     finished_at_ = timeline.now();
     return;
   }
-  // Stopped with jobs left: the same command goes on.
+  // Stopped, or given up, with jobs left: the same command goes on. What a pipe brought is gone.
   timeline.after(random.spread(milliseconds(10), seconds(5)), [this] { dispatcher.start(); });
 }
 

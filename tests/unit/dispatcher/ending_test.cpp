@@ -117,6 +117,45 @@ TEST_F(EndingTest, AJobThatNobodyCanRunEndsTheRunAfterAWhile) {
   expect<SendLane>();
 }
 
+TEST_F(EndingTest, ADispatcherThatStandsStillGivesNothingUpForThat) {
+  options.unsatisfiable_after = seconds(20);
+  submit(1, {.slots = 2});
+  start();
+  worker("w1", 1);
+  advance(seconds(5));
+  sleep_without_a_look(seconds(60));
+  expect_nothing();
+  advance(seconds(6));
+  EXPECT_FALSE(expect_report<JobUnsatisfiable>()->given_up);
+  expect_nothing();
+  advance(seconds(10));
+  EXPECT_TRUE(expect_report<JobUnsatisfiable>()->given_up);
+  EXPECT_TRUE(std::holds_alternative<NobodyFits>(expect<RunOver>()->end));
+  expect<SendLane>();
+}
+
+TEST_F(EndingTest, AWorkerThatRunsOneOfThemAndLeavesBetweenTwoLooksCounts) {
+  options.unsatisfiable_after = seconds(20);
+  submit(1, {.slots = 2});
+  submit(1, {.slots = 3});
+  start();
+  worker("w1", 1);
+  advance(seconds(15));
+  EXPECT_FALSE(expect_report<JobUnsatisfiable>()->given_up);
+  EXPECT_FALSE(expect_report<JobUnsatisfiable>()->given_up);
+  worker("w2", 2);
+  expect_given("w2", {0});
+  ends("w2", 0);
+  expect_recorded(0, Status::kOk);
+  advance(seconds(15));
+  expect_nothing();
+  advance(seconds(6));
+  EXPECT_TRUE(expect_report<JobUnsatisfiable>()->given_up);
+  EXPECT_TRUE(std::holds_alternative<NobodyFits>(expect<RunOver>()->end));
+  expect<SendLane>();
+  expect<SendLane>();
+}
+
 TEST_F(EndingTest, EverybodyIsToldAndThenTheRunIsFinished) {
   running();
   ends("w1", 0);
