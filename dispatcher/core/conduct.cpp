@@ -14,6 +14,9 @@ constexpr int kTimeouts = 2;
 // Handing over what an earlier session left takes a while on a slow line; each message of it counts.
 constexpr Duration kReadyLeast = seconds(60);
 
+// On the thinnest line promised, of 1 Mbit/s.
+Duration time_on_its_way(std::uint64_t bytes) { return microseconds(static_cast<std::int64_t>(8 * bytes)); }
+
 }  // namespace
 
 void Conduct::judge(Step& step) {
@@ -46,7 +49,8 @@ std::optional<LeaveCause> Conduct::fault_of(const Session& session, Time now) co
 
 // A job that cannot have been started, since everything in front of it still runs, must be returned at once.
 // This is judged only if the worker has heard the RECALL (it echoes a later beat, or has had three times as
-// long), and has no result that waits for an ack.
+// long, and the time that the work in front of it takes on a thin line), and has no result that waits for an
+// ack.
 bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
   if (session.acks.ack() != session.acks.received()) return false;
   const Holdings& holdings = ledger_.holdings();
@@ -55,7 +59,9 @@ bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
     const auto* recalled = std::get_if<Recalled>(&holdings.at(row).phase);
     if (recalled == nullptr || session.last_answer >= recalled->since) continue;
     const bool heard = session.last_echo > recalled->since;
-    if (now >= recalled->since + (heard ? 1 : 3) * options_.worker_timeout) return true;
+    const Duration limit =
+        heard ? options_.worker_timeout : 3 * options_.worker_timeout + time_on_its_way(session.held.bytes());
+    if (now >= recalled->since + limit) return true;
   }
   return false;
 }

@@ -55,6 +55,17 @@ TEST_F(ConductTest, OneThatWasHeardAndIsNotAnsweredEndsItSooner) {
   EXPECT_FALSE(take_given("w2").empty());
 }
 
+TEST_F(ConductTest, OneBehindMuchWorkMayBeHeardLater) {
+  work_bytes = 500'000;  // of each of three jobs: 12 s on the thinnest line
+  recall_from_w1();
+  advance(seconds(41));
+  expect_nothing();
+  advance(seconds(3));
+  expect_lost("w1", KeptWhatWasRecalled{});
+  advance(seconds(1));
+  EXPECT_FALSE(take_given("w2").empty());
+}
+
 TEST_F(ConductTest, AWorkerThatReturnsWhatItWasAskedForIsLeftAlone) {
   recall_from_w1();
   returns("w1", 3);

@@ -189,6 +189,11 @@ class CoreTest : public testing::Test {
     const JobResult given = result_of(job, Status::kOk);
     say(name, Returned{{{given.handle, given.key, given.spec, given.attempt, reason}}});
   }
+  // Unstarted, of what it named in HELD.
+  void returns_held(const std::string& name, JobNumber job, std::uint32_t attempt) {
+    const JobFacts facts = facts_of(job);
+    say(name, Returned{{{Handle{}, facts.key, facts.spec, attempt, ReturnReason::kUnstarted}}});
+  }
 
   // ---- what is expected ----
 
@@ -298,6 +303,7 @@ class CoreTest : public testing::Test {
 
   SchedulerOptions options;
   bool disk_held = false;
+  std::size_t work_bytes = 0;                    // so much longer is the work of each job
   Duration ran = seconds(1);                     // what a result says of its attempt
   std::string value;                             // and the value in it
   std::vector<std::string> handlers = {"noop"};  // of those that register from now on
@@ -313,8 +319,8 @@ class CoreTest : public testing::Test {
   };
 
   static WorkerId id_of(const std::string& name) { return WorkerId{key_of_id(name).low | 1}; }
-  static std::string work_of(JobNumber number) {
-    return R"({"cmd":["true",")" + std::to_string(number) + R"("]})";
+  std::string work_of(JobNumber number) const {
+    return R"({"cmd":["true",")" + std::to_string(number) + std::string(work_bytes, 'x') + R"("]})";
   }
   JobFacts facts_of(JobNumber number) {
     JobFacts facts;
