@@ -328,7 +328,9 @@ bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   if (!row || jobs_.at(*row).facts.key != returned.key) return false;
   const HoldingRow held = held_attempt(&session, *row, returned.attempt, returned.handle);
   if (held == kNoHolding) return false;
-  jobs_.at(*row).reuse_attempt = returned.reason != ReturnReason::kStopped;
+  ActiveJob& job = jobs_.at(*row);
+  // A later attempt may have begun elsewhere.
+  job.reuse_attempt = returned.reason != ReturnReason::kStopped && returned.attempt == job.attempt;
   const bool unasked = holdings_.at(held).is<Sent>();
   holdings_.end(held);
   requeue_unless_held(*row, Duration{0}, step);

@@ -96,6 +96,21 @@ TEST_F(LedgerTest, OfTwoThatHoldAJobTheOneThatHasRunLongerKeepsIt) {
   expect_joined("w1");
 }
 
+TEST_F(LedgerTest, OnlyTheLastAttemptIsGivenAgainUnderItsNumber) {
+  submit(1);
+  lose_to_another();
+  come_back("w1");
+  held("w1", 0, 1, seconds(11));
+  expect_cancelled("w2", {0});
+  say("w1", Ready{});
+  expect_joined("w1");
+  // It had not begun there after all. The second attempt may have begun at w2.
+  returns_held("w1", 0, 1);
+  drain();
+  expect_given("w2", {0});
+  EXPECT_EQ(attempt(0), 3u);
+}
+
 TEST_F(LedgerTest, NobodyHasRunAJobForLongerThanItHasHadIt) {
   submit(1);
   lose_to_another();
