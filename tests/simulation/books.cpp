@@ -41,7 +41,11 @@ void Books::dispatcher_started() {
   unmet_ = {};
   input_ended_ = !setup_.streaming;
   given_up_ = false;
+  connected_at_end_.clear();
   for (auto& [key, entry] : jobs_) {
+    // A job without a result has all its retries again.
+    if (!entry.durable) allow_waste(entry.executions - entry.executions_before);
+    entry.executions_before = entry.executions;
     entry.holder = {};
     entry.last_attempt = entry.reusable = 0;
     entry.pending = 0;
@@ -169,6 +173,11 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
       if (const auto* record = std::get_if<dispatcher::Record>(&a->entry)) recorded_now(*record);
     }
     if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
+    if (std::holds_alternative<dispatcher::RunOver>(action)) {
+      for (const auto& [id, session] : sessions_) {
+        if (session.connected()) connected_at_end_.insert(id);
+      }
+    }
     if (const auto* a = std::get_if<dispatcher::CloseSession>(&action)) closed(a->session);
     if (const auto* a = std::get_if<dispatcher::Assign>(&action)) assigned(*a);
     if (const auto* a = std::get_if<dispatcher::SendLane>(&action)) {

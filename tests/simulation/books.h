@@ -59,6 +59,8 @@ class Books {
   bool given_up() const { return given_up_; }
   std::uint64_t executions() const { return executions_; }
   std::uint64_t jobs_lost_reported() const { return lost_reports_; }
+  // Of this start, when the run was over.
+  bool was_connected_at_end(SessionId session) const { return connected_at_end_.contains(session); }
   const JobPlan* plan(const Key& key) const;
   std::uint32_t executions_of(const Key& key) const;
   // The names that a next start finds.
@@ -106,8 +108,9 @@ class Books {
     bool durable = false;
     Status durable_status = Status::kOk;
     std::uint32_t executions = 0;
-    std::uint32_t deaths = 0;  // of engines in which it ran
-    std::uint32_t losses = 0;  // of sessions that had it
+    std::uint32_t executions_before = 0;  // this start
+    std::uint32_t deaths = 0;             // of engines in which it ran
+    std::uint32_t losses = 0;             // of sessions that had it
     std::vector<std::pair<std::uint32_t, Status>> outcomes;
   };
   struct WorkerEntry {
@@ -150,6 +153,7 @@ class Books {
   std::map<SessionId, Hello> hellos_;  // by the session that would answer it, in this start
   SessionId held_from_;
   std::vector<HeldJob> held_;
+  std::set<SessionId> connected_at_end_;
   UnmetTime unmet_;
   bool input_ended_ = false;
   bool given_up_ = false;

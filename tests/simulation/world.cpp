@@ -75,7 +75,9 @@ void World::finished(int exit_code) {
   trace([&] { return "dispatcher finished with " + std::to_string(exit_code); });
   const bool signalled = dispatcher.signalled();
   books.check_finish(exit_code, signalled);
-  // Every worker that was in a session when the last result had come has left by now, or is about to.
+  // Every worker that was in a session when the last result had come has left by now, or is about to. One
+  // whose session the dispatcher has ended, and that does not know it yet, leaves on its own; so does one
+  // with a line so thin that STOP is still behind work on its way.
   const bool calm = healed() && dispatcher.last_record_at() > Time{setup.healed + 3 * setup.worker_timeout};
   const Duration took = timeline.now() - dispatcher.last_record_at();
   const bool all_satisfiable =
@@ -85,7 +87,9 @@ void World::finished(int exit_code) {
     books.broke("the run took " + std::to_string(took.count()) + " us to end after its last result");
   }
   for (const WorkerNode& worker : workers) {
-    if (calm && worker.in_session())
+    const bool in_reach = worker.link() && books.was_connected_at_end(worker.link()->session) &&
+                          worker.link()->down->size() == 0;
+    if (calm && worker.in_session() && in_reach)
       books.broke("L4: " + worker.plan().name + " was not told that the run is over");
     if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} &&
         *worker.exit_code() != 0) {
