@@ -127,7 +127,7 @@ def measure_rows(options):
 
 def main():
     options = options_from(sys.argv[1:])
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     if not options.instructions:
         return 0 if measure_rows(options) else 1
