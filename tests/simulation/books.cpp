@@ -234,7 +234,7 @@ void Books::look_for_unmet(Time now) {
 
 void Books::gave_up(Time now) {
   given_up_ = true;
-  if (!unmet_.lasts(setup_.unsatisfiable_after, now)) broke("L1: jobs are given up before their time");
+  if (!unmet_.lasts(setup_.unsatisfiable_after, now)) broke("S11: jobs are given up before their time");
 }
 
 bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
@@ -257,7 +257,7 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
     JobEntry* entry = job(held.key);
     if (entry == nullptr || cancelled(actions, from, held_from_, held.key)) continue;
     if (entry->durable || entry->pending != 0) {
-      broke("S4: " + entry->plan->facts.id + " is recorded and goes on at its holder");
+      broke("S2: " + entry->plan->facts.id + " is recorded and goes on at its holder");
       continue;
     }
     if (entry->holder.value != 0 && entry->holder != held_from_ && entry->confirmed && !entry->cancelled &&
@@ -287,7 +287,7 @@ void Books::assigned(const dispatcher::Assign& assign) {
   const OpenSession& session = found->second;
   if (!session.ready || !session.accepting || !session.writable || session.fenced)
     broke("given to a session that takes no work: " + what);
-  if (entry->durable || entry->pending != 0) broke("S4: given after it was recorded: " + what);
+  if (entry->durable || entry->pending != 0) broke("S2: given after it was recorded: " + what);
   if (entry->holder.value != 0) broke("S6: " + what + " while " + text(entry->holder) + " holds it");
   if (assign.order.spec != entry->plan->facts.spec || assign.order.work != entry->plan->work)
     broke("another job's work: " + what);
@@ -314,8 +314,8 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
   if (found == sessions_.end()) return;
   OpenSession& session = found->second;
   if (received > session.received || ack > received)
-    broke("a receipt or ack of what has not come, to " + text(id));
-  if (ack < session.acked) broke("an ack that goes back, to " + text(id));
+    broke("S4: a receipt or ack of what has not come, to " + text(id));
+  if (ack < session.acked) broke("S4: an ack that goes back, to " + text(id));
   session.acked = std::max(session.acked, ack);
   while (!session.results.empty() && session.results.begin()->first <= ack) {
     for (const Sent& sent : session.results.begin()->second) {
@@ -323,7 +323,7 @@ void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {
       if (entry == nullptr || entry->plan->facts.spec != sent.spec || entry->durable) continue;
       const bool its_own = sent.counts && entry->pending != 0 && entry->pending_attempt == sent.attempt;
       if (sent.status == Status::kOk || its_own)
-        broke("S2: acked before it is durable: " + entry->plan->facts.id);
+        broke("S3: acked before it is durable: " + entry->plan->facts.id);
     }
     session.results.erase(session.results.begin());
   }
@@ -343,7 +343,7 @@ void Books::recorded_now(const dispatcher::Record& record) {
   entry->holder = {};
   if (record.outcome.status == Status::kQuarantined) {
     if (entry->deaths < setup_.crash_limit && entry->losses < 3 * setup_.crash_limit)
-      broke("S8: quarantined for nothing: " + id);
+      broke("S7: quarantined for nothing: " + id);
     return;
   }
   const std::pair<std::uint32_t, Status> told{record.attempt, record.outcome.status};
@@ -437,10 +437,10 @@ void Books::started(WorkerId id, const Key& key, std::uint32_t attempt, Time loc
   ++entry->executions;
   ++executions_;
   if (!given_.contains({id, key, attempt}))
-    broke("S11: started at a worker that it was not given to: " + name);
-  if (!worker.has_lease || local > worker.lease) broke("S12: started beyond the lease: " + name);
-  if (worker.stopped) broke("S12: started by a worker that drains: " + name);
-  if (worker.orphaned) broke("S12: started by an orphaned worker: " + name);
+    broke("S9: started at a worker that it was not given to: " + name);
+  if (!worker.has_lease || local > worker.lease) broke("S10: started beyond the lease: " + name);
+  if (worker.stopped) broke("S10: started by a worker that drains: " + name);
+  if (worker.orphaned) broke("S10: started by an orphaned worker: " + name);
   std::uint64_t most = allowed_waste_;
   for (const auto& plan : setup_.jobs) most += 1 + plan.facts.retries;
   if (executions_ > most)
@@ -487,13 +487,13 @@ void Books::check_finish(int exit_code, bool stopped_by_signal) {
   }
   const int wanted = all ? (ok ? 0 : 1) : stopped_by_signal ? -1 : 1;
   if (wanted >= 0 ? exit_code != wanted : exit_code != 130 && exit_code != 143) {
-    broke("S18: exit code " + std::to_string(exit_code) + ", " +
+    broke("S12: exit code " + std::to_string(exit_code) + ", " +
           (all ? ok ? "all ok" : "some not ok" : "some left"));
   }
-  if (!stopped_by_signal && !given_up_ && !everything_recorded()) broke("L1: ended with jobs left");
+  if (!stopped_by_signal && !given_up_ && !everything_recorded()) broke("S11: ended with jobs left");
   if (setup_.only_own_faults() && lost_reports_ > 0 &&
       std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
-    broke("S9: the dispatcher's own slowness cost a worker its lease");
+    broke("S8: the dispatcher's own slowness cost a worker its lease");
   }
 }
 

@@ -35,7 +35,7 @@ class Books {
   void dispatcher_stood_still(Duration how_long) { unmet_.stood_still(how_long); }
   // The first `count` records of this start are durable.
   void durable(std::uint64_t count);
-  // Of the records of this start the first `kept` are in the file; the rest is lost.
+  // The first `kept` records of this start are in the file; the rest is lost.
   void dispatcher_crashed(std::uint64_t kept);
   std::optional<Status> past(const Key& key) const;  // of a durable record
 

@@ -39,7 +39,7 @@ void draw_behaviour(JobPlan& job, Random& random, bool poison) {
   job.poison = poison;
 }
 
-// Of a few kinds at the most, so that seeds differ in kind rather than in degree.
+// Faults of a few kinds at the most, so that seeds differ in kind rather than in degree.
 void draw_faults(Setup& setup, Random& random) {
   const std::uint64_t mode = random.below(10);
   if (mode == 0) return;  // a quiet day

@@ -87,7 +87,7 @@ struct Setup {
 
   bool has(Fault fault) const { return weights[static_cast<std::size_t>(fault)] > 0; }
   bool any_fault() const;
-  // Only what the dispatcher does to itself: no worker may lose anything by it (S9).
+  // Only what the dispatcher does to itself: no worker may lose anything by it (S8).
   bool only_own_faults() const;
 };
 

@@ -50,7 +50,7 @@ Verdict World::run() {
   const Time limit = Time{setup.healed + kLiveness};
   while (books.broken().empty() && !over_) {
     if (!timeline.step()) books.broke("nothing happens any more");
-    if (timeline.now() > limit) books.broke("L1: not done in time");
+    if (timeline.now() > limit) books.broke("S11: not done in time");
   }
   if (books.broken().empty()) check_end();
   if (trace_lines_ > 0 && dispatcher.scheduler() != nullptr)
@@ -90,7 +90,7 @@ void World::finished(int exit_code) {
     const bool in_reach = worker.link() && books.was_connected_at_end(worker.link()->session) &&
                           worker.link()->down->size() == 0;
     if (calm && worker.in_session() && in_reach)
-      books.broke("L4: " + worker.plan().name + " was not told that the run is over");
+      books.broke("S11: " + worker.plan().name + " was not told that the run is over");
     if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} &&
         *worker.exit_code() != 0) {
       books.broke(worker.plan().name + " exited with " + std::to_string(*worker.exit_code()));
