@@ -90,7 +90,7 @@ if(WORKPOOL_TESTS)
 
   # The shape of the source is tested like its behaviour; once is enough, not again in the sanitizer presets.
   if(NOT WORKPOOL_SANITIZE AND NOT WORKPOOL_PURE_ONLY)
-    foreach(check IN ITEMS layers limits)
+    foreach(check IN ITEMS layers limits references)
       add_test(NAME ${check} COMMAND ${PROJECT_SOURCE_DIR}/scripts/${check})
       set_tests_properties(${check} PROPERTIES LABELS style TIMEOUT 60)
     endforeach()

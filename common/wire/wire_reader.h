@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A cursor that reads msgpack (github.com/msgpack/msgpack/blob/master/spec.md) from a frame. It allocates
-// nothing, recurses only in skip(), and checks every length against what is left. After the first thing that
-// does not fit it stays failed and returns zeros. Written by hand, since decoding a job through msgpack's
-// objects takes three times as long.
+// A cursor that reads msgpack (https://github.com/msgpack/msgpack/blob/master/spec.md) from a frame. It
+// allocates nothing, recurses only in skip(), and checks every length against what is left. After the first
+// thing that does not fit it stays failed and returns zeros. Written by hand, since decoding a job through
+// msgpack's objects takes three times as long.
 #pragma once
 
 #include <cstdint>

@@ -206,17 +206,5 @@ class Formats(CliTest):
         self.assertEqual(re.findall(r"`(\w+)`", workers), list(status["workers"][0]))
 
 
-class Text(unittest.TestCase):
-    def test_nothing_refers_to_a_page_outside_the_repository(self):
-        names = {path.name for path in SOURCE.rglob("*.md") if "build" not in path.parts}
-        for folder in ("common", "dispatcher", "worker", "tests", "scripts", "docs", "examples"):
-            for path in (SOURCE / folder).rglob("*"):
-                if not path.is_file() or "__pycache__" in path.parts:
-                    continue
-                text = re.sub(r"\bgithub\.com/\S+", "", path.read_text(errors="replace"))
-                for page in re.findall(r"\b([A-Za-z]\w*\.md)\b", text):
-                    self.assertIn(page, names, f"{path.relative_to(SOURCE)} refers to {page}")
-
-
 if __name__ == "__main__":
     unittest.main()
