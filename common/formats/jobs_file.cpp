@@ -103,7 +103,7 @@ struct JobLineParser::State {
     job.work += '}';
   }
 
-  // Of what is in `job`.
+  // A view of what is in `job`.
   JobView view() {
     labels.assign(job.requirement.labels.begin(), job.requirement.labels.end());
     return {job.id,

@@ -179,7 +179,8 @@ bool PlainLines::read_labels(Scanner& from) {
   return taken;
 }
 
-// The work is written as it comes, so a type after its args, or a second command, is none of ours.
+// The work is written as it comes, so a line with a type after its args, or with a second command, is not
+// plain.
 bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
   std::string_view text;
   switch (member) {

@@ -292,10 +292,6 @@ Welcome read_welcome(WireReader& from, std::uint32_t fields) {
   return welcome;
 }
 
-}  // namespace
-
-namespace {
-
 // Whether a registration message is complete. One of our own protocol must have all known fields and end with
 // the frame. One of another protocol is judged only as far as it was read.
 bool whole(WireReader& from, std::uint32_t protocol, std::uint32_t fields, std::uint32_t known) {

@@ -286,8 +286,8 @@ struct Nothing {};
 struct DiskSpace {};    // for RESULTS
 struct SlowResults {};  // RESULTS takes no more at present
 struct FreePort {};     // for the lane of another worker
-struct AnyWorker {};    // none is here
-struct FittingWorker {  // none that is here can run what is left
+struct AnyWorker {};    // no worker is connected
+struct FittingWorker {  // no connected worker can run the remaining jobs
   Requirement requirement;
 };
 struct BackoffOver {

@@ -86,7 +86,7 @@ class Holder {
   SessionId session() const { return session_; }
   WorkerId worker() const { return worker_; }
   std::uint32_t jobs() const { return jobs_; }
-  // Of these jobs together, without those that have ended.
+  // The slots of these jobs together, without those that have ended.
   std::uint32_t slots() const { return slots_; }
   std::uint32_t doubtful() const { return doubtful_; }  // how many of these have ended
   std::uint64_t bytes() const { return bytes_; }  // of their work, as far as it was sent in this session
@@ -143,7 +143,7 @@ class Holdings {
   const Holding& at(HoldingRow row) const { return rows_[row]; }
   std::size_t live() const { return live_; }  // over all sessions
 
-  // Of a session, in order.
+  // The rows of a session, in order.
   HoldingRow first(const Holder& holder) const { return holder.first_; }
   HoldingRow last(const Holder& holder) const { return holder.last_; }
   HoldingRow next(HoldingRow row) const { return rows_[row].next_; }
@@ -158,7 +158,7 @@ class Holdings {
   };
   Running running(const Holder& holder, std::uint32_t slots) const;
 
-  // Of a job: the live ones and those given up, the newest first.
+  // The rows of a job: the live ones and those given up, the newest first.
   HoldingRow first_of(JobRow job) const { return job < of_job_.size() ? of_job_[job] : kNoHolding; }
   HoldingRow next_of_job(HoldingRow row) const { return rows_[row].next_of_job_; }
   // The newest live one.

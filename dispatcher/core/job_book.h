@@ -48,7 +48,7 @@ class JobBook {
   // A job that was never in the backlog; this is the only copy of its payload. REQUIRES: no open job has its
   // key.
   void arrived(LoadedJob&& job, Time now);
-  // Of the jobs that have left the backlog, the one with this key.
+  // The job with this key, among those that have left the backlog.
   std::optional<JobRow> find_active(const Key& key) const { return table_.find(key); }
 
   // ---- from a worker, or from a backoff, back to the queue ----

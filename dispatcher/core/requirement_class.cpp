@@ -59,8 +59,9 @@ std::uint32_t RequirementClasses::add(const Requirement& requirement) {
   return number;
 }
 
-// A job says by its handler what it runs, so one class of it tells of the others until each is known. Without
-// that the first job of every class waited for a free slot. What commands run is in nobody's name.
+// Jobs of one handler do similar work, so its classes share one run time until each has its own. Without that
+// the first job of every class waited for a free slot. Commands share none: any two may run different
+// programs.
 std::shared_ptr<RunTime> RequirementClasses::run_time_of(const std::string& handler) {
   if (handler.empty()) return nullptr;
   std::shared_ptr<RunTime>& known = handlers_[handler];

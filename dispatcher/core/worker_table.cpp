@@ -9,7 +9,8 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kClosedMost = 4096;
-// Workers that have said HELLO and never READY are remembered for what was said of them, the last ones.
+// So many workers that said HELLO and never READY are remembered, the last ones, so that nothing is reported
+// twice about one.
 constexpr std::size_t kUnnamedMost = 1024;
 
 bool has(const std::vector<std::string>& list, const std::string& name) {

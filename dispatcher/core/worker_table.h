@@ -98,7 +98,7 @@ struct Session {
   bool accepting = false;
   bool lane_writable = false;
   bool stop_sent = false;
-  bool called_untrue = false;   // a person has been told that it says what cannot be
+  bool called_untrue = false;   // it was reported that it says what cannot be true
   bool awaits_journal = false;  // is in Sessions::awaiting_
   bool announced = false;       // reported as joined: it has said READY and its lane is there
   bool emptying = false;        // for a job that must run alone: gets nothing else

@@ -177,7 +177,7 @@ std::optional<ExitCode> Run::wait_on(const std::string& what) {
   return signalled();
 }
 
-// Of a signal that has come, if there is one.
+// The number of a signal that has come, if there is one.
 std::optional<int> Run::signal_number() const {
   signalfd_siginfo info{};
   if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {

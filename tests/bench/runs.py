@@ -11,7 +11,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-# Of one run, far above what the slowest one takes on a busy machine.
+# The limit of one run, far above what the slowest one takes on a busy machine.
 LIMIT_S = 600
 
 

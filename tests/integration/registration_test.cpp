@@ -15,7 +15,7 @@ namespace {
 using worker::RegistrationAnswer;
 using worker::Unanswered;
 
-// A server that is none of ours: says `greeting` to everyone, then, where it `hangs_up`, closes.
+// A server of another program: says `greeting` to everyone, and then closes if it `hangs_up`.
 class OtherServer {
  public:
   OtherServer(std::string greeting, bool hangs_up) : greeting_(std::move(greeting)), hangs_up_(hangs_up) {

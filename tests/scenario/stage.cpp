@@ -294,7 +294,7 @@ void Stage::settle() {
     }
     if (!moved) return;
   }
-  say("the two keep each other busy for ever");
+  say("the two keep each other busy forever");
 }
 
 void Stage::advance(Duration how_long) {

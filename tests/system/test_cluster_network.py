@@ -178,7 +178,7 @@ class Network(System):
         pulled = time.monotonic()
         self.cable(2, "down")
         self.wait_status("the loss", lambda s: [w["name"] for w in s["workers"]] == ["machine1"])
-        figure(f"lost {time.monotonic() - pulled:.1f} s after its cable was pulled; D is 2 s")
+        figure(f"lost {time.monotonic() - pulled:.1f} s after its cable was pulled; the worker timeout is 2 s")
         self.cable(2, "up")
         plugged = time.monotonic()
         self.wait_status("its return", lambda s: len(s["workers"]) == 2)

@@ -68,13 +68,13 @@ class Handlers(CliTest):
             self.assertFalse({"exit", "signal", "stdout", "stderr", "truncated"} & set(result))
 
     def test_fail(self):
-        jobs = [{"type": "fail", "args": {"message": "no luck \u00e9"}, "id": "for ever", "retries": 1},
+        jobs = [{"type": "fail", "args": {"message": "no luck \u00e9"}, "id": "always", "retries": 1},
                 {"type": "fail", "args": {"message": "m", "times": 2}, "id": "twice", "retries": 2},
                 {"type": "fail", "args": {"times": 2}, "id": "not enough", "retries": 1}, {"type": "fail", "id": "bare"}]
         found = self.run_jobs(*jobs, code=1).by_id
-        self.assertEqual(found["for ever"]["error"], {"kind": "handler", "message": "no luck \u00e9"})
+        self.assertEqual(found["always"]["error"], {"kind": "handler", "message": "no luck \u00e9"})
         self.assertEqual({key: (r["status"], r["attempt"]) for key, r in found.items()},
-                         {"for ever": ("failed", 2), "twice": ("ok", 3), "not enough": ("failed", 2),
+                         {"always": ("failed", 2), "twice": ("ok", 3), "not enough": ("failed", 2),
                           "bare": ("failed", 1)})
 
     def test_wrong_args_are_a_clear_failure(self):

@@ -224,7 +224,7 @@ class AtATerminal(CliTest):
         self.write("jobs.jsonl", jsonl(*jobs))
         run = self.start_run("jobs.jsonl", "--local", "1", "--worker-timeout", "2s")
         wait_until("the first job", (self.folder / "began").exists)
-        # What Ctrl-Z comes to; TSTP itself is ignored where the whole test has no terminal behind it.
+        # What Ctrl-Z comes to; TSTP itself is ignored if the whole test has no terminal behind it.
         run.process.send_signal(signal.SIGSTOP)
         stat = Path(f"/proc/{run.process.pid}/stat")
         wait_until("the stop", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T")

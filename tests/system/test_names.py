@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A name service that never answers: people hear of it soon, and deadlines and signals hold all the same."""
+"""A name service that never answers: people hear of it soon, and deadlines and signals hold nevertheless."""
 
 import os
 import signal

@@ -155,10 +155,11 @@ class Stalls(System):
         woken_at = time.monotonic()
         dispatcher.says("worker stalled is back")
         back_after = time.monotonic() - woken_at
-        figure(f"lost {lost_after:.1f} s after SIGSTOP, D is 4 s; back {back_after:.2f} s after SIGCONT")
+        figure(f"lost {lost_after:.1f} s after SIGSTOP, the worker timeout is 4 s; back {back_after:.2f} s after SIGCONT")
         self.assertLess(lost_after, 4 * SLACK)
         self.assertGreaterEqual(lost_after, 2)
-        # END waited in its lane; without it the beats that wait there would keep it from registering for D more.
+        # END waited in its lane; without it the beats that wait there would keep it from registering for another
+        # worker timeout.
         self.assertLess(back_after, 3.5)
         self.assert_ends(dispatcher, 0)
         self.assert_ends(stalled, 0)
@@ -170,7 +171,7 @@ class Stalls(System):
     def test_stopped_for_less_than_the_timeout(self):
         names = [f"s{i}" for i in range(8)]
         self.jobs(*[self.witness_job(name, 0.3) for name in names])
-        dispatcher = self.dispatcher()           # the default D, 10 s
+        dispatcher = self.dispatcher()           # the default worker timeout, 10 s
         worker = self.worker("--name", "w", "--slots", "2")
         self.wait_witness("start", 3)
         os.kill(worker.engine(), signal.SIGSTOP)
@@ -187,7 +188,7 @@ class Stalls(System):
         worker = self.worker("--name", "w", "--slots", "2")
         self.wait_witness("start", 3)
         dispatcher.send(signal.SIGSTOP)
-        time.sleep(3)                            # longer than D
+        time.sleep(3)                            # longer than the worker timeout
         dispatcher.send(signal.SIGCONT)
         self.assert_ends(dispatcher, 0)
         self.assert_ends(worker, 0)

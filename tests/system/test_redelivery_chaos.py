@@ -89,7 +89,7 @@ class Chaos(System):
         self.assert_verified()
         again = sum(self.witnessed("start").values()) - 200
         figure(f"{len(blows)} blows, {again} of 200 commands started again")
-        # What a worker of 4 slots runs, and as much that has just ended; of all three where the dispatcher is struck.
+        # What a worker of 4 slots runs, and as much that has just ended; of all three if the dispatcher is struck.
         struck = sum({"wake": 0, "dispatcher": 3, "pause": 3}.get(blow, 1) for blow in blows)
         self.assertLessEqual(again, struck * 8)
         self.assertLessEqual(max(self.witnessed("start").values()), len(blows) + 1)

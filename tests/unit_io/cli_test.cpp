@@ -352,7 +352,7 @@ TEST_F(CommandLineTest, UsageErrorsOfTheWorker) {
   worker_refused({"tcp://a:1", "--lock", "9999"}, 2, "no open descriptor");
 }
 
-// No dispatcher reads a HELLO of more than 4 KiB: the worker would wait for an answer for ever.
+// No dispatcher reads a HELLO of more than 4 KiB: the worker would wait for an answer forever.
 TEST_F(CommandLineTest, LabelsThatDoNotFitARegistrationAreRefused) {
   worker_refused({"tcp://a:1", "--label", std::string(65, 'x')}, 2, "at most 64 bytes");
   std::vector<std::string> arguments = {"tcp://a:1", "--slots", "65535", "--name", std::string(64, 'n')};

@@ -13,7 +13,7 @@
 
 namespace workpool {
 
-// gcc 12's TSan does not hold its own locks over a fork: now and then such a child waits for ever. The other
+// gcc 12's TSan does not hold its own locks over a fork: now and then such a child waits forever. The other
 // presets run these tests.
 #ifdef __SANITIZE_THREAD__
 inline constexpr bool kForkMayHang = true;
@@ -23,7 +23,7 @@ inline constexpr bool kForkMayHang = false;
 #define WORKPOOL_SKIP_WHERE_FORK_MAY_HANG() \
   if (::workpool::kForkMayHang) GTEST_SKIP() << "a forked child may hang under TSan"
 
-// What `child` returned in a process of its own: 0 to 255; -1 where a signal ended it or it took over a
+// What `child` returned in a process of its own: 0 to 255; -1 if a signal ended it or it took over a
 // minute.
 template <typename Child>
 int code_of_child(Child&& child) {

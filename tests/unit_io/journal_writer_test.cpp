@@ -45,7 +45,7 @@ class Folder {
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
 
-  // A file system of its own and of that size over the folder; false where this is not allowed.
+  // A file system of its own and of that size over the folder; false if this is not allowed.
   bool mount_small(std::size_t bytes) {
     const std::string size = "size=" + std::to_string(bytes);
     mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, size.c_str()) == 0;

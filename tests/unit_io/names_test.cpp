@@ -97,7 +97,7 @@ TEST(Names, ALookupCanBeLeftAndAskedAgain) {
   EXPECT_TRUE(lookup.wait(boot_time(), stopped));
 }
 
-// Accepts one connection, says `greeting`, and closes where that is wanted; reads what the other side closes
+// Accepts one connection, says `greeting`, and closes if that is wanted; reads what the other side closes
 // with.
 class Peer {
  public:

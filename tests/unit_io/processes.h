@@ -31,7 +31,7 @@ bool wait_for(Condition&& condition, Duration limit = kPatience) {
   return condition();
 }
 
-// Empty where it cannot be read, as the files of a process that ends meanwhile.
+// Empty if it cannot be read, for example because the process ends meanwhile.
 inline std::string read_text(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;

@@ -18,7 +18,7 @@
 
 namespace workpool::dispatcher {
 
-// In memory where the machine allows it: some tests sync thousands of times.
+// In memory if the machine allows it: some tests sync thousands of times.
 class ResultsFolder {
  public:
   ResultsFolder() {

@@ -249,7 +249,7 @@ TEST_F(Replay, TenThousandFlippedBitsAlterNoResult) {
       EXPECT_TRUE(written.contains({line.id, line.status, line.spec, line.run}))
           << line.id << ", seed " << seed;
     });
-    // One line, or two where the bit made a newline of it or took one away.
+    // One line, or two if the bit made a newline of it or took one away.
     ASSERT_GE(accepted, kJobs - 2) << "byte " << at << ", seed " << seed;
     // A newline that is gone from the very end leaves the last line whole.
     const int most = at + 1 == content.size() ? kJobs : kJobs - 1;

@@ -163,9 +163,9 @@ TEST_F(Store, NamesOfWorkersAreKeptForTheRun) {
     EXPECT_EQ(known[1].worker, odd.worker);
     EXPECT_EQ(known[1].name, odd.name);
   }
-  StoreOptions anew = options();
-  anew.overwrite = true;
-  ResultsStore store(anew);
+  StoreOptions overwriting = options();
+  overwriting.overwrite = true;
+  ResultsStore store(overwriting);
   store.open_run({}, kRun);
   EXPECT_TRUE(store.worker_names().empty()) << "another run";
 }
@@ -279,7 +279,7 @@ TEST_F(Store, CutAtAnyByteARunIsResumedAndLosesAtMostTheLineThatWasCut) {
     for (const std::size_t end : ends) whole += end <= cut ? 1 : 0;
     JobIndex index = index_of(ids);
     ASSERT_EQ(resume(options(), index), kRun);
-    // Of a line that lacks its newline alone nothing is lost.
+    // A line that lacks only its newline loses nothing.
     const bool newline_alone = cut + 1 == ends[whole < ends.size() ? whole : ends.size() - 1];
     const std::uint64_t known = whole + (newline_alone ? 1 : 0);
     ASSERT_EQ(jobs_to_run(index), ids.size() - known) << "cut at " << cut;

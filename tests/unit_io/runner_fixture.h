@@ -53,7 +53,7 @@ class EndingBox {
     const std::lock_guard lock(mutex_);
     return calls_;
   }
-  // The ending number `index` of a job; one of kind kNotStarted with token 0 where it does not come.
+  // The ending number `index` of a job; one of kind kNotStarted with token 0 if it does not come.
   AttemptEnded wait(std::uint64_t token, std::size_t index = 0) {
     const Time until = boot_time() + kPatience;
     std::unique_lock lock(mutex_);
@@ -115,7 +115,7 @@ class RunnerTest : public ::testing::Test {
     return wait(start(work, timeout));
   }
 
-  // Of a job that has to end well.
+  // The outcome of a job that has to end well.
   std::string output_of(const std::string& work) {
     const AttemptEnded ending = run(work);
     EXPECT_EQ(ending.how, AttemptEnd::kOutcome);

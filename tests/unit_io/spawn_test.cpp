@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a child starts with where the kernel lacks close_range.
+// What a child starts with if the kernel lacks close_range.
 #include "worker/io/process/spawn.h"
 
 #include <fcntl.h>

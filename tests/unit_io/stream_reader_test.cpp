@@ -200,7 +200,7 @@ TEST_F(StreamOnPipe, AnEndlessLineIsOneErrorAndSkipped) {
   EXPECT_EQ(error(1).column, kLineBytesMax + 1);
   EXPECT_EQ(items_[2].line, 3U);
   EXPECT_EQ(job(2).loaded.facts.line, 3U);
-  EXPECT_EQ(error(3).column, kLineBytesMax + 1) << "also where the input ends inside of it";
+  EXPECT_EQ(error(3).column, kLineBytesMax + 1) << "also if the input ends inside of it";
 }
 
 TEST_F(StreamOnPipe, ShellLines) {

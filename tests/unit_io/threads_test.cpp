@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Threads where the system has few or none to give.
+// Threads when the system has few or none to give.
 #include "common/io/threads.h"
 
 #include <gtest/gtest.h>

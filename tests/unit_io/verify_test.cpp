@@ -25,7 +25,7 @@ class Verify : public testing::Test {
     folder_.write(options.results, results);
     return verify(options, JobsFormat::kJsonLines);
   }
-  // A line for the job {"cmd":["WORD"]} of this id, a default one where it is empty.
+  // A line for the job {"cmd":["WORD"]} of this id, a default one if it is empty.
   static std::string result_of(const std::string& word, const std::string& id = "") {
     ResultLine line;
     line.spec = spec_of_work(R"({"cmd":[")" + word + R"("]})");

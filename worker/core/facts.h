@@ -25,9 +25,9 @@ struct SessionOptions {
   std::vector<std::string> labels;
   std::string version;
   RunId run;  // of the last WELCOME that an engine of this worker had; 0 = none, this is first contact
-  // How long to go on without a dispatcher once there was one; nothing = forever.
+  // How long to go on without a dispatcher once there was one; nullopt = without end.
   std::optional<Duration> orphan_grace = seconds(60);
-  // The same for first contact; nothing = forever.
+  // The same for first contact; nullopt = without end.
   std::optional<Duration> first_contact = std::nullopt;
   Duration grace = seconds(25);  // from a stop to the end of what runs
   bool keep = false;             // wait for the next run instead of leaving

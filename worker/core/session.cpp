@@ -46,7 +46,7 @@ void Session::step(Event&& event, Time now, Actions& actions) {
     Session& self;
     void operator()(Started&) {
       self.alone_since_ = self.now_;
-      self.complained_ = self.now_ - kComplaintInterval;  // the first failure is told at once
+      self.complained_ = self.now_ - kComplaintInterval;  // the first failure is reported at once
       self.register_again();
     }
     void operator()(Welcomed& e) { self.welcomed(e); }
@@ -201,8 +201,8 @@ const std::optional<Duration>& Session::patience() const {
   return run_.value != 0 ? options_.orphan_grace : options_.first_contact;
 }
 
-// Of the past at most D counts: longer nobody was looking, and the dispatcher may have been as frozen as we
-// were. Nor is it given up before a try that was made since then has failed.
+// Time before `since` counts for at most the worker timeout: we were not looking, and the dispatcher may have
+// been as frozen as we were. It is not given up before a try made since then has failed, either.
 void Session::count_alone_from(Time since) {
   alone_since_ = std::max(since, now_ - worker_timeout_);
   alone_from_ = tries_ + 1;

@@ -61,9 +61,9 @@ class Session {
     Time lease;  // nothing starts after it
     std::uint64_t echo = 0;
     Time echo_received;
-    bool accepting = false;           // as last told
-    std::uint64_t accepting_seq = 0;  // the READY that told it
-    std::uint64_t deaths_seq = 0;     // the DIED that told the deaths
+    bool accepting = false;           // as last said
+    std::uint64_t accepting_seq = 0;  // the READY that said it
+    std::uint64_t deaths_seq = 0;     // the DIED that reported the deaths
     bool sink_works = false;          // the dispatcher has named a message of this session as received
     bool fruitful = false;            // jobs came, or the ack of a result
     std::vector<Handle> ended;        // Doubtful, and the dispatcher has not been told
@@ -133,7 +133,7 @@ class Session {
   KeptResults kept_;
   std::vector<Death> deaths_;
   RunId run_;                     // of what is held here; 0 = no dispatcher yet
-  Duration worker_timeout_;       // D of the last WELCOME
+  Duration worker_timeout_;       // the dispatcher's, from the last WELCOME
   std::uint32_t tries_ = 0;       // HELLOs sent
   Time alone_since_;              // without a dispatcher's sign of life, as far as it counts
   std::uint32_t alone_from_ = 1;  // the first try that was made since
@@ -147,11 +147,11 @@ class Session {
   std::optional<Time> kill_at_;   // end of the grace of a stop
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
-  static constexpr Duration kReturnTime = seconds(1);  // for a handler that its stop token has told
+  static constexpr Duration kReturnTime = seconds(1);  // for a handler whose stop token was set
   std::optional<Time> doubts_until_;  // when the first of them is settled, as of the last step
   std::optional<Time> stuck_since_;   // lost slots let nothing start
 
-  // Of the step that is under way.
+  // The step that is under way.
   Time now_;
   Actions* out_ = nullptr;
 };

@@ -97,7 +97,7 @@ struct JournalWriter::Impl {
   std::uint64_t written = 0;
   std::uint64_t durable = 0;
   std::uint64_t unwritten_bytes = 0;
-  // Of `batch` and `block`, while something of them is unwritten.
+  // When `batch` and `block` were given, while something of them is unwritten.
   std::optional<Clock::time_point> batch_given;
   Clock::time_point sync_ended{};
   bool syncing = false;

@@ -27,7 +27,7 @@ struct ReplaySummary {
   std::uint64_t damaged = 0;                 // how many in all
   std::uint64_t bytes = 0;                   // of the whole file, as it was read
   std::uint64_t whole_bytes = 0;  // where a new line may begin: after the last line that is not torn
-  // Of a tail without newline that begins like a line of ours but is not whole.
+  // How long the tail without newline is, if it begins like a line of ours but is not whole; else 0.
   std::uint64_t torn_bytes = 0;
   // The tail lacks only its newline, or is not ours: it stays, and a newline goes before the next line.
   bool newline_missing = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// good(line) and bad(line): what a fresh parser makes of one line, with a failure where it is the other
+// good(line) and bad(line): what a fresh parser makes of one line, with a failure if it is the other
 // thing.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A small language for tests of the dispatcher's core: workers register and say things, jobs are given and
 // recorded, and at the end of a test no decision may be left that it did not expect. Lines of jobs are read
-// and the journal is durable at once, unless a test holds the disk. Of beats down the lanes only the ack is
+// and the journal is durable at once, unless a test holds the disk. Only the ack of a beat down a lane is
 // kept.
 #pragma once
 
@@ -163,7 +163,7 @@ class CoreTest : public testing::Test {
     for (const JobNumber job : ran) death.ran.push_back(facts_of(job).key);
     say(name, Died{{death}});
   }
-  // Of what it was given last of this job; `known` = false: as of an earlier session.
+  // The result of the attempt that it was given last; `known` = false: as if from an earlier session.
   void result(const std::string& name, JobNumber job, Status status, bool known = true) {
     JobResult result = result_of(job, status);
     if (!known) result.handle = Handle{};

@@ -15,7 +15,7 @@ namespace {
 Key key(std::uint64_t prefix) { return Key{{prefix, 0}}; }
 Spec spec(std::uint64_t prefix) { return Spec{{prefix, 0}}; }
 
-// Prefixes are hashes; tests want them small and spread all the same.
+// Prefixes are hashes; tests want them small and yet spread.
 std::uint64_t spread(std::uint64_t value) { return value * 0x9e37'79b9'7f4a'7c15ULL; }
 
 JobIndex::Entry plain(std::uint64_t number) {

@@ -115,7 +115,7 @@ TEST_F(IntakeTest, WithoutResultsThatResumeOnlyOpenIdsAreKnown) {
   recorded();
   EXPECT_EQ(take(4, "L1"), "run L1");
   EXPECT_EQ(take(4, ""), "run L4");
-  EXPECT_EQ(ids_.size(), 2U) << "a run may go on for ever";
+  EXPECT_EQ(ids_.size(), 2U) << "a run may go on forever";
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class Names : public testing::Test {
     scheduler_->step(std::move(event), now_, actions);
     return actions;
   }
-  // Of worker `number`, called "node".
+  // A HELLO of worker `number`, called "node".
   Actions hello(std::uint64_t number, std::uint32_t try_number = 1) {
     HelloReceived event;
     event.peer = "peer " + std::to_string(number) + "." + std::to_string(try_number);

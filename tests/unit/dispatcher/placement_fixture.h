@@ -73,7 +73,7 @@ class PlacementTest : public testing::Test {
     step(Drained{});
     return given;
   }
-  // Of the LANE BEAT in the last actions; 0 if there is none.
+  // The stamp of the LANE BEAT in the last actions; 0 if there is none.
   std::uint64_t last_stamp() const {
     std::uint64_t stamp = 0;
     for (const Action& action : actions) {

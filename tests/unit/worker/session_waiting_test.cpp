@@ -102,7 +102,7 @@ TEST_F(SessionWaiting, AFreezeOfBothEndsIsNoLossOfTheDispatcher) {
   EXPECT_FALSE(code_);
   pass(seconds(49), Answer::kNobody);
   EXPECT_FALSE(code_);
-  EXPECT_TRUE(killed_.empty()) << "at most D of the past counts";
+  EXPECT_TRUE(killed_.empty()) << "at most one worker timeout of the past counts";
   pass(seconds(2), Answer::kNobody);
   EXPECT_EQ(killed_.size(), 1U);
 }

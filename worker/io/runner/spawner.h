@@ -136,7 +136,7 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   Helper* current_ = nullptr;  // runs the loop
   Time in_start_since_ = kNever;
 
-  // Of the thread that runs the loop.
+  // Used by the thread that runs the loop.
   std::string buffer_;
   std::deque<StartAttempt> pending_;
   std::unordered_map<std::uint32_t, Run>
