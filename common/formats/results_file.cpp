@@ -236,8 +236,9 @@ void put_run(Pen& pen, const ResultLine& result) {
   put_timestamp(pen, result.finished_ms);
   pen.text("\",\"run\":\"");
   pen.hex<8>(result.run.value);
-  if (result.repeat == 0 && result.outcome.status != Status::kInvalid) {
-    pen.text("\",\"spec\":\"");
+  const bool invalid = result.outcome.status == Status::kInvalid;
+  if (invalid ? result.spec != Spec{} : result.repeat == 0) {
+    pen.text(invalid ? "\",\"digest\":\"" : "\",\"spec\":\"");
     pen.hex<8>(result.spec.high);
     pen.hex<8>(result.spec.low);
   }
@@ -353,7 +354,8 @@ bool spec_of_default_id(std::string_view id, Spec& spec) {
   return rest.empty() || (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest) && rest.empty());
 }
 
-// Reads the spec of a line whose id and status are known: its own (`digits`), or the one that made its id.
+// Reads the spec of a line whose id and status are known: its own (`digits`), or the one that made its id. A
+// line that was no job has none.
 bool read_spec(bool has_spec, std::string_view digits, ReplayedLine& out) {
   out.spec = Spec{};
   if (out.status == Status::kInvalid) return !has_spec;
@@ -374,12 +376,13 @@ bool read_as_printed(std::string_view body, ReplayedLine& out) {
 
 // The members that a replay needs, as JSON text; empty if missing.
 struct Members {
-  std::string_view id, status, run, spec;
+  std::string_view id, status, run, spec, digest;
 
   std::string_view* named(std::string_view key) {
     if (key == "\"id\"") return &id;
     if (key == "\"status\"") return &status;
     if (key == "\"run\"") return &run;
+    if (key == "\"digest\"") return &digest;
     return key == "\"spec\"" ? &spec : nullptr;
   }
 };
@@ -426,7 +429,10 @@ bool read_members(std::string_view body, ReplayedLine& out) {
   if (out.id.empty() || !status || run.size() != 16 || !parse_hex_digits(run, out.run.value)) return false;
   out.status = *status;
   const auto spec = values->find("spec");
-  return read_spec(spec != values->end(), spec != values->end() ? spec->second : "", out);
+  if (!read_spec(spec != values->end(), spec != values->end() ? spec->second : "", out)) return false;
+  const bool has_digest = out.status == Status::kInvalid && found.digest.size() == 34;  // with its quotes
+  if (has_digest && !parse_spec(found.digest.substr(1, 32), out.spec)) out.spec = Spec{};
+  return true;
 }
 
 bool crc_holds(std::string_view line) {

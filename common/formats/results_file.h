@@ -30,25 +30,25 @@ struct ResultLine {
   Duration ran{0};
   std::int64_t finished_ms = 0;  // Unix time in milliseconds
   RunId run;
-  Spec spec;
+  Spec spec;  // of an `invalid` line the digest of its text; zero if that is not known
 };
 
 // Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
 //   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
-//   queued_ms, run_ms, finished, run, spec, crc
+//   queued_ms, run_ms, finished, run, spec or digest, crc
 // A field is left out if the others imply it: `error` is written only if the status is not ok, `truncated`
 // only above 0, worker and durations only if a worker ran the job, `value` only of a handler that succeeded
 // or returned one, no output of a command that crashed its worker, no spec next to an id made from it. Output
 // is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when
-// that was shorter. A line that was no job (`invalid`) has attempt 0, no spec and nothing that only a run
-// could say; it never counts as done.
+// that was shorter. A line that was no job (`invalid`) has attempt 0, a digest instead of a spec, and
+// nothing that only a run could say; no job counts as done by it.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.
 struct ReplayedLine {
   std::string id;
   Status status = Status::kOk;
-  Spec spec;  // of the line, or made from a default id; zero for an `invalid` line
+  Spec spec;  // of the line, or made from a default id; of an `invalid` line its digest, zero if it has none
   RunId run;
 };
 enum class LineDamage : std::uint8_t { kNone, kCrc, kFormat };

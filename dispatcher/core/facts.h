@@ -82,7 +82,8 @@ struct AlreadyDone {
   std::uint64_t failed = 0;
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
-  std::uint64_t not_ok() const { return failed + timeout + quarantined; }
+  std::uint64_t invalid = 0;  // lines of a stream
+  std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
 };
 // Names that an earlier start of this run has granted. Comes first.
 struct NamesKnown {
@@ -104,7 +105,7 @@ struct LocalWorkerFailed {
 };
 // A line of a stream that is not a job: recorded as `invalid`.
 struct InvalidLine {
-  JobFacts facts;  // number, line, id
+  JobFacts facts;  // number, line, id; as the spec the digest of its text
   std::string message;
 };
 // How far the journal is with what Persist has given to it. While it is blocked nothing new is given out;

@@ -33,6 +33,9 @@ class JobIntake {
   // Fills in id, repeat and key; what is refused keeps the id L<line>, and no key. REQUIRES: line and spec
   // are set, and the id if the line gives one.
   std::variant<ToRun, Done, Refused> take(JobFacts& facts);
+  // A line that is no job, or was refused. Returns whether an earlier start has recorded it: the same text so
+  // many times, whatever the lines are. There is nothing in it to try again.
+  bool recorded_before(const Spec& digest) { return ids_.admit_invalid(digest); }
   // A job that was to be run is recorded. `facts`: as take() left them; a job that was refused is none.
   void recorded(const JobFacts& facts);
 

@@ -133,6 +133,13 @@ void JobRegister::forget(const Key& key) {
   free_.push_back(number);
 }
 
+bool JobRegister::admit_invalid(const Spec& digest) {
+  const auto known = invalid_.find(digest.high);
+  if (known == invalid_.end()) return false;
+  if (--known->second == 0) invalid_.erase(known);
+  return true;
+}
+
 std::uint64_t JobRegister::next_repeat(std::uint64_t first_key_prefix, std::uint64_t spec_prefix) {
   constexpr std::uint8_t kCameByDefault = kCame | kDefaultId;
   const std::size_t place = find_place(first_key_prefix, [&](std::uint32_t number) {

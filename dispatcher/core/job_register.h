@@ -61,6 +61,13 @@ class JobRegister {
   // An id that was admitted may come again.
   void forget(const Key& key);
 
+  // ---- lines that come and are no jobs; `digest`: of the text ----
+
+  // The results file holds such a line, or one more of the same text.
+  void remember_invalid(const Spec& digest) { ++invalid_[digest.high]; }
+  // Returns whether the results file holds the line that comes now. It may hold less of them than come.
+  bool admit_invalid(const Spec& digest);
+
   // ---- both ----
 
   // The repeat of the next job of this spec without an id: 1, or after others that have come 2, 3 …
@@ -101,6 +108,7 @@ class JobRegister {
   std::vector<std::uint8_t> tags_;
 
   std::unordered_map<std::uint64_t, std::uint64_t> last_repeats_;  // by spec prefix, of those that came twice
+  std::unordered_map<std::uint64_t, std::uint64_t> invalid_;       // by digest prefix, of those not come yet
 };
 
 }  // namespace workpool::dispatcher

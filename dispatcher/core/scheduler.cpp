@@ -51,6 +51,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
       self.ledger_.count_done_before(Status::kFailed, e.failed);
       self.ledger_.count_done_before(Status::kTimeout, e.timeout);
       self.ledger_.count_done_before(Status::kQuarantined, e.quarantined);
+      self.ledger_.count_done_before(Status::kInvalid, e.invalid);
     }
     void operator()(NamesKnown& e) {
       for (const GrantedName& granted : e.names) self.workers_.know(granted);

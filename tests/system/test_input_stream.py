@@ -121,6 +121,27 @@ class Ids(CliTest):
                 self.assertIn('"x" has come before', results["L2"]["error"]["message"])
         self.assertEqual((self.folder / "ran").read_text(), "x\nx\n")
 
+    def test_a_bad_line_is_recorded_once_over_all_starts(self):
+        # One job calls itself as the bad line is called, and one line is bad because its id has come before.
+        lines = [jsonl({"cmd": "echo L3 >> ran", "id": "L3"}), "\n", "[oops]\n", jsonl({"type": "noop", "id": "x"}),
+                 jsonl({"type": "echo", "id": "x"})]
+        starts = [(lines, []), (lines, []), (lines, ["--retry-failed"]), (["\n", *lines], []), (lines[:4], [])]
+        for number, (text, flags) in enumerate(starts):
+            finished = self.dispatcher("run", "-", "-o", "r.jsonl", *flags, stdin="".join(text))
+            self.assertEqual(finished.code, 1, str(finished))
+            self.assertIn("1 invalid of 3 jobs" if number == 4 else "2 invalid of 4 jobs", finished.err)
+            self.assertEqual("4 done before" in finished.err, 0 < number < 4, str(finished))
+            results = parse_results((self.folder / "r.jsonl").read_bytes())
+            self.assertEqual(sorted((result["id"], result["line"], result["status"]) for result in results),
+                             [("L3", 1, "ok"), ("L3", 3, "invalid"), ("L5", 5, "invalid"), ("x", 4, "ok")])
+            self.assertEqual({result["status"] for result in results if "digest" in result}, {"invalid"})
+            self.assertEqual({result["status"] for result in results if "spec" in result}, {"ok"})
+        self.assertEqual((self.folder / "ran").read_text(), "L3\n")
+        # The same mistake once more is a line of its own.
+        finished = self.dispatcher("run", "-", "-o", "r.jsonl", stdin="".join([*lines, "[oops]\n"]))
+        self.assertIn("3 invalid of 5 jobs (4 done before)", finished.err)
+        self.assertEqual(len(parse_results((self.folder / "r.jsonl").read_bytes())), 5)
+
     def test_the_same_pipe_resumes_without_ids(self):
         # Known by their work, #2 for the same again: whatever their lines are now.
         jobs = [{"cmd": "echo a >> ran"}, {"cmd": "echo b >> ran"}, {"cmd": "echo a >> ran"}, {"type": "noop"}]

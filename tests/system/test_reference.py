@@ -183,7 +183,8 @@ class Formats(CliTest):
                 {"cmd": ["head", "-c", "300000", "/dev/zero"]}, {"cmd": "printf '\\377' | tee /dev/stderr"},
                 {"type": "echo", "args": 1}]
         finished = self.run_jobs(*jobs, code=1)
-        seen = {member for result in finished.results for member in result}
+        _, of_bad_line = self.pipe_jobs("[oops]\n", code=1)
+        seen = {member for result in [*finished.results, *of_bad_line] for member in result}
         on_page = {plain(name) for row in PAGE.table("Results file", "member") for name in cells_of(row["member"])}
         # The page names these in the words about stdout and stderr.
         self.assertEqual(on_page | {"stdout_base64", "stderr_base64"}, seen | {"stderr_base64"})

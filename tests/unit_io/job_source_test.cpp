@@ -113,6 +113,18 @@ TEST_F(SourceTest, APipeTellsOfEachLine) {
             (Seen{"job " + first + " {\"cmd\":\"a\"}", "invalid L2", "invalid L5", "done 1+1", "ended"}));
 }
 
+TEST_F(SourceTest, ABadLineThatIsRecordedIsDoneWhateverItsLineIs) {
+  const std::string second = "{\"cmd\":\"d\",\"id\":\"b\"}";
+  index_.ids().remember_invalid(spec_of_work("[]"));
+  index_.ids().remember_invalid(spec_of_work(second));
+  open_pipe(true, {2, 1 << 20});
+  send("\n[]\n{\"cmd\":\"c\",\"id\":\"b\"}\n");
+  EXPECT_EQ(events(2), (Seen{"job b {\"cmd\":\"c\"}", "done 0+1"}));
+  send(second + "\n[]\n");
+  EXPECT_EQ(events(2), (Seen{"done 0+1", "invalid L5"})) << "one more than is recorded";
+  EXPECT_EQ(arrived_.back().spec, spec_of_work("[]"));
+}
+
 TEST_F(SourceTest, APipeIsReadOnOnceItsJobsAreRecordedOrDone) {
   index_.ids().remember(key_of_id("b"), spec_of_work("{\"cmd\":\"b\"}"), JobRegister::Past::kOk);
   open_pipe(true, {1, 1 << 20});

@@ -208,6 +208,19 @@ TEST_F(Replay, ForeignResultsMatchNothing) {
   EXPECT_TRUE(replay_content(line_of("a", Status::kOk, 2), index).matched) << "the id is enough";
 }
 
+TEST_F(Replay, BadLinesAreKnownByTheirTextAsOftenAsTheyAreThere) {
+  folder_.write(folder_.results(), line_of("L1", Status::kInvalid) + line_of("L1", Status::kInvalid) +
+                                       line_of("L2", Status::kInvalid) + line_of("L3"));
+  JobRegister ids;
+  const OpenFile file(folder_.results());
+  replay_into(file.fd(), ids);
+  EXPECT_TRUE(ids.admit_invalid(spec_of("L1")));
+  EXPECT_TRUE(ids.admit_invalid(spec_of("L1")));
+  EXPECT_FALSE(ids.admit_invalid(spec_of("L1")));
+  EXPECT_TRUE(ids.admit_invalid(spec_of("L2")));
+  EXPECT_FALSE(ids.admit_invalid(spec_of("L3"))) << "that was a job";
+}
+
 TEST_F(Replay, WhatComesOneByOneIsKnownByIdAndWork) {
   folder_.write(folder_.results(), line_of("L1") + line_of("L2", Status::kFailed) + line_of("L2") +
                                        line_of("L3", Status::kInvalid) + line_of("L1", Status::kFailed, 2));

@@ -24,17 +24,18 @@ std::uint64_t& count_of(JobRegister::Past past, AlreadyDone& done) {
   return done.ok;
 }
 
-// The jobs of a batch that an earlier start of the run has finished.
+// The lines of a batch that an earlier start of the run has finished.
 struct Finished {
   AlreadyDone done;
-  std::uint64_t jobs = 0;
+  std::uint64_t lines = 0;
   std::uint64_t payload_bytes = 0;
 };
 
-InvalidLine invalid_line(std::uint64_t line, const LineError& error) {
+InvalidLine invalid_line(const StreamItem& item, const LineError& error) {
   InvalidLine invalid;
-  invalid.facts.line = line;
-  invalid.facts.id = "L" + std::to_string(line);
+  invalid.facts.line = item.line;
+  invalid.facts.id = "L" + std::to_string(item.line);
+  invalid.facts.spec = item.digest;
   invalid.message = "column " + std::to_string(error.column) + ": " + error.message;
   return invalid;
 }
@@ -44,9 +45,18 @@ InvalidLine invalid_line(std::uint64_t line, const LineError& error) {
 void PipeSource::take(std::vector<Event>& events) {
   StreamBatch batch = reader_.take();
   Finished finished;
+  const auto add_invalid = [&](InvalidLine&& invalid) {
+    if (!intake_.recorded_before(invalid.facts.spec)) {
+      events.emplace_back(std::move(invalid));
+      return;
+    }
+    ++finished.done.invalid;
+    ++finished.lines;
+    finished.payload_bytes += invalid.facts.payload_bytes;
+  };
   for (StreamItem& item : batch.items) {
     if (const auto* error = std::get_if<LineError>(&item.content)) {
-      events.emplace_back(invalid_line(item.line, *error));
+      add_invalid(invalid_line(item, *error));
       continue;
     }
     StreamJob& job = std::get<StreamJob>(item.content);
@@ -54,17 +64,18 @@ void PipeSource::take(std::vector<Event>& events) {
     const auto taken = intake_.take(facts);
     if (const auto* done = std::get_if<JobIntake::Done>(&taken)) {
       ++count_of(done->past, finished.done);
-      ++finished.jobs;
+      ++finished.lines;
       finished.payload_bytes += facts.payload_bytes;
     } else if (const auto* refused = std::get_if<JobIntake::Refused>(&taken)) {
-      events.emplace_back(InvalidLine{std::move(facts), refused->message});
+      facts.spec = item.digest;
+      add_invalid(InvalidLine{std::move(facts), refused->message});
     } else {
       events.emplace_back(JobArrived{std::move(job.loaded), std::move(job.requirement)});
     }
   }
-  if (finished.jobs > 0) {
+  if (finished.lines > 0) {
     events.emplace_back(finished.done);
-    reader_.released(finished.jobs, finished.payload_bytes);
+    reader_.released(finished.lines, finished.payload_bytes);
   }
   if (!batch.problem.empty()) {
     events.emplace_back(InputBroken{std::move(batch.problem)});

@@ -110,7 +110,7 @@ struct StreamReader::Impl {
     if (shape_refused) return pending.clear();
     auto parsed = next.too_long ? line_too_long() : parser.parse(next.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
-      pending.push_back({line, std::move(*error)});
+      pending.push_back({line, std::move(*error), spec_of_work(next.text)});
     } else if (const auto* job = std::get_if<JobView>(&parsed)) {
       StreamJob made;
       made.requirement = job->requirement.own();
@@ -118,7 +118,7 @@ struct StreamReader::Impl {
       made.loaded.facts.number = next_number++;
       made.loaded.facts.line = line;
       pending_bytes += made.loaded.facts.payload_bytes;
-      pending.push_back({line, std::move(made)});
+      pending.push_back({line, std::move(made), spec_of_work(next.text)});
     }
   }
 

@@ -26,6 +26,7 @@ struct StreamJob {
 struct StreamItem {
   std::uint64_t line = 0;  // from 1
   std::variant<StreamJob, LineError> content;
+  Spec digest;  // of the text; of a line that is too long, of its first 64 bytes
 };
 
 // What has been read since the last take(), in the order of the lines.

@@ -106,7 +106,11 @@ ReplaySummary replay_into(int fd, JobIndex& index) {
 
 ReplaySummary replay_into(int fd, JobRegister& ids) {
   return replay(fd, [&ids](const ReplayedLine& line) {
-    if (line.status != Status::kInvalid) ids.remember(key_of_id(line.id), line.spec, past_of(line.status));
+    if (line.status != Status::kInvalid) {
+      ids.remember(key_of_id(line.id), line.spec, past_of(line.status));
+    } else if (line.spec != Spec{}) {
+      ids.remember_invalid(line.spec);
+    }
   });
 }
 

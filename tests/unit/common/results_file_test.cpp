@@ -118,6 +118,10 @@ TEST(ResultLine, OfABadLineTellsNothingThatOnlyARunCould) {
             R"({"id":"L3","line":3,"status":"invalid","attempt":0,)"
             R"("error":{"kind":"invalid","message":"3:1: no JSON"},)"
             R"("finished":"1970-01-01T00:00:00.000Z","run":"0000000000000001")");
+  result.spec = spec_of_work("[oops]");
+  EXPECT_TRUE(without_crc(without_newline(result))
+                  .ends_with(R"(,"run":"0000000000000001","digest":")" + default_id(result.spec, 1) + '"'))
+      << "a spec would be that of a job";
 }
 
 TEST(ResultLine, OfACrashClaimsNoOutput) {
@@ -229,15 +233,22 @@ TEST(ReadResultLine, ALineWithoutSpecAndWithAnIdOfItsOwnIsDamaged) {
   EXPECT_EQ(damage_of(with_crc(body)), LineDamage::kFormat);
 }
 
-TEST(ReadResultLine, ABadLineIsReadAndHasNoSpec) {
+TEST(ReadResultLine, ABadLineIsReadWithTheDigestOfItsText) {
   ResultLine result = command_line();
+  result.spec = Spec{};
   result.outcome.status = Status::kInvalid;
   result.outcome.kind = ErrorKind::kInvalid;
   ReplayedLine read;
   read.spec = kSpec;
   ASSERT_EQ(read_result_line(without_newline(result), read), LineDamage::kNone);
   EXPECT_EQ(read.status, Status::kInvalid);
-  EXPECT_EQ(read.spec, Spec{});
+  EXPECT_EQ(read.spec, Spec{}) << "earlier versions wrote no digest";
+  result.spec = kSpec;
+  ASSERT_EQ(read_result_line(without_newline(result), read), LineDamage::kNone);
+  EXPECT_EQ(read.spec, kSpec);
+  std::string other = without_crc(without_newline(result));
+  other.replace(other.find("\"digest\""), 8, "\"spec\"");
+  EXPECT_EQ(damage_of(with_crc(other)), LineDamage::kFormat);
 }
 
 TEST(ReadResultLine, WhatLooksLikeATailInsideIsNone) {
