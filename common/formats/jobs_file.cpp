@@ -242,7 +242,7 @@ std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std
     at = end + 1;
     if (*known == kCmd) take_cmd(member.value, command);
     if (*known == kType) handler.type = owned(member.value);
-    if (*known == kArgs) handler.args = compact;
+    if (*known == kArgs) handler.args = work.substr(value_at, end - value_at);
     if (*known == kEnv) take_env(member.value, command);
     if (*known == kCwd) command.cwd = owned(member.value);
     if (*known == kStdin) command.standard_input = owned(member.value);
@@ -264,6 +264,12 @@ WorkParser::WorkParser() : state_(std::make_unique<State>()) {}
 WorkParser::~WorkParser() = default;
 
 std::variant<CommandWork, HandlerWork, LineError> WorkParser::parse(std::string_view work) {
+  if (const auto plain = PlainLines::read_work(work))
+    return HandlerWork{std::string(plain->type), plain->args.empty() ? "null" : plain->args};
+  return parse_as_any(work);
+}
+
+std::variant<CommandWork, HandlerWork, LineError> WorkParser::parse_as_any(std::string_view work) {
   if (work.size() <= kParserKeptBytes) return parse_work(state_->dom, work);
   DomParser dom;
   return parse_work(dom, work);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -19,13 +20,16 @@ constexpr std::size_t kKeysMost = 8;  // of an object: each is compared with all
 constexpr int kDepthMost = 16;
 constexpr int kDigitsMost = 17;  // of an integer: it is within 64 bits
 
-// Whether one of eight bytes ends the plain part of a string: `"`, `\`, what is below 0x20 or above 0x7f.
-bool any_stop(std::uint64_t bytes) {
+static_assert(std::endian::native == std::endian::little, "the first byte is the lowest");
+
+// The high bit of the first of eight bytes that ends the plain part of a string, and perhaps of some behind
+// it: `"`, `\`, what is below 0x20 or above 0x7f. 0 if there is none.
+std::uint64_t stops(std::uint64_t bytes) {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
   constexpr std::uint64_t kHighs = 0x8080808080808080;
   const auto any_zero = [](std::uint64_t of) { return (of - kOnes) & ~of; };
   const std::uint64_t control = (bytes - kOnes * 0x20) & ~bytes;
-  return ((any_zero(bytes ^ kOnes * '"') | any_zero(bytes ^ kOnes * '\\') | control | bytes) & kHighs) != 0;
+  return (any_zero(bytes ^ kOnes * '"') | any_zero(bytes ^ kOnes * '\\') | control | bytes) & kHighs;
 }
 
 bool is_plain(char byte) { return byte != '"' && byte != '\\' && static_cast<signed char>(byte) >= 0x20; }
@@ -40,8 +44,10 @@ bool is_space(char byte) { return byte == ' ' || byte == '\t'; }
 // up.
 class PlainLines::Scanner {
  public:
+  // `work`: where copy() puts what it takes.
   Scanner(std::string_view line, std::string& work)
-      : at_(line.data()), end_(at_ + line.size()), work_(work) {}
+      : at_(line.data()), end_(at_ + line.size()), work_(&work) {}
+  explicit Scanner(std::string_view text) : at_(text.data()), end_(at_ + text.size()) {}
 
   bool at_end() const { return at_ == end_; }
   char peek() const { return at_ < end_ ? *at_ : '\0'; }
@@ -52,7 +58,8 @@ class PlainLines::Scanner {
   }
   void skip_space() {
     if (at_ == end_ || !is_space(*at_)) return;
-    if (copied_ != nullptr) work_.append(copied_, at_);
+    spaced_ = true;
+    if (copied_ != nullptr) work_->append(copied_, at_);
     while (at_ < end_ && is_space(*at_)) ++at_;
     if (copied_ != nullptr) copied_ = at_;
   }
@@ -79,11 +86,7 @@ class PlainLines::Scanner {
   bool string(std::string_view& text) {
     if (!take('"')) return false;
     const char* const begin = at_;
-    for (std::uint64_t eight = 0; end_ - at_ >= 8; at_ += 8) {
-      std::memcpy(&eight, at_, 8);
-      if (any_stop(eight)) break;
-    }
-    while (at_ < end_ && is_plain(*at_)) ++at_;
+    skip_plain();
     text = {begin, static_cast<std::size_t>(at_ - begin)};
     return take('"');
   }
@@ -121,12 +124,31 @@ class PlainLines::Scanner {
   bool copy(const Taken& taken) {
     copied_ = at_;
     if (!taken()) return false;
-    work_.append(copied_, at_);
+    work_->append(copied_, at_);
     copied_ = nullptr;
     return true;
   }
 
+  // Whether no whitespace has been skipped.
+  bool compact() const { return !spaced_; }
+  const char* at() const { return at_; }
+  bool word(std::string_view expected) {
+    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(expected)) return false;
+    at_ += expected.size();
+    return true;
+  }
+
  private:
+  void skip_plain() {
+    for (std::uint64_t eight = 0; end_ - at_ >= 8; at_ += 8) {
+      std::memcpy(&eight, at_, 8);
+      if (const std::uint64_t found = stops(eight)) {
+        at_ += std::countr_zero(found) / 8;
+        return;
+      }
+    }
+    while (at_ < end_ && is_plain(*at_)) ++at_;
+  }
   bool object(int depth) {
     std::array<std::string_view, kKeysMost> keys;
     auto known = keys.begin();
@@ -136,11 +158,6 @@ class PlainLines::Scanner {
       *known++ = key;
       return colon() && value(depth + 1);
     });
-  }
-  bool word(std::string_view expected) {
-    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(expected)) return false;
-    at_ += expected.size();
-    return true;
   }
   bool number() {
     take('-');
@@ -162,7 +179,8 @@ class PlainLines::Scanner {
 
   const char* at_;
   const char* const end_;
-  std::string& work_;
+  std::string* const work_ = nullptr;
+  bool spaced_ = false;
   const char* copied_ = nullptr;  // while a value is copied: what is before it is in the work
 };
 
@@ -251,6 +269,26 @@ std::optional<JobView> PlainLines::read(std::string_view line) {
   job.spec = spec_of_work(work_);
   job.requirement.labels = labels_;
   return read;
+}
+
+std::optional<PlainLines::Work> PlainLines::read_work(std::string_view text) {
+  std::optional<Work> read;
+  if (text.size() > kPlainBytesMost) return read;
+  Scanner from(text);
+  Work work;
+  if (!from.word("{\"type\":") || !from.string(work.type) || !is_handler_name(work.type)) return read;
+  if (from.word(",\"args\":")) {
+    const char* const begin = from.at();
+    if (!from.value(2)) return read;
+    work.args = {begin, static_cast<std::size_t>(from.at() - begin)};
+  }
+  if (from.take('}') && from.at_end() && from.compact()) read = work;
+  return read;
+}
+
+bool PlainLines::is_value(std::string_view text) {
+  Scanner from(text);
+  return from.value(1) && from.at_end() && from.compact();
 }
 
 }  // namespace workpool

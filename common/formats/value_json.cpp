@@ -8,29 +8,25 @@
 #include "common/base/outcome.h"
 #include "common/formats/job_members.h"
 #include "common/formats/json_text.h"
+#include "common/formats/plain_lines.h"
 
 namespace workpool {
 namespace {
-
-constexpr std::size_t kDigitsMax = 18;  // so many surely fit 64 bits
 
 bool has_control(std::string_view value) {
   return std::any_of(value.begin(), value.end(),
                      [](char letter) { return static_cast<unsigned char>(letter) < 0x20; });
 }
 
-// Most values are so short that a parser would take most of the time.
+// Most values are short or plain, and the general parser would take most of the time of their jobs.
 bool is_plainly_good(std::string_view value) {
-  if (value.empty() || value == "null" || value == "true" || value == "false") return true;
-  const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
-  return value.size() <= kDigitsMax && (value[0] != '0' || value.size() == 1) &&
-         std::all_of(value.begin(), value.end(), is_digit);
+  return value.empty() || (value.size() <= kValueBytesMax && PlainLines::is_value(value));
 }
 
 }  // namespace
 
 std::string value_fault(std::string_view value) {
-  if (value.empty()) return "";
+  if (is_plainly_good(value)) return "";
   if (value.size() > kValueBytesMax) {
     return "the value has " + std::to_string(value.size()) + " bytes, the limit is " +
            std::to_string(kValueBytesMax) + ": larger things travel as files";

@@ -75,10 +75,14 @@ void run_parse_work(std::string_view input) {
   WorkParser parser;
   const auto parsed = parser.parse(input);
   CHECK(parser.parse(input).index() == parsed.index());
+  const auto as_any = parser.parse_as_any(input);
+  CHECK(as_any.index() == parsed.index());
   if (const auto* command = std::get_if<CommandWork>(&parsed)) {
     CHECK(!command->argv.empty());
   } else if (const auto* handler = std::get_if<HandlerWork>(&parsed)) {
     CHECK(!handler->type.empty() && !find_json_fault(handler->args));
+    const auto& general = std::get<HandlerWork>(as_any);
+    CHECK(general.type == handler->type && general.args == handler->args);
   } else {
     check_error(std::get<LineError>(parsed), input.size());
   }

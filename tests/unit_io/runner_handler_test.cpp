@@ -201,8 +201,8 @@ TEST_F(HandlerExecutorTest, AValueIsOneJsonText) {
 
 TEST_F(HandlerExecutorTest, AHandlerKnowsItsAttemptIdAndDeadline) {
   handle("tell", [](const HandlerContext& context) {
-    return '"' + std::string(context.id) + ' ' + std::to_string(context.attempt) +
-           (context.deadline ? " until" : "") + '"';
+    return '"' + context.id() + ' ' + std::to_string(context.attempt()) + (context.deadline ? " until" : "") +
+           '"';
   });
   EXPECT_EQ(wait(give("tell")).outcome.value, "\"job-1 3\"");
   EXPECT_EQ(wait(give("tell", seconds(60))).outcome.value, "\"job-2 3 until\"");

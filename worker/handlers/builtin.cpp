@@ -67,7 +67,7 @@ class Fail : public Handler {
     const Arguments arguments(args, {"message", "times"});
     const auto message = arguments.text("message");
     const auto times = arguments.count("times");
-    if (!times || context.attempt <= *times) throw HandlerError(message.value_or("failed as asked"));
+    if (!times || context.attempt() <= *times) throw HandlerError(message.value_or("failed as asked"));
     return "";
   }
 };

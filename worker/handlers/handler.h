@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "common/base/time.h"
+#include "common/wire/messages.h"
 
 namespace workpool::worker {
 
@@ -31,8 +32,11 @@ class StopToken {
 struct HandlerContext {
   const StopToken& stop;
   std::optional<Time> deadline;  // CLOCK_BOOTTIME; the token is set then
-  std::uint32_t attempt = 1;     // from 1
-  std::string_view id;           // of the job
+  const JobOrder& order;
+
+  std::uint32_t attempt() const { return order.attempt; }  // from 1
+  // Of the job. Made when it is asked for: to print a default id costs more than a no-op.
+  std::string id() const { return order.full_id(); }
 };
 
 // One object serves all threads at once.

@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "common/formats/jobs_file.h"
+#include "common/formats/json_text.h"
 
 namespace workpool {
 namespace {
@@ -135,6 +138,71 @@ RC_GTEST_PROP(PlainLinesProperty, MakesOfALineWhatTheGeneralParserDoes, ()) {
   const auto read = lines.read(line);
   RC_CLASSIFY(read.has_value());
   if (read) RC_ASSERT(read->own() == as_any(line));
+}
+
+// ---- works and values ----
+
+// What the general parser makes of the work, as {type, args}; empty if it refuses it, or if it is a
+// command's.
+std::pair<std::string, std::string> work_as_any(std::string_view work) {
+  WorkParser parser;
+  const auto parsed = parser.parse_as_any(work);
+  const auto* handler = std::get_if<HandlerWork>(&parsed);
+  return handler == nullptr ? std::pair<std::string, std::string>{}
+                            : std::pair(handler->type, std::string(handler->args));
+}
+
+TEST(PlainWorks, AreReadWithoutACopy) {
+  const std::string_view work = R"({"type":"thumbnail","args":{"a":[1,"x y"],"b":-0.5}})";
+  const auto read = PlainLines::read_work(work);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->type, "thumbnail");
+  EXPECT_EQ(read->args, R"({"a":[1,"x y"],"b":-0.5})");
+  EXPECT_EQ(read->args.data(), work.data() + work.find("{\"a\""));
+  EXPECT_TRUE(PlainLines::read_work(R"({"type":"noop"})")->args.empty());
+}
+
+TEST(PlainWorks, EveryOtherWorkIsLeftToTheGeneralParser) {
+  for (const std::string_view work :
+       {"", "{}", R"({"cmd":["a"]})", R"({"type":"a b"})", R"({"type":""})", R"({"type":"x","args":})",
+        R"({"type":"x","args":1)", R"({"type":"x","args":1}})", R"({"type":"x","args": 1})",
+        R"({"type":"x","args":[1, 2]})", R"({"type":"x" })", R"({"type":"x","args":"\u0041"})",
+        R"({"type":"x","args":{"a":1,"a":2}})", R"({"type":"x","args":1,"env":{}})",
+        R"({"type":"x","id":"i"})"}) {
+    EXPECT_FALSE(PlainLines::read_work(work)) << work;
+  }
+}
+
+RC_GTEST_PROP(PlainWorksProperty, AreWhatTheGeneralParserMakesOfThem, ()) {
+  std::string work = R"({"type":)" + *rc::gen::element<std::string>(R"("noop")", R"("x.y")", R"("a b")");
+  if (*rc::gen::inRange(0, 4) > 0)
+    work +=
+        R"(,"args":)" + *rc::gen::element<std::string>("1", "null", R"([1,{"b":"c d"}])", R"({"a":1,"a":1})",
+                                                       R"("\u0041")", "[1, 2]", "-0.50", "1e9", "00");
+  work += "}";
+  if (*rc::gen::inRange(0, 2) == 0) {
+    work[*rc::gen::inRange<std::size_t>(0, work.size())] =
+        *rc::gen::element('"', '\\', '{', '}', '[', ']', ',', ':', '0', '-', 'e', '.', ' ', '\xc3', '\x00');
+  }
+  const auto read = PlainLines::read_work(work);
+  RC_CLASSIFY(read.has_value());
+  if (!read) return;
+  const std::string args(read->args.empty() ? "null" : read->args);
+  RC_ASSERT(work_as_any(work) == std::pair(std::string(read->type), args));
+}
+
+RC_GTEST_PROP(PlainValuesProperty, AreOneCompactJsonText, ()) {
+  std::string value = *rc::gen::element<std::string>("1", "null", R"([1,{"b":"c d"}])", R"({"a":1,"b":[]})",
+                                                     R"("\n")", "[1, 2]", "-0.50", "1e9", "\"a\tb\"", "true");
+  if (*rc::gen::inRange(0, 2) == 0) {
+    value[*rc::gen::inRange<std::size_t>(0, value.size())] =
+        *rc::gen::element('"', '\\', '{', '}', '[', ']', ',', ':', '0', '-', ' ', '\n', '\x01', '\xc3');
+  }
+  const bool plain = PlainLines::is_value(value);
+  RC_CLASSIFY(plain);
+  if (!plain) return;
+  RC_ASSERT(!find_json_fault(value));
+  RC_ASSERT(std::none_of(value.begin(), value.end(), [](char byte) { return byte >= 0 && byte < 0x20; }));
 }
 
 }  // namespace

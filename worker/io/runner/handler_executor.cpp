@@ -173,8 +173,7 @@ Outcome HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attem
     return handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
   }
   if (!handler->is_quick()) services->deliver(self.endings);
-  const std::string id = attempt.order.full_id();
-  HandlerContext context{self.seat, std::nullopt, attempt.order.attempt, id};
+  HandlerContext context{self.seat, std::nullopt, attempt.order};
   if (attempt.order.timeout > Duration(0)) {
     context.deadline = now + attempt.order.timeout;
     self.seat.set_timeout(now, attempt.order.timeout);
