@@ -33,6 +33,7 @@ struct Part {
 void encode(const RegistrationRequest& request, std::string& out);
 void encode(const RegistrationReply& reply, std::string& out);
 void encode(const Header& header, const SinkMessage& message, std::string& out);
+void encode(const Header& header, const Results& message, std::string& out);  // the same, without a copy
 void encode(const Header& header, const LaneMessage& message, std::string& out);
 
 // The frames for an encoded message: itself, or its parts.

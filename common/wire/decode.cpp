@@ -172,7 +172,8 @@ JobKind kind_of(std::string_view work) {
   return work.starts_with(R"({"type":)") ? JobKind::kHandler : JobKind::kCommand;
 }
 
-JobOrder read_order(WireReader& from) {
+// `copy`: of the whole frame; the orders share it.
+JobOrder read_order(WireReader& from, const std::shared_ptr<const std::string>& copy) {
   JobOrder order;
   const std::uint32_t fields = read_fields(from, 8);
   order.handle.value = from.number();
@@ -184,7 +185,8 @@ JobOrder read_order(WireReader& from) {
   order.key = Key{read_hash(from)};
   order.spec = Spec{read_hash(from)};
   order.attempt = read_attempt(from);
-  order.work = from.bytes(kItemMost);
+  const std::string_view work = from.bytes(kItemMost);
+  if (from.ok()) order.work = {copy, {copy->data() + (work.data() - from.frame().data()), work.size()}};
   order.timeout = read_duration(from);
   order.slots = read_slots(from);
   order.kind = fields > 8 ? static_cast<JobKind>(read_u32(from, 255)) : kind_of(order.work);
@@ -413,7 +415,8 @@ std::optional<LaneMessage> read_lane_message(WireReader& from, std::uint32_t typ
       Jobs jobs;
       jobs.ack = from.number();
       jobs.received = from.number();
-      jobs.jobs = read_list<JobOrder>(from, read_order);
+      const auto copy = std::make_shared<const std::string>(from.frame());
+      jobs.jobs = read_list<JobOrder>(from, [&](WireReader& order) { return read_order(order, copy); });
       return jobs;
     }
     case kCancel:

@@ -310,6 +310,14 @@ void encode(const Header& header, const SinkMessage& message, std::string& out) 
   sink.flush();
 }
 
+void encode(const Header& header, const Results& message, std::string& out) {
+  out.clear();
+  Sink sink{out};
+  Packer to(sink);
+  SinkEncoder{header, to}(message);
+  sink.flush();
+}
+
 void encode(const Header& header, const LaneMessage& message, std::string& out) {
   out.clear();
   Sink sink{out};

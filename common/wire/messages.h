@@ -11,6 +11,7 @@
 #include "common/base/ids.h"
 #include "common/base/job.h"
 #include "common/base/outcome.h"
+#include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 
 namespace workpool {
@@ -148,7 +149,7 @@ struct JobOrder {
   Key key;
   Spec spec;
   std::uint32_t attempt = 0;
-  std::string work;     // compact JSON, see JobLine::work
+  SharedBytes work;     // compact JSON, see JobLine::work
   Duration timeout{0};  // 0 = none
   std::uint32_t slots = 1;
   JobKind kind = JobKind::kCommand;

@@ -21,12 +21,15 @@ inline std::uint64_t big_endian_64(const void* from) {
 class WireReader {
  public:
   explicit WireReader(std::string_view frame)
-      : next_(reinterpret_cast<const unsigned char*>(frame.data())), end_(next_ + frame.size()) {}
+      : frame_(frame),
+        next_(reinterpret_cast<const unsigned char*>(frame.data())),
+        end_(next_ + frame.size()) {}
 
   bool ok() const { return ok_; }
   // All of the frame has been read, and all of it fitted.
   bool finished() const { return ok_ && next_ == end_; }
   void fail() { ok_ = false; }
+  std::string_view frame() const { return frame_; }
 
   std::uint32_t array();   // its length; elements follow
   std::uint64_t number();  // a non-negative integer
@@ -43,6 +46,7 @@ class WireReader {
   std::uint64_t big_endian(std::size_t count);
   std::uint8_t peek() const { return next_ < end_ ? *next_ : 0xc1; }  // 0xc1 is never used by msgpack
 
+  const std::string_view frame_;
   const unsigned char* next_;
   const unsigned char* end_;
   bool ok_ = true;

@@ -154,7 +154,7 @@ void JobBook::arrived(LoadedJob&& arrived, Time now) {
   make_ready(row, std::move(arrived.work));
 }
 
-void JobBook::make_ready(JobRow row, std::string&& work) {
+void JobBook::make_ready(JobRow row, SharedBytes&& work) {
   ActiveJob& job = table_.at(row);
   job.work = std::move(work);
   ready_bytes_ += job.work.size();
@@ -199,8 +199,7 @@ void JobBook::requeue(JobRow row, Time now, Duration delay) {
     job.state = Backoff{now + delay};
     backoffs_.insert({now + delay, row});
   } else if (job.only_copy) {
-    std::string work = std::move(job.work);  // make_ready moves it back: from itself it would be emptied
-    make_ready(row, std::move(work));
+    make_ready(row, SharedBytes(job.work));
   } else {
     job.state = Waiting{};
     queue_up(row);
@@ -219,13 +218,13 @@ std::optional<Time> JobBook::next_wake() const {
   return backoffs_.begin()->first;
 }
 
-std::string JobBook::assign(JobRow row) {
+SharedBytes JobBook::assign(JobRow row) {
   ActiveJob& job = table_.at(row);
   leave_state(row);
   job.state = Assigned{};
   ++assigned_;
   if (job.only_copy) return job.work;
-  return std::exchange(job.work, std::string{});
+  return std::exchange(job.work, SharedBytes{});
 }
 
 std::optional<JobRow> JobBook::front(std::uint32_t requirement) const {

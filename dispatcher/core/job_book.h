@@ -57,8 +57,8 @@ class JobBook {
   std::optional<Time> next_wake() const;
 
   // ---- to a worker ----
-  // Takes it out of whatever state it is in. `work` is moved out; an only copy is copied.
-  std::string assign(JobRow row);
+  // Takes it out of whatever state it is in. Its work is moved out; an only copy stays here too.
+  SharedBytes assign(JobRow row);
   // The best ready job of a requirement that need not run alone, and of those that must.
   std::optional<JobRow> front(std::uint32_t requirement) const;
   std::optional<QueueRank> front_rank(std::uint32_t requirement) const;
@@ -114,7 +114,7 @@ class JobBook {
   void ask(JobRow row, Load& load);
   void start_loading(JobRow row, Load& load);
   void leave_state(JobRow row);
-  void make_ready(JobRow row, std::string&& work);
+  void make_ready(JobRow row, SharedBytes&& work);
   void queue_up(JobRow row);
   ReadyQueue& queue_of(const ActiveJob& job);
   void change_blame(JobRow row, std::uint32_t named, std::uint32_t lost);

@@ -7,6 +7,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/job.h"
+#include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 
 namespace workpool::dispatcher {
@@ -36,7 +37,7 @@ struct JobFacts {
 // A job whose line has been read: what the scheduler knows of it, and what only its worker will look into.
 struct LoadedJob {
   JobFacts facts;
-  std::string work;  // JobLine::work
+  SharedBytes work;  // JobLine::work
 };
 
 }  // namespace workpool::dispatcher

@@ -24,6 +24,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/job.h"
+#include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 #include "dispatcher/core/job_facts.h"
@@ -57,7 +58,7 @@ struct EarlyResult {
 
 struct ActiveJob {
   JobFacts facts;
-  std::string work;  // while Loaded; if `only_copy`, until it is recorded
+  SharedBytes work;  // while Loaded; if `only_copy`, until it is recorded
   JobState state;
   bool known = false;             // facts are complete (its line has been read at least once)
   bool loading = false;           // a Load is out for it, whatever its state

@@ -38,6 +38,8 @@ class SessionWorld {
   static Key key(std::uint64_t number) { return Key{{number, 7}}; }
 
   void step(Event&& event);
+  template <class Message>
+  void sent_up(const Header& header, const Message& message);
   void carry_out(worker::Action& action);
   void one_choice();
   void answer();
@@ -88,6 +90,15 @@ void SessionWorld::step(Event&& event) {
   for (worker::Action& action : actions) carry_out(action);
 }
 
+template <class Message>
+void SessionWorld::sent_up(const Header& header, const Message& message) {
+  CHECK(open_ && header.seq == ++sink_seq_);
+  CHECK(header.session == down_.session && header.run == down_.run);
+  std::string frame;
+  encode(header, message, frame);
+  CHECK(decode_sink(frame));
+}
+
 void SessionWorld::carry_out(worker::Action& action) {
   CHECK(!left_);
   if (auto* hello = std::get_if<worker::Register>(&action)) {
@@ -102,17 +113,15 @@ void SessionWorld::carry_out(worker::Action& action) {
     CHECK(open_);
     open_ = false;
   } else if (auto* sent = std::get_if<worker::SendSink>(&action)) {
-    CHECK(open_ && sent->header.seq == ++sink_seq_);
-    CHECK(sent->header.session == down_.session && sent->header.run == down_.run);
-    std::string frame;
-    encode(sent->header, sent->message, frame);
-    CHECK(decode_sink(frame));
-    if (auto* results = std::get_if<Results>(&sent->message)) {
-      for (const JobResult& result : results->results) reported_.insert(result.key);
+    sent_up(sent->header, sent->message);
+  } else if (auto* results = std::get_if<worker::SendResults>(&action)) {
+    sent_up(results->header, *results->results);
+    for (const JobResult& result : results->results->results) reported_.insert(result.key);
+  } else if (auto* starts = std::get_if<worker::StartAttempts>(&action)) {
+    for (const auto& [token, order] : starts->attempts) {
+      CHECK(stops_ == 0 && tokens_.insert(token).second);
+      running_.emplace_back(token, order);
     }
-  } else if (auto* start = std::get_if<worker::StartAttempt>(&action)) {
-    CHECK(stops_ == 0 && tokens_.insert(start->token).second);
-    running_.emplace_back(start->token, start->order);
   } else if (auto* unstart = std::get_if<worker::UnstartAttempt>(&action)) {
     unstarting_.push_back(unstart->token);
   } else if (std::holds_alternative<worker::Exit>(action)) {
@@ -243,14 +252,14 @@ void SessionWorld::end_a_run() {
   }
   ended.slot_lost = ended.how == AttemptEnd::kOutcome && input_.once(8);
   if (ended.slot_lost) lost_.push_back(token);
-  step(std::move(ended));
+  step(worker::AttemptsEnded{{std::move(ended)}});
 }
 
 void SessionWorld::regain() {
   if (lost_.empty()) return;
   const std::uint64_t token = lost_.back();
   lost_.pop_back();
-  step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false});
+  step(worker::AttemptsEnded{{worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false}}});
 }
 
 void SessionWorld::one_choice() {
@@ -292,10 +301,11 @@ void SessionWorld::one_choice() {
 
 void SessionWorld::end_all_runs() {
   for (const auto& [token, order] : std::exchange(running_, {})) {
-    step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, milliseconds(1), false});
+    step(worker::AttemptsEnded{
+        {worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, milliseconds(1), false}}});
   }
   for (const std::uint64_t token : std::exchange(lost_, {})) {
-    step(worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false});
+    step(worker::AttemptsEnded{{worker::AttemptEnded{token, AttemptEnd::kOutcome, {}, {}, false}}});
   }
 }
 

@@ -7,6 +7,13 @@
 #include "tests/scenario/stage.h"
 
 namespace workpool::scenario {
+namespace {
+
+worker::AttemptsEnded not_started(std::uint64_t token) {
+  return {{worker::AttemptEnded{token, worker::AttemptEnd::kNotStarted, {}, {}, false}}};
+}
+
+}  // namespace
 
 void Stage::add_worker(const std::string& name, const worker::SessionOptions& worker_options,
                        const std::string& late) {
@@ -116,7 +123,7 @@ bool Stage::end_run(const std::string& name, const std::string& job, worker::Att
   if (status != Status::kOk)
     ended.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
   if (!slot_lost) worker.runs.erase(found);
-  worker.inbox.emplace_back(std::move(ended));
+  worker.inbox.emplace_back(worker::AttemptsEnded{{std::move(ended)}});
   return true;
 }
 
@@ -174,12 +181,12 @@ bool Stage::begin_runs(const std::string& name, Machine& worker) {
       continue;
     }
     say(name + " does not run " + job_name(run.order.key) + ": its lease is over");
-    worker.inbox.emplace_back(worker::AttemptEnded{token, worker::AttemptEnd::kNotStarted, {}, {}, false});
+    worker.inbox.emplace_back(not_started(token));
   }
   std::erase_if(worker.runs, [&](const auto& run) {
     return std::any_of(worker.inbox.begin(), worker.inbox.end(), [&](const worker::Event& event) {
-      const auto* ended = std::get_if<worker::AttemptEnded>(&event);
-      return ended != nullptr && ended->token == run.first && !ended->slot_lost;
+      const auto* ended = std::get_if<worker::AttemptsEnded>(&event);
+      return ended != nullptr && ended->attempts[0].token == run.first && !ended->attempts[0].slot_lost;
     });
   });
   return moved;
@@ -223,24 +230,26 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
       if (found != worker.links.end() && !found->second.sink_cut)
         found->second.sink.emplace_back(a.header, std::move(a.message));
     }
-    void operator()(worker::StartAttempt& a) { worker.runs[a.token].order = std::move(a.order); }
+    void operator()(worker::SendResults& a) {
+      worker::SendSink copy{a.header, *a.results};
+      (*this)(copy);
+    }
+    void operator()(worker::StartAttempts& a) {
+      for (auto& [token, order] : a.attempts) worker.runs[token].order = std::move(order);
+    }
     void operator()(worker::KillAttempt& a) {
       const auto found = worker.runs.find(a.token);
       if (found == worker.runs.end()) return;
       self.say(name + " kills " + self.job_name(found->second.order.key));
-      worker.inbox.emplace_back(worker::AttemptEnded{
-          a.token,
-          found->second.begun ? worker::AttemptEnd::kStopped : worker::AttemptEnd::kNotStarted,
-          {},
-          {},
-          false});
+      worker::AttemptsEnded ended = not_started(a.token);
+      if (found->second.begun) ended.attempts[0].how = worker::AttemptEnd::kStopped;
+      worker.inbox.emplace_back(std::move(ended));
       worker.runs.erase(found);
     }
     void operator()(worker::UnstartAttempt& a) {
       const auto found = worker.runs.find(a.token);
       if (found == worker.runs.end() || found->second.begun) return;
-      worker.inbox.emplace_back(
-          worker::AttemptEnded{a.token, worker::AttemptEnd::kNotStarted, {}, {}, false});
+      worker.inbox.emplace_back(not_started(a.token));
       worker.runs.erase(found);
     }
     void operator()(worker::SetLease& a) { worker.lease = a.until; }

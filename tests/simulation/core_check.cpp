@@ -163,8 +163,11 @@ struct WorkerText : MessageText {
   }
   std::string operator()(const worker::LanePart&) const { return "part"; }
   std::string operator()(const worker::SinkGone& e) const { return "sink gone " + text(e.session); }
-  std::string operator()(const worker::AttemptEnded& e) const {
-    return "attempt ended " + std::to_string(static_cast<int>(e.how)) + (e.slot_lost ? " slot lost" : "");
+  std::string operator()(const worker::AttemptsEnded& e) const {
+    std::string all = "attempts ended";
+    for (const worker::AttemptEnded& ended : e.attempts)
+      all += " " + std::to_string(static_cast<int>(ended.how)) + (ended.slot_lost ? " slot lost" : "");
+    return all;
   }
   std::string operator()(const worker::DeathsKnown&) const { return "deaths known"; }
   std::string operator()(const worker::StopAsked&) const { return "stop asked"; }
@@ -178,7 +181,14 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::SendSink& a) const {
     return text(a.header) + " " + std::visit(MessageText{}, a.message);
   }
-  std::string operator()(const worker::StartAttempt& a) const { return "start " + text(a.order.key); }
+  std::string operator()(const worker::SendResults& a) const {
+    return text(a.header) + " " + MessageText{}(*a.results);
+  }
+  std::string operator()(const worker::StartAttempts& a) const {
+    std::string all = "start";
+    for (const worker::StartAttempt& start : a.attempts) all += " " + text(start.order.key);
+    return all;
+  }
   std::string operator()(const worker::KillAttempt&) const { return "kill"; }
   std::string operator()(const worker::UnstartAttempt&) const { return "unstart"; }
   std::string operator()(const worker::SetLease&) const { return ""; }

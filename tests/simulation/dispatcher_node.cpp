@@ -91,7 +91,7 @@ void DispatcherNode::feed_stream() {
   for (const JobPlan& plan : world_.setup.jobs) {
     later(plan.appears, [this, &plan] {
       if (plan.invalid) return deliver(dispatcher::InvalidLine{plan.facts, "no job"});
-      deliver(dispatcher::JobArrived{{plan.facts, plan.work}, plan.requirement});
+      deliver(dispatcher::JobArrived{{plan.facts, SharedBytes(plan.work)}, plan.requirement});
     });
   }
   later(seconds(10), [this] { deliver(dispatcher::InputEnded{}); });
@@ -387,7 +387,7 @@ void DispatcherNode::answer_loads() {
     for (std::uint64_t i = 0; i < most; ++i) {
       const JobPlan& plan = world_.setup.jobs[loads_.front()];
       loads_.pop_front();
-      dispatcher::LoadedJob job{plan.facts, plan.work};
+      dispatcher::LoadedJob job{plan.facts, SharedBytes(plan.work)};
       job.facts.requirement = index_->requirement_number(plan.requirement);
       loaded.jobs.push_back(std::move(job));
     }

@@ -106,7 +106,7 @@ void WorkerNode::finish(std::uint64_t token, worker::AttemptEnd how, Outcome out
   if (how == worker::AttemptEnd::kOutcome || how == worker::AttemptEnd::kDoubtful) {
     world_.books.ended(run.order.key, run.order.attempt, outcome.status);
   }
-  deliver(worker::AttemptEnded{token, how, std::move(outcome), ran, slot_lost});
+  deliver(worker::AttemptsEnded{{worker::AttemptEnded{token, how, std::move(outcome), ran, slot_lost}}});
   if (slot_lost) {
     run.reported = true;
     return;
@@ -121,7 +121,8 @@ void WorkerNode::finish(std::uint64_t token, worker::AttemptEnd how, Outcome out
 void WorkerNode::free_thread(std::uint64_t token) {
   if (runs_.erase(token) == 0) return;
   --handlers_.running;
-  deliver(worker::AttemptEnded{token, worker::AttemptEnd::kStopped, {}, Duration{0}, false});
+  deliver(worker::AttemptsEnded{
+      {worker::AttemptEnded{token, worker::AttemptEnd::kStopped, {}, Duration{0}, false}}});
   begin_next(handlers_);
 }
 

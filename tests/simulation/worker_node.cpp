@@ -210,7 +210,10 @@ void WorkerNode::carry_out(worker::Action& action) {
     void operator()(worker::OpenSession& a) { self.open(a.welcome); }
     void operator()(worker::CloseSession&) { self.close_link(); }
     void operator()(worker::SendSink& a) { self.send(a.header, a.message); }
-    void operator()(worker::StartAttempt& a) { self.take_run(a); }
+    void operator()(worker::SendResults& a) { self.send(a.header, *a.results); }
+    void operator()(worker::StartAttempts& a) {
+      for (worker::StartAttempt& start : a.attempts) self.take_run(start);
+    }
     void operator()(worker::KillAttempt& a) { self.kill_run(a.token, a.now); }
     void operator()(worker::UnstartAttempt& a) { self.unstart(a.token); }
     void operator()(worker::SetLease& a) { self.lease_ = a.until; }

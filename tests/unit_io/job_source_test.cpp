@@ -70,7 +70,7 @@ class SourceTest : public ::testing::Test {
   std::string show(const Event& event) {
     if (const auto* arrived = std::get_if<JobArrived>(&event)) {
       arrived_.push_back(arrived->job.facts);
-      return "job " + arrived->job.facts.full_id() + " " + arrived->job.work;
+      return "job " + arrived->job.facts.full_id() + " " + std::string(arrived->job.work);
     }
     if (const auto* loaded = std::get_if<JobsLoaded>(&event)) {
       std::string text = "loaded";

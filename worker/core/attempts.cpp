@@ -11,8 +11,9 @@ namespace {
 
 constexpr Duration kAheadWork = milliseconds(4);
 constexpr Duration kShortCommand = milliseconds(50);
-constexpr std::int64_t kAheadMost = 1024;  // jobs per slot
-constexpr std::size_t kStaleMost = 1024;   // tokens in the queue that name nothing any more
+constexpr std::int64_t kAheadMost = 1024;     // jobs per slot
+constexpr std::size_t kStartsExpected = 256;  // at once
+constexpr std::size_t kStaleMost = 1024;      // tokens in the queue that name nothing any more
 
 bool named(const JobOrder& order, const JobRef& ref) {
   if (ref.handle.value != 0) return order.handle == ref.handle && order.key == ref.key;
@@ -115,24 +116,27 @@ Attempt* Attempts::next_in_order() {
   return nullptr;
 }
 
-std::optional<StartAttempt> Attempts::start_next(Time now) {
-  if (queued() == 0) return std::nullopt;
+bool Attempts::start_next(Time now, std::vector<StartAttempt>& starts) {
+  if (queued() == 0) return false;
   Attempt* const next = next_in_order();
-  if (next == nullptr) return std::nullopt;
+  if (next == nullptr) return false;
   const std::uint32_t needed = next->order.slots;
   const bool command = is_command(*next);
-  if (used_ + needed > slots_ && !(needed == 1 && used_ < slots_ + ahead(command))) return std::nullopt;
-  std::erase(behind_killed_, next->token);
+  if (used_ + needed > slots_ && !(needed == 1 && used_ < slots_ + ahead(command))) return false;
+  if (!behind_killed_.empty()) std::erase(behind_killed_, next->token);
   queued_bytes_ -= next->order.work.size();
-  std::string work = std::exchange(next->order.work, std::string{});
+  if (starts.empty()) starts.reserve(std::min<std::size_t>(queued(), kStartsExpected));
+  StartAttempt& start = starts.emplace_back();
+  start.token = next->token;
+  start.order = std::move(next->order);
+  next->order.id.clear();
+  next->order.work.clear();
   set(*next, Attempt::Started{});
   next->started = now;
   used_ += needed;
   commands_ += command ? 1 : 0;
   ++running_;
-  std::optional<StartAttempt> start{StartAttempt{next->token, next->order}};
-  start->order.work = std::move(work);
-  return start;
+  return true;
 }
 
 Attempt* Attempts::find(std::uint64_t token) {

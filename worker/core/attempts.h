@@ -46,7 +46,8 @@ struct Attempt {
   using State = std::variant<Queued, Started, Killing, Doubtful, Lost>;
 
   std::uint64_t token = 0;  // 0 = the row is free
-  JobOrder order;           // without `work` once it is handed over; its handle is 0 once its session is over
+  JobOrder order;  // without `id` and `work` once it is handed over; its handle is 0 once its session
+                   // is over
   State state;
   Time received;
   Time started;          // handed over; meaningless while it is Queued
@@ -64,9 +65,9 @@ class Attempts {
 
   // Queues it. Ignores an attempt that is here already, which a correct dispatcher never sends.
   void queue(JobOrder&& order, Time now);
-  // The next one to hand over, if there is room for one. An attempt of a job that is being killed here waits
-  // until that is gone, others pass it.
-  std::optional<StartAttempt> start_next(Time now);
+  // Adds the next one to hand over, if there is room for one; else returns false. An attempt of a job that is
+  // being killed here waits until that is gone, others pass it.
+  bool start_next(Time now, std::vector<StartAttempt>& starts);
 
   // Null if there is none. By reference: rather one that is not being killed than one that is.
   Attempt* find(std::uint64_t token);

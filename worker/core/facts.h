@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -80,6 +81,10 @@ struct AttemptEnded {
   bool slot_lost = false;
   std::vector<int> alive{};  // processes of a command that could not be killed; nobody waits for them
 };
+// Several at once, as the runner hands them over.
+struct AttemptsEnded {
+  std::vector<AttemptEnded> attempts;
+};
 struct DeathsKnown {  // from the supervisor, before Started
   std::vector<Death> deaths;
 };
@@ -89,7 +94,7 @@ struct StopNow {};    // the dispatcher of a local worker is gone
 struct Drained {};
 
 using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
-                           AttemptEnded, DeathsKnown, StopAsked, StopNow, Drained>;
+                           AttemptsEnded, DeathsKnown, StopAsked, StopNow, Drained>;
 
 // ---- actions ----
 
@@ -104,9 +109,17 @@ struct SendSink {
   Header header;
   SinkMessage message;
 };
+// The same with results; the session keeps them too, until they are acked.
+struct SendResults {
+  Header header;
+  std::shared_ptr<const Results> results;
+};
 struct StartAttempt {
   std::uint64_t token = 0;  // unique among the attempts of this engine
   JobOrder order;
+};
+struct StartAttempts {  // in this order
+  std::vector<StartAttempt> attempts;
 };
 struct KillAttempt {
   std::uint64_t token = 0;
@@ -135,8 +148,8 @@ struct Exit {
   int code = 0;
 };
 
-using Action = std::variant<Register, OpenSession, CloseSession, SendSink, StartAttempt, KillAttempt,
-                            UnstartAttempt, SetLease, ForgetDeaths, Say, Exit>;
+using Action = std::variant<Register, OpenSession, CloseSession, SendSink, SendResults, StartAttempts,
+                            KillAttempt, UnstartAttempt, SetLease, ForgetDeaths, Say, Exit>;
 using Actions = std::vector<Action>;
 
 // Exit code of an engine that asks its supervisor for a new one, no crash counted (all slots lost to

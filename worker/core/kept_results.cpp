@@ -13,52 +13,53 @@ constexpr std::uint64_t kMessageBytes = 64 * 1024;
 
 void KeptResults::add(JobResult&& result) {
   const std::uint64_t bytes = result.window_bytes();
+  const bool has_room = unsent_from_ < messages_.size() &&
+                        messages_.back().results->results.size() < kMessageResults &&
+                        messages_.back().bytes + bytes <= kMessageBytes;
+  if (!has_room) {
+    messages_.emplace_back().results = std::make_shared<Results>();
+    messages_.back().results->results.reserve(kMessageResults / 4);
+  }
+  Message& message = messages_.back();
+  message.results->results.push_back(std::move(result));
+  message.bytes += bytes;
   bytes_ += bytes;
-  Kept& kept = kept_.emplace_back();
-  kept.result = std::move(result);
-  kept.bytes = bytes;
+  ++size_;
 }
 
-Results KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {
-  Results message;
-  std::uint64_t bytes = 0;
-  while (unsent_from_ < kept_.size() && message.results.size() < kMessageResults) {
-    Kept& next = kept_[unsent_from_];
-    if (!message.results.empty() && bytes + next.bytes > kMessageBytes) break;
-    // One message is always allowed, so that a result larger than the window travels too.
-    if (in_flight_ > 0 && in_flight_ + next.bytes > window) break;
-    if (message.results.empty())
-      message.results.reserve(std::min(kMessageResults, kept_.size() - unsent_from_));
-    bytes += next.bytes;
-    in_flight_ += next.bytes;
-    next.seq = seq;
-    message.results.push_back(next.result);
-    ++unsent_from_;
-  }
-  return message;
+std::shared_ptr<const Results> KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {
+  if (unsent_from_ == messages_.size()) return nullptr;
+  Message& next = messages_[unsent_from_];
+  // One is always allowed, so that a result larger than the window travels too.
+  if (in_flight_ > 0 && in_flight_ + next.bytes > window) return nullptr;
+  in_flight_ += next.bytes;
+  next.seq = seq;
+  ++unsent_from_;
+  return next.results;
 }
 
 void KeptResults::acked(std::uint64_t up_to_seq) {
-  while (!kept_.empty() && kept_.front().seq != 0 && kept_.front().seq <= up_to_seq) {
-    bytes_ -= kept_.front().bytes;
-    in_flight_ -= kept_.front().bytes;
-    kept_.pop_front();
-    --unsent_from_;
+  for (; unsent_from_ > 0 && messages_.front().seq <= up_to_seq; --unsent_from_) {
+    bytes_ -= messages_.front().bytes;
+    in_flight_ -= messages_.front().bytes;
+    size_ -= messages_.front().results->results.size();
+    messages_.pop_front();
   }
 }
 
 void KeptResults::session_over() {
-  for (std::size_t i = 0; i < kept_.size(); ++i) {
-    kept_[i].seq = 0;
-    kept_[i].result.handle = Handle{};
+  for (Message& message : messages_) {
+    // Somebody may still be about to send it, in the session that is over.
+    if (message.results.use_count() > 1) message.results = std::make_shared<Results>(*message.results);
+    for (JobResult& result : message.results->results) result.handle = Handle{};
   }
   unsent_from_ = 0;
   in_flight_ = 0;
 }
 
 void KeptResults::clear() {
-  kept_.clear();
-  unsent_from_ = 0;
+  messages_.clear();
+  unsent_from_ = size_ = 0;
   bytes_ = in_flight_ = 0;
 }
 

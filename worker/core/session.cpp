@@ -65,7 +65,9 @@ void Session::step(Event&& event, Time now, Actions& actions) {
         self.exit(leaving->code);
       }
     }
-    void operator()(AttemptEnded& e) { self.attempt_ended(std::move(e)); }
+    void operator()(AttemptsEnded& e) {
+      for (AttemptEnded& ended : e.attempts) self.attempt_ended(std::move(ended));
+    }
     void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
     void operator()(StopAsked&) { self.stop_asked(); }
     void operator()(StopNow&) { self.stop_now(); }
@@ -253,9 +255,13 @@ void Session::send(SinkMessage&& message) {
   Active* active = std::get_if<Active>(&state_);
   if (auto* leaving = std::get_if<Leaving>(&state_)) active = &leaving->active;
   CHECK(active != nullptr);
-  const std::uint64_t seq = active->next_sink++;
-  active->sent.emplace_back(seq, now_);
-  out_->emplace_back(SendSink{{run_, active->welcome.session, seq}, std::move(message)});
+  out_->emplace_back(SendSink{next_header(*active), std::move(message)});
+}
+
+Header Session::next_header(Active& active) {
+  const std::uint64_t seq = active.next_sink++;
+  active.sent.emplace_back(seq, now_);
+  return {run_, active.welcome.session, seq};
 }
 
 // ---- stops and the end ----

@@ -101,6 +101,7 @@ class Session {
   void count_alone_from(Time since);
   void judge_pause();
   void send(SinkMessage&& message);
+  Header next_header(Active& active);
   void send_pages();
   void send_held();
   void send_results();

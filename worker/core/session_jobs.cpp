@@ -101,9 +101,9 @@ void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
   }
   if (ack <= active.acked) return;
   active.acked = ack;
-  const std::size_t kept = kept_.size();
+  const std::uint64_t kept = kept_.bytes();
   kept_.acked(ack);
-  if (kept_.size() < kept) active.fruitful = true;
+  if (kept_.bytes() < kept) active.fruitful = true;
   if (active.deaths_seq != 0 && ack >= active.deaths_seq && !deaths_.empty()) {
     out_->emplace_back(ForgetDeaths{deaths_.back().engine});
     deaths_.clear();
@@ -186,7 +186,10 @@ void Session::tell_accepting() {
 void Session::start_jobs() {
   const auto& active = std::get<Active>(state_);
   if (stops_ > 0 || now_ > active.lease || now_ < paused_until_) return;
-  while (auto start = attempts_.start_next(now_)) out_->emplace_back(std::move(*start));
+  StartAttempts starts;
+  while (attempts_.start_next(now_, starts.attempts)) {
+  }
+  if (!starts.attempts.empty()) out_->emplace_back(std::move(starts));
 }
 
 ReturnedJob Session::returned(const JobOrder& order, ReturnReason reason) const {
@@ -310,12 +313,9 @@ void Session::settle_doubts(bool stopped) {
 }
 
 void Session::send_results() {
-  while (true) {
-    auto& active = std::get<Active>(state_);
-    Results message = kept_.take_unsent(active.welcome.result_window, active.next_sink);
-    if (message.results.empty()) return;
-    send(std::move(message));
-  }
+  auto& active = std::get<Active>(state_);
+  while (auto message = kept_.take_unsent(active.welcome.result_window, active.next_sink))
+    out_->emplace_back(SendResults{next_header(active), std::move(message)});
 }
 
 // Nothing can start because of threads that do not come back: the supervisor starts a new engine, no crash

@@ -95,6 +95,8 @@ class Engine {
   void gather_answer(RegistrationAnswer&& answer);
   void carry_out();
   void carry_out(Action& action);
+  template <class Message>
+  void send(const Header& header, const Message& message, const char* type);
   void judge_first_steps();
 
   const EngineBirth birth_;
@@ -114,7 +116,6 @@ class Engine {
   std::vector<Event> events_;
   std::vector<Event> stepping_;
   Actions actions_;
-  std::vector<StartAttempt> starting_;
   std::optional<int> exit_code_;
   const bool is_local_;
   FirstSteps first_steps_;
@@ -173,15 +174,16 @@ void Engine::gather() {
   wake_.clear();
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
-  for (AttemptEnded& ending : endings_.take()) {
+  AttemptsEnded ended{endings_.take()};
+  for (const AttemptEnded& ending : ended.attempts) {
     if (!ending.alive.empty()) complain_of(ending.alive);
     if (ending.how == AttemptEnd::kNoResources) {
       first_steps_.lacked_resources(ending.outcome.message, now_);
     } else if (ending.how != AttemptEnd::kNotStarted) {
       first_steps_.job_ran();
     }
-    events_.emplace_back(std::move(ending));
   }
+  if (!ended.attempts.empty()) events_.emplace_back(std::move(ended));
   const std::size_t before = events_.size();
   transport_.receive(kFramesATurn, events_);
   if (events_.size() > before && !std::holds_alternative<SinkGone>(events_[before]))
@@ -190,6 +192,13 @@ void Engine::gather() {
     if (!transport_.tend(now_)) events_.emplace_back(SinkGone{transport_.session()});
     tend_at_ = now_ + (transport_.is_new() ? kNewInterval : kTendInterval);
   }
+}
+
+template <class Message>
+void Engine::send(const Header& header, const Message& message, const char* type) {
+  if (header.session != transport_.session()) return;
+  log_sent(log_, type, header);
+  if (!transport_.send(header, message)) events_.emplace_back(SinkGone{header.session});
 }
 
 void Engine::carry_out(Action& action) {
@@ -204,14 +213,11 @@ void Engine::carry_out(Action& action) {
       self.tend_at_ = self.now_;
     }
     void operator()(CloseSession&) { self.transport_.close(); }
-    void operator()(SendSink& a) {
-      if (a.header.session != self.transport_.session()) return;
-      log_sent(self.log_, a);
-      if (!self.transport_.send(a.header, a.message)) self.events_.emplace_back(SinkGone{a.header.session});
-    }
-    void operator()(StartAttempt& a) {
+    void operator()(SendSink& a) { self.send(a.header, a.message, workpool::name_of(a.message)); }
+    void operator()(SendResults& a) { self.send(a.header, *a.results, "RESULTS"); }
+    void operator()(StartAttempts& a) {
       log_started(self.log_, a);
-      self.starting_.push_back(std::move(a));
+      self.runner_.start(std::move(a.attempts));
     }
     void operator()(KillAttempt& a) {
       self.runner_.kill(a.token, a.kind, a.now ? KillWhen::kAtOnce : KillWhen::kGently);
@@ -227,19 +233,11 @@ void Engine::carry_out(Action& action) {
       if (!self.exit_code_) self.exit_code_ = a.code;
     }
   };
-  // The collected starts go to the runner before any other action that follows them.
-  if (!std::holds_alternative<StartAttempt>(action) && !starting_.empty())
-    runner_.start(std::exchange(starting_, {}));
   std::visit(Visitor{*this}, action);
 }
 
 void Engine::carry_out() {
-  starting_.reserve(
-      static_cast<std::size_t>(std::count_if(actions_.begin(), actions_.end(), [](const Action& a) {
-        return std::holds_alternative<StartAttempt>(a);
-      })));
   for (Action& action : actions_) carry_out(action);
-  if (!starting_.empty()) runner_.start(std::exchange(starting_, {}));
   actions_.clear();
 }
 

@@ -22,19 +22,21 @@ const char* name_of(AttemptEnd how) {
 
 }  // namespace
 
-void log_started(Log& log, const StartAttempt& start) {
+void log_started(Log& log, const StartAttempts& starts) {
   if (!log.shows(LogLevel::kDebug)) return;
-  const JobOrder& order = start.order;
-  log.debug("job_started", {{"id", order.full_id()}, {"attempt", order.attempt}, {"token", start.token}});
+  for (const auto& [token, order] : starts.attempts)
+    log.debug("job_started", {{"id", order.full_id()}, {"attempt", order.attempt}, {"token", token}});
 }
 
 void log_event(Log& log, const Event& event) {
   if (!log.shows(LogLevel::kDebug)) return;
-  if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
-    log.debug("job_ended", {{"token", ended->token},
-                            {"how", name_of(ended->how)},
-                            {"status", workpool::name_of(ended->outcome.status)},
-                            {"ran", ended->ran}});
+  if (const auto* all = std::get_if<AttemptsEnded>(&event)) {
+    for (const AttemptEnded& ended : all->attempts) {
+      log.debug("job_ended", {{"token", ended.token},
+                              {"how", name_of(ended.how)},
+                              {"status", workpool::name_of(ended.outcome.status)},
+                              {"ran", ended.ran}});
+    }
   } else if (const auto* lane = std::get_if<LaneReceived>(&event);
              lane != nullptr && log.shows(LogLevel::kTrace)) {
     log.write(LogLevel::kTrace, "message_received",
@@ -44,12 +46,10 @@ void log_event(Log& log, const Event& event) {
   }
 }
 
-void log_sent(Log& log, const SendSink& send) {
+void log_sent(Log& log, const char* type, const Header& header) {
   if (!log.shows(LogLevel::kTrace)) return;
   log.write(LogLevel::kTrace, "message_sent",
-            {{"type", workpool::name_of(send.message)},
-             {"session", hex64(send.header.session.value)},
-             {"seq", send.header.seq}});
+            {{"type", type}, {"session", hex64(header.session.value)}, {"seq", header.seq}});
 }
 
 }  // namespace workpool::worker

@@ -9,8 +9,8 @@
 
 namespace workpool::worker {
 
-void log_started(Log& log, const StartAttempt& start);
+void log_started(Log& log, const StartAttempts& starts);
 void log_event(Log& log, const Event& event);  // logs a job's end or a lane message, nothing else
-void log_sent(Log& log, const SendSink& send);
+void log_sent(Log& log, const char* type, const Header& header);
 
 }  // namespace workpool::worker

@@ -100,7 +100,7 @@ JobsInput::~JobsInput() {
   if (owned_ && fd_ >= 0) close(fd_);
 }
 
-LoadedJob load_job(const JobView& line, const JobDefaults& defaults) {
+LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytesPacker& works) {
   LoadedJob loaded;
   loaded.facts.id = line.id;
   loaded.facts.spec = line.spec;
@@ -109,7 +109,7 @@ LoadedJob load_job(const JobView& line, const JobDefaults& defaults) {
   loaded.facts.retries = line.retries.value_or(defaults.retries);
   loaded.facts.slots = line.requirement.slots;
   loaded.facts.payload_bytes = line.work.size();
-  loaded.work = line.work;
+  loaded.work = works.add(line.work);
   return loaded;
 }
 

@@ -63,8 +63,9 @@ struct JobDefaults {
   std::uint32_t retries = 0;
 };
 
-// Fills the facts that the line states; number, line, repeat, key and requirement are the caller's.
-LoadedJob load_job(const JobView& line, const JobDefaults& defaults);
+// Fills the facts that the line states; number, line, repeat, key and requirement are the caller's. The work
+// goes into `works`.
+LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytesPacker& works);
 
 // Wakes the thread of a reader; an eventfd, so that it can be polled together with a descriptor.
 class WakeUp {

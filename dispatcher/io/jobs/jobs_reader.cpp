@@ -148,14 +148,14 @@ struct JobsReader::Impl {
     const Key key = given ? key_of_id(job->id) : key_of_default_id(job->spec, entry.repeat);
     if (key.high != entry.key_prefix) return std::nullopt;
 
-    LoadedJob loaded = load_job(*job, defaults);
+    LoadedJob loaded = load_job(*job, defaults, works);
     name(loaded.facts, request, key);
     return loaded;
   }
 
   // A line that is nothing but its work hashes to its spec. It was found valid when it was indexed, so it
   // need not be parsed again. Nullopt: it is to be parsed.
-  std::optional<LoadedJob> as_indexed(const Request& request, std::string_view line) const {
+  std::optional<LoadedJob> as_indexed(const Request& request, std::string_view line) {
     const JobIndex::Entry& entry = request.entry;
     if (entry.repeat == 0 || entry.priority != 0 || !is_bare[entry.requirement]) return std::nullopt;
     const Spec spec = spec_of_work(line);
@@ -165,7 +165,7 @@ struct JobsReader::Impl {
     JobView job;
     job.work = line;
     job.spec = spec;
-    LoadedJob loaded = load_job(job, defaults);
+    LoadedJob loaded = load_job(job, defaults, works);
     name(loaded.facts, request, key);
     return loaded;
   }
@@ -207,6 +207,7 @@ struct JobsReader::Impl {
   bool held = false;  // since then the whole file has been read
   BoundedLines lines;
   JobLineParser parser;
+  SharedBytesPacker works;
   std::vector<Turn> turns;                     // of the batch that is read
   std::vector<std::optional<LoadedJob>> jobs;  // the same
 

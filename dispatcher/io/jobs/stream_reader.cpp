@@ -114,7 +114,7 @@ struct StreamReader::Impl {
     } else if (const auto* job = std::get_if<JobView>(&parsed)) {
       StreamJob made;
       made.requirement = job->requirement.own();
-      made.loaded = load_job(*job, defaults);
+      made.loaded = load_job(*job, defaults, works);
       made.loaded.facts.number = next_number++;
       made.loaded.facts.line = line;
       pending_bytes += made.loaded.facts.payload_bytes;
@@ -145,6 +145,7 @@ struct StreamReader::Impl {
   const StreamLimits limits;
   const JobsFormat format;
   JobLineParser parser;
+  SharedBytesPacker works;
   LineSplitter lines{kLineBytesMax, kReadBytes};
   std::uint64_t line = 0;
   JobNumber next_number = 0;

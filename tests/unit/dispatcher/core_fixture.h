@@ -73,7 +73,7 @@ class CoreTest : public testing::Test {
     while (!loads_.empty()) {
       JobsLoaded loaded;
       for (const JobNumber number : std::exchange(loads_, {}))
-        loaded.jobs.push_back({facts_of(number), work_of(number)});
+        loaded.jobs.push_back({facts_of(number), SharedBytes(work_of(number))});
       step(std::move(loaded));
       step(Drained{});
     }

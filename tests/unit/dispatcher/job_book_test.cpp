@@ -37,7 +37,7 @@ class JobBookTest : public testing::Test {
   }
   void answer() {
     for (const JobNumber number : load.jobs)
-      book->loaded({facts_of(number), "work " + std::to_string(number)}, now);
+      book->loaded({facts_of(number), SharedBytes("work " + std::to_string(number))}, now);
     load.jobs.clear();
   }
   std::uint32_t assign_front() {
@@ -121,7 +121,7 @@ TEST_F(JobBookTest, IgnoresALineOfAJobRecordedMeanwhile) {
   const auto row = book->find(facts_of(0).key, facts_of(0).spec, load);
   ASSERT_TRUE(row);
   book->finish(*row);
-  EXPECT_FALSE(book->loaded({facts_of(0), "work 0"}, now));
+  EXPECT_FALSE(book->loaded({facts_of(0), SharedBytes("work 0")}, now));
   EXPECT_EQ(book->ready(plain), 0u);
   expect_open(11);
 }
@@ -130,11 +130,11 @@ TEST_F(JobBookTest, IgnoresALineOfAJobRecordedMeanwhile) {
 TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
   book->fetch(plain, 5, load);
   ASSERT_EQ(load.jobs, (std::vector<JobNumber>{0, 1, 2, 3, 4}));
-  const auto second = book->loaded({facts_of(2), "work 2"}, now);
+  const auto second = book->loaded({facts_of(2), SharedBytes("work 2")}, now);
   ASSERT_TRUE(second);
   EXPECT_EQ(book->at(*second).facts.id, "2");
   EXPECT_EQ(book->front(plain), second);
-  const auto last = book->loaded({facts_of(4), "work 4"}, now);
+  const auto last = book->loaded({facts_of(4), SharedBytes("work 4")}, now);
   ASSERT_TRUE(last);
   EXPECT_EQ(book->ready(plain), 2u);
   EXPECT_EQ(book->assign(*second), "work 2");
@@ -203,7 +203,7 @@ TEST_F(JobBookTest, KeepsTheOnlyCopyOfAPayloadUntilItsJobIsRecordedBesideJobsTha
   facts.key = key_of_id(facts.id);
   facts.requirement = classes->number_of({"", {"label"}, 1});
   facts.number = 100;
-  book->arrived({facts, "only copy"}, Time{});
+  book->arrived({facts, SharedBytes("only copy")}, Time{});
   const auto row = book->find_active(facts.key);
   ASSERT_TRUE(row);
   EXPECT_TRUE(book->fetch(facts.requirement, 10, load));
@@ -215,7 +215,7 @@ TEST_F(JobBookTest, KeepsTheOnlyCopyOfAPayloadUntilItsJobIsRecordedBesideJobsTha
 
   EXPECT_TRUE(book->fetch(plain, 1, load));
   ASSERT_EQ(load.jobs.size(), 1u);
-  const auto of_file = book->loaded({facts_of(load.jobs[0]), "work"}, Time{});
+  const auto of_file = book->loaded({facts_of(load.jobs[0]), SharedBytes("work")}, Time{});
   ASSERT_TRUE(of_file);
   EXPECT_EQ(book->assign(*of_file), "work");
   book->requeue(*of_file, Time{}, Duration{0});

@@ -31,10 +31,10 @@ class AttemptsTest : public testing::Test {
   }
   // The id of the next job to hand over, "" if none is.
   std::string start() {
-    const auto started = attempts.start_next(now);
-    if (!started) return "";
-    token = started->token;
-    return started->order.id;
+    std::vector<StartAttempt> started;
+    if (!attempts.start_next(now, started)) return "";
+    token = started[0].token;
+    return started[0].order.id;
   }
   Attempt& at(std::uint64_t of) { return *attempts.find(of); }
   void end(std::uint64_t of, Duration ran = Duration{0}) { attempts.end(at(of), ran); }
@@ -66,11 +66,12 @@ TEST_F(AttemptsTest, StartInOrderAsThereAreSlots) {
 TEST_F(AttemptsTest, TheWorkLeavesWithTheStart) {
   queue(command("a"));
   EXPECT_EQ(attempts.queued_bytes(), 16u);
-  const auto started = attempts.start_next(now);
-  ASSERT_TRUE(started);
-  EXPECT_EQ(started->order.work, R"({"cmd":["true"]})");
-  EXPECT_EQ(at(started->token).order.work, "");
-  EXPECT_EQ(at(started->token).order.id, "a");
+  std::vector<StartAttempt> started;
+  ASSERT_TRUE(attempts.start_next(now, started));
+  EXPECT_EQ(started[0].order.work, R"({"cmd":["true"]})");
+  EXPECT_EQ(started[0].order.id, "a");
+  EXPECT_EQ(at(started[0].token).order.work, "");
+  EXPECT_EQ(at(started[0].token).order.key, started[0].order.key);
 }
 
 TEST_F(AttemptsTest, NothingPassesAWideJob) {
@@ -89,8 +90,8 @@ TEST_F(AttemptsTest, AreNamedByHandleOrByKeyAndAttempt) {
   queue(command("a"));
   queue(command("b"));
   start();
-  EXPECT_EQ(attempts.find(JobRef{Handle{1}, key_of_id("a"), 1})->order.id, "a");
-  EXPECT_EQ(attempts.find(JobRef{Handle{}, key_of_id("a"), 1})->order.id, "a");
+  EXPECT_EQ(attempts.find(JobRef{Handle{1}, key_of_id("a"), 1})->token, token);
+  EXPECT_EQ(attempts.find(JobRef{Handle{}, key_of_id("a"), 1})->token, token);
   EXPECT_EQ(attempts.find(JobRef{Handle{1}, key_of_id("b"), 1}), nullptr);
   EXPECT_EQ(attempts.find(JobRef{Handle{}, key_of_id("a"), 2}), nullptr);
   Attempt* const b = attempts.find(JobRef{Handle{2}, key_of_id("b"), 1});

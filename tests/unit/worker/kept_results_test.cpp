@@ -22,8 +22,8 @@ TEST(KeptResults, SendsEachOnceASession) {
   KeptResults kept;
   kept.add(result("a"));
   kept.add(result("b"));
-  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 2u);
-  EXPECT_TRUE(kept.take_unsent(kNoBound, 2).results.empty());
+  EXPECT_EQ(kept.take_unsent(kNoBound, 1)->results.size(), 2u);
+  EXPECT_TRUE(kept.take_unsent(kNoBound, 2) == nullptr);
   EXPECT_FALSE(kept.empty());
   kept.acked(1);
   EXPECT_TRUE(kept.empty());
@@ -36,30 +36,34 @@ TEST(KeptResults, SendsAgainByKeyInALaterSession) {
   kept.take_unsent(kNoBound, 5);
   kept.session_over();
   kept.acked(5);  // of a session that is over
-  const Results again = kept.take_unsent(kNoBound, 2);
-  ASSERT_EQ(again.results.size(), 1u);
-  EXPECT_EQ(again.results[0].handle.value, 0u);
-  EXPECT_EQ(again.results[0].key, key_of_id("a"));
+  const auto again = kept.take_unsent(kNoBound, 2);
+  ASSERT_EQ(again->results.size(), 1u);
+  EXPECT_EQ(again->results[0].handle.value, 0u);
+  EXPECT_EQ(again->results[0].key, key_of_id("a"));
 }
 
 TEST(KeptResults, KeepsWithinTheWindowButAlwaysSendsOne) {
   KeptResults kept;
-  for (const char* id : {"a", "b", "c"}) kept.add(result(id, 1000));
-  EXPECT_EQ(kept.take_unsent(0, 1).results.size(), 1u);  // larger than the window, and still on its way
-  EXPECT_TRUE(kept.take_unsent(0, 2).results.empty());
+  for (const char* id : {"a", "b", "c", "d"}) kept.add(result(id, 40'000));  // a message each
+  EXPECT_EQ(kept.take_unsent(0, 1)->results.size(), 1u);  // larger than the window, and still on its way
+  EXPECT_TRUE(kept.take_unsent(0, 2) == nullptr);
   kept.acked(1);
-  EXPECT_EQ(kept.take_unsent(0, 2).results.size(), 1u);
+  EXPECT_EQ(kept.take_unsent(0, 2)->results.size(), 1u);
   kept.acked(2);
-  EXPECT_EQ(kept.take_unsent(2000, 3).results.size(), 1u);
+  EXPECT_EQ(kept.take_unsent(80'000, 3)->results.size(), 1u);
+  EXPECT_TRUE(kept.take_unsent(80'000, 4) == nullptr) << "a little more than half of it each";
+  kept.add(result("e"));
+  kept.acked(3);
+  EXPECT_EQ(kept.take_unsent(80'000, 4)->results.size(), 2u);
 }
 
 TEST(KeptResults, FillsAMessageUpToItsBounds) {
   KeptResults kept;
   for (int i = 0; i < 300; ++i) kept.add(result(std::to_string(i)));
-  EXPECT_EQ(kept.take_unsent(kNoBound, 1).results.size(), 256u);
-  EXPECT_EQ(kept.take_unsent(kNoBound, 2).results.size(), 44u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 1)->results.size(), 256u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 2)->results.size(), 44u);
   for (int i = 0; i < 3; ++i) kept.add(result("large" + std::to_string(i), 40'000));
-  EXPECT_EQ(kept.take_unsent(kNoBound, 3).results.size(), 1u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 3)->results.size(), 1u);
 }
 
 TEST(KeptResults, AcksInTheOrderOfTheMessages) {
@@ -70,7 +74,7 @@ TEST(KeptResults, AcksInTheOrderOfTheMessages) {
   kept.take_unsent(kNoBound, 4);
   kept.add(result("c"));
   kept.acked(3);
-  EXPECT_EQ(kept.take_unsent(kNoBound, 5).results.size(), 1u);
+  EXPECT_EQ(kept.take_unsent(kNoBound, 5)->results.size(), 1u);
   kept.acked(5);
   EXPECT_TRUE(kept.empty());
 }

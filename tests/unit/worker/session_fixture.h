@@ -50,7 +50,6 @@ class SessionFixture : public ::testing::Test {
         returned_ += returned->jobs.size();
         returned_most_ = std::max(returned_most_, returned->jobs.size());
       }
-      if (auto* results = std::get_if<Results>(&sent->message)) results_ += results->results.size();
       if (auto* ready = std::get_if<Ready>(&sent->message)) accepting_ = ready->accepting;
       if (auto* beat = std::get_if<Beat>(&sent->message)) {
         ++beats_;
@@ -58,7 +57,13 @@ class SessionFixture : public ::testing::Test {
         for (const Handle handle : beat->ended) ended_.push_back(handle.value);
       }
     }
-    if (auto* started = std::get_if<StartAttempt>(&action)) running_.push_back(started->token);
+    if (auto* sent = std::get_if<SendResults>(&action)) {
+      sent_ = sent->header.seq;
+      results_ += sent->results->results.size();
+    }
+    if (auto* started = std::get_if<StartAttempts>(&action)) {
+      for (const StartAttempt& start : started->attempts) running_.push_back(start.token);
+    }
     if (auto* killed = std::get_if<KillAttempt>(&action)) killed_.push_back(killed->token);
     if (auto* said = std::get_if<Say>(&action)) {
       said_.push_back(said->event);

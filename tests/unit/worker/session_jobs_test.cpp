@@ -32,7 +32,7 @@ class SessionJobs : public SessionFixture {
     ended.outcome.status = Status::kFailed;
     ended.outcome.kind = ErrorKind::kSignal;
     ended.outcome.standard_output.assign(bytes, 'x');
-    step(std::move(ended));
+    step(AttemptsEnded{{std::move(ended)}});
   }
   void dies_of_a_signal(std::uint64_t token) {
     ends_by_a_signal(token);
@@ -72,7 +72,7 @@ TEST_F(SessionJobs, TheDispatcherHearsAtOnceThatItHasEndedAndOnlyOnce) {
 TEST_F(SessionJobs, OrdinaryBeatsNameNothing) {
   join();
   give({order(1), order(2)});  // the second one goes on
-  step(AttemptEnded{running_[0], AttemptEnd::kOutcome, {}, milliseconds(1)});
+  step(AttemptsEnded{{AttemptEnded{running_[0], AttemptEnd::kOutcome, {}, milliseconds(1)}}});
   step(Drained{});
   pass(seconds(5), Answer::kWelcome);
   EXPECT_GT(beats_, 2u);

@@ -26,7 +26,7 @@ class SessionLostSlots : public SessionFixture {
 TEST_F(SessionLostSlots, ACancelledHandlerThatStaysCostsTheEngine) {
   cancel();
   ASSERT_EQ(killed_.size(), 1u);
-  step(AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, true});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, true}}});
   step(Drained{});
   EXPECT_EQ(returned_, 1u);
   pass(seconds(2), Answer::kNone);
@@ -37,9 +37,9 @@ TEST_F(SessionLostSlots, ACancelledHandlerThatStaysCostsTheEngine) {
 
 TEST_F(SessionLostSlots, OneThatComesBackLateGivesItsSlotBack) {
   cancel();
-  step(AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, true});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, true}}});
   step(Drained{});
-  step(AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, false});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, false}}});
   pass(seconds(2), Answer::kNone);
   EXPECT_EQ(times_said("slots_lost"), 0u);
   EXPECT_EQ(session().attempts().lost(), 0u);

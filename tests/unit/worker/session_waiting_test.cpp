@@ -87,7 +87,7 @@ TEST_F(SessionWaiting, AnOrphanKillsWhatRunsAndLeaves) {
   pass(seconds(69), Answer::kNobody);  // 10 s of silence, then registering, of the 60 s since the last frame
   EXPECT_FALSE(code_ && killed_.empty());
   EXPECT_EQ(killed_.size(), 1U);
-  step(AttemptEnded{killed_.front(), AttemptEnd::kStopped, {}, {}, false});
+  step(AttemptsEnded{{AttemptEnded{killed_.front(), AttemptEnd::kStopped, {}, {}, false}}});
   step(Drained{});
   EXPECT_EQ(code_, 69);
 }
@@ -184,7 +184,7 @@ TEST_F(SessionWaiting, AStopEndsInTimeAlsoWhileItIsLeaving) {
   const Time stopped = now_;
   step(StopAsked{});
   pass(seconds(6), Answer::kNone);
-  step(AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, false});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, false}}});
   step(Drained{});
   deliver(LaneBeat{1, sent_, sent_});
   step(Drained{});
@@ -202,7 +202,7 @@ TEST_F(SessionWaiting, AResultIsHeldForTheGraceOfAStop) {
   start();
   run_a_job();
   step(SinkGone{lane_.session});
-  step(AttemptEnded{running_.front(), AttemptEnd::kOutcome, {}, milliseconds(1), false});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kOutcome, {}, milliseconds(1), false}}});
   const Time stopped = now_;
   step(StopAsked{});
   pass(seconds(60), Answer::kNobody);
@@ -215,7 +215,7 @@ TEST_F(SessionWaiting, ASecondStopDoesNotWaitForOne) {
   start();
   run_a_job();
   step(SinkGone{lane_.session});
-  step(AttemptEnded{running_.front(), AttemptEnd::kOutcome, {}, milliseconds(1), false});
+  step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kOutcome, {}, milliseconds(1), false}}});
   step(StopAsked{});
   step(Drained{});
   EXPECT_FALSE(code_);

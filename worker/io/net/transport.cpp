@@ -64,6 +64,16 @@ void Transport::receive(std::size_t most, std::vector<Event>& events) {
 bool Transport::send(const Header& header, const SinkMessage& message) {
   if (!link_) return true;
   encode(header, message, buffer_);
+  return send_encoded(header);
+}
+
+bool Transport::send(const Header& header, const Results& message) {
+  if (!link_) return true;
+  encode(header, message, buffer_);
+  return send_encoded(header);
+}
+
+bool Transport::send_encoded(const Header& header) {
   if (buffer_.size() <= link_->part_bytes && link_->waiting.empty() && link_->sink_was_writable) {
     return send_frame(link_->sink, buffer_);
   }

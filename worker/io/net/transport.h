@@ -36,6 +36,7 @@ class Transport {
   // Frames wait here until the sink is writable for the first time. Returns false if the sink refuses a frame
   // after that: the connection is gone.
   bool send(const Header& header, const SinkMessage& message);
+  bool send(const Header& header, const Results& message);
   // Checks the sink and sends what waits; returns false if the connection is gone or did not come in 5 s.
   bool tend(Time now);
   // Whether tend() should be called every few milliseconds.
@@ -53,6 +54,7 @@ class Transport {
     bool sink_was_writable = false;
     Time opened;
   };
+  bool send_encoded(const Header& header);  // what is in buffer_
   bool send_waiting();
 
   zmq::context_t& context_;
