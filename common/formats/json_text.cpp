@@ -43,13 +43,16 @@ void append_utf8(std::string& out, std::uint32_t letter) {
 // A recursive descent over the text; the first fault ends it. Every method returns false once there is one.
 class Validator {
  public:
-  explicit Validator(std::string_view text) : text_(text) {}
+  explicit Validator(std::string_view text, JsonText what = JsonText::kLine)
+      : text_(text), is_line_(what == JsonText::kLine) {}
 
   std::optional<JsonFault> run() {
     skip_space();
     if (value(1)) {
       skip_space();
-      if (at_ != text_.size()) fail(at_, "text after the end of the object: one object per line");
+      if (at_ != text_.size())
+        fail(at_, is_line_ ? "text after the end of the object: one object per line"
+                           : "text after the end of the value");
     }
     return std::move(fault_);
   }
@@ -71,7 +74,8 @@ class Validator {
   char peek() const { return at_end() ? '\0' : text_[at_]; }
   void skip_space() { at_ = skip_json_space(text_, at_); }
   bool unexpected(const char* wanted) {
-    if (at_end()) return fail(at_, std::string("the line ends too early: expected ") + wanted);
+    if (at_end())
+      return fail(at_, std::string(is_line_ ? "the line" : "it") + " ends too early: expected " + wanted);
     if (peek() == '\'') return fail(at_, "single quotes: JSON strings need double quotes");
     return fail(at_, "unexpected " + shown(peek()) + ": expected " + wanted);
   }
@@ -177,7 +181,7 @@ class Validator {
       if (byte >= 0x80) {
         letter = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
         if (utf8_valid_bytes(text_.substr(at_, letter)) != letter)
-          return fail(at_, "not UTF-8: save the file as UTF-8");
+          return fail(at_, is_line_ ? "not UTF-8: save the file as UTF-8" : "not UTF-8");
       }
       decoded.append(text_, at_, letter);
       at_ += letter;
@@ -277,6 +281,7 @@ class Validator {
   }
 
   std::string_view text_;
+  bool is_line_;  // of a file, which people edit
   std::size_t at_ = 0;
   std::optional<JsonFault> fault_;
 };
@@ -317,7 +322,9 @@ std::size_t walk_value(std::string* out, std::string_view text, std::size_t at) 
 
 }  // namespace
 
-std::optional<JsonFault> find_json_fault(std::string_view text) { return Validator(text).run(); }
+std::optional<JsonFault> find_json_fault(std::string_view text, JsonText what) {
+  return Validator(text, what).run();
+}
 
 std::string_view trim_json_space(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,10 +19,14 @@ struct JsonFault {
   std::string message;     // what is wrong and what to do
 };
 
+// What a text is, for the words of a fault: advice about the lines of a file helps nobody whose value is
+// wrong.
+enum class JsonText : std::uint8_t { kLine, kValue };
+
 // Returns the first place where `text`, any bytes, is not exactly one JSON value (RFC 8259) as workpool
 // accepts it, or nullopt if it is one: valid UTF-8, no lone surrogates, integers within 64 bits, finite
 // numbers, no key twice in one object, depth at most kJsonDepthMax.
-std::optional<JsonFault> find_json_fault(std::string_view text);
+std::optional<JsonFault> find_json_fault(std::string_view text, JsonText what = JsonText::kLine);
 
 // `text` without JSON whitespace at its ends.
 std::string_view trim_json_space(std::string_view text);

@@ -34,7 +34,7 @@ std::string value_fault(std::string_view value) {
   if (has_control(value)) {
     return "the value has control bytes (a line break, say) that a result line cannot hold";
   }
-  if (const auto fault = find_json_fault(value)) {
+  if (const auto fault = find_json_fault(value, JsonText::kValue)) {
     return "the value is not one JSON text, byte " + std::to_string(fault->offset + 1) + ": " +
            fault->message;
   }

@@ -66,6 +66,20 @@ TEST(ValueJson, WhatIsNotOneJsonTextOnOneLineIsRefused) {
   EXPECT_EQ(value_fault("NaN").substr(0, 40), "the value is not one JSON text, byte 1: ");
 }
 
+// Nobody has a file to save or a line to split: the value is what a program returned.
+TEST(ValueJson, TheAdviceIsNotThatOfAJobsFile) {
+  EXPECT_EQ(value_fault("\"\xff\""), "the value is not one JSON text, byte 2: not UTF-8");
+  EXPECT_EQ(value_fault("1 2"), "the value is not one JSON text, byte 3: text after the end of the value");
+  EXPECT_EQ(value_fault("[1"),
+            "the value is not one JSON text, byte 3: it ends too early: expected `,` or `]`");
+  for (const std::string& value : kBad) {
+    const std::string fault = value_fault(value);
+    EXPECT_EQ(fault.find(" file"), std::string::npos) << fault;
+    EXPECT_EQ(fault.find("the line"), std::string::npos) << fault;
+    EXPECT_EQ(fault.find("per line"), std::string::npos) << fault;
+  }
+}
+
 TEST(ValueJson, TheLimitIsOne) {
   ValueCheck check;
   std::string value = '"' + std::string(kValueBytesMax - 2, 'v') + '"';
