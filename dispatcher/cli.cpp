@@ -43,9 +43,9 @@ Runs a jobs file on any number of machines and records every result.
 Example: printf 'date\nuname -a\n' > jobs.txt && workpool-dispatcher run jobs.txt
 
 Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
-or the local worker cannot work; 73 results of another jobs file; 74 results cannot be written;
-75 results in use; 78 unsafe address; 130/143 stopped by a signal with jobs left (the same command
-continues).
+or the system refuses what a run needs, or the local worker cannot work; 73 results of another jobs
+file; 74 results cannot be written; 75 results in use; 78 unsafe address; 130/143 stopped by a
+signal with jobs left (the same command continues).
 )";
 
 constexpr const char* kRunEpilogue = R"(Examples:
@@ -57,15 +57,17 @@ constexpr const char* kRunEpilogue = R"(Examples:
 The same command again continues: jobs that have a result are skipped.
 
 Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
-or the local worker cannot work; 73 RESULTS belongs to another jobs file; 74 RESULTS cannot be
-written; 75 RESULTS in use; 78 unsafe address; 130/143 stopped by a signal with jobs left.
+or the system refuses what a run needs, or the local worker cannot work; 73 RESULTS belongs to
+another jobs file; 74 RESULTS cannot be written; 75 RESULTS in use; 78 unsafe address; 130/143
+stopped by a signal with jobs left.
 )";
 
 constexpr const char* kCheckEpilogue = R"(Example:
   workpool-dispatcher check jobs.jsonl
 
 Exit codes: 0 every line is fine; 2 wrong usage; 65 the file has errors or cannot be read; 71 the
-system refuses memory or files; 74 the answer cannot be written to stdout.
+system refuses memory or files; 74 the answer cannot be written to stdout; 130/143 stopped by a
+signal.
 )";
 
 constexpr const char* kVerifyEpilogue = R"(Example:
@@ -73,14 +75,14 @@ constexpr const char* kVerifyEpilogue = R"(Example:
 
 Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
 65 the jobs file has errors or cannot be read; 71 the system refuses memory or files; 74 the answer
-cannot be written to stdout.
+cannot be written to stdout; 130/143 stopped by a signal.
 )";
 
 constexpr const char* kStatusEpilogue = R"(Example:
   workpool-dispatcher status tcp://10.0.0.5:5555 --json
 
 Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system refuses memory or
-files; 74 the answer cannot be written to stdout.
+files; 74 the answer cannot be written to stdout; 130/143 stopped by a signal.
 )";
 
 // ---- values of this program's own flags ----
