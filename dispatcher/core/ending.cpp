@@ -73,9 +73,7 @@ void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
   break_off(JobsChanged{line}, step);
 }
 
-void Ending::input_broken(InputBroken&& event, Step& step) {
-  break_off(JobsUnreadable{std::move(event.problem)}, step);
-}
+void Ending::input_broken(Step& step) { break_off(JobsUnreadable{}, step); }
 
 void Ending::local_worker_failed(LocalWorkerFailed&& event, Step& step) {
   if (!options_.listening) break_off(NoLocalWorker{std::move(event.problem)}, step);

@@ -33,7 +33,7 @@ class Ending {
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
-  void input_broken(InputBroken&& event, Step& step);
+  void input_broken(Step& step);
   void local_worker_failed(LocalWorkerFailed&& event, Step& step);
   // Nothing more will ever be written.
   void journal_failed(Step& step) { cancel(step); }

@@ -29,10 +29,8 @@ struct Stopped {
 struct JobsChanged {
   std::uint64_t line = 0;
 };
-// The pipe that jobs come from cannot be read any further. `problem`: a sentence for people.
-struct JobsUnreadable {
-  std::string problem;
-};
+// The pipe that jobs come from cannot be read any further. The problem was reported when it occurred.
+struct JobsUnreadable {};
 // The local worker cannot work here and nobody else may come. `problem`: what it said.
 struct NoLocalWorker {
   std::string problem;

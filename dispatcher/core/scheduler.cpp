@@ -57,7 +57,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
       for (const GrantedName& granted : e.names) self.workers_.know(granted);
     }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
-    void operator()(InputBroken& e) { self.ending_.input_broken(std::move(e), step); }
+    void operator()(InputBroken&) { self.ending_.input_broken(step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
     void operator()(LocalWorkerFailed& e) { self.ending_.local_worker_failed(std::move(e), step); }
     void operator()(InvalidLine& e) { self.ledger_.record_invalid(e.facts, e.message, step); }

@@ -212,11 +212,11 @@ LocalWorker::News LocalWorker::ended(Time now, int status, const Progress& progr
   // What the system refuses to a worker that has worked, it may refuse for a moment only.
   const bool may_pass =
       has_worked_ && WIFEXITED(status) && WEXITSTATUS(status) == exit_status(ExitCode::kSystem);
-  news.for_good =
-      (WIFEXITED(status) && is_final(WEXITSTATUS(status)) && !may_pass) || short_lives_ >= kShortLivesMost;
-  news.lines.push_back("the local worker " + how +
-                       (news.for_good ? " and cannot work here" + last_words() : "; starting it again"));
-  if (news.for_good) return news;
+  if ((WIFEXITED(status) && is_final(WEXITSTATUS(status)) && !may_pass) || short_lives_ >= kShortLivesMost) {
+    news.problem = "the local worker " + how + " and cannot work here" + last_words();
+    return news;
+  }
+  news.lines.push_back("the local worker " + how + "; starting it again");
   pause_ = lived_well ? Duration(milliseconds(100)) : std::min(pause_ * 2, kPauseMost);
   start_at_ = now + pause_;
   return news;
@@ -234,9 +234,8 @@ LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
       return progress.over ? news : ended(now, status, progress, std::move(news));
     }
     if (progress.registered || progress.over || now < *register_by_) return news;
-    news.lines.push_back("the local worker has not registered within " + format_duration(kRegisterLimit) +
-                         " and cannot work here" + last_words());
-    news.for_good = true;
+    news.problem = "the local worker has not registered within " + format_duration(kRegisterLimit) +
+                   " and cannot work here" + last_words();
     register_by_ = kNever;
     return news;
   }
@@ -248,9 +247,12 @@ LocalWorker::News LocalWorker::tend(Time now, const Progress& progress) {
   } catch (const std::exception& error) {
     pause_ = std::min(pause_ * 2, kPauseMost);
     start_at_ = now + pause_;
-    news.lines.emplace_back(error.what());
-    news.for_good = ++failed_starts_ >= kFailedStartsMost;
-    if (news.for_good) start_at_.reset();
+    if (++failed_starts_ < kFailedStartsMost) {
+      news.lines.emplace_back(error.what());
+    } else {
+      news.problem = error.what();
+      start_at_.reset();
+    }
   }
   return news;
 }

@@ -60,8 +60,8 @@ class LocalWorker {
   // runs.
   int stderr_fd() const { return stderr_.get(); }
   struct News {
-    std::vector<std::string> lines;  // messages for people
-    bool for_good = false;           // the worker cannot work here and is not started again
+    std::vector<std::string> lines;      // messages for people
+    std::optional<std::string> problem;  // why the worker cannot work here: it is not started again
   };
   // What the run has seen so far.
   struct Progress {

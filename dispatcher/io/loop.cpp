@@ -172,10 +172,12 @@ void Loop::gather_jobs() {
 
 void Loop::tend_local() {
   if (parts_.local == nullptr) return;
-  const LocalWorker::News news = parts_.local->tend(now_, {any_hello_, records_, run_over_});
+  LocalWorker::News news = parts_.local->tend(now_, {any_hello_, records_, run_over_});
   for (const std::string& line : news.lines) parts_.terminal.say(line);
-  if (!news.for_good) return;
-  events_.emplace_back(LocalWorkerFailed{news.lines.back()});
+  if (!news.problem) return;
+  // If no other worker may come, the run ends, and the summary gives the reason.
+  if (parts_.listening) parts_.terminal.say(*news.problem);
+  events_.emplace_back(LocalWorkerFailed{std::move(*news.problem)});
 }
 
 // ---- step ----

@@ -29,6 +29,7 @@ struct LoopParts {
   const Wake& wake;  // raised by source and journal
   JobSource& jobs;
   LocalWorker* local = nullptr;
+  bool listening = false;  // other workers may come
   int signal_fd = -1;
   RunId run;
   Duration grace = seconds(30);

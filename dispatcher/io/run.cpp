@@ -374,6 +374,7 @@ ExitCode Run::run_jobs() {
              .wake = wake_,
              .jobs = *jobs,
              .local = local ? &*local : nullptr,
+             .listening = options_.listen.has_value(),
              .signal_fd = signal_fd_,
              .run = run_,
              .grace = options_.grace,

@@ -50,6 +50,12 @@ class PingPong(CliTest):
         run.process.stdin.close()
         self.assertEqual(run.process.wait(LIMIT), 1)
 
+    def test_the_reason_why_nothing_more_is_read_is_given_once(self):
+        finished = self.dispatcher("run", "-", "-o", "-", "--format", "lines", stdin='{"cmd":["true"]}\n')
+        self.assertEqual(finished.code, 65, str(finished))
+        self.assertEqual(finished.err.count("this is JSON"), 1, finished.err)
+        self.assertIn("stopped: the rest of the jobs cannot be read\n", finished.err)
+
     def test_half_a_line_waits_and_the_last_needs_no_newline(self):
         run = self.start_pipe()
         run.process.stdin.write(b'{"type":"echo",')

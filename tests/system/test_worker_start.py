@@ -96,6 +96,7 @@ class LocalWorkerStart(System):
                 self.assert_ends(dispatcher, 71, limit=30)
                 self.assertIn("for a reason", dispatcher.err())
                 self.assertIn(f"stopped: the local worker exited with status {code}", dispatcher.err())
+                self.assertEqual(dispatcher.err().count("exited with status"), 1)
                 shutil.rmtree(self.folder / "bin")
 
     def test_others_may_do_the_work(self):

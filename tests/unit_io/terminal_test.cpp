@@ -261,7 +261,7 @@ TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   Snapshot snapshot = snapshot_of(0, 1, 1);
   snapshot.waiting_for = FittingWorker{{"t\x1b", {"l\x1b"}, 2}};
   terminal.show(snapshot, kStart + seconds(10));
-  terminal.finish(snapshot, JobsUnreadable{"cannot read \x1b"}, kStart + seconds(11));
+  terminal.finish(snapshot, NoLocalWorker{"cannot start \x1b"}, kStart + seconds(11));
   const string text = screen.read();
   EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
     return c == '\n' || (c >= 0x20 && c < 0x7f);

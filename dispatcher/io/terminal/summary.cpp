@@ -97,7 +97,7 @@ std::string reason_of(const RunEnd& end) {
       return "the jobs file was changed or replaced during the run: only the jobs that it held at the start "
              "have run";
     }
-    std::string operator()(const JobsUnreadable& e) const { return e.problem; }
+    std::string operator()(const JobsUnreadable&) const { return "the rest of the jobs cannot be read"; }
     std::string operator()(const NoLocalWorker& e) const { return e.problem; }
     std::string operator()(const ResultsLost& e) const {
       if (e.error != ESTALE) return std::string("cannot write the results: ") + std::strerror(e.error);
