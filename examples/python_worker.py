@@ -5,10 +5,10 @@
   examples/python_worker.py tcp://127.0.0.1:5555 --slots 4        (needs Debian's python3-zmq and python3-msgpack)
 
 It runs commands and the handlers in HANDLERS: add your own there. The real worker does more: it survives its own crashes,
-finds processes that left their session, stops handlers at their timeout, and pauses when there is no memory. """
+finds processes that left their session, stops handlers at their timeout, pauses when there is no memory, and lets a job
+that comes back wait for its own killed attempt. """
 import argparse, collections, contextlib, ctypes, json, os, queue, random, signal, socket  # noqa: E401
-import subprocess, sys, threading, time, uuid  # noqa: E401
-from tempfile import TemporaryFile
+import subprocess, sys, tempfile, threading, time, uuid  # noqa: E401
 
 import msgpack, zmq  # noqa: E401
 
@@ -69,7 +69,7 @@ class Job:
     def run_command(self, cmd, capture):
         env = {name: text for name, text in os.environ.items() if not name.startswith("WORKPOOL_")} | self.work.get("env", {})
         env |= {"WORKPOOL_JOB_ID": self.id.decode(), "WORKPOOL_ATTEMPT": str(self.attempt), "WORKPOOL_ATTEMPT_KEY": uuid.uuid4().hex}
-        with TemporaryFile() as stdin, TemporaryFile() as out, TemporaryFile() as err:
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             os.pwrite(stdin.fileno(), self.work.get("stdin", "").encode(), 0)
             try:
                 process = subprocess.Popen(
@@ -101,9 +101,8 @@ class Job:
 
 class Worker:
     def __init__(self, options):
-        self.options = options
         self.host, _, self.port = options.address.removeprefix("tcp://").rpartition(":")
-        self.context = zmq.Context()
+        self.options, self.context = options, zmq.Context()
         self.id, self.tries, self.run, self.timeout, self.stops = random.getrandbits(64) | 1, 0, 0, 10.0, 0
         # kept: [seq, or 0 if not sent in this session; bytes; fields] of each result that is not acked
         self.queued, self.running, self.kept, self.ended = [], [], [], queue.Queue()
@@ -135,14 +134,14 @@ class Worker:
         return answer[5:] if answer[0] == WELCOME else None
 
     def work(self):
-        last_contact = now()
+        last_contact, barren = now(), 0
         while not self.stops or self.running or self.kept:
-            began, welcome = now(), self.register()
+            began, welcome, self.fruitful = now(), self.register(), False
             if welcome:
-                try:
+                with contextlib.suppress(ConnectionError):
                     self.serve(welcome)
-                except ConnectionError:
-                    last_contact = now()
+                last_contact = now()
+                barren = 0 if self.fruitful or now() > began + self.timeout else barren + 1
                 self.lane.close()
                 self.sink.close()
                 self.queued = []  # the dispatcher gives them to others
@@ -153,12 +152,12 @@ class Worker:
             elif now() > last_contact + 60:
                 return 69  # the kernel kills what runs
             if not welcome or now() < began + self.timeout:
-                time.sleep(random.uniform(0.1, 0.25))
+                time.sleep(random.uniform(0.1, 0.25) * (2 ** min(max(barren - 1, 0), 5) if welcome else 1))
         return 0
 
     def serve(self, welcome):
         run, self.session, _, lane_port, sink_port, timeout, self.window, self.capture = welcome[:8]
-        self.timeout = timeout / 1e6
+        self.timeout, self.part_bytes = timeout / 1e6, max(4096, min(PART_BYTES, PART_BYTES * timeout // 10**7))
         if run != self.run:  # nothing of another run is sent
             kill(self.running)
             self.running, self.kept, self.run = [], [], run
@@ -188,7 +187,7 @@ class Worker:
         self.seq += 1
         header = [self.run, self.session, self.seq]
         frame = msgpack.packb([kind, *header, *fields])
-        parts = [frame[at:at + PART_BYTES] for at in range(0, len(frame), PART_BYTES)]
+        parts = [frame[at:at + self.part_bytes] for at in range(0, len(frame), self.part_bytes)]
         self.outbox.extend([frame] if len(parts) == 1 else
                            [msgpack.packb([PART, *header, i, i == len(parts) - 1, part]) for i, part in enumerate(parts)])
         self.sent.append((self.seq, now()))
@@ -226,7 +225,10 @@ class Worker:
         self.lane_seq = seq
         if kind == JOBS:
             self.on_acks(*fields[:2])
-            for job in map(Job, fields[2]):
+            self.fruitful = self.fruitful or bool(fields[2])
+            here = {(job.key, job.attempt) for job in self.queued + self.running if not job.killed}
+            new = {(job.key, job.attempt): job for job in map(Job, fields[2])}
+            for job in [new[name] for name in new if name not in here]:
                 fits = job.kind in (0, 1) and job.slots <= self.options.slots and not self.stops
                 self.queued.append(job) if fits else self.give_back([job], 0)
         elif kind == LANE_BEAT:
@@ -247,6 +249,7 @@ class Worker:
         while self.sent and self.sent[0][0] <= received:
             self.lease = self.sent.popleft()[1] + self.timeout / 2
         self.acked = max(self.acked, ack)
+        self.fruitful = self.fruitful or any(0 < entry[0] <= ack for entry in self.kept)
         self.kept = [entry for entry in self.kept if not 0 < entry[0] <= ack]
 
     def start_jobs(self):
@@ -276,12 +279,10 @@ class Worker:
                     self.kept.append([0, len(msgpack.packb(fields)), [job.handle, *fields[1:]]])
 
     def judge_stop(self):
-        if self.goodbye_at:
-            return
         if self.accepting != (not self.stops):
             self.accepting, self.ready_seq = not self.stops, self.seq + 1
             self.send(READY, self.accepting)
-        if self.stops:
+        if self.stops and not self.goodbye_at:
             self.give_back(self.queued, 0)
             self.queued = []
             kill(self.running if self.stops > 1 else [])

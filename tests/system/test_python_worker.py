@@ -3,13 +3,19 @@
 # ctest: timeout 300
 """examples/python_worker.py, which was written from docs/protocol.md alone, beside workers of our own."""
 
+import json
 import signal
 import sys
+import time
 import unittest
 from pathlib import Path
 
+import msgpack
+import zmq
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from workpool_testing import SOURCE, System, is_alive, wait_until  # noqa: E402
+from workpool_testing import SOURCE, System, free_port, is_alive, wait_until  # noqa: E402
+from workpool_wire import END, JOBS, PART, READY, RESULTS, Sockets, welcome  # noqa: E402
 
 EXAMPLE = SOURCE / "examples" / "python_worker.py"
 
@@ -132,6 +138,78 @@ class PythonWorker(System):
         text = EXAMPLE.read_text()
         self.assertLess(len(text.splitlines()), 300)
         self.assertNotIn("build/", text)
+
+
+class PlayedDispatcher(System):
+    """The test plays the dispatcher itself, for rules of the page that a real one gives no occasion for."""
+
+    RUN = 7
+
+    def setUp(self):
+        super().setUp()
+        self.sockets = self.enterContext(Sockets())
+        self.door = self.sockets.listen(zmq.ROUTER, self.address)
+        self.sink_port = free_port()
+        self.sink = self.sockets.listen(zmq.PULL, f"tcp://127.0.0.1:{self.sink_port}")
+        self.session = 0
+        self.start(["/usr/bin/python3", EXAMPLE, self.address, "--name", "py", "--slots", "2"])
+
+    def admit(self, timeout_s):
+        """Answers the next HELLO, and returns when that came."""
+        peer, _ = self.door.recv_multipart()
+        came = time.monotonic()
+        self.session, self.seq, port = self.session + 1, 0, free_port()
+        self.lane = self.sockets.listen(zmq.PUSH, f"tcp://127.0.0.1:{port}")
+        self.door.send_multipart([peer, welcome(run=self.RUN, session=self.session, lane=port, sink=self.sink_port, timeout_s=timeout_s)])
+        return came
+
+    def say(self, kind, *fields):
+        self.seq += 1
+        self.lane.send(msgpack.packb([kind, self.RUN, self.session, self.seq, *fields]))
+
+    def hear(self, *kinds):
+        """The next message of one of these kinds."""
+        while True:
+            message = msgpack.unpackb(self.sink.recv())
+            if message[0] in kinds:
+                return message
+
+    def give(self, received, *jobs):
+        """Jobs are (handle, name, command)."""
+        self.say(JOBS, 0, received, [[handle, name, name.encode() * 16, b"s" * 16, 1, json.dumps({"cmd": command}), 0, 1, 0]
+                                     for handle, name, command in jobs])
+
+    def test_waits_longer_after_each_session_of_no_use(self):
+        came = []
+        for _ in range(6):
+            came.append(self.admit(timeout_s=60))
+            self.say(END)
+        # The fifth pause is 16 times 100 to 250 ms.
+        self.assertGreaterEqual(came[5] - came[4], 1.5)
+
+    def test_ignores_a_second_copy_of_an_attempt_that_is_here(self):
+        self.admit(timeout_s=60)
+        received = self.hear(READY)[3]
+        started, go = self.folder / "started", self.folder / "go"
+        command = f"echo >> {started}; until test -e {go}; do sleep 0.01; done"
+        self.give(received, (1, "a", command), (2, "a", command))
+        self.give(received, (3, "a", command), (4, "b", "true"))
+        # A copy would have its slot.
+        self.assertEqual(self.hear(RESULTS)[4][0][1], b"b" * 16)
+        go.touch()
+        self.assertEqual(self.hear(RESULTS)[4][0][1], b"a" * 16)
+        self.assertEqual(started.read_text(), "\n")
+
+    def test_sends_smaller_parts_if_the_worker_timeout_is_short(self):
+        self.admit(timeout_s=5)
+        self.give(self.hear(READY)[3], (1, "a", "head -c 60000 /dev/zero"))
+        parts = [self.hear(PART, RESULTS)]
+        while parts[-1][0] == PART and not parts[-1][5]:
+            parts.append(self.hear(PART, RESULTS))
+        self.assertEqual([part[0] for part in parts], [PART] * 2)
+        self.assertLessEqual(max(len(part[6]) for part in parts), 32 * 1024)
+        whole = msgpack.unpackb(b"".join(part[6] for part in parts))
+        self.assertEqual((whole[0], len(whole[4][0][13])), (RESULTS, 60000))
 
 
 if __name__ == "__main__":
