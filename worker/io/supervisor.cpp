@@ -16,13 +16,13 @@
 #include <exception>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include "common/base/exit_code.h"
 #include "common/io/clock.h"
 #include "common/io/descriptor.h"
 #include "common/io/log.h"
+#include "common/io/threads.h"
 #include "worker/core/facts.h"
 #include "worker/io/guard.h"
 #include "worker/io/process/process_tree.h"
@@ -72,7 +72,7 @@ void follow_supervisor(int control_fd, SharedPage& page) {
   try {
     const int own_fd = ::fcntl(birth.control_fd, F_DUPFD_CLOEXEC, 3);
     if (own_fd < 0) throw std::system_error(errno, std::generic_category(), "dup of the control pipe");
-    std::thread(follow_supervisor, own_fd, std::ref(*birth.page)).detach();
+    start_thread([own_fd, &page = *birth.page] { follow_supervisor(own_fd, page); }).detach();
     const int code = engine_main(birth);
     std::fflush(nullptr);
     if (gcov_dump != nullptr) gcov_dump();

@@ -5,11 +5,11 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "common/base/address.h"
 #include "common/io/clock.h"
 #include "common/io/sockets.h"
+#include "common/io/threads.h"
 #include "common/wire/codec.h"
 
 namespace workpool::worker {
@@ -145,7 +145,7 @@ std::variant<Welcome, Refused, Unanswered> Registrar::Impl::ask(const std::strin
 Registrar::Registrar(zmq::context_t& context, const Address& dispatcher, bool insecure,
                      Mailbox<RegistrationAnswer>& answers, Resolver resolver)
     : impl_(std::make_shared<Impl>(context, dispatcher, insecure, answers, resolver)) {
-  std::thread([impl = impl_] { impl->run(); }).detach();
+  start_thread([impl = impl_] { impl->run(); }).detach();
 }
 
 Registrar::~Registrar() {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/formats/jobs_file.h"
+#include "common/io/threads.h"
 #include "worker/io/runner/handler_run.h"
 #include "worker/io/runner/pool_seat.h"
 
@@ -238,6 +239,8 @@ void HandlerExecutor::State::add_thread() {
   auto thread = std::make_unique<Thread>();
   Thread* const self = thread.get();
   self->place = static_cast<std::uint32_t>(threads.size());
+  // Not start_thread: handlers are other people's code. A signal that one raises must reach the program, and
+  // a process that one starts must not inherit a mask that blocks everything.
   self->thread = std::thread([state = shared_from_this(), self] { state->run(*self); });
   threads.push_back(std::move(thread));
 }
@@ -264,7 +267,7 @@ HandlerExecutor::HandlerExecutor(std::uint32_t threads, std::shared_ptr<RunServi
     state_->add_thread();
   }
   try {
-    state_->watch = std::thread([state = state_.get()] { state->watch_timeouts(); });
+    state_->watch = start_thread([state = state_.get()] { state->watch_timeouts(); });
   } catch (const std::system_error&) {
     state_->close();
     throw;
