@@ -84,11 +84,6 @@ std::string hex64(std::uint64_t value) {
   return out;
 }
 
-bool parse_hex(const std::string& text, Hash128& hash) {
-  return text.size() == 32 && parse_digits(text.data(), hash.high) &&
-         parse_digits(text.data() + 16, hash.low);
-}
-
 bool parse_hex64(const std::string& text, std::uint64_t& value) {
   return text.size() == 16 && parse_digits(text.data(), value);
 }

@@ -73,8 +73,7 @@ Key key_of_default_id(const Spec& spec, std::uint64_t repeat);
 std::string hex(const Hash128& hash);    // 32 lower-case digits
 std::string hex64(std::uint64_t value);  // 16 lower-case digits
 
-// The inverse. Each returns false if `text` is not exactly that many lower-case hex digits.
-bool parse_hex(const std::string& text, Hash128& hash);
+// The inverse. Returns false if `text` is not exactly 16 lower-case hex digits.
 bool parse_hex64(const std::string& text, std::uint64_t& value);
 
 }  // namespace workpool

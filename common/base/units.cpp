@@ -152,17 +152,4 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return std::nullopt;
 }
 
-std::string format_size(std::uint64_t bytes) {
-  static constexpr std::array<std::string_view, 5> kNames{"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  Wide tenths = Wide{bytes} * 10;
-  std::uint64_t factor = 1;
-  while (unit + 1 < kNames.size() && tenths >= 10240) {
-    ++unit;
-    factor <<= 10;
-    tenths = (Wide{bytes} * 10 + factor / 2) / factor;  // rounded: 1023.96 KiB becomes 1 MiB
-  }
-  return with_point(static_cast<std::uint64_t>(tenths), 1) + ' ' + std::string(kNames[unit]);
-}
-
 }  // namespace workpool

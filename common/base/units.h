@@ -20,7 +20,5 @@ std::string format_duration(Duration duration);
 // Reads "64KiB", "1GB", "4096", "4096B"; KiB, MiB, GiB, TiB are powers of 1024, kB (or KB), MB, GB, TB of
 // 1000. Returns nullopt for any other text, or if it is not a whole number of bytes.
 std::optional<std::uint64_t> parse_size(std::string_view text);
-// "64 KiB", "1.5 GiB", "512 B".
-std::string format_size(std::uint64_t bytes);
 
 }  // namespace workpool

@@ -113,9 +113,7 @@ bool Console::write_waiting() {
     } else {
       // Closed, gone or full: these bytes will never be read. A disk may have room for the next line.
       const std::string_view rest = std::string_view(waiting_).substr(written);
-      const auto lines = static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
-      dropped_ += lines;
-      untold_ += lines;
+      dropped_ += static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
       break;
     }
   }
@@ -128,13 +126,12 @@ void Console::line(std::string_view text) {
   if (waiting_.size() + text.size() > kWaitingBytesMax && !write_waiting() &&
       waiting_.size() + text.size() > kWaitingBytesMax) {
     ++dropped_;
-    ++untold_;
     return;
   }
   add_line(text);
-  const std::uint64_t lost_before = untold_;
-  if (!write_waiting() || lost_before == 0 || untold_ != lost_before) return;
-  untold_ = 0;
+  const std::uint64_t lost_before = dropped_;
+  if (!write_waiting() || lost_before == 0 || dropped_ != lost_before) return;
+  dropped_ = 0;
   add_line("(" + std::to_string(lost_before) + " lines before this one were lost: stderr took no more)");
   write_waiting();
 }
@@ -164,11 +161,6 @@ void Console::flush(Duration limit) {
     if (left <= 0) return;
     ready_for_writing(fd_, static_cast<int>(std::min<std::int64_t>(left, 50)));
   }
-}
-
-std::uint64_t Console::dropped() const {
-  const std::lock_guard lock(mutex_);
-  return dropped_;
 }
 
 bool print_answer(std::string_view text, Console& console) {

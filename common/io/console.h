@@ -41,7 +41,6 @@ class Console {
   void live(std::string_view text);
   // Writes what still waits, for at most `limit`.
   void flush(Duration limit);
-  std::uint64_t dropped() const;
 
  private:
   enum class Way : std::uint8_t { kNonBlocking, kSocket, kPolled, kPlain };
@@ -58,8 +57,7 @@ class Console {
   bool redrawable_ = false;
   std::string waiting_;        // bytes not yet written
   std::string live_;           // the live line as shown or to be shown
-  std::uint64_t dropped_ = 0;  // lines, ever
-  std::uint64_t untold_ = 0;   // of them, not yet mentioned
+  std::uint64_t dropped_ = 0;  // lines that were lost and have not been mentioned yet
 };
 
 // Writes all of an answer to stdout. If that fails, prints a line that says why on the console and returns

@@ -121,7 +121,7 @@ void run_units(std::string_view input) {
     CHECK(duration->count() >= 0 && *duration <= seconds(10ll * 366 * 24 * 3600));
     CHECK(parse_duration(format_duration(*duration)) == duration);
   }
-  if (const auto size = parse_size(input)) format_size(*size);
+  parse_size(input);
   for (const bool zero : {false, true}) {
     const auto address = parse_address(input, zero);
     if (!address) continue;

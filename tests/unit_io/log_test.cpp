@@ -63,7 +63,6 @@ TEST(ConsoleTest, LinesGoOutWhole) {
   console.live("never shown on a pipe");
   console.line("two\nthree");
   EXPECT_EQ(pipe.read(), "one\ntwo\nthree\n");
-  EXPECT_EQ(console.dropped(), 0U);
 }
 
 TEST(ConsoleTest, LeavesTheSharedDescriptionBlocking) {
@@ -77,7 +76,6 @@ TEST(ConsoleTest, ABlockedPipeDelaysThenCostsMessages) {
   Console console(pipe.writer());
   const std::string line(999, 'x');
   for (int i = 0; i < 1000; ++i) console.line(line);  // a pipe takes 64 KiB, the console keeps 256 more
-  EXPECT_GT(console.dropped(), 500U);
   std::string all = pipe.read();
   console.flush(seconds(0));
   while (true) {
@@ -88,9 +86,14 @@ TEST(ConsoleTest, ABlockedPipeDelaysThenCostsMessages) {
   }
   console.line("after");
   all += pipe.read();
-  EXPECT_NE(all.find("\nafter\n(" + std::to_string(console.dropped()) + " lines before this one were lost"),
-            std::string::npos);
-  // Nothing was torn: every line is whole.
+  const std::string notice = "\nafter\n(";
+  const std::size_t at = all.find(notice);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_NE(all.find(" lines before this one were lost", at), std::string::npos);
+  const std::size_t lost = std::stoul(all.substr(at + notice.size()));
+  EXPECT_GT(lost, 500U);
+  // Nothing was torn: every line is whole, and each is there or counted.
+  EXPECT_EQ(static_cast<std::size_t>(std::count(all.begin(), all.end(), '\n')) - 2, 1000 - lost);
   std::size_t start = 0;
   for (std::size_t end = 0; (end = all.find('\n', start)) != std::string::npos; start = end + 1) {
     const std::string found = all.substr(start, end - start);
@@ -98,7 +101,7 @@ TEST(ConsoleTest, ABlockedPipeDelaysThenCostsMessages) {
   }
 }
 
-TEST(ConsoleTest, FlushWaitsForASlowReaderButNotForEver) {
+TEST(ConsoleTest, FlushWaitsForASlowReaderButNotForever) {
   const Pipe pipe;
   Console console(pipe.writer());
   for (int i = 0; i < 200; ++i) console.line(std::string(999, 'x'));
@@ -117,7 +120,6 @@ TEST(ConsoleTest, AReaderThatIsGoneCostsMessagesOnly) {
   pipe.close_reader();
   console.line("lost");
   console.line("lost too");
-  EXPECT_EQ(console.dropped(), 2U);
   ::signal(SIGPIPE, before);
 }
 
@@ -126,12 +128,10 @@ TEST(ConsoleTest, AClosedOrFullDescriptorCostsMessagesOnly) {
   closed.line("lost");
   closed.live("lost");
   closed.flush(seconds(0));
-  EXPECT_EQ(closed.dropped(), 1U);
   const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
   ASSERT_GE(full, 0);
   Console console(full);
   console.line("lost");
-  EXPECT_EQ(console.dropped(), 1U);
   ::close(full);
 }
 
@@ -140,7 +140,7 @@ TEST(ConsoleTest, SocketsAreNeverWaitedFor) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   Console console(ends[1]);
   for (int i = 0; i < 3000; ++i) console.line(std::string(999, 'x'));
-  EXPECT_GT(console.dropped(), 0U);
+  EXPECT_LT(drain(ends[0]).size(), 3'000'000U);
   ::close(ends[0]);
   console.line("gone");  // no SIGPIPE either
   ::close(ends[1]);
