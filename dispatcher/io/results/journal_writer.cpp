@@ -24,8 +24,8 @@ constexpr std::size_t kBufferBytesKept = 4 << 20;      // more is freed after a 
 constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // above this no new work is given out
 constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
-// Results that trickle in share a sync; the first after a pause is synced at once. (One sync for each short
-// command was a tenth of its cost.)
+// Results that trickle in share a sync; the first after a pause, or after a worker's name, is synced at once.
+// (One sync for each short command was a tenth of its cost.)
 constexpr auto kSyncsApart = std::chrono::milliseconds(4);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
 constexpr Duration kStreamWait = milliseconds(50);  // then `blocked` and a stop are looked at again
@@ -100,6 +100,7 @@ struct JournalWriter::Impl {
   // When `batch` and `block` were given, while something of them is unwritten.
   std::optional<Clock::time_point> batch_given;
   Clock::time_point sync_ended{};
+  Clock::time_point results_synced{};  // the same, of results
   bool syncing = false;
   bool no_space = false;
   int error = 0;
@@ -165,7 +166,7 @@ bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   if (block_entries == 0) {
     wake.wait(held, [this] { return stop || !queue.empty(); });
     const auto is_due = [this] { return stop || finishing || unwritten_bytes >= kBlockBytes; };
-    if (sync_wanted) wake.wait_until(held, sync_ended + kSyncsApart, is_due);
+    if (sync_wanted) wake.wait_until(held, results_synced + kSyncsApart, is_due);
   }
   if (queue.empty()) return false;
   batch = std::move(queue.front());
@@ -278,6 +279,7 @@ bool JournalWriter::Impl::sync_written() {
     const std::lock_guard<std::mutex> lock(mutex);
     syncing = false;
     sync_ended = Clock::now();
+    if (target == &results) results_synced = sync_ended;
     if (reason == 0) durable = written;
     progress.notify_all();
   }
