@@ -28,7 +28,7 @@ class SharedBytes {
   SharedBytes& operator=(std::string bytes) { return *this = SharedBytes(std::move(bytes)); }
 
   std::string_view view() const { return bytes_; }
-  operator std::string_view() const { return bytes_; }
+  operator std::string_view() const { return bytes_; }  // NOLINT: it stands wherever a string_view can
   std::size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
   void clear() { *this = SharedBytes(); }
