@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The dispatcher's judgement: a pure state machine without sockets, clock, disk, threads or randomness. The
-// loop feeds it events in the order in which they happened and carries out its actions in the order in which
-// they come: record, then send, then report. The same events at the same times give the same actions. One
-// thread.
+// loop feeds it events in the order in which they happened. Then it carries out the actions of these steps,
+// those of a kind in the order in which they come: record, then send, then report. So whatever is sent or
+// reported because of a record comes in the same step or later, and what needs the record on disk only after
+// JournalState has said so. The same events at the same times give the same actions. One thread.
 #pragma once
 
 #include <optional>

@@ -48,6 +48,8 @@ class CoreTest : public testing::Test {
     }
     index_.seal();
     index_.open_queues(false);
+    index_at_start_ = index_;
+    started_ = now_;
     scheduler_.emplace(options, index_, now_);
     NamesKnown names;
     for (const std::string& name : known) names.names.push_back({id_of(name), name});
@@ -60,6 +62,16 @@ class CoreTest : public testing::Test {
       for (auto& [name, peer] : peers_) {
         if (peer.beats) step(SinkReceived{{options.run, peer.session, ++peer.seq}, Beat{}});
       }
+      drain();
+    }
+  }
+  // The same, but looks at every deadline too, as the loop does.
+  void advance_by_deadlines(Duration how_long) {
+    int looks = 0;
+    for (const Time end = now_ + how_long; now_ < end;) {
+      ASSERT_LT(++looks, 10'000) << "the loop would spin";
+      const Time latest = std::min(end, now_ + milliseconds(250));
+      now_ = std::min(latest, std::max(now_, scheduler_->next_deadline().value_or(latest)));
       drain();
     }
   }
@@ -79,8 +91,10 @@ class CoreTest : public testing::Test {
     }
   }
   void step(Event&& event) {
+    history_.emplace_back(now_, event);
     Actions actions;
     scheduler_->step(std::move(event), now_, actions);
+    if (on_step) on_step(now_, actions);
     const std::uint64_t before = entries_;
     for (Action& action : actions) {
       if (auto* load = std::get_if<Load>(&action)) {
@@ -106,6 +120,18 @@ class CoreTest : public testing::Test {
     JournalState journal;
     journal.durable = entries_;
     step(std::move(journal));
+  }
+
+  // What another scheduler decides that is told the same. `decided` is called with the actions of each step;
+  // if it returns false, no more follow.
+  void replay(const std::function<bool(Time, const Actions&)>& decided) const {
+    JobIndex index = index_at_start_;
+    Scheduler other(options, index, started_);
+    for (const auto& [time, event] : history_) {
+      Actions actions;
+      other.step(Event(event), time, actions);
+      if (!decided(time, actions)) return;
+    }
   }
 
   // ---- workers ----
@@ -289,6 +315,8 @@ class CoreTest : public testing::Test {
     EXPECT_EQ(open_actions(), "");
     actions_.clear();
   }
+  // For a test of something else.
+  void discard_decisions() { actions_.clear(); }
   void TearDown() override { expect_nothing(); }
 
   // The ack of the last LANE BEAT to this worker.
@@ -296,12 +324,16 @@ class CoreTest : public testing::Test {
     const auto found = acks_told_.find(peers_.at(name).session);
     return found == acks_told_.end() ? 0 : found->second;
   }
+  SessionId session_of(const std::string& name) const { return peers_.at(name).session; }
+  std::uint64_t said(const std::string& name) const { return peers_.at(name).seq; }  // its last message
+  Time now() const { return now_; }
   Snapshot snapshot() const { return scheduler_->snapshot(now_); }
   const Ledger& ledger() const { return scheduler_->ledger(); }
   std::uint64_t records() const { return records_; }  // issued so far
   std::uint32_t attempt(JobNumber job) const { return last_given_.at(job).attempt; }
 
   SchedulerOptions options;
+  std::function<void(Time, const Actions&)> on_step;  // sees every decision, in order
   bool disk_held = false;
   std::size_t work_bytes = 0;                    // so much longer is the work of each job
   Duration ran = seconds(1);                     // what a result says of its attempt
@@ -381,6 +413,9 @@ class CoreTest : public testing::Test {
   }
 
   JobIndex index_;
+  JobIndex index_at_start_;
+  Time started_;
+  std::vector<std::pair<Time, Event>> history_;
   std::vector<JobOptions> submitted_;
   std::optional<Scheduler> scheduler_;
   std::map<std::string, Peer> peers_;

@@ -19,6 +19,31 @@ class EndingTest : public CoreTest {
     step(StopRequested{kind});
     drain();
   }
+  // The run is over for this cause, and the worker is told to stop.
+  template <class Cause>
+  Cause expect_over_by() {
+    const auto over = expect<RunOver>();
+    expect<SendLane>([](const SendLane& down) { return std::holds_alternative<Stop>(down.message); });
+    const auto* cause = over ? std::get_if<Cause>(&over->end) : nullptr;
+    EXPECT_NE(cause, nullptr) << "of another kind";
+    return cause != nullptr ? *cause : Cause{};
+  }
+  void grace_after(StopKind kind) {
+    options.grace = seconds(5);
+    running();
+    stop(kind);
+    expect_recalled("w1", {0});
+    advance_by_deadlines(seconds(5) - milliseconds(1));
+    EXPECT_EQ(phase(), "draining");
+    expect_nothing();
+    advance_by_deadlines(milliseconds(1));
+    EXPECT_EQ(phase(), "cancelling");
+    drain();
+    expect_cancelled("w1", {0});
+    returns("w1", 0, ReturnReason::kStopped);
+    drain();
+    EXPECT_EQ(expect_over_by<Stopped>().by, kind);
+  }
   std::string phase() const { return snapshot().phase; }
 };
 
@@ -103,6 +128,126 @@ TEST_F(EndingTest, TwoSignalsInAShortRunWaitForThoseWhoAreThere) {
   expect_report<WorkerLeft>();
   expect<Finish>();
 }
+
+// ---- causes other than signals ----
+
+TEST_F(EndingTest, AChangedJobsFileStartsNothingMoreAndWaitsForWhatRuns) {
+  running(2);
+  step(JobsFileChanged{7});
+  EXPECT_EQ(expect_report<JobsFileRefused>()->line, 7u);
+  expect_recalled("w1", {0});
+  EXPECT_EQ(phase(), "draining");
+  step(JobsFileChanged{8});  // is said once
+  advance(seconds(60));      // and nobody is hurried
+  expect_nothing();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  drain();
+  EXPECT_EQ(expect_over_by<JobsChanged>().line, 7u);
+}
+
+TEST_F(EndingTest, AnInputThatBreaksStartsNothingMoreAndWaitsForWhatRuns) {
+  options.streaming = true;
+  running(2);
+  step(InputBroken{"cannot read standard input: EIO"});
+  expect_recalled("w1", {0});
+  EXPECT_EQ(phase(), "draining");
+  advance(seconds(60));
+  expect_nothing();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  drain();
+  expect_over_by<JobsUnreadable>();
+}
+
+// What was to come is not known.
+TEST_F(EndingTest, AnInputThatBreaksIsTheCauseEvenIfEveryJobThatCameIsRecorded) {
+  options.streaming = true;
+  running();
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  advance(seconds(1));
+  expect_nothing();
+  step(InputBroken{"EIO"});
+  drain();
+  expect_over_by<JobsUnreadable>();
+}
+
+TEST_F(EndingTest, ALocalWorkerThatFailsEndsARunThatNobodyElseCanJoin) {
+  options.listening = false;
+  running(2);
+  step(LocalWorkerFailed{"no /proc"});
+  expect_recalled("w1", {0});
+  EXPECT_EQ(phase(), "draining");
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  drain();
+  EXPECT_EQ(expect_over_by<NoLocalWorker>().problem, "no /proc");
+}
+
+TEST_F(EndingTest, ALocalWorkerThatFailsIsNoReasonToEndIfOthersMayCome) {
+  running(2);
+  step(LocalWorkerFailed{"no /proc"});
+  EXPECT_EQ(phase(), "running");
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  expect_given("w1", {1});
+  ends("w1", 1);
+  expect_recorded(1, Status::kOk);
+  EXPECT_TRUE(expect_over_by<AllRecorded>().all_ok);
+}
+
+TEST_F(EndingTest, TheFirstCauseIsTheOneThatIsReported) {
+  options.listening = false;
+  options.streaming = true;
+  running(2);
+  step(InputBroken{"EIO"});
+  expect_recalled("w1", {0});
+  step(LocalWorkerFailed{"no /proc"});
+  step(JobsFileChanged{7});
+  returns("w1", 0);
+  drain();
+  expect_over_by<JobsUnreadable>();
+}
+
+TEST_F(EndingTest, ACauseThatLeftNothingUndoneIsNone) {
+  running();
+  step(JobsFileChanged{7});
+  expect_report<JobsFileRefused>();
+  expect_recalled("w1", {0});
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  drain();
+  expect_over_by<AllRecorded>();
+}
+
+// ---- the grace of a signal ----
+
+TEST_F(EndingTest, AFirstSigtermDoesAfterTheGraceWhatASecondWouldDo) { grace_after(StopKind::kTerminate); }
+TEST_F(EndingTest, AFirstSighupToo) { grace_after(StopKind::kHangup); }
+
+TEST_F(EndingTest, AFirstSigintHasNoGrace) {
+  options.grace = seconds(1);
+  running();
+  stop(StopKind::kInterrupt);
+  expect_recalled("w1", {0});
+  advance(seconds(3600));
+  EXPECT_EQ(phase(), "draining");
+}
+
+TEST_F(EndingTest, WhatCannotBeCancelledIsLeftAfter7Seconds) {
+  running();
+  stop();
+  expect_recalled("w1", {0});
+  stop();
+  expect_cancelled("w1", {0});
+  advance(milliseconds(6750));
+  expect_nothing();
+  advance(milliseconds(250));
+  EXPECT_EQ(expect_over_by<Stopped>().by, StopKind::kInterrupt);
+}
+
+// ---- jobs that nobody can run ----
 
 TEST_F(EndingTest, AJobThatNobodyCanRunEndsTheRunAfterAWhile) {
   options.unsatisfiable_after = seconds(20);

@@ -7,7 +7,34 @@
 namespace workpool::dispatcher {
 namespace {
 
-using SessionsTest = CoreTest;
+class SessionsTest : public CoreTest {
+ protected:
+  struct Told {
+    Duration after{0};
+    std::uint64_t ack = 0;
+  };
+  // Notes each LANE BEAT to this worker from now on, with the time since now.
+  void listen(const std::string& name) {
+    told_.clear();
+    on_step = [this, session = session_of(name), from = now()](Time time, const Actions& actions) {
+      for (const Action& action : actions) {
+        const auto* down = std::get_if<SendLane>(&action);
+        if (down == nullptr || down->session != session) continue;
+        if (const auto* beat = std::get_if<LaneBeat>(&down->message))
+          told_.push_back({time - from, beat->ack});
+      }
+    };
+  }
+  // How long it took until an ack of this message was told, from the call of listen().
+  Duration told_of(std::uint64_t seq) const {
+    for (const Told& told : told_) {
+      if (told.ack >= seq) return told.after;
+    }
+    return Duration::max();
+  }
+
+  std::vector<Told> told_;
+};
 
 TEST_F(SessionsTest, AWorkerHasJoinedOnceItIsReadyAndItsLaneWorks) {
   submit(1);
@@ -108,6 +135,156 @@ TEST_F(SessionsTest, ACopyOfAHelloThatHasItsAnswerIsPassedOver) {
   ends("w1", 0);
   expect_recorded(0, Status::kOk);
   expect_over();
+}
+
+// ---- beats and acks ----
+
+TEST_F(SessionsTest, ABeatGoesDownEveryTenthOfTheWorkerTimeoutUntilTheSessionIsLost) {
+  options.worker_timeout = seconds(4);
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  listen("w1");
+  falls_silent("w1");
+  advance_by_deadlines(seconds(4));
+  expect_lost("w1", SilentFor{seconds(4)});
+  ASSERT_EQ(told_.size(), 9u);
+  for (std::size_t i = 0; i < told_.size(); ++i)
+    EXPECT_EQ(told_[i].after, milliseconds(400) * static_cast<int>(i + 1));
+}
+
+TEST_F(SessionsTest, AnAckGoesDownAtTheLatest30MsAfterItHasRisen) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  falls_silent("w1");
+  // Whatever was told last, and however long before.
+  for (const int before : {1, 15, 29, 30, 31, 100}) {
+    SCOPED_TRACE(before);
+    advance_by_deadlines(milliseconds(100));
+    say("w1", Beat{});
+    drain();
+    ASSERT_EQ(ack_told("w1"), said("w1"));
+    advance_by_deadlines(milliseconds(before));
+    listen("w1");
+    say("w1", Beat{});
+    advance_by_deadlines(milliseconds(40));
+    EXPECT_LE(told_of(said("w1")), milliseconds(30));
+  }
+}
+
+TEST_F(SessionsTest, ThirtyMsCountFromTheSyncForWhatWaitsForTheDisk) {
+  submit(2);
+  start();
+  worker("w1", 2);
+  expect_given("w1", {0, 1});
+  falls_silent("w1");
+  disk_held = true;
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  advance_by_deadlines(milliseconds(500));
+  listen("w1");
+  make_durable();
+  advance_by_deadlines(milliseconds(40));
+  EXPECT_LE(told_of(said("w1")), milliseconds(30));
+}
+
+// ---- silence ----
+
+// w1 gives its jobs back just before and just when w2 has been silent for so long.
+TEST_F(SessionsTest, ASilentSessionGetsNoNewWorkFromThreeTenthsOfTheWorkerTimeoutOn) {
+  submit(2);
+  start();
+  worker("w1", 2);
+  expect_given("w1", {0, 1});
+  worker("w2", 2);
+  falls_silent("w1");
+  falls_silent("w2");
+  advance_by_deadlines(milliseconds(2999));
+  returns("w1", 0, ReturnReason::kNoResources);  // and rests for a moment
+  drain();
+  expect_given("w2", {0});
+  advance_by_deadlines(milliseconds(1));
+  say("w1", Goodbye{});
+  expect<SendLane>();
+  expect<CloseSession>();
+  expect_report<WorkerLeft>();
+  drain();
+  expect_nothing();
+  advance_by_deadlines(milliseconds(6999));
+  expect_nothing();  // suspect, but not lost
+  advance_by_deadlines(milliseconds(1));
+  expect_lost("w2", SilentFor{seconds(10)});
+}
+
+TEST_F(SessionsTest, ASilentSessionThatIsHeardOfAgainGetsWorkAtOnce) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  worker("w2", 1);
+  falls_silent("w2");
+  advance(milliseconds(9750));
+  say("w1", Goodbye{});
+  falls_silent("w1");
+  expect<SendLane>();
+  expect<CloseSession>();
+  expect_report<WorkerLeft>();
+  drain();
+  expect_nothing();
+  step(PartReceived{session_of("w2")});  // of a message, and so a sign of life
+  drain();
+  expect_given("w2", {0});
+}
+
+// ---- fenced ----
+
+TEST_F(SessionsTest, AFencedSessionGetsNothingMoreAndItsOkCounts) {
+  submit(3);
+  start();
+  worker("w1", 2);
+  expect_given("w1", {0, 1});
+  step(LaneGone{session_of("w1")});
+  say("w1", Ready{});
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  advance(seconds(1));
+  expect_nothing();  // job 2 waits, though a slot of w1 is free
+  worker("w2", 2);
+  expect_given("w2", {2});
+  falls_silent("w1");
+  advance(seconds(3));
+  expect_lost("w1", ConnectionLost{});
+  expect_given("w2", {1});
+  result("w1", 1, Status::kOk);  // was on its way
+  expect_cancelled("w2", {1});
+  expect_recorded(1, Status::kOk);
+}
+
+// ---- the end of the run ----
+
+TEST_F(SessionsTest, StopIsSaidAgainToALaneThatBecomesWritableLateAndOnlyOnce) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  hello("w2", 1, 1);
+  const SessionId late = expect<Admit>()->welcome.session;
+  step(LaneBound{late});
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  expect_over();
+  drain();
+  expect_nothing();
+  step(LaneWritable{late});
+  expect<SendLane>([&](const SendLane& down) {
+    return down.session == late && std::holds_alternative<Stop>(down.message);
+  });
+  step(LaneWritable{late});
+  drain();
+  expect_nothing();
 }
 
 // The worker may be waiting for room in its result window: a delay of each ack would be its speed.
