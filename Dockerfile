@@ -15,7 +15,7 @@ FROM debian:bookworm-slim
 # What the programs load (ldd tells), nothing of what built them.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libfmt9 libisal2 libsimdjson14 libspdlog1.10 libxxhash0 libzmq5 \
+        libisal2 libsimdjson14 libxxhash0 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/workpool-dispatcher /src/build/release/bin/workpool-worker /usr/local/bin/
 # Jobs are other people's commands. The worker's supervisor is made to be PID 1: no init is needed.

@@ -121,7 +121,7 @@ if(WORKPOOL_BENCH AND NOT WORKPOOL_PURE_ONLY)
     set_target_properties(bench_${stem} PROPERTIES EXCLUDE_FROM_ALL $<NOT:$<BOOL:${WORKPOOL_TESTS}>>)
     target_include_directories(bench_${stem} PRIVATE ${PROJECT_SOURCE_DIR})
     workpool_link(bench_${stem} PRIVATE workpool_dispatcher_io workpool_worker_io workpool_dispatcher_core
-                  workpool_worker_core workpool_common_io workpool_common cppzmq Threads::Threads)
+                  workpool_worker_core workpool_common_io workpool_common ${workpool_zmq} Threads::Threads)
     add_dependencies(bench bench_${stem})
   endforeach()
 endif()
