@@ -57,8 +57,7 @@ std::string owner_of(pid_t pid) {
 
 struct Process {
   pid_t pid = 0;
-  Descriptor
-      handle;  // made before anything of it was read, so what was read is of this process or it is dead
+  Descriptor handle;  // made before it was judged, so the judgement is of this process or it is dead
   bool left = false;
 };
 
@@ -83,7 +82,8 @@ std::vector<Process> leftovers() {
   std::vector<Process> all = all_processes();
   std::set<pid_t> sessions;
   for (Process& process : all) {
-    if (process.pid == ::getpid() || ::access(path_of(process.pid, "environ").c_str(), R_OK) != 0) continue;
+    if (process.pid == ::getpid() || !is_of_a_dead_owner(owner_of(process.pid), our_namespace)) continue;
+    // Few come this far, so only they get a handle, and are read again.
     Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
     if (!is_of_a_dead_owner(owner_of(process.pid), our_namespace)) continue;
     process.handle = std::move(handle);
