@@ -19,6 +19,8 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kLoopInterval = milliseconds(250);
+// So many new lanes are among what the loop waits for; if there are more, all are looked at this often.
+constexpr std::size_t kNewLanesPolled = 16;
 constexpr Duration kNewInterval = milliseconds(5);
 constexpr Duration kShowInterval = milliseconds(10);
 constexpr Duration kComplaintInterval = seconds(10);
@@ -66,7 +68,7 @@ LoopEnd Loop::run() {
 
 Duration Loop::patience() const {
   Duration wait = kLoopInterval;
-  if (parts_.transport.any_new()) wait = kNewInterval;
+  if (parts_.transport.new_lanes() > kNewLanesPolled) wait = kNewInterval;
   const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
   if (const auto due = parts_.scheduler.next_deadline()) until(*due);
   if (parts_.local != nullptr && !run_over_ && parts_.local->next_start()) until(*parts_.local->next_start());
@@ -75,15 +77,17 @@ Duration Loop::patience() const {
 }
 
 void Loop::wait() {
-  zmq::pollitem_t items[6] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
-                              {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
-                              {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
-                              {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
+  zmq::pollitem_t items[6 + kNewLanesPolled] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
+                                                {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
+                                                {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
+                                                {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
   std::size_t count = 4;
   if (parts_.local != nullptr) {
     for (const int fd : {parts_.local->death_fd(), parts_.local->stderr_fd()})
       if (fd >= 0) items[count++] = {nullptr, fd, ZMQ_POLLIN, 0};
   }
+  for (void* const lane : parts_.transport.new_lane_handles(kNewLanesPolled))
+    items[count++] = {lane, 0, ZMQ_POLLOUT, 0};
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
   zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
 }

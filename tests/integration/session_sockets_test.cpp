@@ -168,15 +168,15 @@ TEST_F(SessionSockets, ALaneThatIsClosedBeforeItWasThereKeepsItsEnd) {
   ASSERT_TRUE(until([&] { return worker.lane().size() == 1; }));
   EXPECT_TRUE(dispatcher.all<dispatcher::LaneWritable>().empty()) << "its session is over";
   worker.transport.close();
-  EXPECT_TRUE(until([&] { return !dispatcher.transport.any_new(); }));
+  EXPECT_TRUE(until([&] { return dispatcher.transport.new_lanes() == 0; }));
 }
 
 TEST_F(SessionSockets, PatienceHasAnEnd) {
   dispatcher.open({9});
   dispatcher.transport.send({9}, End{});
   dispatcher.transport.close_lane({9}, boot_time(), milliseconds(50));
-  EXPECT_TRUE(dispatcher.transport.any_new());
-  EXPECT_TRUE(until([&] { return !dispatcher.transport.any_new(); })) << "nobody came";
+  EXPECT_EQ(dispatcher.transport.new_lanes(), 1U);
+  EXPECT_TRUE(until([&] { return dispatcher.transport.new_lanes() == 0; })) << "nobody came";
 }
 
 TEST_F(SessionSockets, ForeignBytesEndNothingOfOthers) {

@@ -22,7 +22,6 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kTendInterval = milliseconds(250);
-constexpr Duration kNewInterval = milliseconds(5);
 constexpr std::size_t kFramesATurn = 256;
 constexpr int kSockets = 16;
 
@@ -129,10 +128,11 @@ Duration Engine::patience() const {
 }
 
 void Engine::wait() {
-  zmq::pollitem_t items[3] = {{nullptr, wake_.fd(), ZMQ_POLLIN, 0},
+  zmq::pollitem_t items[4] = {{nullptr, wake_.fd(), ZMQ_POLLIN, 0},
                               {nullptr, birth_.control_fd, ZMQ_POLLIN, 0},
-                              {transport_.lane_handle(), 0, ZMQ_POLLIN, 0}};
-  const std::size_t count = transport_.is_open() ? 3 : 2;
+                              {transport_.lane_handle(), 0, ZMQ_POLLIN, 0},
+                              {transport_.new_sink_handle(), 0, ZMQ_POLLOUT, 0}};
+  const std::size_t count = !transport_.is_open() ? 2 : transport_.is_new() ? 4 : 3;
   // Rounded up: a wait of 0 ms until a deadline that is less than a millisecond away would spin.
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
   zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
@@ -188,9 +188,9 @@ void Engine::gather() {
   transport_.receive(kFramesATurn, events_);
   if (events_.size() > before && !std::holds_alternative<SinkGone>(events_[before]))
     first_steps_.heard_dispatcher();
-  if (transport_.is_open() && now_ >= tend_at_) {
+  if (transport_.is_open() && (now_ >= tend_at_ || transport_.is_new())) {
     if (!transport_.tend(now_)) events_.emplace_back(SinkGone{transport_.session()});
-    tend_at_ = now_ + (transport_.is_new() ? kNewInterval : kTendInterval);
+    tend_at_ = now_ + kTendInterval;
   }
 }
 

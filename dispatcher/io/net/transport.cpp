@@ -304,6 +304,16 @@ bool Transport::tend_lane(SessionId session, Lane& lane, Time now, std::vector<E
   return true;
 }
 
+std::vector<void*> Transport::new_lane_handles(std::size_t most) {
+  std::vector<void*> handles;
+  if (new_lanes_ == 0) return handles;
+  for (auto& [session, lane] : lanes_) {
+    if (handles.size() == most) break;
+    if (!lane.was_writable && !lane.gone) handles.push_back(lane.socket.handle());
+  }
+  return handles;
+}
+
 void Transport::tend(Time now, std::vector<Event>& events) {
   const bool all = now >= tended_all_ + kTendInterval;
   if (!all && new_lanes_ == 0) return;

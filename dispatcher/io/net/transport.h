@@ -79,7 +79,9 @@ class Transport {
   // Checks the lanes: adds LaneWritable and LaneGone on a change. Checks new lanes at every call, all of them
   // every 250 ms.
   void tend(Time now, std::vector<Event>& events);
-  bool any_new() const { return new_lanes_ > 0; }
+  // Lanes that have never been writable, up to `most`: a poll may wait until one is.
+  std::vector<void*> new_lane_handles(std::size_t most);
+  std::size_t new_lanes() const { return new_lanes_; }
   // Whether there was no descriptor for another worker when all lanes were last checked. Connections without
   // a handshake are closed after 5 s (HANDSHAKE_IVL), silent ones to the two ports that everybody knows a
   // little later (SilentPeers).

@@ -29,6 +29,7 @@ bool Transport::open(const std::string& host, const Welcome& welcome, Time now) 
 void Transport::close() { link_.reset(); }
 
 void* Transport::lane_handle() { return link_ ? link_->lane.handle() : nullptr; }
+void* Transport::new_sink_handle() { return is_new() ? link_->sink.handle() : nullptr; }
 
 void Transport::receive(std::size_t most, std::vector<Event>& events) {
   if (!link_) return;

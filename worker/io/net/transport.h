@@ -27,8 +27,10 @@ class Transport {
   void close();
   bool is_open() const { return link_.has_value(); }
 
-  // What a poll may wait for; nullptr while nothing is open.
+  // What a poll may wait for: something to read from the lane; that the new sink can be written to. nullptr
+  // while nothing is open, or if the sink is not new.
   void* lane_handle();
+  void* new_sink_handle();
   // Appends LaneReceived and LanePart for at most `most` frames. A frame that cannot be decoded ends the
   // session: SinkGone.
   void receive(std::size_t most, std::vector<Event>& events);
@@ -39,7 +41,7 @@ class Transport {
   bool send(const Header& header, const Results& message);
   // Checks the sink and sends what waits; returns false if the connection is gone or did not come in 5 s.
   bool tend(Time now);
-  // Whether tend() should be called every few milliseconds.
+  // Whether the sink has never been writable. Then tend() should be called whenever the poll returns.
   bool is_new() const { return link_ && !link_->sink_was_writable; }
   SessionId session() const { return link_ ? link_->session : SessionId{}; }
 
