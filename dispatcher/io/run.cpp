@@ -30,6 +30,7 @@
 #include "dispatcher/io/jobs/pipe_source.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
+#include "dispatcher/io/replay_words.h"
 #include "dispatcher/io/results/journal.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/status_json.h"
@@ -42,6 +43,8 @@ constexpr std::uint64_t kDescriptorsLeast = 40;
 // it.
 constexpr Duration kLookupLimit = seconds(15);
 constexpr Duration kLookupSilence = seconds(1);
+// A local worker gives up after 20 s in which nobody answers.
+constexpr Duration kUnansweredMost = seconds(5);
 
 // Thrown to end the program with this code, after all messages have been printed.
 struct Ended {
@@ -110,6 +113,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void say_about_results();
   void make_terminal();
   int lock_for_local_worker();
+  void start_local_worker();
   void listen();
   ExitCode run_jobs();
   RunEnd last_look(RunEnd end);
@@ -140,6 +144,7 @@ class Run : public std::enable_shared_from_this<Run> {
   std::unique_ptr<Terminal> terminal_;
   RunId run_;
   AlreadyDone done_;
+  std::unique_ptr<LocalWorker> local_;  // last, because it uses the others
 };
 
 void Run::check_jobs() {
@@ -192,35 +197,20 @@ std::optional<ExitCode> Run::signalled() const {
   return std::nullopt;
 }
 
-// Cuts or empties RESULTS as needed and sets the run's id.
+// Cuts or empties RESULTS as needed and sets the run's id. The local worker starts meanwhile: its program
+// loads while the disk syncs. Nobody answers it before the loop does, so it runs nothing if this fails.
 void Run::begin_results() {
+  const Time begin = boot_time();
+  start_local_worker();
   run_ = journal_->begin(summary_, random_run());
+  // No space, or a disk that hangs: a worker that nobody answers for too long ends.
+  if (local_ && boot_time() >= begin + kUnansweredMost) start_local_worker();
   say_about_results();
 }
 
 void Run::say_about_results() {
-  const std::string file = printable(journal_->shown_path());
-  if (summary_.torn_bytes > 0) {
-    console_.line("workpool-dispatcher: cut a torn last line of " + counted(summary_.torn_bytes, "byte") +
-                  " from " + file + "; its job runs again");
-  }
-  if (summary_.damaged > 0) {
-    std::string lines;
-    for (const std::uint64_t number : summary_.damaged_lines)
-      lines += (lines.empty() ? "" : ", ") + std::to_string(number);
-    if (summary_.damaged > summary_.damaged_lines.size()) lines += ", …";
-    const bool one = summary_.damaged == 1;
-    console_.line("workpool-dispatcher: " + file + ": " + (one ? "line " : "lines ") + lines +
-                  (one ? " is damaged and does not count: its job runs again"
-                       : " are damaged and do not count: their jobs run again") +
-                  (one ? " unless another line has its result" : " unless other lines have their results"));
-  }
-  if (summary_.removed > 0) {
-    const bool one = summary_.removed == 1;
-    console_.line("workpool-dispatcher: " + file + " has " + counted(summary_.removed, "line") +
-                  " of jobs that are not in " + printable(options_.jobs) + "; " +
-                  (one ? "it stays" : "they stay") + " there");
-  }
+  for (const std::string& line : words_for(summary_, journal_->shown_path(), options_.jobs))
+    console_.line("workpool-dispatcher: " + line);
 }
 
 void Run::make_terminal() {
@@ -319,6 +309,17 @@ int Run::lock_for_local_worker() {
   }
 }
 
+// Starts it afresh if one runs.
+void Run::start_local_worker() {
+  local_.reset();
+  if (local_slots() == 0 || !transport_) return;
+  const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
+  const std::string host = everywhere ? "127.0.0.1" : where_.host;
+  const LocalWorkerOptions options{local_slots(), endpoint(host, transport_->port()), options_.insecure,
+                                   options_.log_level == "info" ? "warn" : options_.log_level};
+  local_ = std::make_unique<LocalWorker>(options, *limit_, [this] { return lock_for_local_worker(); });
+}
+
 // Called before RESULTS is changed: if we cannot listen, --overwrite must not have thrown anything away.
 void Run::listen() {
   if (local_slots() > 0) require_local_worker();
@@ -357,14 +358,6 @@ ExitCode Run::run_jobs() {
     jobs = std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, raise);
   }
   journal_->start(options_.durability, raise);
-  std::optional<LocalWorker> local;
-  if (local_slots() > 0) {
-    const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
-    const std::string host = everywhere ? "127.0.0.1" : where_.host;
-    local.emplace(LocalWorkerOptions{local_slots(), endpoint(host, transport_->port()), options_.insecure,
-                                     options_.log_level == "info" ? "warn" : options_.log_level},
-                  *limit_, [this] { return lock_for_local_worker(); });
-  }
   banner();
   Loop loop({.scheduler = scheduler,
              .transport = *transport_,
@@ -373,7 +366,7 @@ ExitCode Run::run_jobs() {
              .log = log_,
              .wake = wake_,
              .jobs = *jobs,
-             .local = local ? &*local : nullptr,
+             .local = local_.get(),
              .listening = options_.listen.has_value(),
              .signal_fd = signal_fd_,
              .run = run_,
@@ -382,7 +375,7 @@ ExitCode Run::run_jobs() {
                               Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
-  if (local) local->shut_down(milliseconds(1500));
+  if (local_) local_->shut_down(milliseconds(1500));
   const RunEnd counts = last_look(std::move(end.end));
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
