@@ -279,8 +279,10 @@ int Engine::run() {
 
 int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth,
                Log& log) {
-  Engine engine(options, limit, birth, log);
-  const int code = engine.run();
+  // Never destroyed, because the process ends: to join threads and to close sockets one by one only takes
+  // time.
+  auto* const engine = new Engine(options, limit, birth, log);
+  const int code = engine->run();
   kill_everything_now(*birth.page);
   return code;
 }
