@@ -193,7 +193,7 @@ struct WorkerText : MessageText {
   std::string operator()(const worker::UnstartAttempt&) const { return "unstart"; }
   std::string operator()(const worker::SetLease&) const { return ""; }
   std::string operator()(const worker::ForgetDeaths&) const { return "forget deaths"; }
-  std::string operator()(const worker::Say& a) const { return "says " + a.text; }
+  std::string operator()(const worker::Say& a) const { return "says " + std::to_string(a.index()); }
   std::string operator()(const worker::Exit& a) const { return "exit " + std::to_string(a.code); }
 };
 

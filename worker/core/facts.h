@@ -14,6 +14,7 @@
 #include "common/base/outcome.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "worker/core/says.h"
 
 namespace workpool::worker {
 
@@ -137,12 +138,6 @@ struct SetLease {
 };
 struct ForgetDeaths {  // acked
   std::uint32_t up_to_engine = 0;
-};
-enum class Tone : std::uint8_t { kInfo, kWarning, kError };
-struct Say {  // for people
-  Tone tone = Tone::kInfo;
-  const char* event = "";  // snake_case, one for each kind of thing: repeats are rate-limited by it
-  std::string text;
 };
 struct Exit {
   int code = 0;

@@ -6,8 +6,6 @@
 
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
-#include "common/base/text.h"
-#include "common/base/units.h"
 
 namespace workpool::worker {
 namespace {
@@ -116,15 +114,14 @@ void Session::welcomed(const Welcomed& event) {
 void Session::refused(const RefusedBy& event) {
   const auto* registering = std::get_if<Registering>(&state_);
   if (registering == nullptr || registering->try_number != event.try_number) return;
-  last_reason_ = "refused: " + event.refused.reason;
+  alone_cause_ = TurnedAway{event.refused.reason};
   const Refusal code = event.refused.code;
   if (code == Refusal::kLater || (code == Refusal::kComplete && options_.keep)) {
     count_alone_from(now_);  // it is there: it answers
     state_ = Idle{now_ + jitter(options_.worker, tries_)};
     return;
   }
-  out_->emplace_back(
-      Say{code == Refusal::kComplete ? Tone::kInfo : Tone::kError, "refused", event.refused.reason});
+  say(RefusedForGood{code, event.refused.reason});
   exit(static_cast<int>(code));
 }
 
@@ -132,25 +129,22 @@ void Session::registration_failed(const RegistrationFailed& event) {
   const auto* registering = std::get_if<Registering>(&state_);
   if (registering == nullptr || registering->try_number != event.try_number) return;
   if (event.not_allowed && run_.value == 0) {
-    out_->emplace_back(Say{Tone::kError, "not_allowed", event.reason});
+    say(NotAllowed{event.reason});
     exit(kNotAllowed);
     return;
   }
   // A name that once led to a dispatcher may do so again: as any try that fails, while the patience lasts.
   failed_ = event.try_number;
-  last_reason_ = event.reason;
+  alone_cause_ = NoAnswer{event.reason};
   state_ = Idle{now_ + jitter(options_.worker, tries_)};
 }
 
-// What is to be said of a session that did not work both ways; "" if it did.
-std::string Session::out_of_reach(const Active& active) {
-  if (active.sink_works) return "";
-  const std::string results = std::to_string(active.welcome.sink_port) + " for results";
-  const std::string ports = active.next_lane > kFirstLane
-                                ? results
-                                : std::to_string(active.welcome.lane_port) + " for jobs or " + results;
-  return "the dispatcher answers, but its port " + ports +
-         " is out of reach from here: open its --ports too, or forward them";
+// Of a session that did not work both ways; nullopt if it did.
+std::optional<PortsOutOfReach> Session::out_of_reach(const Active& active) {
+  if (active.sink_works) return std::nullopt;
+  PortsOutOfReach ports{std::nullopt, active.welcome.sink_port};
+  if (active.next_lane == kFirstLane) ports.jobs = active.welcome.lane_port;
+  return ports;
 }
 
 // When to register again after a session. A dispatcher that ends each session at once, say because it refuses
@@ -172,8 +166,8 @@ void Session::end_session(bool at_once) {
   attempts_.session_over();  // the dispatcher gives what is queued to others
   kept_.session_over();
   count_alone_from(active.last_heard);
-  last_reason_ = out_of_reach(active);
-  if (last_reason_.empty()) last_reason_ = "the session with the dispatcher ended";
+  alone_cause_ = SessionOver{};
+  if (const auto ports = out_of_reach(active)) alone_cause_ = *ports;
   state_ = Idle{next_try(at_once, active)};
 }
 
@@ -182,11 +176,7 @@ void Session::end_session(bool at_once) {
 void Session::judge_silence() {
   const auto* active = std::get_if<Active>(&state_);
   if (active != nullptr && now_ >= active->last_heard + active->welcome.worker_timeout) {
-    const std::string silent =
-        "no sign of life from the dispatcher for " + format_duration(active->welcome.worker_timeout);
-    const std::string unreached = out_of_reach(*active);
-    out_->emplace_back(Say{Tone::kWarning, "dispatcher_silent",
-                           (unreached.empty() ? silent : unreached) + ": registering again"});
+    say(DispatcherSilent{active->welcome.worker_timeout, out_of_reach(*active)});
     end_session(true);
   }
   const auto* idle = std::get_if<Idle>(&state_);
@@ -225,9 +215,8 @@ void Session::judge_orphan() {
   if (!is_alone() || !limit || now_ < alone_since_ + *limit || failed_ < alone_from_) return;
   if (!orphaned_) {
     orphaned_ = true;
-    out_->emplace_back(Say{Tone::kWarning, "orphaned",
-                           "no dispatcher for " + format_duration(*limit) + " (" + last_reason_ + ")" +
-                               (attempts_.working() > 0 ? ": killing what runs" : "")});
+    CHECK(alone_cause_.has_value());  // a try has failed
+    say(Orphaned{*limit, *alone_cause_, attempts_.working() > 0});
     kill_all(false, false);
   }
   if (options_.keep) return;
@@ -236,9 +225,9 @@ void Session::judge_orphan() {
 }
 
 void Session::complain() {
-  if (!is_alone() || now_ < complained_ + kComplaintInterval || last_reason_.empty()) return;
+  if (!is_alone() || now_ < complained_ + kComplaintInterval || !alone_cause_) return;
   complained_ = now_;
-  out_->emplace_back(Say{Tone::kWarning, "waiting_for_dispatcher", last_reason_});
+  say(WaitingForDispatcher{*alone_cause_});
 }
 
 void Session::send_beat() {
@@ -274,26 +263,23 @@ void Session::stop_asked() {
   if (stops_ == 1) {
     kill_at_ = now_ + options_.grace;
     leave_by_ = now_ + options_.grace + kKillTime;
-    out_->emplace_back(Say{Tone::kInfo, "stopping", describe_drain()});
+    say(first_stop());
     settle_doubts(true);
     tell_accepting();
     return_queued();
   } else {
-    if (stops_ == 2) out_->emplace_back(Say{Tone::kInfo, "stopping", "cancelling what runs"});
+    if (stops_ == 2) say(Cancelling{});
     kill_at_ = now_;
     leave_by_ = std::min(*leave_by_, now_ + kKillTime);
     if (stops_ > 2) exit(0);
   }
 }
 
-std::string Session::describe_drain() const {
-  const std::string grace = format_duration(options_.grace);
-  if (attempts_.working() > 0)
-    return "finishing " + counted(attempts_.working(), "job") + ", for at most " + grace +
-           "; once more cancels";
+Say Session::first_stop() const {
+  if (attempts_.working() > 0) return Finishing{attempts_.working(), options_.grace};
   if (!kept_.empty() && !std::holds_alternative<Active>(state_))
-    return "waiting at most " + grace + " for a dispatcher to take " + counted(kept_.size(), "result");
-  return "nothing runs: leaving";
+    return HandingOver{kept_.size(), options_.grace};
+  return NothingRuns{};
 }
 
 void Session::stop_now() {
@@ -342,16 +328,12 @@ void Session::leave(int code) {
 void Session::exit(int code) {
   if (std::holds_alternative<Left>(state_)) return;
   state_ = Left{};
-  if (!kept_.empty()) {
-    out_->emplace_back(Say{Tone::kWarning, "results_left",
-                           counted(kept_.size(), "result") + " that no dispatcher has taken end with this " +
-                               "worker: what of it is not recorded runs again"});
-  }
+  if (!kept_.empty()) say(ResultsLeft{kept_.size()});
   out_->emplace_back(Exit{code});
 }
 
 void Session::on_stop() {
-  out_->emplace_back(Say{Tone::kInfo, "run_over", "the run is over: leaving"});
+  say(RunIsOver{});
   kill_all(true, true);
   attempts_.take_queued();
   kept_.clear();
@@ -401,7 +383,7 @@ std::optional<Time> Session::next_deadline() const {
     if (paused_until_ > now_) take(paused_until_);
   } else {
     if (const auto* idle = std::get_if<Idle>(&state_)) take(idle->retry_at);
-    if (!last_reason_.empty()) take(complained_ + kComplaintInterval);
+    if (alone_cause_) take(complained_ + kComplaintInterval);
     if (const auto& limit = patience(); limit && failed_ >= alone_from_) {
       if (!orphaned_) take(alone_since_ + *limit);
       if (!options_.keep) take(alone_since_ + *limit + kKillTime);

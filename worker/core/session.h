@@ -16,6 +16,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -94,7 +95,7 @@ class Session {
 
   // Decisions.
   void register_again();
-  static std::string out_of_reach(const Active& active);
+  static std::optional<PortsOutOfReach> out_of_reach(const Active& active);
   Time next_try(bool at_once, const Active& ended);
   void end_session(bool at_once);
   bool is_alone() const;
@@ -118,7 +119,8 @@ class Session {
   void judge_stop();
   void judge_lost_slots();
   void complain();
-  std::string describe_drain() const;
+  void say(Say&& what) { out_->emplace_back(std::move(what)); }
+  Say first_stop() const;
   void leave(int code);
   void exit(int code);
   const std::optional<Duration>& patience() const;
@@ -142,8 +144,8 @@ class Session {
   std::uint32_t barren_ = 0;      // sessions in a row that were short and of no use
   std::optional<Time> awaited_;   // when the next Drained was due, as of the last
   Time complained_;
-  std::string last_reason_;
-  Time paused_until_;  // a spawn failed for want of resources
+  std::optional<AloneCause> alone_cause_;  // as of the last try or session that ended
+  Time paused_until_;                      // a spawn failed for want of resources
   int stops_ = 0;
   std::optional<Time> kill_at_;   // end of the grace of a stop
   std::optional<Time> leave_by_;  // leave whatever happens

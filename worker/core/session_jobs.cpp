@@ -97,7 +97,7 @@ void Session::on_acks(std::uint64_t ack, std::uint64_t received) {
   if (received > 0 && !std::exchange(active.sink_works, true)) {
     // Both ways work: only now has it joined.
     complained_ = now_;
-    out_->emplace_back(Say{Tone::kInfo, "joined", "as " + active.welcome.name});
+    say(Joined{active.welcome.name});
   }
   if (ack <= active.acked) return;
   active.acked = ack;
@@ -250,8 +250,7 @@ void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ra
 
 void Session::return_without_resources(const std::string& reason) {
   paused_until_ = now_ + kResourcePause;
-  out_->emplace_back(
-      Say{Tone::kWarning, "cannot_start", "cannot start a job: " + reason + "; pausing for a second"});
+  say(LacksResources{reason});
   tell_accepting();
   return_queued();
 }
@@ -327,8 +326,7 @@ void Session::judge_lost_slots() {
   }
   if (!stuck_since_) stuck_since_ = now_;
   if (now_ < *stuck_since_ + kReturnTime || !kept_.empty()) return;  // first what is known gets home
-  out_->emplace_back(Say{Tone::kWarning, "slots_lost",
-                         "jobs that did not end after their timeout hold the slots: starting a new engine"});
+  say(SlotsLost{});
   return_queued();
   leave(stops_ > 0 ? 0 : kExitRestart);
 }

@@ -17,6 +17,7 @@
 #include "worker/io/net/registrar.h"
 #include "worker/io/net/transport.h"
 #include "worker/io/runner/runner.h"
+#include "worker/io/session_words.h"
 
 namespace workpool::worker {
 namespace {
@@ -53,18 +54,6 @@ RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit
   runner.job_descriptors = limit.original;
   runner.page = birth.page;
   return runner;
-}
-
-LogLevel level_of(Tone tone) {
-  switch (tone) {
-    case Tone::kInfo:
-      return LogLevel::kInfo;
-    case Tone::kWarning:
-      return LogLevel::kWarn;
-    case Tone::kError:
-      return LogLevel::kError;
-  }
-  return LogLevel::kError;
 }
 
 class Engine {
@@ -226,8 +215,9 @@ void Engine::carry_out(Action& action) {
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
     void operator()(Say& a) {
-      if (a.tone == Tone::kWarning) self.first_steps_.not_reached(a.text);
-      self.log_.write(level_of(a.tone), a.event, {{"detail", a.text}});
+      const SessionWords words = words_for(a);
+      if (words.level == LogLevel::kWarn) self.first_steps_.not_reached(words.text);
+      self.log_.write(words.level, words.event, {{"detail", words.text}});
     }
     void operator()(Exit& a) {
       if (!self.exit_code_) self.exit_code_ = a.code;

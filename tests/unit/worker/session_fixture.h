@@ -65,10 +65,7 @@ class SessionFixture : public ::testing::Test {
       for (const StartAttempt& start : started->attempts) running_.push_back(start.token);
     }
     if (auto* killed = std::get_if<KillAttempt>(&action)) killed_.push_back(killed->token);
-    if (auto* said = std::get_if<Say>(&action)) {
-      said_.push_back(said->event);
-      last_text_ = said->text;
-    }
+    if (auto* said = std::get_if<Say>(&action)) said_.push_back(std::move(*said));
     if (auto* end = std::get_if<Exit>(&action)) code_ = end->code;
   }
   void answer(Answer how) {
@@ -121,8 +118,17 @@ class SessionFixture : public ::testing::Test {
       now_ = std::min(end, due ? std::max(*due, now_) : end);
     }
   }
-  std::size_t times_said(const std::string& event) const {
-    return static_cast<std::size_t>(std::count(said_.begin(), said_.end(), event));
+  template <class What>
+  std::size_t times_said() const {
+    return static_cast<std::size_t>(std::count_if(
+        said_.begin(), said_.end(), [](const Say& say) { return std::holds_alternative<What>(say); }));
+  }
+  // The last of its kind. REQUIRES: it was said.
+  template <class What>
+  const What& last_said() const {
+    const auto last = std::find_if(said_.rbegin(), said_.rend(),
+                                   [](const Say& say) { return std::holds_alternative<What>(say); });
+    return std::get<What>(*last);
   }
 
   SessionOptions options_;
@@ -142,8 +148,7 @@ class SessionFixture : public ::testing::Test {
   bool accepting_ = false;            // as last told
   std::vector<std::uint64_t> running_;
   std::vector<std::uint64_t> killed_;
-  std::vector<std::string> said_;
-  std::string last_text_;  // of what was said
+  std::vector<Say> said_;
   std::optional<int> code_;
 };
 

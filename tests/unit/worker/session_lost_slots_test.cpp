@@ -30,7 +30,7 @@ TEST_F(SessionLostSlots, ACancelledHandlerThatStaysCostsTheEngine) {
   step(Drained{});
   EXPECT_EQ(returned_, 1u);
   pass(seconds(2), Answer::kNone);
-  EXPECT_EQ(times_said("slots_lost"), 1u);
+  EXPECT_EQ(times_said<SlotsLost>(), 1u);
   deliver(End{});
   EXPECT_EQ(code_, kExitRestart);
 }
@@ -41,7 +41,7 @@ TEST_F(SessionLostSlots, OneThatComesBackLateGivesItsSlotBack) {
   step(Drained{});
   step(AttemptsEnded{{AttemptEnded{running_.front(), AttemptEnd::kStopped, {}, {}, false}}});
   pass(seconds(2), Answer::kNone);
-  EXPECT_EQ(times_said("slots_lost"), 0u);
+  EXPECT_EQ(times_said<SlotsLost>(), 0u);
   EXPECT_EQ(session().attempts().lost(), 0u);
   EXPECT_EQ(returned_, 1u);
 }

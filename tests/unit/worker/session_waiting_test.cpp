@@ -13,7 +13,7 @@ TEST_F(SessionWaiting, FirstContactHasNoLimit) {
   start();
   pass(seconds(3600), Answer::kNobody);
   EXPECT_FALSE(code_);
-  EXPECT_NEAR(static_cast<double>(times_said("waiting_for_dispatcher")), 360, 10);
+  EXPECT_NEAR(static_cast<double>(times_said<WaitingForDispatcher>()), 360, 10);
 }
 
 // An engine that died before any contact leaves nothing to be orphaned of.
@@ -78,7 +78,7 @@ TEST_F(SessionWaiting, KeepNeverLeavesAndNeverSpins) {
   pass(seconds(200), Answer::kNobody);
   EXPECT_FALSE(code_);
   EXPECT_EQ(killed_.size(), 1U);
-  EXPECT_EQ(times_said("orphaned"), 1U);
+  EXPECT_EQ(times_said<Orphaned>(), 1U);
 }
 
 TEST_F(SessionWaiting, AnOrphanKillsWhatRunsAndLeaves) {
@@ -143,11 +143,11 @@ TEST_F(SessionWaiting, LaterIsAnAnswerOfADispatcherThatIsThere) {
   start();
   run_a_job();
   step(SinkGone{{sessions_}});
-  const std::size_t before = times_said("waiting_for_dispatcher");
+  const std::size_t before = times_said<WaitingForDispatcher>();
   pass(seconds(300), Answer::kLater);
   EXPECT_FALSE(code_);
   EXPECT_TRUE(killed_.empty());
-  EXPECT_NEAR(static_cast<double>(times_said("waiting_for_dispatcher") - before), 30, 2);
+  EXPECT_NEAR(static_cast<double>(times_said<WaitingForDispatcher>() - before), 30, 2);
   pass(seconds(59), Answer::kNobody);
   EXPECT_TRUE(killed_.empty());
   pass(seconds(2), Answer::kNobody);
@@ -159,7 +159,7 @@ TEST_F(SessionWaiting, AForbiddenAddressEndsFirstContact) {
   answer(Answer::kNotAllowed);
   step(Drained{});
   EXPECT_EQ(code_, 78);
-  EXPECT_EQ(times_said("not_allowed"), 1U);
+  EXPECT_EQ(times_said<NotAllowed>(), 1U);
 }
 
 // The name leads elsewhere now: what runs and what is kept here waits for it to come back, as for any try
@@ -208,7 +208,7 @@ TEST_F(SessionWaiting, AResultIsHeldForTheGraceOfAStop) {
   pass(seconds(60), Answer::kNobody);
   EXPECT_EQ(code_, 0);
   EXPECT_EQ(now_, stopped + seconds(5));
-  EXPECT_EQ(times_said("results_left"), 1U);
+  EXPECT_EQ(times_said<ResultsLeft>(), 1U);
 }
 
 TEST_F(SessionWaiting, ASecondStopDoesNotWaitForOne) {
@@ -230,10 +230,10 @@ TEST_F(SessionWaiting, ItHasJoinedOnceBothWaysWork) {
   start();
   answer(Answer::kWelcome);
   deliver(LaneBeat{1, 0, 0});
-  EXPECT_EQ(times_said("joined"), 0U);
+  EXPECT_EQ(times_said<Joined>(), 0U);
   deliver(LaneBeat{2, 0, 1});
   deliver(LaneBeat{3, 0, 2});
-  EXPECT_EQ(times_said("joined"), 1U);
+  EXPECT_EQ(times_said<Joined>(), 1U);
 }
 
 TEST_F(SessionWaiting, ThePortForResultsIsNamed) {
@@ -243,8 +243,9 @@ TEST_F(SessionWaiting, ThePortForResultsIsNamed) {
   step(SinkGone{{1}});
   now_ += seconds(11);
   step(Drained{});
-  EXPECT_EQ(times_said("joined"), 0U);
-  EXPECT_NE(last_text_.find("port 5600 for results is out of reach"), std::string::npos) << last_text_;
+  EXPECT_EQ(times_said<Joined>(), 0U);
+  ASSERT_EQ(times_said<WaitingForDispatcher>(), 1U);
+  EXPECT_EQ(last_said<WaitingForDispatcher>().cause, AloneCause(PortsOutOfReach{std::nullopt, 5600}));
 }
 
 // ---- a dispatcher that ends each session at once ----
