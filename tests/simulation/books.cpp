@@ -37,7 +37,8 @@ void Books::dispatcher_started() {
   live_.clear();
   pending_.clear();
   hellos_.clear();
-  durable_ = 0;
+  durable_ = heard_ = 0;
+  unheard_at_end_ = false;
   unmet_ = {};
   input_ended_ = !setup_.streaming;
   given_up_ = false;
@@ -94,6 +95,7 @@ void Books::before_step(const dispatcher::Event& event) {
   hello_ = {};
   if (const auto* e = std::get_if<dispatcher::SinkReceived>(&event)) sink_received(*e);
   if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = hellos_[e->fresh] = e->hello;
+  if (const auto* e = std::get_if<dispatcher::JournalState>(&event)) heard_ = e->durable;
   if (std::holds_alternative<dispatcher::InputEnded>(event)) input_ended_ = true;
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end())
@@ -173,6 +175,7 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
       if (const auto* record = std::get_if<dispatcher::Record>(&a->entry)) recorded_now(*record);
     }
     if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
+    if (std::holds_alternative<dispatcher::Finish>(action)) unheard_at_end_ = has_unheard_result();
     if (std::holds_alternative<dispatcher::RunOver>(action)) {
       for (const auto& [id, session] : sessions_) {
         if (session.connected()) connected_at_end_.insert(id);
@@ -455,45 +458,6 @@ void Books::ended(const Key& key, std::uint32_t attempt, Status status) {
 void Books::engine_died(const std::vector<Key>& ran) {
   for (const Key& key : ran) {
     if (JobEntry* entry = job(key)) ++entry->deaths;
-  }
-}
-
-// ---- the end ----
-
-bool Books::everything_recorded() const {
-  return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
-    return entry.second.durable || entry.second.plan->invalid || !entry.second.plan->satisfiable;
-  });
-}
-
-void Books::check_finish(int exit_code, bool stopped_by_signal) {
-  const bool calm = !setup_.any_fault() && std::none_of(setup_.jobs.begin(), setup_.jobs.end(),
-                                                        [](const JobPlan& plan) { return plan.poison; });
-  bool all = true;
-  bool ok = true;
-  for (const auto& [key, entry] : jobs_) {
-    all = all && (entry.durable || entry.plan->invalid);
-    ok = ok && entry.durable && entry.durable_status == Status::kOk;
-    if (calm && !entry.plan->invalid && entry.durable) {
-      const std::uint32_t wanted = entry.plan->fails > 0 || entry.plan->hangs
-                                       ? 1 + std::min(entry.plan->fails, entry.plan->facts.retries)
-                                       : 1;
-      const bool varies = entry.plan->hangs || entry.plan->by_signal || entry.plan->facts.timeout.count() > 0;
-      if (!varies && entry.executions != wanted) {
-        broke("without any fault " + entry.plan->facts.id + " ran " + std::to_string(entry.executions) +
-              " times, not " + std::to_string(wanted));
-      }
-    }
-  }
-  const int wanted = all ? (ok ? 0 : 1) : stopped_by_signal ? -1 : 1;
-  if (wanted >= 0 ? exit_code != wanted : exit_code != 130 && exit_code != 143) {
-    broke("S12: exit code " + std::to_string(exit_code) + ", " +
-          (all ? ok ? "all ok" : "some not ok" : "some left"));
-  }
-  if (!stopped_by_signal && !given_up_ && !everything_recorded()) broke("S11: ended with jobs left");
-  if (setup_.only_own_faults() && lost_reports_ > 0 &&
-      std::none_of(setup_.jobs.begin(), setup_.jobs.end(), [](const JobPlan& plan) { return plan.poison; })) {
-    broke("S8: the dispatcher's own slowness cost a worker its lease");
   }
 }
 

@@ -132,6 +132,7 @@ class Books {
   void recorded_now(const dispatcher::Record& record);
   void admitted(const dispatcher::Admit& admit);
   void closed(SessionId session);
+  bool has_unheard_result() const;
   void look_for_unmet(Time now);
   void gave_up(Time now);
   void settle_held(const dispatcher::Actions& actions, std::size_t from);
@@ -149,6 +150,8 @@ class Books {
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
   std::vector<dispatcher::Persist> pending_;  // the journal of this start
   std::uint64_t durable_ = 0;
+  std::uint64_t heard_ = 0;            // entries of this start that the dispatcher knows to be durable
+  bool unheard_at_end_ = false;        // when it finished, a result was durable that it had not heard of
   Hello hello_;                        // of the event that is under way
   std::map<SessionId, Hello> hellos_;  // by the session that would answer it, in this start
   SessionId held_from_;
