@@ -59,13 +59,14 @@ TEST_F(RunnerTest, SignalsAreAsByHand) {
   ::sigemptyset(&some);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1}) ::sigaddset(&some, signal);
   ::pthread_sigmask(SIG_BLOCK, &some, &before);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
+  const auto ignored = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGRTMAX};
+  for (const int signal : ignored) ::signal(signal, SIG_IGN);
   const std::string status = output_of(argv({"cat", "/proc/self/status"}));
   for (const char* of : {"SigPnd:", "SigBlk:", "SigIgn:", "SigCgt:"}) {
     EXPECT_NE(status.find(std::string(of) + "\t0000000000000000\n"), std::string::npos) << of << '\n'
                                                                                         << status;
   }
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_DFL);
+  for (const int signal : ignored) ::signal(signal, SIG_DFL);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

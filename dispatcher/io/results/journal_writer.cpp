@@ -25,7 +25,8 @@ constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // above this no new work
 constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
 // Results that trickle in share a sync; the first after a pause, or after a worker's name, is synced at once.
-// (One sync for each short command was a tenth of its cost.)
+// So is a name, since the first jobs of its worker wait for it. (One sync for each short command was a tenth
+// of its cost.)
 constexpr auto kSyncsApart = std::chrono::milliseconds(4);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
 constexpr Duration kStreamWait = milliseconds(50);  // then `blocked` and a stop are looked at again
@@ -43,6 +44,7 @@ std::uint64_t cost_bytes(const JournalEntry& entry) {
 struct Batch {
   std::vector<JournalEntry> entries;
   std::uint64_t bytes = 0;
+  bool has_name = false;
   Clock::time_point given;
 };
 
@@ -97,6 +99,7 @@ struct JournalWriter::Impl {
   std::uint64_t written = 0;
   std::uint64_t durable = 0;
   std::uint64_t unwritten_bytes = 0;
+  std::size_t names_queued = 0;  // batches of `queue` that have one
   // When `batch` and `block` were given, while something of them is unwritten.
   std::optional<Clock::time_point> batch_given;
   Clock::time_point sync_ended{};
@@ -165,13 +168,16 @@ bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   // A batch that does not fill the block is written at once: waiting for more would only add latency.
   if (block_entries == 0) {
     wake.wait(held, [this] { return stop || !queue.empty(); });
-    const auto is_due = [this] { return stop || finishing || unwritten_bytes >= kBlockBytes; };
+    const auto is_due = [this] {
+      return stop || finishing || names_queued > 0 || unwritten_bytes >= kBlockBytes;
+    };
     if (sync_wanted) wake.wait_until(held, results_synced + kSyncsApart, is_due);
   }
   if (queue.empty()) return false;
   batch = std::move(queue.front());
   batch_next = 0;
   queue.pop_front();
+  if (batch.has_name) --names_queued;
   if (!batch_given) batch_given = batch.given;
   return true;
 }
@@ -293,6 +299,7 @@ void JournalWriter::Impl::fail(int reason) {
     error = reason;
     no_space = false;
     queue.clear();
+    names_queued = 0;
     progress.notify_all();
   }
   tell();
@@ -336,12 +343,16 @@ void JournalWriter::give_up() { finish_limit_ = kFinishHurried; }
 
 void JournalWriter::append(std::vector<JournalEntry>&& entries) {
   if (entries.empty()) return;
-  Batch batch{std::move(entries), 0, Clock::now()};
-  for (const JournalEntry& entry : batch.entries) batch.bytes += cost_bytes(entry);
+  Batch batch{std::move(entries), 0, false, Clock::now()};
+  for (const JournalEntry& entry : batch.entries) {
+    batch.bytes += cost_bytes(entry);
+    batch.has_name = batch.has_name || std::holds_alternative<GrantedName>(entry);
+  }
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   impl_->appended += batch.entries.size();
   if (impl_->error != 0) return;
   impl_->unwritten_bytes += batch.bytes;
+  if (batch.has_name) ++impl_->names_queued;
   impl_->queue.push_back(std::move(batch));
   impl_->wake.notify_one();
 }
