@@ -20,6 +20,20 @@ constexpr std::uint64_t kAheadBytesMost = 8ull << 20;
 constexpr Duration kStuckLeast = milliseconds(100);  // a prefetched job is not called back before
 constexpr Duration kRebalanceInterval = milliseconds(50);
 
+// So much work goes to one worker in one message, even if that is more than its share or others have free
+// slots: they wait a millisecond, and each message costs all processes a tenth of one.
+constexpr Duration kMessageWork = milliseconds(1);
+constexpr std::uint32_t kMessageJobsMost = 256;
+// Jobs that a worker gets ahead of need in one go, so that the search for it is not made for each of many.
+constexpr std::uint32_t kRunLeast = 16;
+
+// How many jobs take that long; at least one.
+std::uint32_t worth_a_message(std::optional<Duration> mean) {
+  if (!mean) return 1;
+  const auto jobs = static_cast<std::uint64_t>(kMessageWork / std::max(*mean, Duration{1}));
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(jobs, 1, kMessageJobsMost));
+}
+
 }  // namespace
 
 std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
@@ -35,7 +49,9 @@ std::uint32_t Placement::window(const Place& place, std::uint32_t number) const 
   const Session& session = *place.session;
   const std::uint64_t share =
       ledger_.jobs().open() * place.believed().slots / std::max(1u, fleet_.room().slots) / 2;
-  return window_size(session.slots, session.round_trip, ledger_.jobs().mean_run_time(number), share);
+  const auto mean = ledger_.jobs().mean_run_time(number);
+  const std::uint64_t message = std::uint64_t{session.slots} * worth_a_message(mean);
+  return window_size(session.slots, session.round_trip, mean, std::max(share, message));
 }
 
 // ---- what has changed ----
@@ -202,8 +218,19 @@ bool Placement::may_prefetch(const Taker& taker, std::uint32_t number) const {
          kAheadBytesMost;
 }
 
+// Up to `most` jobs of the class ahead of need, as long as they are the best and the session may get them.
+void Placement::give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
+                         std::uint32_t most, Step& step) {
+  for (std::uint32_t i = 0; i < most; ++i) {
+    const auto best = ledger_.jobs().front_rank(number);
+    if (!best || (next && next->before(*best)) || !may_prefetch(taker, number)) return;
+    give(*taker.place, number, step);
+  }
+}
+
 bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step) {
   const Resources& needs = classes_.at(number).needs();
+  const std::uint32_t tiny = worth_a_message(ledger_.jobs().mean_run_time(number));
   Taker* ahead = nullptr;
   Taker* reserved = nullptr;
   for (std::size_t i = 0; i < takers_.size(); ++i) {
@@ -219,6 +246,8 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     if (needs.fits(free) && !is_kept) {
       turn_ = (turn_ + i + 1) % takers_.size();
       give(place, number, step);
+      // Others stay idle meanwhile, but for no longer than a message takes.
+      give_run(taker, number, next, tiny - 1, step);
       if (needs.slots > 1) release(number);
       close_if_full(taker);
       return true;
@@ -240,14 +269,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     return true;
   }
   if (ahead == nullptr) return false;
-  // A run of them in one go, so that the search for a worker is not made for each of many tiny jobs.
-  constexpr int kRun = 16;
-  for (int i = 0; i < kRun; ++i) {
-    const auto best = ledger_.jobs().front_rank(number);
-    if (!best || (next && next->before(*best))) break;
-    if (i > 0 && !may_prefetch(*ahead, number)) break;
-    give(*ahead->place, number, step);
-  }
+  give_run(*ahead, number, next, std::max(tiny, kRunLeast), step);
   if (needs.slots > 1) release(number);
   return true;
 }

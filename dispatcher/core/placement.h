@@ -30,8 +30,8 @@ namespace workpool::dispatcher {
 
 // How many slots' worth of jobs of one requirement a worker may hold:
 // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
-// while no run time is known; and never more than `share`, half its share of what is left of the run, or its
-// slots.
+// while no run time is known; and never more than `share`, or its slots. The share is half of its share of
+// what is left of the run, or a millisecond of work.
 std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
                           std::uint64_t share);
 
@@ -75,6 +75,9 @@ class Placement {
   // Gives away jobs of the class as long as it has the best one. Returns false if its best job found no
   // worker.
   bool place_class(std::uint32_t number, Step& step);
+  // Gives the worker up to `most` more jobs of the class ahead of need, while they are the best.
+  void give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
+                std::uint32_t most, Step& step);
   // Gives away the best ready job of the class, and if it goes ahead of need some more of them that come
   // before `next`, the best of all others. False if there is nobody for it.
   bool place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step);

@@ -11,8 +11,9 @@ namespace {
 
 constexpr Duration kFailureLeast = microseconds(200);
 
+// Rounded down, or else the mean of jobs that take a microsecond would stay at 16.
 void train(std::optional<Duration>& mean, Duration measured) {
-  mean = mean ? std::max(Duration{1}, *mean + (measured - *mean) / 16) : measured;
+  mean = mean ? std::max(Duration{1}, *mean + Duration{(measured - *mean).count() >> 4}) : measured;
 }
 
 }  // namespace

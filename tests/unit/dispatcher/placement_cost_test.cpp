@@ -2,6 +2,7 @@
 // How much placement and the sessions look at: what has changed, never everything.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <variant>
 #include <vector>
@@ -52,7 +53,7 @@ TEST_F(PlacementTest, APassEndsOnceNobodyCanTakeMore) {
 
 // The first job of each of many requirements need not wait for a free slot.
 TEST_F(PlacementTest, OneClassOfAHandlerGivesCreditToItsOthers) {
-  ran = microseconds(10);
+  ran = milliseconds(1);  // not so short that a millisecond of them goes out at once
   worker("a", 1, {"x", "y"});
   job("1", {"echo", {"x"}, 1});
   job("2", {"echo", {"y"}, 1});
@@ -78,6 +79,38 @@ TEST_F(PlacementTest, AWorkerThatHasEnoughInHandIsFilledUpByAQuarter) {
   }
   done(std::to_string(next));
   EXPECT_EQ(drain().size(), 256u);
+}
+
+std::size_t given_to(const std::vector<std::string>& given, const std::string& name) {
+  return static_cast<std::size_t>(std::count_if(
+      given.begin(), given.end(), [&](const std::string& line) { return line.ends_with(" " + name); }));
+}
+
+// A hundred workers that got one of them each, and sixteen more, made a message of sixteen jobs.
+TEST_F(PlacementTest, TinyJobsGoOutAMillisecondAtATime) {
+  ran = microseconds(10);
+  worker("a", 1);
+  job("0");
+  drain();
+  done("0");
+  worker("b", 1);
+  for (int i = 1; i <= 150; ++i) job(std::to_string(i));
+  const Given given = drain();
+  EXPECT_EQ(given.size(), 150u);
+  EXPECT_EQ(std::max(given_to(given, "a"), given_to(given, "b")), 100u);
+}
+
+TEST_F(PlacementTest, JobsOfAMillisecondFillFreeSlotsFirst) {
+  ran = milliseconds(1);
+  worker("a", 1);
+  job("0");
+  drain();
+  done("0");
+  worker("b", 1);
+  for (int i = 1; i <= 2; ++i) job(std::to_string(i));
+  const Given given = drain();
+  EXPECT_EQ(given_to(given, "a"), 1u);
+  EXPECT_EQ(given_to(given, "b"), 1u);
 }
 
 // A Load is full long before 3,000 classes have asked for their lines.

@@ -26,6 +26,13 @@ TEST(RunTime, CanBeDividedBy) {
   EXPECT_EQ(time.mean(), Duration{1});
 }
 
+TEST(RunTime, OfTinyJobsComesDownToThem) {
+  RunTime time;
+  time.ok(milliseconds(5));  // the first one of a cold handler
+  for (int i = 0; i < 500; ++i) time.ok(microseconds(2));
+  EXPECT_EQ(time.mean(), microseconds(2));
+}
+
 TEST(RunTime, OfFailuresCountsUntilTheFirstOkJob) {
   RunTime time;
   time.failed(microseconds(3));
