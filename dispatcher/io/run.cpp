@@ -43,8 +43,9 @@ constexpr std::uint64_t kDescriptorsLeast = 40;
 // it.
 constexpr Duration kLookupLimit = seconds(15);
 constexpr Duration kLookupSilence = seconds(1);
-// A local worker gives up after 20 s in which nobody answers.
-constexpr Duration kUnansweredMost = seconds(5);
+// A local worker gives up after 20 s in which nobody answers. One that is started afresh gets another name,
+// because the HELLO of the first one has been waiting.
+constexpr Duration kUnansweredMost = seconds(15);
 
 // Thrown to end the program with this code, after all messages have been printed.
 struct Ended {
