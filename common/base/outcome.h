@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "common/base/boxed.h"
+
 namespace workpool {
 
 inline constexpr std::size_t kValueBytesMax = 1 << 20;      // of a handler's value
@@ -34,21 +36,30 @@ const char* name_of(ErrorKind kind);
 // The inverse of name_of(Status); nullopt for any other text.
 std::optional<Status> status_named(const std::string& name);
 
-struct Outcome {
-  Status status = Status::kOk;
-  ErrorKind kind = ErrorKind::kNone;   // kNone exactly when status is kOk
-  std::string message;                 // for people; at most kErrorMessageBytesMax of UTF-8
-  bool command = false;                // true: a command, with exit or signal and output; false: a value
-  std::optional<std::int32_t> exit;    // the exit status of a command that ended by itself
+// How the process of a command ended, and what it printed.
+struct CommandEnd {
+  std::optional<std::int32_t> exit;    // its exit status, if it ended by itself
   std::optional<std::int32_t> signal;  // or the signal that ended it
   std::string standard_output;         // arbitrary bytes, bounded by --capture
   std::string standard_error;
   std::uint64_t truncated = 0;  // bytes cut from both together
-  std::string value;            // of a handler: one JSON text without control bytes; empty = null
+  bool operator==(const CommandEnd&) const = default;
+};
+
+struct Outcome {
+  Status status = Status::kOk;
+  ErrorKind kind = ErrorKind::kNone;  // kNone exactly when status is kOk
+  std::string message;                // for people; at most kErrorMessageBytesMax of UTF-8
+  // Of a command, also of one that could not be started. None if that is not known, of a job that died with
+  // its worker: nobody claims that it printed nothing.
+  Boxed<CommandEnd> command;
+  std::string value;  // of a handler: one JSON text without control bytes; empty = null
 
   // Roughly how many bytes it takes to keep or to send.
   std::size_t size_bytes() const {
-    return 64 + message.size() + standard_output.size() + standard_error.size() + value.size();
+    const std::size_t printed =
+        command ? command->standard_output.size() + command->standard_error.size() : 0;
+    return 64 + message.size() + printed + value.size();
   }
 };
 

@@ -190,21 +190,22 @@ void put_end(Pen& pen, std::string_view key, std::int32_t number) {
   pen.number(static_cast<std::uint64_t>(wide < 0 ? -wide : wide));
 }
 
+void put_command(Pen& pen, const CommandEnd& end) {
+  if (end.exit) put_end(pen, ",\"exit\":", *end.exit);
+  if (end.signal) put_end(pen, ",\"signal\":", *end.signal);
+  put_output(pen, ",\"stdout", end.standard_output);
+  put_output(pen, ",\"stderr", end.standard_error);
+  if (end.truncated > 0) {
+    pen.text(",\"truncated\":");
+    pen.number(end.truncated);
+  }
+}
+
 void put_outcome(Pen& pen, const Outcome& outcome) {
   if (outcome.status != Status::kOk) put_error(pen, outcome);
-  if (outcome.exit) put_end(pen, ",\"exit\":", *outcome.exit);
-  if (outcome.signal) put_end(pen, ",\"signal\":", *outcome.signal);
-  // We know no output of a job that died with its worker, or of a line that was no job, so we do not claim
-  // that it was empty.
-  const bool ended = outcome.kind != ErrorKind::kCrash && outcome.kind != ErrorKind::kInvalid;
-  if (outcome.command && ended) {
-    put_output(pen, ",\"stdout", outcome.standard_output);
-    put_output(pen, ",\"stderr", outcome.standard_error);
-    if (outcome.truncated > 0) {
-      pen.text(",\"truncated\":");
-      pen.number(outcome.truncated);
-    }
-  } else if (!outcome.command && (outcome.status == Status::kOk || !outcome.value.empty())) {
+  if (outcome.command) {
+    put_command(pen, *outcome.command);
+  } else if (outcome.status == Status::kOk || !outcome.value.empty()) {
     pen.text(",\"value\":");
     pen.text(outcome.value.empty() ? std::string_view("null") : std::string_view(outcome.value));
   }

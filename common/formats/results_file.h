@@ -19,13 +19,14 @@ inline constexpr std::size_t kResultLineBytesMax = 4 << 20;
 static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 
+// What a line is made of; nothing is copied.
 struct ResultLine {
-  std::string id;             // as given: UTF-8, not empty; empty for a default id
+  std::string_view id;        // as given: UTF-8, not empty; empty for a default id
   std::uint64_t repeat = 0;   // of a default id, from 1: spec and `repeat` make the id; else 0
   std::uint64_t line = 0;     // in the jobs file
   std::uint32_t attempt = 0;  // 0 if there was none
-  Outcome outcome;            // REQUIRES: within the limits of outcome.h, and see its `value`
-  std::string worker;         // empty if no worker ran it
+  const Outcome& outcome;     // REQUIRES: within the limits of outcome.h, and see its `value`
+  std::string_view worker;    // empty if no worker ran it
   Duration queued{0};
   Duration ran{0};
   std::int64_t finished_ms = 0;  // Unix time in milliseconds

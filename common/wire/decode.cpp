@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads messages with WireReader, never through msgpack's objects.
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "common/wire/codec.h"
@@ -79,12 +80,19 @@ void skip_rest(WireReader& from, std::uint32_t fields, std::uint32_t known) {
 }
 
 // Reads a list. The frame bounds its length, the reader bounds each item.
+// `read`: returns an item, or fills a large one in its place.
 template <class Item, class Read>
 std::vector<Item> read_list(WireReader& from, Read read) {
   std::vector<Item> items;
   const std::uint32_t count = from.array();
   items.reserve(std::min<std::uint32_t>(count, 4096));
-  for (std::uint32_t i = 0; from.ok() && i < count; ++i) items.push_back(read(from));
+  for (std::uint32_t i = 0; from.ok() && i < count; ++i) {
+    if constexpr (std::is_invocable_v<Read, WireReader&, Item&>) {
+      read(from, items.emplace_back());
+    } else {
+      items.push_back(read(from));
+    }
+  }
   return items;
 }
 
@@ -124,26 +132,20 @@ bool fits(Status status, ErrorKind kind) {
 }
 
 // Whether exit status and signal agree with the kind; each may be missing.
-bool fits_its_end(const Outcome& outcome) {
-  const bool by_itself = !outcome.signal && outcome.exit.value_or(0) == 0;
-  switch (outcome.kind) {
+bool fits(ErrorKind kind, const CommandEnd& end) {
+  switch (kind) {
     case ErrorKind::kNone:
-      return by_itself;
+      return !end.signal && end.exit.value_or(0) == 0;
     case ErrorKind::kExit:
-      return outcome.exit.value_or(1) != 0 && !outcome.signal;
+      return end.exit.value_or(1) != 0 && !end.signal;
     case ErrorKind::kSignal:
-      return !outcome.exit;
+      return !end.exit;
     default:
       return true;
   }
 }
 
-bool consistent(const Outcome& outcome) {
-  return fits(outcome.status, outcome.kind) && fits_its_end(outcome);
-}
-
-JobResult read_result(WireReader& from) {
-  JobResult result;
+void read_result(WireReader& from, JobResult& result) {
   Outcome& outcome = result.outcome;
   const std::uint32_t fields = read_fields(from, 6);
   read_identity(from, result);
@@ -156,15 +158,18 @@ JobResult read_result(WireReader& from) {
   // fails its own job and not the frame.
   if (fields > 8) outcome.value = from.bytes(kMessageBytesMost);
   if (fields > 9) outcome.message = from.bytes(kMessageBytesMost);
-  if (fields > 10) outcome.command = from.boolean();
-  if (fields > 11) outcome.exit = read_optional(from);
-  if (fields > 12) outcome.signal = read_optional(from);
-  if (fields > 13) outcome.standard_output = from.bytes(kMessageBytesMost);
-  if (fields > 14) outcome.standard_error = from.bytes(kMessageBytesMost);
-  if (fields > 15) outcome.truncated = read_up_to(from, kCountMost);
+  if (!fits(outcome.status, outcome.kind)) from.fail();
+  if (fields <= 10) return;
+  // What is no command has no end of one, whatever stands there.
+  CommandEnd none;
+  CommandEnd& end = from.boolean() ? outcome.command.emplace() : none;
+  if (fields > 11) end.exit = read_optional(from);
+  if (fields > 12) end.signal = read_optional(from);
+  if (fields > 13) end.standard_output = from.bytes(kMessageBytesMost);
+  if (fields > 14) end.standard_error = from.bytes(kMessageBytesMost);
+  if (fields > 15) end.truncated = read_up_to(from, kCountMost);
   skip_rest(from, fields, 16);
-  if (!consistent(outcome)) from.fail();
-  return result;
+  if (!fits(outcome.kind, end)) from.fail();
 }
 
 // For dispatchers that do not send the kind: the compact JSON of a job's work shows it by its first member.
@@ -173,8 +178,7 @@ JobKind kind_of(std::string_view work) {
 }
 
 // `copy`: of the whole frame; the orders share it.
-JobOrder read_order(WireReader& from, const std::shared_ptr<const std::string>& copy) {
-  JobOrder order;
+void read_order(WireReader& from, const std::shared_ptr<const std::string>& copy, JobOrder& order) {
   const std::uint32_t fields = read_fields(from, 8);
   order.handle.value = from.number();
   if (from.next_is_number()) {
@@ -191,7 +195,6 @@ JobOrder read_order(WireReader& from, const std::shared_ptr<const std::string>& 
   order.slots = read_slots(from);
   order.kind = fields > 8 ? static_cast<JobKind>(read_u32(from, 255)) : kind_of(order.work);
   skip_rest(from, fields, 9);
-  return order;
 }
 
 JobRef read_ref(WireReader& from) {
@@ -416,7 +419,8 @@ std::optional<LaneMessage> read_lane_message(WireReader& from, std::uint32_t typ
       jobs.ack = from.number();
       jobs.received = from.number();
       const auto copy = std::make_shared<const std::string>(from.frame());
-      jobs.jobs = read_list<JobOrder>(from, [&](WireReader& order) { return read_order(order, copy); });
+      jobs.jobs = read_list<JobOrder>(
+          from, [&](WireReader& reader, JobOrder& order) { read_order(reader, copy, order); });
       return jobs;
     }
     case kCancel:

@@ -101,7 +101,7 @@ void pack_optional(Packer& to, const std::optional<Number>& number) {
 // Trailing fields that hold their defaults are omitted: a no-op's result has six fields, a command's all
 // sixteen.
 std::uint32_t result_fields(const Outcome& outcome) {
-  if (outcome.command || outcome.truncated > 0) return 16;
+  if (outcome.command) return 16;
   if (!outcome.message.empty()) return 10;
   if (!outcome.value.empty()) return 9;
   return outcome.status == Status::kOk ? 6 : 8;
@@ -122,15 +122,13 @@ void pack_result(Packer& to, const JobResult& result) {
   if (fields == 9) return;
   pack_bytes(to, std::string_view(outcome.message).substr(0, kErrorMessageBytesMax));
   if (fields == 10) return;
-  if (outcome.command)
-    to.pack_true();
-  else
-    to.pack_false();
-  pack_optional(to, outcome.exit);
-  pack_optional(to, outcome.signal);
-  pack_bytes(to, outcome.standard_output);
-  pack_bytes(to, outcome.standard_error);
-  to.pack_uint64(outcome.truncated);
+  const CommandEnd& end = *outcome.command;
+  to.pack_true();
+  pack_optional(to, end.exit);
+  pack_optional(to, end.signal);
+  pack_bytes(to, end.standard_output);
+  pack_bytes(to, end.standard_error);
+  to.pack_uint64(end.truncated);
 }
 
 void pack_order(Packer& to, const JobOrder& order) {

@@ -105,7 +105,8 @@ struct JobResult {
   Outcome outcome;
 
   // What it counts against the result window of WELCOME.
-  std::uint64_t window_bytes() const { return 64 + outcome.size_bytes(); }
+  static std::uint64_t window_bytes_of(const Outcome& outcome) { return 64 + outcome.size_bytes(); }
+  std::uint64_t window_bytes() const { return window_bytes_of(outcome); }
 };
 struct Results {
   std::vector<JobResult> results;

@@ -43,7 +43,7 @@ void Blame::name(Worker& worker, const Death& death, bool first, Step& step) {
     ledger_.name_in_death(*row, worker.name);
     named.push_back(key);
   }
-  step.actions.emplace_back(Report{std::move(report)});
+  step.decide(Report{std::move(report)});
   if (death.ran.size() == 1 && named.size() == 1) judge_alone(named.front(), death.cause, step);
 }
 

@@ -94,7 +94,7 @@ void Conduct::look_at_timeouts(const Session& session, Step& step) {
     const Duration ran = step.now - seen.since;
     if (!seen.named && ran > kTimeouts * facts.timeout + options_.worker_timeout) {
       seen.named = true;
-      step.actions.emplace_back(Report{OverItsTimeout{facts.full_id(), session.name, ran, facts.timeout}});
+      step.decide(Report{OverItsTimeout{facts.full_id(), session.name, ran, facts.timeout}});
     }
     found_.emplace(row, seen);
   }

@@ -69,7 +69,7 @@ void Ending::stop(StopKind kind, Step& step) {
 
 void Ending::jobs_file_changed(std::uint64_t line, Step& step) {
   if (broken_) return;
-  step.actions.emplace_back(Report{JobsFileRefused{line}});
+  step.decide(Report{JobsFileRefused{line}});
   break_off(JobsChanged{line}, step);
 }
 
@@ -145,7 +145,7 @@ void Ending::advance_flushing(Step& step) {
   phase_ = RunPhase::kStopping;
   stop_said_ = step.now;
   sessions_.say_stop(step);
-  step.actions.emplace_back(RunOver{run_end()});
+  step.decide(RunOver{run_end()});
   advance_stopping(step);
 }
 
@@ -174,7 +174,7 @@ void Ending::finish(Step& step) {
   if (phase_ == RunPhase::kFinished) return;
   RunEnd end = run_end();
   phase_ = RunPhase::kFinished;
-  step.actions.emplace_back(Finish{std::move(end)});
+  step.decide(Finish{std::move(end)});
 }
 
 // ---- jobs that no worker can run ----
@@ -205,7 +205,7 @@ void Ending::look_for_unsatisfiable(Step& step) {
     unsatisfiable_ = requirement;
     if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
       entry.warned = true;
-      step.actions.emplace_back(Report{JobUnsatisfiable{requirement, open, false}});
+      step.decide(Report{JobUnsatisfiable{requirement, open, false}});
     }
     unmet.push_back(entry);
   }
@@ -221,8 +221,8 @@ void Ending::look_for_unsatisfiable(Step& step) {
 
 void Ending::give_up_unsatisfiable(Step& step) {
   for (const Unmet& entry : unmet_) {
-    step.actions.emplace_back(Report{JobUnsatisfiable{ledger_.jobs().requirement(entry.requirement),
-                                                      ledger_.jobs().open(entry.requirement), true}});
+    step.decide(Report{JobUnsatisfiable{ledger_.jobs().requirement(entry.requirement),
+                                        ledger_.jobs().open(entry.requirement), true}});
   }
   flush(step);
 }

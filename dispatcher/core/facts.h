@@ -4,6 +4,7 @@
 // send, then report.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,8 +28,9 @@ struct SchedulerOptions {
   Duration unsatisfiable_after = seconds(60);
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
-  bool listening = false;  // other workers may come at any time
-  bool streaming = false;  // jobs arrive one by one until InputEnded; else all are in the index
+  bool listening = false;       // other workers may come at any time
+  bool streaming = false;       // jobs arrive one by one until InputEnded; else all are in the index
+  std::size_t jobs_most = 256;  // in one JOBS
 };
 
 // A name means one worker for the whole run, also over restarts of the dispatcher.
@@ -141,10 +143,12 @@ struct Record {
   Duration queued{0};
   Duration ran{0};
 };
-// Give this to the journal. Entries are numbered from 1 in the order of these actions, and JournalState says
-// how far they are durable: acks of results and the first jobs of a worker with a new name wait for that.
+using JournalEntry = std::variant<Record, GrantedName>;
+// Give these to the journal: everything that one step wants to keep. Entries are numbered from 1 in the order
+// of these actions and in them, and JournalState says how far they are durable: acks of results and the first
+// jobs of a worker with a new name wait for that.
 struct Persist {
-  std::variant<Record, GrantedName> entry;
+  std::vector<JournalEntry> entries;
 };
 // Read these jobs' lines and answer with JobsLoaded, in this order.
 struct Load {
@@ -160,16 +164,9 @@ struct Refuse {
   std::string peer;
   RefusalCause cause;
 };
-// One job for the lane; all of one step for the same session travel in one JOBS (JobsMessages).
-struct Assign {
-  SessionId session;
-  JobOrder order;
-  std::uint64_t ack = 0;  // what the JOBS that carries it says
-  std::uint64_t received = 0;
-};
 struct SendLane {
   SessionId session;
-  LaneMessage message;  // never Jobs
+  LaneMessage message;
 };
 // Close the lane. With `say_end` it stays until the worker has left it, at most 2 s, so that END gets out.
 struct CloseSession {
@@ -266,8 +263,7 @@ struct RunOver {
   RunEnd end;
 };
 
-using Action =
-    std::variant<Persist, Load, Admit, Refuse, Assign, SendLane, CloseSession, Report, RunOver, Finish>;
+using Action = std::variant<Persist, Load, Admit, Refuse, SendLane, CloseSession, Report, RunOver, Finish>;
 using Actions = std::vector<Action>;
 
 // ---- what a status line, a status reply and a summary show ----

@@ -54,13 +54,13 @@ std::optional<QueueRank> JobBook::unread_rank(std::uint32_t requirement) const {
     if (!best || rank.before(*best)) best = rank;
   };
   if (const auto fresh = index_.front(requirement)) consider({index_.priority(*fresh), *fresh});
-  if (const auto again = group.waiting().front_rank(table_)) consider(*again);
+  if (const auto again = group.waiting().front(table_)) consider(again->rank);
   return best;
 }
 
 std::optional<QueueRank> JobBook::head_rank(std::uint32_t requirement) const {
-  const auto ready = front_rank(requirement);
-  return ready ? ready : unread_rank(requirement);
+  const auto ready = front(requirement);
+  return ready ? ready->rank : unread_rank(requirement);
 }
 
 std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load) {
@@ -96,12 +96,12 @@ bool JobBook::fetch(std::uint32_t requirement, std::size_t want, Load& load) {
   std::size_t under_way = group.ready().size() + group.loading();
   while (under_way < want) {
     const auto fresh = index_.front(requirement);
-    const auto again = group.waiting().front_rank(table_);
+    const auto again = group.waiting().front(table_);
     if (!fresh && !again) return true;
     const bool may_ask = load.jobs.size() < kLoadMost && (ready_bytes_ < kReadyBytesMost || under_way == 0);
     if (!may_ask) return false;
     JobRow row = 0;
-    if (again && (!fresh || again->before({index_.priority(*fresh), *fresh}))) {
+    if (again && (!fresh || again->rank.before({index_.priority(*fresh), *fresh}))) {
       row = classes_.change(requirement).queue(false, false).pop(table_);
     } else {
       row = take_from_backlog(*fresh);
@@ -227,23 +227,21 @@ SharedBytes JobBook::assign(JobRow row) {
   return std::exchange(job.work, SharedBytes{});
 }
 
-std::optional<JobRow> JobBook::front(std::uint32_t requirement) const {
+std::optional<Front> JobBook::front(std::uint32_t requirement) const {
   return classes_.at(requirement).ready().front(table_);
 }
 
-std::optional<QueueRank> JobBook::front_rank(std::uint32_t requirement) const {
-  return classes_.at(requirement).ready().front_rank(table_);
-}
-
 std::optional<JobRow> JobBook::front_alone(std::uint32_t requirement) const {
-  return classes_.at(requirement).queue(true, true).front(table_);
+  const auto front = classes_.at(requirement).queue(true, true).front(table_);
+  if (!front) return std::nullopt;
+  return front->row;
 }
 
 std::vector<std::uint32_t> JobBook::alone_requirements() const {
   std::vector<std::pair<QueueRank, std::uint32_t>> found;
   for (auto it = with_alone_.begin(); it != with_alone_.end();) {
     const ReadyQueue& alone = classes_.at(*it).queue(true, true);
-    if (const auto rank = alone.front_rank(table_)) found.emplace_back(*rank, *it);
+    if (const auto front = alone.front(table_)) found.emplace_back(front->rank, *it);
     const bool none = alone.empty() && classes_.at(*it).queue(false, true).empty();
     it = none ? with_alone_.erase(it) : std::next(it);
   }

@@ -60,8 +60,7 @@ class JobBook {
   // Takes it out of whatever state it is in. Its work is moved out; an only copy stays here too.
   SharedBytes assign(JobRow row);
   // The best ready job of a requirement that need not run alone, and of those that must.
-  std::optional<JobRow> front(std::uint32_t requirement) const;
-  std::optional<QueueRank> front_rank(std::uint32_t requirement) const;
+  std::optional<Front> front(std::uint32_t requirement) const;
   std::optional<JobRow> front_alone(std::uint32_t requirement) const;
   // The requirements with ready jobs that must run alone, the one with the best of them first.
   std::vector<std::uint32_t> alone_requirements() const;

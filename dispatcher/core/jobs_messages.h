@@ -6,9 +6,9 @@
 
 #include <cstddef>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#include "dispatcher/core/ack_ledger.h"
 #include "dispatcher/core/facts.h"
 
 namespace workpool::dispatcher {
@@ -16,40 +16,36 @@ namespace workpool::dispatcher {
 class JobsMessages {
  public:
   // `jobs_most`: in one message.
-  explicit JobsMessages(std::size_t jobs_most = 256) : jobs_most_(jobs_most) {}
+  explicit JobsMessages(std::size_t jobs_most) : jobs_most_(jobs_most) {}
 
-  // Here and below `send(session, message)` is called with each message that is full or due.
-  template <class Send>
-  void add(Assign&& assign, const Send& send) {
+  // A place for one more job of this session, for the caller to fill in before the next call.
+  // `payload_bytes`: of its work and id. `told`: what the message says of the session's acks. Here and below
+  // a message that is full or due goes to `out`.
+  JobOrder& add(SessionId session, std::size_t payload_bytes, const AckLedger::Told& told, Actions& out) {
     constexpr std::size_t kBytesMost = 60 * 1024;  // in one message
     constexpr std::size_t kOrderBytes = 96;        // of a job next to its work and id
-    Open* const found = find(assign.session);
-    Open& open = found != nullptr ? *found : begin(assign.session);
-    Jobs& jobs = std::get<Jobs>(open.message);
-    const std::size_t bytes = kOrderBytes + assign.order.work.size() + assign.order.id.size();
-    if (jobs.jobs.size() == jobs_most_ || open.bytes + bytes > kBytesMost) send_off(open, send);
-    jobs.ack = assign.ack;
-    jobs.received = assign.received;
-    jobs.jobs.push_back(std::move(assign.order));
+    Open* const found = find(session);
+    Open& open = found != nullptr ? *found : begin(session);
+    const std::size_t bytes = kOrderBytes + payload_bytes;
+    if (open.message.jobs.size() == jobs_most_ || open.bytes + bytes > kBytesMost) send_off(open, out);
+    open.message.ack = told.ack;
+    open.message.received = told.received;
     open.bytes += bytes;
+    if (open.message.jobs.empty()) open.message.jobs.reserve(usual_jobs_);
+    return open.message.jobs.emplace_back();
   }
-  template <class Send>
-  void flush(SessionId session, const Send& send) {
-    if (Open* open = find(session)) send_off(*open, send);
+  void flush(SessionId session, Actions& out) {
+    if (Open* open = find(session)) send_off(*open, out);
   }
-  template <class Send>
-  void flush_all(const Send& send) {
-    for (std::size_t i = 0; i < used_; ++i) send_off(open_[i], send);
+  void flush_all(Actions& out) {
+    for (std::size_t i = 0; i < used_; ++i) send_off(open_[i], out);
     used_ = last_ = 0;
-    if (open_.size() > kKept) open_.resize(kKept);
   }
 
  private:
-  static constexpr std::size_t kKept = 16;  // with the memory that their jobs have taken
-
   struct Open {
     SessionId session;
-    LaneMessage message = Jobs{};
+    Jobs message;
     std::size_t bytes = 0;
   };
 
@@ -66,12 +62,10 @@ class JobsMessages {
     open_[used_].session = session;
     return open_[last_ = used_++];
   }
-  template <class Send>
-  static void send_off(Open& open, const Send& send) {
-    Jobs& jobs = std::get<Jobs>(open.message);
-    if (jobs.jobs.empty()) return;
-    send(open.session, open.message);
-    jobs.jobs.clear();
+  void send_off(Open& open, Actions& out) {
+    if (open.message.jobs.empty()) return;
+    usual_jobs_ = open.message.jobs.size();
+    out.emplace_back(SendLane{open.session, std::exchange(open.message, {})});
     open.bytes = 0;
   }
 
@@ -79,6 +73,7 @@ class JobsMessages {
   std::vector<Open> open_;
   std::size_t used_ = 0;  // of open_, since the last flush_all
   std::size_t last_ = 0;
+  std::size_t usual_jobs_ = 0;  // in the last message
 };
 
 }  // namespace workpool::dispatcher

@@ -25,7 +25,7 @@ JobEnded ended_of(const JobFacts& facts, const JobResult& result, const std::str
   ended.status = result.outcome.status;
   ended.kind = result.outcome.kind;
   ended.message = result.outcome.message;
-  ended.last_line = last_line(result.outcome.standard_error);
+  if (result.outcome.command) ended.last_line = last_line(result.outcome.command->standard_error);
   ended.attempt = result.attempt;
   ended.worker = worker;
   return ended;
@@ -89,21 +89,17 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   const AckLedger::Told told = session.acks.tell();
   session.last_told = step.now;
   session.under_way.give(job.work.size());
-  // Made in its place: moving these few hundred bytes about costs more than deciding on them.
-  auto& assign = std::get<Assign>(step.actions.emplace_back(std::in_place_type<Assign>));
-  assign.session = session.id;
-  assign.ack = told.ack;
-  assign.received = told.received;
-  assign.order.handle = handle;
-  assign.order.id = job.facts.id;
-  assign.order.repeat = job.facts.repeat;
-  assign.order.key = job.facts.key;
-  assign.order.spec = job.facts.spec;
-  assign.order.attempt = job.attempt;
-  assign.order.work = jobs_.assign(row);
-  assign.order.timeout = job.facts.timeout;
-  assign.order.slots = job.facts.slots;
-  assign.order.kind = jobs_.requirement(job.facts.requirement).kind();
+  JobOrder& order = step.give(session.id, job.work.size() + job.facts.id.size(), told);
+  order.handle = handle;
+  order.id = job.facts.id;
+  order.repeat = job.facts.repeat;
+  order.key = job.facts.key;
+  order.spec = job.facts.spec;
+  order.attempt = job.attempt;
+  order.work = jobs_.assign(row);
+  order.timeout = job.facts.timeout;
+  order.slots = job.facts.slots;
+  order.kind = jobs_.requirement(job.facts.requirement).kind();
 }
 
 JobRef Ledger::ref_of(const Holding& holding) const {
@@ -122,7 +118,7 @@ void Ledger::recall(Session& session, const std::vector<HoldingRow>& rows, Step&
   for (const HoldingRow row : rows) {
     if (holdings_.recall(row, step.now)) recall.jobs.push_back(ref_of(holdings_.at(row)));
   }
-  if (!recall.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(recall)});
+  if (!recall.jobs.empty()) step.send(session.id, std::move(recall));
 }
 
 void Ledger::cancel_held(Session& session, Step& step) {
@@ -130,13 +126,13 @@ void Ledger::cancel_held(Session& session, Step& step) {
   for (HoldingRow row = holdings_.first(session.held); row != kNoHolding; row = holdings_.next(row)) {
     if (holdings_.cancel(row)) cancel.jobs.push_back(ref_of(holdings_.at(row)));
   }
-  if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
+  if (!cancel.jobs.empty()) step.send(session.id, std::move(cancel));
 }
 
 void Ledger::cancel(HoldingRow row, Step& step) {
   if (!holdings_.cancel(row)) return;
   const Holding& holding = holdings_.at(row);
-  step.actions.emplace_back(SendLane{holding.holder->session(), Cancel{{ref_of(holding)}}});
+  step.send(holding.holder->session(), Cancel{{ref_of(holding)}});
 }
 
 void Ledger::cancel_all_but(HoldingRow kept, JobRow job, Step& step) {
@@ -192,7 +188,7 @@ std::optional<Untruth> Ledger::untruth_in(const Session& session, JobRow row, co
 // Once per session: what comes after it is of the same kind.
 void Ledger::report_untrue(Session& session, Untruth what, std::string id, Step& step) {
   if (std::exchange(session.called_untrue, true)) return;
-  step.actions.emplace_back(Report{WorkerUntrue{session.name, what, std::move(id)}});
+  step.decide(Report{WorkerUntrue{session.name, what, std::move(id)}});
 }
 
 std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId from, std::uint64_t seq,
@@ -223,7 +219,8 @@ std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId fro
     return 0;  // a late failure of an attempt that was given up
   }
   const Worker* sender = session != nullptr ? nullptr : workers_.worker_with(from);
-  const std::string worker = session != nullptr ? session->name : sender != nullptr ? sender->name : "";
+  static const std::string kNobody;
+  const std::string& worker = session != nullptr ? session->name : sender != nullptr ? sender->name : kNobody;
   if (job.known) return settle(*row, std::move(result), worker, session, step);
   keep_early(job, std::move(result), from, worker);
   job.early->acks.emplace_back(from, seq);
@@ -276,8 +273,8 @@ bool Ledger::retry(JobRow row, HoldingRow held, const JobResult& result, Step& s
   const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
   if (held != kNoHolding) holdings_.end(held);
   requeue_unless_held(row, delay, step);
-  step.actions.emplace_back(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message,
-                                              delay, result.ran, job.facts.slots}});
+  step.decide(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay,
+                                result.ran, job.facts.slots}});
   return true;
 }
 
@@ -315,7 +312,7 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   record.worker = worker;
   record.queued = queued;
   record.ran = result.ran;
-  if (ended) step.actions.emplace_back(Report{std::move(*ended)});
+  if (ended) step.decide(Report{std::move(*ended)});
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
   jobs_.finish(row);
   return journal_.issued();
@@ -355,7 +352,7 @@ bool Ledger::adopt(Session& session, const Held& held, Step& step) {
   for (const HeldJob& job : held.jobs) {
     if (!adopt(session, job, step)) cancel.jobs.push_back({Handle{}, job.key, job.attempt});
   }
-  if (!cancel.jobs.empty()) step.actions.emplace_back(SendLane{session.id, std::move(cancel)});
+  if (!cancel.jobs.empty()) step.send(session.id, std::move(cancel));
   return true;
 }
 
@@ -464,8 +461,7 @@ void Ledger::count_done_before(Status status, std::uint64_t jobs) {
 Record& Ledger::persist(Status status, Step& step) {
   ++counts_.of(status);
   journal_.issue(status);
-  auto& persist = std::get<Persist>(step.actions.emplace_back(std::in_place_type<Persist>));
-  return std::get<Record>(persist.entry);
+  return std::get<Record>(step.entries().emplace_back(std::in_place_type<Record>));
 }
 
 Counts Ledger::durable_counts() const {
@@ -493,7 +489,7 @@ void Ledger::record_invalid(const JobFacts& facts, const std::string& message, S
   Record& record = persist(Status::kInvalid, step);
   record.facts = facts;
   record.outcome = result.outcome;
-  step.actions.emplace_back(Report{ended_of(facts, result, {})});
+  step.decide(Report{ended_of(facts, result, {})});
 }
 
 }  // namespace workpool::dispatcher

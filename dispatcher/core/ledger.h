@@ -13,16 +13,10 @@
 #include "dispatcher/core/holdings.h"
 #include "dispatcher/core/job_book.h"
 #include "dispatcher/core/journal_book.h"
+#include "dispatcher/core/step.h"
 #include "dispatcher/core/worker_table.h"
 
 namespace workpool::dispatcher {
-
-// One call of Scheduler::step: its time, and where decisions go.
-struct Step {
-  Time now;
-  Actions& actions;
-  Load load;  // collected over the step, one action at its end
-};
 
 struct Counts {
   std::uint64_t ok = 0;

@@ -20,8 +20,10 @@ void cut(std::string& output, std::uint64_t& truncated) {
 void OutcomeCheck::make_fit(Outcome& outcome) {
   if (outcome.message.size() > kErrorMessageBytesMax)
     outcome.message.resize(utf8_prefix(outcome.message, kErrorMessageBytesMax).size());
-  cut(outcome.standard_output, outcome.truncated);
-  cut(outcome.standard_error, outcome.truncated);
+  if (outcome.command) {
+    cut(outcome.command->standard_output, outcome.command->truncated);
+    cut(outcome.command->standard_error, outcome.command->truncated);
+  }
   if (values_.holds(outcome.value)) return;
   outcome.message = value_fault(outcome.value);
   outcome.value.clear();

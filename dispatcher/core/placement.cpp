@@ -188,22 +188,17 @@ void Placement::place_ready(Step& step) {
 
 bool Placement::place_class(std::uint32_t number, Step& step) {
   const auto next = heads_.second();
-  std::optional<QueueRank> rank = ledger_.jobs().front_rank(number);
-  while (rank && (!next || !next->before(*rank))) {
-    if (!place_one(number, next, step)) return false;
-    rank = ledger_.jobs().front_rank(number);
+  std::optional<Front> best = ledger_.jobs().front(number);
+  while (best && (!next || !next->before(best->rank))) {
+    if (!place_one(number, *best, next, step)) return false;
+    best = ledger_.jobs().front(number);
   }
-  if (!rank) rank = ledger_.jobs().unread_rank(number);
+  const std::optional<QueueRank> rank = best ? best->rank : ledger_.jobs().unread_rank(number);
   rank ? heads_.set(number, *rank) : heads_.erase(number);
   return true;
 }
 
-void Placement::give(Place& place, std::uint32_t number, Step& step) {
-  ledger_.give(*place.session, *ledger_.jobs().front(number), step);
-}
-
-// Whether the session may get the best ready job of this class ahead of need.
-bool Placement::may_prefetch(const Taker& taker, std::uint32_t number) const {
+bool Placement::may_prefetch(const Taker& taker, std::uint32_t number, JobRow row) const {
   const Place& place = *taker.place;
   if (!place.session->may_hold_more()) return false;
   const Session& session = *place.session;
@@ -214,21 +209,20 @@ bool Placement::may_prefetch(const Taker& taker, std::uint32_t number) const {
   // holds half of it at the most.
   const std::uint32_t began = taker.held_before;
   if (most - std::min(most, began) < most / 4 && began > most / 2) return false;
-  return session.held.bytes() + ledger_.jobs().at(*ledger_.jobs().front(number)).work.size() <=
-         kAheadBytesMost;
+  return session.held.bytes() + ledger_.jobs().at(row).work.size() <= kAheadBytesMost;
 }
 
-// Up to `most` jobs of the class ahead of need, as long as they are the best and the session may get them.
 void Placement::give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
                          std::uint32_t most, Step& step) {
   for (std::uint32_t i = 0; i < most; ++i) {
-    const auto best = ledger_.jobs().front_rank(number);
-    if (!best || (next && next->before(*best)) || !may_prefetch(taker, number)) return;
-    give(*taker.place, number, step);
+    const auto best = ledger_.jobs().front(number);
+    if (!best || (next && next->before(best->rank)) || !may_prefetch(taker, number, best->row)) return;
+    ledger_.give(*taker.place->session, best->row, step);
   }
 }
 
-bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step) {
+bool Placement::place_one(std::uint32_t number, const Front& best, const std::optional<QueueRank>& next,
+                          Step& step) {
   const Resources& needs = classes_.at(number).needs();
   const std::uint32_t tiny = worth_a_message(ledger_.jobs().mean_run_time(number));
   Taker* ahead = nullptr;
@@ -245,7 +239,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
     const bool is_kept = taker.kept && taker.kept->fits(free);
     if (needs.fits(free) && !is_kept) {
       turn_ = (turn_ + i + 1) % takers_.size();
-      give(place, number, step);
+      ledger_.give(*place.session, best.row, step);
       // Others stay idle meanwhile, but for no longer than a message takes.
       give_run(taker, number, next, tiny - 1, step);
       if (needs.slots > 1) release(number);
@@ -256,7 +250,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
         outranks(number, place))
       reserved = &taker;
     // Ahead of need: to the one that holds the least for its size.
-    if (taker.gets_nothing_ahead || !may_prefetch(taker, number)) continue;
+    if (taker.gets_nothing_ahead || !may_prefetch(taker, number, best.row)) continue;
     if (ahead == nullptr || std::uint64_t{place.held().slots} * ahead->place->room.slots <
                                 std::uint64_t{ahead->place->held().slots} * place.room.slots) {
       ahead = &taker;
@@ -264,7 +258,7 @@ bool Placement::place_one(std::uint32_t number, const std::optional<QueueRank>& 
   }
   if (ahead == nullptr && reserved != nullptr) {
     reserved->place->reserved.reset();  // the worse job looks for another
-    give(*reserved->place, number, step);
+    ledger_.give(*reserved->place->session, best.row, step);
     close_if_full(*reserved);
     return true;
   }

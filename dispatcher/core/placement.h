@@ -78,11 +78,11 @@ class Placement {
   // Gives the worker up to `most` more jobs of the class ahead of need, while they are the best.
   void give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
                 std::uint32_t most, Step& step);
-  // Gives away the best ready job of the class, and if it goes ahead of need some more of them that come
-  // before `next`, the best of all others. False if there is nobody for it.
-  bool place_one(std::uint32_t number, const std::optional<QueueRank>& next, Step& step);
-  bool may_prefetch(const Taker& taker, std::uint32_t number) const;
-  void give(Place& place, std::uint32_t number, Step& step);
+  // Gives away `best`, the best ready job of the class, and if it goes ahead of need some more of them that
+  // come before `next`, the best of all others. False if there is nobody for it.
+  bool place_one(std::uint32_t number, const Front& best, const std::optional<QueueRank>& next, Step& step);
+  // Whether the session may get this job of the class ahead of need.
+  bool may_prefetch(const Taker& taker, std::uint32_t number, JobRow row) const;
   // The best job of the class waits: its line is being read, or nobody has room or credit for it.
   void await_line(std::uint32_t number);
   void await_room(std::uint32_t number, Step& step);

@@ -39,16 +39,10 @@ const ReadyQueue::Entry* ReadyQueue::best(const JobTable& jobs) const {
   return line_is_first ? &line_.front() : &heap_.front();
 }
 
-std::optional<JobRow> ReadyQueue::front(const JobTable& jobs) const {
+std::optional<Front> ReadyQueue::front(const JobTable& jobs) const {
   const Entry* entry = best(jobs);
   if (entry == nullptr) return std::nullopt;
-  return entry->row;
-}
-
-std::optional<QueueRank> ReadyQueue::front_rank(const JobTable& jobs) const {
-  const Entry* entry = best(jobs);
-  if (entry == nullptr) return std::nullopt;
-  return entry->rank;
+  return Front{entry->row, entry->rank};
 }
 
 JobRow ReadyQueue::pop(JobTable& jobs) {

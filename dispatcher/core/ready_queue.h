@@ -25,13 +25,18 @@ struct QueueRank {
   }
 };
 
+// The best job of a queue.
+struct Front {
+  JobRow row = 0;
+  QueueRank rank;
+};
+
 class ReadyQueue {
  public:
   void push(JobTable& jobs, JobRow row);
   // The job leaves the queue from wherever it stands. REQUIRES: it is in this queue.
   void remove(JobTable& jobs, JobRow row);
-  std::optional<JobRow> front(const JobTable& jobs) const;
-  std::optional<QueueRank> front_rank(const JobTable& jobs) const;
+  std::optional<Front> front(const JobTable& jobs) const;
   JobRow pop(JobTable& jobs);                 // REQUIRES: not empty
   std::size_t size() const { return size_; }  // without stale entries
   bool empty() const { return size_ == 0; }

@@ -76,7 +76,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     // A copy of the last one has its answer.
     const bool is_copy = std::holds_alternative<IdUsedBefore>(*cause) && event.peer == before->peer &&
                          !follows(before->hello, hello);
-    if (!is_copy) step.actions.emplace_back(Refuse{event.peer, *cause});
+    if (!is_copy) step.decide(Refuse{event.peer, *cause});
     return;
   }
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
@@ -94,17 +94,17 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
     } else {
       blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
     }
-    step.actions.emplace_back(CloseSession{*old, false});
+    step.close(*old, false);
     workers_.close(*old);
     worker.session = fresh.id;
   }
   if (engine_before == hello.engine) blame_.acquit(worker, hello.engine);
   fresh.result_window = result_window(workers_);
   look_by(due(fresh));
-  step.actions.emplace_back(Admit{event.peer,
-                                  {kProtocol, options_.run, fresh.id, fresh.name, 0, 0,
-                                   options_.worker_timeout, fresh.result_window, options_.capture_bytes},
-                                  fresh.slots});
+  step.decide(Admit{event.peer,
+                    {kProtocol, options_.run, fresh.id, fresh.name, 0, 0, options_.worker_timeout,
+                     fresh.result_window, options_.capture_bytes},
+                    fresh.slots});
 }
 
 // Called for the first thing that a worker says about jobs, so that a worker that only says HELLO leaves
@@ -113,7 +113,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
 void Sessions::grant_name(Worker& worker, Step& step) {
   if (std::exchange(worker.named, true)) return;
   worker.name_entry = journal_.issue(std::nullopt);
-  step.actions.emplace_back(Persist{GrantedName{worker.id, worker.name}});
+  step.entries().emplace_back(GrantedName{worker.id, worker.name});
 }
 
 void Sessions::start_if_named(Session& session, Step& step) {

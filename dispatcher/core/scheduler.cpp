@@ -24,12 +24,13 @@ Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time star
       conduct_(options_, ledger_, workers_, sessions_),
       placement_(ledger_, classes_, workers_, sessions_),
       ending_(options_, ledger_, workers_, sessions_, journal_, start),
+      jobs_messages_(options_.jobs_most),
       last_drained_(start) {
   if (!options_.streaming) ending_.input_ended();
 }
 
 void Scheduler::step(Event&& event, Time now, Actions& actions) {
-  Step step{now, actions, {}};
+  Step step(now, actions, jobs_messages_);
   struct Visitor {
     Scheduler& self;
     Step& step;
@@ -66,7 +67,7 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     void operator()(Drained& e) { self.drained(e.whole, step); }
   };
   std::visit(Visitor{*this, step}, event);
-  if (!step.load.jobs.empty()) actions.emplace_back(std::move(step.load));
+  step.end();
 }
 
 void Scheduler::journal_changed(const JournalState& state, Step& step) {

@@ -57,6 +57,7 @@ class Scheduler {
   Conduct conduct_;
   Placement placement_;
   Ending ending_;
+  JobsMessages jobs_messages_;  // of the step that is under way
   Time last_drained_;
 };
 

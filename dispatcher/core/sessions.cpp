@@ -37,7 +37,7 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
     if (!lacks_ports(step.now)) {
-      step.actions.emplace_back(Report{NoPortForWorker{session->name}});
+      step.decide(Report{NoPortForWorker{session->name}});
     }
     port_missed_ = step.now;
     // It is told to come later and goes on with what it runs. That is given to others only if it does not
@@ -65,7 +65,7 @@ void Sessions::lane_writable(SessionId id, Step& step) {
   if (stopping_ && !session->stop_sent) {
     session->stop_sent = true;
     tell(*session, step);
-    step.actions.emplace_back(SendLane{id, Stop{}});
+    step.send(id, Stop{});
   }
 }
 
@@ -81,7 +81,7 @@ void Sessions::lane_gone(SessionId id, Step& step) {
 
 void Sessions::fence(Session& session, bool say_end, Step& step) {
   if (in<Fenced>(session)) return;
-  if (say_end) step.actions.emplace_back(SendLane{session.id, End{}});
+  if (say_end) step.send(session.id, End{});
   session.phase = Fenced{step.now};
   session.accepting = false;
   session.emptying = false;
@@ -105,6 +105,7 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
     worker->returns = 0;
     grant_name(*worker, step);
   }
+  step.expect_entries(results.results.size());
   for (JobResult& result : results.results) {
     needed.needs.bytes += result.window_bytes();
     outcomes_.make_fit(result.outcome);
@@ -195,14 +196,14 @@ void Sessions::report_out_of_reach(const Session& session, Step& step) {
   if (session.lane_writable || in<Binding>(session) || lacks_ports(step.now)) return;
   Worker& worker = workers_.worker_of(session);
   if (std::exchange(worker.out_of_reach, true)) return;
-  step.actions.emplace_back(Report{WorkerOutOfReach{session.name}});
+  step.decide(Report{WorkerOutOfReach{session.name}});
 }
 
 // The same for a session whose results do not get through.
 void Sessions::report_mute(const Session& session, Step& step) {
   if (!is_mute(session, step.now)) return;
   if (std::exchange(workers_.worker_of(session).out_of_reach, true)) return;
-  step.actions.emplace_back(Report{WorkerOutOfReach{session.name, true}});
+  step.decide(Report{WorkerOutOfReach{session.name, true}});
 }
 
 // Its lane works, and nothing has come up the sink for so long that the connection for results cannot be
@@ -217,7 +218,7 @@ void Sessions::announce(Session& session, Step& step) {
   Worker& worker = workers_.worker_of(session);
   worker.out_of_reach = false;
   const bool back = std::exchange(worker.seen_ready, true);
-  step.actions.emplace_back(Report{WorkerJoined{session.name, session.slots, back}});
+  step.decide(Report{WorkerJoined{session.name, session.slots, back}});
 }
 
 // A worker that at once returns what it gets, without having been asked, gets nothing for a while, longer
@@ -233,7 +234,7 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
   workers_.touch(session);
   look_by(session.rests_until);
   if (++worker.returns != kReturnsToTell) return;
-  step.actions.emplace_back(Report{ReturnsEverything{session.name}});
+  step.decide(Report{ReturnsEverything{session.name}});
 }
 
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {
@@ -256,9 +257,9 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
 void Sessions::goodbye(Session& session, Step& step) {
   ledger_.lose(session, false, step);
   // The END is what the worker waits for; it goes out before the lane is closed.
-  step.actions.emplace_back(SendLane{session.id, End{}});
-  step.actions.emplace_back(CloseSession{session.id, true});
-  step.actions.emplace_back(Report{WorkerLeft{session.name, SaidGoodbye{}, 0, false}});
+  step.send(session.id, End{});
+  step.close(session.id, true);
+  step.decide(Report{WorkerLeft{session.name, SaidGoodbye{}, 0, false}});
   workers_.close(session.id);
 }
 
@@ -302,9 +303,8 @@ void Sessions::tell(Session& session, Step& step) {
   const AckLedger::Told told = session.acks.tell();
   session.last_told = step.now;
   session.under_way.told(step.now);
-  step.actions.emplace_back(SendLane{
-      session.id,
-      LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()), told.ack, told.received}});
+  step.send(session.id, LaneBeat{static_cast<std::uint64_t>(step.now.time_since_epoch().count()), told.ack,
+                                 told.received});
 }
 
 // When a session is due for a look, if nothing is heard of it until then.
@@ -364,14 +364,14 @@ void Sessions::lose(SessionId id, const LeaveCause& why, Step& step) {
   if (stopping_) goodbye_missed_ = true;
   // Otherwise a worker that wakes from a stall would trust the beats in its socket, and wait for the worker
   // timeout before it comes back.
-  if (!stopping_) step.actions.emplace_back(SendLane{id, End{}});
-  step.actions.emplace_back(CloseSession{id, !stopping_});
+  if (!stopping_) step.send(id, End{});
+  step.close(id, !stopping_);
   if (!stopping_) report_out_of_reach(*session, step);
   if (!stopping_) report_mute(*session, step);
   if (!stopping_ || held > 0) {
     const bool came = session->lane_writable && !is_mute(*session, step.now);
     const bool known = session->announced || came || worker.seen_ready || held > 0;
-    step.actions.emplace_back(Report{WorkerLeft{session->name, why, held, true, known}});
+    step.decide(Report{WorkerLeft{session->name, why, held, true, known}});
   }
   std::vector<Handle> candidates = ledger_.lose(*session, true, step);
   workers_.close(id);
@@ -402,7 +402,7 @@ void Sessions::say_stop(Step& step) {
     if (!session.lane_writable || session.stop_sent) continue;
     session.stop_sent = true;
     tell(session, step);  // the last acks
-    step.actions.emplace_back(SendLane{id, Stop{}});
+    step.send(id, Stop{});
   }
 }
 
@@ -411,7 +411,7 @@ void Sessions::close_all(Step& step) {
     const SessionId id = workers_.sessions().begin()->first;
     goodbye_missed_ = true;
     ledger_.lose(*workers_.find(id), false, step);
-    step.actions.emplace_back(CloseSession{id, false});
+    step.close(id, false);
     workers_.close(id);
   }
 }

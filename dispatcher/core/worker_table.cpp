@@ -79,11 +79,9 @@ void WorkerTable::forget(WorkerId id) {
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
   CHECK(!by_id_.contains(id));
-  Session& session = sessions_.try_emplace(id, id, worker.id).first->second;
+  Session& session = sessions_.try_emplace(id, id, worker.id, worker.name, worker.hello.slots).first->second;
   by_id_[id] = &session;
   session.phase = Binding{};
-  session.name = worker.name;
-  session.slots = worker.hello.slots;
   session.last_answer = session.last_heard = session.last_told = now;
   worker.session = id;
   touch(session);

@@ -84,14 +84,15 @@ struct Fenced {  // gets no more work and no frame revives it; its results still
 using SessionPhase = std::variant<Binding, Arriving, Naming, Live, Fenced>;
 
 struct Session {
-  Session(SessionId new_id, WorkerId of_worker) : id(new_id), worker(of_worker), held(new_id, of_worker) {}
+  Session(SessionId new_id, WorkerId of_worker, std::string granted, std::uint32_t offered)
+      : id(new_id), worker(of_worker), name(std::move(granted)), slots(offered), held(new_id, of_worker) {}
 
   const SessionId id;
   const WorkerId worker;
+  const std::string name;     // of the worker, which never changes in a run
+  const std::uint32_t slots;  // as its HELLO said; a later session of the worker may have others
   Holder held;
   SessionPhase phase;
-  std::string name;
-  std::uint32_t slots = 0;
   std::uint64_t result_window = 0;
   std::uint64_t named_in_held = 0;  // entries of all HELD of this session
   bool was_ready = false;

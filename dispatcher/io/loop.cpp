@@ -43,12 +43,6 @@ SessionId random_session() {
   return id;
 }
 
-std::int64_t unix_milliseconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
-
 }  // namespace
 
 Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {
@@ -71,7 +65,7 @@ Duration Loop::patience() const {
   if (parts_.transport.new_lanes() > kNewLanesPolled) wait = kNewInterval;
   const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
   if (const auto due = parts_.scheduler.next_deadline()) until(*due);
-  if (parts_.local != nullptr && !run_over_ && parts_.local->next_start()) until(*parts_.local->next_start());
+  if (parts_.local != nullptr && !over() && parts_.local->next_start()) until(*parts_.local->next_start());
   if (parts_.terminal.next_draw() != kNever) until(parts_.terminal.next_draw());
   return std::max(wait, Duration{0});
 }
@@ -176,7 +170,7 @@ void Loop::gather_jobs() {
 
 void Loop::tend_local() {
   if (parts_.local == nullptr) return;
-  LocalWorker::News news = parts_.local->tend(now_, {any_hello_, records_, run_over_});
+  LocalWorker::News news = parts_.local->tend(now_, {any_hello_, records_, over()});
   for (const std::string& line : news.lines) parts_.terminal.say(line);
   if (!news.problem) return;
   // If no other worker may come, the run ends, and the summary gives the reason.
@@ -200,24 +194,15 @@ bool Loop::step(bool sink_drained) {
 }
 
 bool Loop::carry_out() {
-  const auto entries = std::count_if(actions_.begin(), actions_.end(), [](const Action& action) {
-    return std::holds_alternative<Persist>(action);
-  });
-  entries_.reserve(static_cast<std::size_t>(entries));
-  const std::int64_t finished_ms = entries > 0 ? unix_milliseconds() : 0;
   for (Action& action : actions_) {
     auto* persist = std::get_if<Persist>(&action);
     if (persist == nullptr) continue;
-    if (auto* done = std::get_if<Record>(&persist->entry)) {
-      ++records_;
-      record(*done, finished_ms);
-    } else {
-      entries_.emplace_back(std::move(std::get<GrantedName>(persist->entry)));
+    for (const JournalEntry& entry : persist->entries) {
+      if (const auto* done = std::get_if<Record>(&entry)) record(*done);
     }
+    parts_.journal.append(std::move(persist->entries));
   }
-  if (!entries_.empty()) parts_.journal.append(std::exchange(entries_, {}));
   for (Action& action : actions_) send(action);
-  jobs_.flush_all(sender());
   bool came_or_left = false;
   for (Action& action : actions_) {
     auto* report = std::get_if<Report>(&action);
@@ -230,22 +215,11 @@ bool Loop::carry_out() {
   return came_or_left;
 }
 
-void Loop::record(Record& record, std::int64_t finished_ms) {
+void Loop::record(const Record& record) {
+  ++records_;
   log_recorded(parts_.log, record);
   parts_.jobs.recorded(record.facts);
   parts_.terminal.attempt_ended(record.ran, record.facts.slots);
-  auto& line = std::get<ResultLine>(entries_.emplace_back(std::in_place_type<ResultLine>));
-  line.id = std::move(record.facts.id);
-  line.repeat = record.facts.repeat;
-  line.line = record.facts.line;
-  line.attempt = record.attempt;
-  line.outcome = std::move(record.outcome);
-  line.worker = std::move(record.worker);
-  line.queued = record.queued;
-  line.ran = record.ran;
-  line.finished_ms = finished_ms;
-  line.run = parts_.run;
-  line.spec = record.facts.spec;
 }
 
 void Loop::send(Action& action) {
@@ -256,30 +230,19 @@ void Loop::send(Action& action) {
     void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
     void operator()(Admit& a) { self.admit(a); }
     void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, refused_for(a.cause)); }
-    void operator()(Assign& a) {
-      log_given(self.parts_.log, a);
-      self.jobs_.add(std::move(a), self.sender());
-    }
-    void operator()(SendLane& a) {
-      self.jobs_.flush(a.session, self.sender());
-      self.send_lane(a.session, a.message);
-    }
+    void operator()(SendLane& a) { self.send_lane(a); }
     void operator()(CloseSession& a) {
-      self.jobs_.flush(a.session, self.sender());
       self.parts_.transport.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
     }
-    void operator()(RunOver&) {
-      self.run_over_ = true;
-      self.parts_.terminal.run_over(self.now_);
-    }
+    void operator()(RunOver&) { self.parts_.terminal.run_over(self.now_); }
     void operator()(Finish& a) { self.end_ = std::move(a.end); }
   };
   std::visit(Visitor{*this}, action);
 }
 
-void Loop::send_lane(SessionId session, const LaneMessage& message) {
-  log_sent(parts_.log, session, message);
-  if (!parts_.transport.send(session, message)) events_.emplace_back(LaneGone{session});
+void Loop::send_lane(const SendLane& send) {
+  log_sent(parts_.log, send);
+  if (!parts_.transport.send(send.session, send.message)) events_.emplace_back(LaneGone{send.session});
 }
 
 void Loop::admit(Admit& admit) {

@@ -10,7 +10,6 @@
 
 #include "common/io/log.h"
 #include "common/io/mailbox.h"
-#include "dispatcher/core/jobs_messages.h"
 #include "dispatcher/core/scheduler.h"
 #include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/local_worker.h"
@@ -47,6 +46,8 @@ class Loop {
   LoopEnd run();
 
  private:
+  // No more workers are started here.
+  bool over() const { return parts_.scheduler.phase() >= RunPhase::kStopping; }
   Duration patience() const;
   void wait();
   void gather();
@@ -61,13 +62,10 @@ class Loop {
   // Both return whether a worker has joined or left.
   bool step(bool sink_drained);
   bool carry_out();
-  void record(Record& record, std::int64_t finished_ms);
+  void record(const Record& record);
   void send(Action& action);
   void admit(Admit& admit);
-  void send_lane(SessionId session, const LaneMessage& message);
-  auto sender() {
-    return [this](SessionId session, const LaneMessage& message) { send_lane(session, message); };
-  }
+  void send_lane(const SendLane& send);
   void show(bool changed);
 
   LoopParts parts_;
@@ -77,10 +75,8 @@ class Loop {
   std::vector<Event> stepping_;
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
-  std::vector<JournalEntry> entries_;
   Actions actions_;
-  JournalState journal_;  // as the scheduler was last told
-  bool run_over_ = false;
+  JournalState journal_;       // as the scheduler was last told
   Time shown_;                 // when the terminal was shown a snapshot
   Time complain_at_;           // no complaint about descriptors before this
   bool any_hello_ = false;     // a worker has registered
@@ -91,7 +87,6 @@ class Loop {
   std::uint64_t silent_closed_ = 0;   // the same
   int signals_ = 0;
   std::optional<RunEnd> end_;
-  JobsMessages jobs_;
 };
 
 }  // namespace workpool::dispatcher

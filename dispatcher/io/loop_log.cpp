@@ -3,13 +3,6 @@
 
 namespace workpool::dispatcher {
 
-void log_given(Log& log, const Assign& assign) {
-  if (!log.shows(LogLevel::kDebug)) return;
-  log.debug("job_given", {{"id", assign.order.full_id()},
-                          {"attempt", assign.order.attempt},
-                          {"session", hex64(assign.session.value)}});
-}
-
 void log_recorded(Log& log, const Record& record) {
   if (!log.shows(LogLevel::kDebug)) return;
   log.debug("job_recorded", {{"id", record.facts.full_id()},
@@ -28,10 +21,14 @@ void log_received(Log& log, const Event& event) {
              {"seq", sink->header.seq}});
 }
 
-void log_sent(Log& log, SessionId session, const LaneMessage& message) {
-  if (!log.shows(LogLevel::kTrace)) return;
-  log.write(LogLevel::kTrace, "message_sent",
-            {{"type", name_of(message)}, {"session", hex64(session.value)}});
+void log_sent(Log& log, const SendLane& send) {
+  if (!log.shows(LogLevel::kDebug)) return;
+  const std::string session = hex64(send.session.value);
+  if (const auto* jobs = std::get_if<Jobs>(&send.message)) {
+    for (const JobOrder& order : jobs->jobs)
+      log.debug("job_given", {{"id", order.full_id()}, {"attempt", order.attempt}, {"session", session}});
+  }
+  log.write(LogLevel::kTrace, "message_sent", {{"type", name_of(send.message)}, {"session", session}});
 }
 
 }  // namespace workpool::dispatcher

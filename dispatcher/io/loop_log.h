@@ -8,9 +8,8 @@
 
 namespace workpool::dispatcher {
 
-void log_given(Log& log, const Assign& assign);
 void log_recorded(Log& log, const Record& record);
 void log_received(Log& log, const Event& event);  // a message of the sink; ignores other events
-void log_sent(Log& log, SessionId session, const LaneMessage& message);
+void log_sent(Log& log, const SendLane& send);
 
 }  // namespace workpool::dispatcher

@@ -5,10 +5,12 @@ machine say little, so what a row is compared with runs in the same pair, in tur
 
   measure.py BIN [--rows a,b,...] [--pairs 5] [--quick] [--against BIN]
   measure.py BIN --instructions [--quick] [--against BIN]
+  measure.py BIN --picture FILE [--quick] [--against BIN]
 
 With --against, another build's programs run the same in each pair, and each row also shows its figure, and the median of
 this build's figure over the other's. Files go to $TMPDIR or /tmp; results are synced there, so its disk matters.
-With --instructions, callgrind counts instructions per job and thread instead (instructions.py).
+With --instructions, callgrind counts instructions per job and thread instead (instructions.py). With --picture, that and
+throughput over job count, workers and requirements are drawn into an SVG file (picture.py).
 
 Exits with 1 if a run failed. No figure decides anything.
 """
@@ -21,6 +23,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 import instructions  # noqa: E402
+import picture  # noqa: E402
 import rows  # noqa: E402
 import runs  # noqa: E402
 
@@ -95,6 +98,7 @@ def options_from(arguments):
                         help="fewer jobs, so that starting counts more: compare only with other quick runs")
     parser.add_argument("--against", metavar="BIN", help="the folder of another build's programs")
     parser.add_argument("--instructions", action="store_true", help="count instructions per job and thread instead")
+    parser.add_argument("--picture", metavar="FILE", help="draw costs and throughput into this SVG file instead")
     options = parser.parse_args(arguments)
     options.rows = options.rows.split(",")
     unknown = [name for name in options.rows if name not in rows.NAMES]
@@ -129,10 +133,13 @@ def main():
     options = options_from(sys.argv[1:])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
-    if not options.instructions:
+    if not options.instructions and not options.picture:
         return 0 if measure_rows(options) else 1
     try:
-        instructions.show(options.binaries, options.against, options.quick)
+        if options.picture:
+            picture.write(options.picture, options.binaries, options.against, options.pairs, options.quick)
+        else:
+            instructions.show(options.binaries, options.against, options.quick)
     except (runs.Failed, OSError) as problem:
         print(f"failed: {problem}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/results/journal_writer.h"
 #include "dispatcher/io/results/results_replay.h"
+#include "tests/support/owned_result.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -27,8 +28,8 @@ double seconds_of(const std::function<void()>& work) {
 }
 
 // As of a no-op job, the shortest there is.
-ResultLine noop_line(std::uint64_t number) {
-  ResultLine line;
+OwnedResult noop_line(std::uint64_t number) {
+  OwnedResult line;
   line.spec = spec_of_work(std::to_string(number));
   line.repeat = 1;
   line.line = number + 1;
@@ -41,15 +42,15 @@ ResultLine noop_line(std::uint64_t number) {
   return line;
 }
 
-std::vector<ResultLine> noop_lines(std::uint64_t first, std::uint64_t count) {
-  std::vector<ResultLine> lines;
+std::vector<OwnedResult> noop_lines(std::uint64_t first, std::uint64_t count) {
+  std::vector<OwnedResult> lines;
   for (std::uint64_t i = 0; i < count; ++i) lines.push_back(noop_line(first + i));
   return lines;
 }
 
 void bench_format() {
   constexpr int kLines = 2'000'000;
-  const ResultLine line = noop_line(123'456);
+  const OwnedResult line = noop_line(123'456);
   std::string out;
   const double print_s = seconds_of([&] {
     for (int i = 0; i < kLines; ++i) {
@@ -74,7 +75,7 @@ void bench_writer(const std::string& path, Durability durability, std::uint64_t 
   const int fd = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   std::mutex mutex;
   std::condition_variable changed;
-  const std::vector<ResultLine> lines = noop_lines(0, batch);
+  const std::vector<OwnedResult> lines = noop_lines(0, batch);
   const double took = seconds_of([&] {
     JournalWriter writer({fd, true}, durability, [&] {
       const std::lock_guard<std::mutex> lock(mutex);
@@ -100,7 +101,7 @@ void bench_latency(const std::string& path, int count) {
     JournalWriter writer({fd, true}, durability, nullptr);
     const double took = seconds_of([&] {
       for (int i = 0; i < count; ++i) {
-        const std::vector<ResultLine> one = noop_lines(0, 1);
+        const std::vector<OwnedResult> one = noop_lines(0, 1);
         writer.append({one.begin(), one.end()});
         writer.finish(seconds(60));
       }
@@ -117,7 +118,7 @@ void bench_replay(const std::string& path, std::uint64_t count) {
   JobIndex::Entry entry;
   entry.requirement = index.requirement_number(Requirement{});
   for (std::uint64_t i = 0; i < count; ++i) {
-    const ResultLine line = noop_line(i);
+    const OwnedResult line = noop_line(i);
     append_result_line(content, line);
     entry.line = i + 1;
     entry.repeat = 1;

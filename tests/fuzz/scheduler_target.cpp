@@ -69,6 +69,8 @@ class SchedulerWorld {
   void add_job(std::size_t i);
   void step(Event&& event);
   void carry_out(dispatcher::Action& action);
+  void persisted(const dispatcher::JournalEntry& entry);
+  void given(SessionId session, const JobOrder& order);
   void load(std::size_t most);
   void one_choice();
   void hello();
@@ -140,36 +142,46 @@ void SchedulerWorld::step(Event&& event) {
 }
 
 void SchedulerWorld::carry_out(dispatcher::Action& action) {
-  if (auto* persist = std::get_if<dispatcher::Persist>(&action)) {
+  if (const auto* persist = std::get_if<dispatcher::Persist>(&action)) {
     CHECK(!finished_);
-    ++entries_;
-    const auto* record = std::get_if<dispatcher::Record>(&persist->entry);
-    if (record == nullptr) return;
-    CHECK(record->facts.number < kJobs);
-    Job& job = jobs_[record->facts.number];
-    CHECK(++job.records == 1);
-    CHECK(record->facts.key == job.loaded.facts.key && record->facts.spec == job.loaded.facts.spec);
-    CHECK(record->facts.id == job.loaded.facts.id);
+    for (const dispatcher::JournalEntry& entry : persist->entries) persisted(entry);
   } else if (auto* wanted = std::get_if<dispatcher::Load>(&action)) {
     CHECK(!streaming_);
     loads_.insert(loads_.end(), wanted->jobs.begin(), wanted->jobs.end());
   } else if (auto* admit = std::get_if<dispatcher::Admit>(&action)) {
     const bool bound = honest_ || !input_.once(8);
     step(dispatcher::LaneBound{admit->welcome.session, bound});
-  } else if (auto* assign = std::get_if<dispatcher::Assign>(&action)) {
-    const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& candidate) {
-      return candidate.loaded.facts.key == assign->order.key;
-    });
-    CHECK(job != jobs_.end() && job->records == 0);
-    CHECK(assign->order.attempt > 0 && assign->order.work == job->loaded.work);
-    job->handle = assign->order.handle;
-    job->attempt = assign->order.attempt;
-    given_.emplace_back(assign->session, assign->order);
+  } else if (const auto* down = std::get_if<dispatcher::SendLane>(&action)) {
+    if (const auto* jobs = std::get_if<Jobs>(&down->message)) {
+      for (const JobOrder& order : jobs->jobs) given(down->session, order);
+    }
   } else if (std::holds_alternative<dispatcher::RunOver>(action)) {
     over_ = true;
   } else if (std::holds_alternative<dispatcher::Finish>(action)) {
     finished_ = true;
   }
+}
+
+void SchedulerWorld::persisted(const dispatcher::JournalEntry& entry) {
+  ++entries_;
+  const auto* record = std::get_if<dispatcher::Record>(&entry);
+  if (record == nullptr) return;
+  CHECK(record->facts.number < kJobs);
+  Job& job = jobs_[record->facts.number];
+  CHECK(++job.records == 1);
+  CHECK(record->facts.key == job.loaded.facts.key && record->facts.spec == job.loaded.facts.spec);
+  CHECK(record->facts.id == job.loaded.facts.id);
+}
+
+void SchedulerWorld::given(SessionId session, const JobOrder& order) {
+  const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& candidate) {
+    return candidate.loaded.facts.key == order.key;
+  });
+  CHECK(job != jobs_.end() && job->records == 0);
+  CHECK(order.attempt > 0 && order.work == job->loaded.work);
+  job->handle = order.handle;
+  job->attempt = order.attempt;
+  given_.emplace_back(session, order);
 }
 
 void SchedulerWorld::load(std::size_t most) {
@@ -235,7 +247,7 @@ Outcome SchedulerWorld::any_outcome() {
   Outcome outcome;
   outcome.status = static_cast<Status>(input_.pick(3));
   if (outcome.status != Status::kOk) outcome.kind = static_cast<ErrorKind>(1 + input_.pick(5));
-  outcome.command = input_.once(2);
+  if (input_.once(2)) outcome.command.emplace();
   return outcome;
 }
 

@@ -11,6 +11,7 @@
 #include "common/formats/results_file.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/targets.h"
+#include "tests/support/owned_result.h"
 
 namespace workpool::fuzz {
 namespace {
@@ -50,7 +51,7 @@ void run_job_line(std::string_view input, JobsFormat format) {
 }
 
 std::string result_line(const Outcome& outcome, bool is_default) {
-  ResultLine line;
+  OwnedResult line;
   line.spec = Spec{{1, 2}};
   line.repeat = is_default ? 1 : 0;
   line.id = is_default ? "" : "id \"1\"";
@@ -104,12 +105,14 @@ void run_result_line(std::string_view input) {
   Outcome outcome;
   outcome.status = static_cast<Status>(choices.pick(4));
   if (outcome.status != Status::kOk) outcome.kind = static_cast<ErrorKind>(1 + choices.pick(6));
-  outcome.command = choices.once(2);
-  if (outcome.command && choices.once(2)) outcome.exit = static_cast<std::int32_t>(choices.word());
-  if (outcome.command && !outcome.exit) outcome.signal = static_cast<std::int32_t>(choices.byte());
   outcome.message = choices.take(choices.byte());
-  outcome.standard_output = choices.take(choices.byte());
-  outcome.standard_error = choices.take(100);
+  if (choices.once(2)) {
+    CommandEnd& end = outcome.command.emplace();
+    if (choices.once(2)) end.exit = static_cast<std::int32_t>(choices.word());
+    if (!end.exit) end.signal = static_cast<std::int32_t>(choices.byte());
+    end.standard_output = choices.take(choices.byte());
+    end.standard_error = choices.take(100);
+  }
   const std::string line = result_line(outcome, outcome.message.size() % 2 == 0);
   CHECK(!find_json_fault(line));
   CHECK(read_result_line(line, replayed) == LineDamage::kNone);
@@ -184,10 +187,10 @@ std::vector<std::string> result_line_seeds() {
   command.status = Status::kFailed;
   command.kind = ErrorKind::kExit;
   command.message = "exit status 1";
-  command.command = true;
-  command.exit = 1;
-  command.standard_output = "out\n";
-  command.standard_error = "\xff";
+  command.command.emplace();
+  command.command->exit = 1;
+  command.command->standard_output = "out\n";
+  command.command->standard_error = "\xff";
   Outcome value;
   value.value = R"({"a":1})";
   return {result_line(command, false), result_line(value, true), result_line({}, true), ""};

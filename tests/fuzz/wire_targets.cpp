@@ -70,9 +70,9 @@ std::vector<std::string> sink_seeds() {
   Outcome command;
   command.status = Status::kFailed;
   command.kind = ErrorKind::kExit;
-  command.command = true;
-  command.exit = 1;
-  command.standard_output = "out";
+  command.command.emplace();
+  command.command->exit = 1;
+  command.command->standard_output = "out";
   const JobResult result{{5}, key, spec, 1, {}, {}, command};
   JobResult value{{6}, key, spec, 1, {}, {}, {}};
   value.outcome.value = "[1]";

@@ -88,16 +88,16 @@ TEST_F(SessionSockets, LongMessagesTravelInParts) {
   EXPECT_TRUE(dispatcher.transport.send({9}, Jobs{0, 0, {order}}));
   JobResult result;
   result.attempt = 1;
-  result.outcome.command = true;
-  result.outcome.standard_output = std::string(1 << 20, '\0');
+  result.outcome.command.emplace();
+  result.outcome.command->standard_output = std::string(1 << 20, '\0');
   EXPECT_TRUE(worker.send(Results{{result}}));
   EXPECT_TRUE(worker.send(Ready{}));
   ASSERT_TRUE(until(
       [&] { return worker.lane().size() == 1 && dispatcher.all<dispatcher::SinkReceived>().size() == 3; }));
   EXPECT_EQ(std::get<Jobs>(worker.lane()[0].message).jobs.at(0).work, order.work);
   const auto sink = dispatcher.all<dispatcher::SinkReceived>();
-  EXPECT_EQ(std::get<Results>(sink[1].message).results.at(0).outcome.standard_output,
-            result.outcome.standard_output);
+  EXPECT_EQ(std::get<Results>(sink[1].message).results.at(0).outcome.command->standard_output,
+            result.outcome.command->standard_output);
   EXPECT_EQ(sink[1].header.seq, 2U);
   // Each part is a sign of life.
   EXPECT_EQ(dispatcher.all<dispatcher::PartReceived>().size(), 17U);
@@ -201,8 +201,8 @@ TEST_F(SessionSockets, PartsHoldTheirOwnMessageOnly) {
   stranger.connect(endpoint("127.0.0.1", dispatcher.transport.sink_port()));
   ASSERT_TRUE(until([&] { return writable(stranger); }));
   JobResult result;
-  result.outcome.command = true;
-  result.outcome.standard_output = std::string(100'000, 'x');
+  result.outcome.command.emplace();
+  result.outcome.command->standard_output = std::string(100'000, 'x');
   std::string inner;
   encode(Header{kRun, {10}, 2}, SinkMessage{Results{{result}}}, inner);
   const std::uint64_t before = dispatcher.transport.refused_frames();
@@ -221,7 +221,7 @@ TEST_F(SessionSockets, FramesOfAnotherRunAreDroppedAndATurnIsBounded) {
   ASSERT_TRUE(until([&] { return writable(stranger); }));
   JobResult result;
   result.attempt = 1;  // it would decode
-  result.outcome.standard_output = std::string(60'000, 'x');
+  result.outcome.command.emplace().standard_output = std::string(60'000, 'x');
   std::string foreign;
   encode(Header{{kRun.value + 1}, {10}, 2}, SinkMessage{Results{{result}}}, foreign);
   for (int i = 0; i < 200; ++i) send_frame(stranger, foreign);

@@ -189,21 +189,23 @@ bool Stage::step_dispatcher(bool idle) {
     scheduler_->step(std::move(event), now_, actions);
   scheduler_->step(dispatcher::Drained{}, now_, actions);
   for (dispatcher::Action& action : actions) {
-    const auto* persist = std::get_if<dispatcher::Persist>(&action);
-    if (persist == nullptr) continue;
-    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&persist->entry))
-      entries_.emplace_back(*granted);
-    if (const auto* record = std::get_if<dispatcher::Record>(&persist->entry)) {
-      entries_.emplace_back(Recorded{record->facts.id, record->outcome.status});
-      say("dispatcher records " + record->facts.id + " " + name_of(record->outcome.status) + ", attempt " +
-          std::to_string(record->attempt) +
-          (record->outcome.status == Status::kQuarantined ? ": " + record->outcome.message : ""));
+    if (const auto* persist = std::get_if<dispatcher::Persist>(&action)) {
+      for (const dispatcher::JournalEntry& entry : persist->entries) take_entry(entry);
     }
   }
   sync();
   for (dispatcher::Action& action : actions) carry_out(action);
-  jobs_.flush_all(sender());
   return true;
+}
+
+void Stage::take_entry(const dispatcher::JournalEntry& entry) {
+  if (const auto* granted = std::get_if<dispatcher::GrantedName>(&entry)) entries_.emplace_back(*granted);
+  const auto* record = std::get_if<dispatcher::Record>(&entry);
+  if (record == nullptr) return;
+  entries_.emplace_back(Recorded{record->facts.id, record->outcome.status});
+  say("dispatcher records " + record->facts.id + " " + name_of(record->outcome.status) + ", attempt " +
+      std::to_string(record->attempt) +
+      (record->outcome.status == Status::kQuarantined ? ": " + record->outcome.message : ""));
 }
 
 void Stage::carry_out(dispatcher::Action& action) {
@@ -229,16 +231,13 @@ void Stage::carry_out(dispatcher::Action& action) {
       Machine& worker = self.machine(a.peer);
       worker.inbox.emplace_back(worker::RefusedBy{worker.hello_try, refused});
     }
-    void operator()(dispatcher::Assign& a) {
-      a.order.kind = JobKind::kHandler;  // as their work says, whatever they require
-      self.jobs_.add(std::move(a), self.sender());
-    }
     void operator()(dispatcher::SendLane& a) {
-      self.jobs_.flush(a.session, self.sender());
+      if (auto* jobs = std::get_if<Jobs>(&a.message)) {  // of their kind as their work says
+        for (JobOrder& order : jobs->jobs) order.kind = JobKind::kHandler;
+      }
       self.send_lane(a.session, std::move(a.message));
     }
     void operator()(dispatcher::CloseSession& a) {
-      self.jobs_.flush(a.session, self.sender());
       self.say("dispatcher closes " + self.session_name(a.session));
       if (!a.say_end) self.close_lane(a.session);
     }

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "dispatcher/core/job_intake.h"
-#include "dispatcher/core/jobs_messages.h"
 #include "dispatcher/core/scheduler.h"
 #include "worker/core/session.h"
 
@@ -117,16 +116,13 @@ class Stage {
   void say(const std::string& line);
 
   bool step_dispatcher(bool idle);
+  void take_entry(const dispatcher::JournalEntry& entry);
   bool step_worker(const std::string& name, Machine& machine, bool idle);
   bool deliver(const std::string& name, Machine& machine);
   bool begin_runs(const std::string& name, Machine& machine);
   void carry_out(dispatcher::Action& action);
   void carry_out(const std::string& name, Machine& machine, worker::Action& action);
   void send_lane(SessionId session, LaneMessage&& message);
-  auto sender() {
-    return
-        [this](SessionId session, const LaneMessage& message) { send_lane(session, LaneMessage(message)); };
-  }
   void close_lane(SessionId session);
   void sync();
   std::pair<Machine*, Link*> link_of(SessionId session);
@@ -144,7 +140,6 @@ class Stage {
   std::vector<std::variant<Recorded, dispatcher::GrantedName>> entries_;  // of the journal, in this start
   std::map<std::string, std::uint32_t> begun_;
   std::deque<dispatcher::JobNumber> loads_;
-  dispatcher::JobsMessages jobs_;
   std::uint64_t next_session_ = 0;
   std::uint64_t told_durable_ = 0;
   bool paused_ = false;

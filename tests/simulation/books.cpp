@@ -55,7 +55,7 @@ void Books::dispatcher_started() {
 
 void Books::durable(std::uint64_t count) {
   for (; durable_ < count; ++durable_) {
-    const auto& pending = pending_[durable_].entry;
+    const dispatcher::JournalEntry& pending = pending_[durable_];
     if (const auto* granted = std::get_if<dispatcher::GrantedName>(&pending)) {
       names_[granted->name] = granted->worker;
       continue;
@@ -171,8 +171,10 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
   for (std::size_t i = from; i < actions.size(); ++i) {
     const dispatcher::Action& action = actions[i];
     if (const auto* a = std::get_if<dispatcher::Persist>(&action)) {
-      pending_.push_back(*a);
-      if (const auto* record = std::get_if<dispatcher::Record>(&a->entry)) recorded_now(*record);
+      for (const dispatcher::JournalEntry& entry : a->entries) {
+        pending_.push_back(entry);
+        if (const auto* record = std::get_if<dispatcher::Record>(&entry)) recorded_now(*record);
+      }
     }
     if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
     if (std::holds_alternative<dispatcher::Finish>(action)) unheard_at_end_ = has_unheard_result();
@@ -182,9 +184,12 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
       }
     }
     if (const auto* a = std::get_if<dispatcher::CloseSession>(&action)) closed(a->session);
-    if (const auto* a = std::get_if<dispatcher::Assign>(&action)) assigned(*a);
     if (const auto* a = std::get_if<dispatcher::SendLane>(&action)) {
       if (const auto* beat = std::get_if<LaneBeat>(&a->message)) told(a->session, beat->ack, beat->received);
+      if (const auto* jobs = std::get_if<Jobs>(&a->message)) {
+        told(a->session, jobs->ack, jobs->received);
+        for (const JobOrder& order : jobs->jobs) assigned(a->session, order);
+      }
       if (const auto* cancel = std::get_if<Cancel>(&a->message)) {
         for (const JobRef& ref : cancel->jobs) {
           JobEntry* entry = job(ref.key);
@@ -209,12 +214,9 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
 // ---- jobs that no connected worker can run ----
 
 bool Books::OpenSession::offers(const Requirement& needed) const {
-  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
+  const auto has = [](const auto& list, const auto& name) { return std::ranges::count(list, name) > 0; };
   return needed.slots <= slots && (needed.type.empty() || has(handlers, needed.type)) &&
-         std::all_of(needed.labels.begin(), needed.labels.end(),
-                     [&](const std::string& label) { return has(labels, label); });
+         std::ranges::all_of(needed.labels, [&](const auto& label) { return has(labels, label); });
 }
 
 void Books::look_for_unmet(Time now) {
@@ -247,9 +249,7 @@ bool Books::cancelled(const dispatcher::Actions& actions, std::size_t from, Sess
     const auto* cancel =
         send == nullptr || send->session != session ? nullptr : std::get_if<Cancel>(&send->message);
     if (cancel == nullptr) continue;
-    for (const JobRef& ref : cancel->jobs) {
-      if (ref.key == key) return true;
-    }
+    if (std::ranges::count(cancel->jobs, key, &JobRef::key) > 0) return true;
   }
   return false;
 }
@@ -279,37 +279,36 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
   held_.clear();
 }
 
-void Books::assigned(const dispatcher::Assign& assign) {
-  told(assign.session, assign.ack, assign.received);
-  JobEntry* entry = job(assign.order.key);
-  const auto found = sessions_.find(assign.session);
+void Books::assigned(SessionId to, const JobOrder& order) {
+  JobEntry* entry = job(order.key);
+  const auto found = sessions_.find(to);
   if (entry == nullptr || found == sessions_.end())
     return broke("a job that is not in the file, or to a session that is over");
-  const std::string what = entry->plan->facts.id + " attempt " + std::to_string(assign.order.attempt) +
-                           " to " + text(assign.session);
+  const std::string what =
+      entry->plan->facts.id + " attempt " + std::to_string(order.attempt) + " to " + text(to);
   const OpenSession& session = found->second;
   if (!session.ready || !session.accepting || !session.writable || session.fenced)
     broke("given to a session that takes no work: " + what);
   if (entry->durable || entry->pending != 0) broke("S2: given after it was recorded: " + what);
   if (entry->holder.value != 0) broke("S6: " + what + " while " + text(entry->holder) + " holds it");
-  if (assign.order.spec != entry->plan->facts.spec || assign.order.work != entry->plan->work)
+  if (order.spec != entry->plan->facts.spec || order.work != entry->plan->work)
     broke("another job's work: " + what);
-  const bool again = assign.order.attempt == entry->reusable && entry->reusable != 0;
-  if (assign.order.attempt <= entry->last_attempt && !again) {
+  const bool again = order.attempt == entry->reusable && entry->reusable != 0;
+  if (order.attempt <= entry->last_attempt && !again) {
     broke("S5: " + what + " after attempt " + std::to_string(entry->last_attempt));
   }
   const auto granted = names_.find(session.name);
   if (granted == names_.end() || granted->second != session.worker)
     broke("given to a worker whose name is not durable: " + session.name);
   if (!session.offers(entry->plan->requirement)) broke("S6: a worker that lacks what it needs: " + what);
-  entry->last_attempt = std::max(entry->last_attempt, assign.order.attempt);
+  entry->last_attempt = std::max(entry->last_attempt, order.attempt);
   entry->reusable = 0;
-  entry->holder = assign.session;
+  entry->holder = to;
   entry->given = true;
-  entry->holder_attempt = assign.order.attempt;
+  entry->holder_attempt = order.attempt;
   entry->confirmed = true;
   entry->cancelled = false;
-  given_.insert({session.worker, assign.order.key, assign.order.attempt});
+  given_.insert({session.worker, order.key, order.attempt});
 }
 
 void Books::told(SessionId id, std::uint64_t ack, std::uint64_t received) {

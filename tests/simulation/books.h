@@ -127,7 +127,7 @@ class Books {
   void sink_received(const dispatcher::SinkReceived& event);
   bool result_received(SessionId session, const JobResult& result);
   void returned_received(SessionId session, const ReturnedJob& returned);
-  void assigned(const dispatcher::Assign& assign);
+  void assigned(SessionId to, const JobOrder& order);
   void told(SessionId session, std::uint64_t ack, std::uint64_t received);
   void recorded_now(const dispatcher::Record& record);
   void admitted(const dispatcher::Admit& admit);
@@ -148,7 +148,7 @@ class Books {
   std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;  // session and engine of each worker
   std::map<std::string, WorkerId> names_;                         // granted and durable, over all starts
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
-  std::vector<dispatcher::Persist> pending_;  // the journal of this start
+  std::vector<dispatcher::JournalEntry> pending_;  // the journal of this start
   std::uint64_t durable_ = 0;
   std::uint64_t heard_ = 0;            // entries of this start that the dispatcher knows to be durable
   bool unheard_at_end_ = false;        // when it finished, a result was durable that it had not heard of

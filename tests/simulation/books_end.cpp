@@ -13,8 +13,8 @@ namespace workpool::simulation {
 bool Books::has_unheard_result() const {
   const auto from = pending_.begin() + static_cast<std::ptrdiff_t>(heard_);
   const auto to = pending_.begin() + static_cast<std::ptrdiff_t>(durable_);
-  return std::any_of(from, to, [](const dispatcher::Persist& persist) {
-    return std::holds_alternative<dispatcher::Record>(persist.entry);
+  return std::any_of(from, to, [](const dispatcher::JournalEntry& entry) {
+    return std::holds_alternative<dispatcher::Record>(entry);
   });
 }
 

@@ -103,10 +103,11 @@ struct DispatcherText : MessageText {
   std::string operator()(const dispatcher::StopRequested&) const { return "stop requested"; }
   std::string operator()(const dispatcher::Drained&) const { return ""; }
   std::string operator()(const dispatcher::Persist& a) const {
-    if (const auto* granted = std::get_if<dispatcher::GrantedName>(&a.entry))
-      return "  name " + granted->name;
-    return (*this)(std::get<dispatcher::Record>(a.entry));
+    std::string text;
+    for (const dispatcher::JournalEntry& entry : a.entries) text += std::visit(*this, entry);
+    return text;
   }
+  std::string operator()(const dispatcher::GrantedName& a) const { return "  name " + a.name; }
   std::string operator()(const dispatcher::Record& a) const {
     return "  RECORD " + a.facts.id + " " + workpool::name_of(a.outcome.status) + " attempt " +
            std::to_string(a.attempt);
@@ -119,10 +120,6 @@ struct DispatcherText : MessageText {
   }
   std::string operator()(const dispatcher::Refuse& a) const {
     return "  REFUSED, cause " + std::to_string(a.cause.index());
-  }
-  std::string operator()(const dispatcher::Assign& a) const {
-    return "  give " + a.order.id + " " + text(a.order.key) + "." + std::to_string(a.order.attempt) + " to " +
-           text(a.session);
   }
   std::string operator()(const dispatcher::SendLane& a) const {
     return "  -> " + text(a.session) + " " + std::visit(MessageText{}, a.message);

@@ -70,11 +70,11 @@ void DispatcherNode::start() {
   options.grace = setup.grace;
   options.listening = setup.listening;
   options.streaming = setup.streaming;
+  options.jobs_most = kJobsMost;
   scheduler_ = std::make_unique<dispatcher::Scheduler>(options, *index_, local());
   inbox_.clear();
   actions_.clear();
   lanes_.clear();
-  jobs_ = dispatcher::JobsMessages(kJobsMost);
   loads_.clear();
   answering_ = syncing_ = full_ = paused_ = run_over_ = signalled_ = loop_planned_ = false;
   issued_ = written_ = durable_ = 0;
@@ -195,17 +195,18 @@ bool DispatcherNode::carry_out() {
     return true;
   };
   for (dispatcher::Action& action : actions) {
-    if (!std::holds_alternative<dispatcher::Persist>(action)) continue;
-    ++issued_;
-    write();
-    if (crashes()) return false;
+    const auto* persist = std::get_if<dispatcher::Persist>(&action);
+    for (std::size_t left = persist == nullptr ? 0 : persist->entries.size(); left > 0; --left) {
+      ++issued_;
+      write();
+      if (crashes()) return false;
+    }
   }
   for (dispatcher::Action& action : actions) {
     world_.trace([&] { return describe(action); });
     carry_out(action);
     if (!scheduler_ || crashes()) return false;
   }
-  jobs_.flush_all(sender());
   return true;
 }
 
@@ -219,15 +220,8 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
     void operator()(dispatcher::Refuse& a) {
       self.world_.answer(a.peer, Refused{kProtocol, code_of(a.cause), {}});
     }
-    void operator()(dispatcher::Assign& a) { self.jobs_.add(std::move(a), self.sender()); }
-    void operator()(dispatcher::SendLane& a) {
-      self.jobs_.flush(a.session, self.sender());
-      self.send(a.session, std::move(a.message));
-    }
-    void operator()(dispatcher::CloseSession& a) {
-      self.jobs_.flush(a.session, self.sender());
-      self.close_lane(a.session, a.say_end);
-    }
+    void operator()(dispatcher::SendLane& a) { self.send(a.session, std::move(a.message)); }
+    void operator()(dispatcher::CloseSession& a) { self.close_lane(a.session, a.say_end); }
     void operator()(dispatcher::RunOver&) { self.run_over_ = true; }
     void operator()(dispatcher::Finish& a) {
       self.world_.finished(exit_status(dispatcher::exit_code_of(a.end)));

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "dispatcher/core/jobs_messages.h"
 #include "dispatcher/core/scheduler.h"
 #include "tests/simulation/setup.h"
 #include "tests/simulation/worker_node.h"
@@ -71,9 +70,6 @@ class DispatcherNode {
   void check_core();
 
   void send(SessionId session, LaneMessage&& message);
-  auto sender() {
-    return [this](SessionId session, const LaneMessage& message) { send(session, LaneMessage(message)); };
-  }
   void put_on_wire(Lane& lane, const Header& header, const LaneMessage& message);
   void close_lane(SessionId session, bool say_end);
   void admit(dispatcher::Admit& admit);
@@ -104,7 +100,6 @@ class DispatcherNode {
   std::uint64_t checks_ = 0;
 
   std::map<SessionId, Lane> lanes_;
-  dispatcher::JobsMessages jobs_;
 
   std::deque<dispatcher::JobNumber> loads_;
   bool answering_ = false;

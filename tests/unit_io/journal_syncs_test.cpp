@@ -30,9 +30,9 @@ class JournalSyncs : public ::testing::Test {
 
   // Each returns its number.
   std::uint64_t append_result() {
-    ResultLine result;
-    result.id = "job";
-    result.line = 1;
+    Record result;
+    result.facts.id = "job";
+    result.facts.line = 1;
     result.attempt = 1;
     result.worker = "w1";
     return append(std::move(result));

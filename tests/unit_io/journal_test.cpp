@@ -31,13 +31,12 @@ class Journals : public testing::Test {
     given.overwrite = overwrite;
     return given;
   }
-  static ResultLine line(const std::string& id) {
-    ResultLine result;
-    result.id = id;
-    result.line = 1;
+  static Record line(const std::string& id) {
+    Record result;
+    result.facts.id = id;
+    result.facts.line = 1;
+    result.facts.spec = spec_of(id);
     result.attempt = 1;
-    result.run = kRun;
-    result.spec = spec_of(id);
     return result;
   }
   static GrantedName name(std::uint64_t worker, const std::string& text) { return {WorkerId{worker}, text}; }

@@ -67,17 +67,16 @@ class Folder {
   bool mounted_ = false;
 };
 
-ResultLine line(std::uint64_t number, std::size_t bytes = 0) {
-  ResultLine result;
-  result.id = "job" + std::to_string(number);
-  result.line = number;
+Record line(std::uint64_t number, std::size_t bytes = 0) {
+  Record result;
+  result.facts.id = "job" + std::to_string(number);
+  result.facts.line = number;
   result.attempt = 1;
-  result.outcome.command = true;
-  result.outcome.exit = 0;
-  result.outcome.standard_output = std::string(bytes, 'x');
+  result.outcome.command.emplace();
+  result.outcome.command->exit = 0;
+  result.outcome.command->standard_output = std::string(bytes, 'x');
   result.worker = "w1";
-  result.run = RunId{7};
-  result.spec = spec_of_work(result.id);
+  result.facts.spec = spec_of_work(result.facts.id);
   return result;
 }
 

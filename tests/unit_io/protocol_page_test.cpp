@@ -325,9 +325,9 @@ TEST(ProtocolPage, ExamplesInBytes) {
   failed.outcome.status = Status::kFailed;
   failed.outcome.kind = ErrorKind::kExit;
   failed.outcome.message = "exit status 2";
-  failed.outcome.command = true;
-  failed.outcome.exit = 2;
-  failed.outcome.standard_error = "no\n";
+  failed.outcome.command.emplace();
+  failed.outcome.command->exit = 2;
+  failed.outcome.command->standard_error = "no\n";
   encode({kHeader.run, kHeader.session, 4}, SinkMessage{Results{{done, failed}}}, frame);
   expect_shown(frame);
 }

@@ -15,6 +15,7 @@
 
 #include "common/formats/results_file.h"
 #include "dispatcher/core/job_index.h"
+#include "tests/support/owned_result.h"
 
 namespace workpool::dispatcher {
 
@@ -68,15 +69,15 @@ inline Spec spec_of(const std::string& id, int version = 1) {
 // The line of a job with this id, with its newline; another `version` is other work.
 inline std::string line_of(const std::string& id, Status status = Status::kOk, int version = 1,
                            RunId run = kRun) {
-  ResultLine result;
+  OwnedResult result;
   result.id = id;
   result.line = 1;
   result.attempt = 1;
-  result.outcome.command = true;
+  result.outcome.command.emplace();
   result.outcome.status = status;
   if (status != Status::kOk) result.outcome.kind = ErrorKind::kExit;
   if (status == Status::kInvalid) result.outcome.kind = ErrorKind::kInvalid;
-  result.outcome.standard_output = "out\n";
+  result.outcome.command->standard_output = "out\n";
   result.worker = "w1";
   result.run = run;
   result.spec = spec_of(id, version);

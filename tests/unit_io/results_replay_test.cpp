@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/results/results_replay.h"
+#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -155,7 +156,7 @@ TEST_F(Replay, LinesOfEveryLengthAroundTheBlocksAreWhole) {
   std::uint64_t count = 0;
   for (const std::size_t bytes :
        {0UL, 1000UL, 130'000UL, 262'143UL, 262'144UL, 500'000UL, 1'000'000UL, 3'900'000UL}) {
-    ResultLine result;
+    OwnedResult result;
     result.id = "job" + std::to_string(++count);
     result.outcome.value = '"' + std::string(bytes, 'v') + '"';
     append_result_line(content, result);

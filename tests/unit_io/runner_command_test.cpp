@@ -42,7 +42,7 @@ TEST_F(RunnerTest, StdinOfAnySizeArrivesWhole) {
 TEST_F(RunnerTest, ACommandNeedNotReadItsStdin) {
   const std::string text(900'000, 'x');
   EXPECT_EQ(run(argv({"sleep", "0.2"}, ",\"stdin\":" + json(text))).outcome.status, Status::kOk);
-  EXPECT_EQ(run(argv({"head", "-c", "1"}, ",\"stdin\":" + json(text))).outcome.standard_output, "x");
+  EXPECT_EQ(run(argv({"head", "-c", "1"}, ",\"stdin\":" + json(text))).outcome.command->standard_output, "x");
   EXPECT_EQ(output_of(shell("exec <&-; sleep 0.1; echo done", ",\"stdin\":" + json(text))), "done\n");
 }
 
@@ -153,20 +153,20 @@ TEST_F(RunnerTest, ExitAndSignalAreTold) {
   const AttemptEnded ok = run(argv({"true"}));
   EXPECT_EQ(ok.outcome.status, Status::kOk);
   EXPECT_TRUE(ok.outcome.command);
-  EXPECT_EQ(ok.outcome.exit, 0);
+  EXPECT_EQ(ok.outcome.command->exit, 0);
   EXPECT_GT(ok.ran.count(), 0);
   const AttemptEnded two = run(shell("echo out; echo err >&2; exit 2"));
   EXPECT_EQ(two.outcome.status, Status::kFailed);
   EXPECT_EQ(two.outcome.kind, ErrorKind::kExit);
-  EXPECT_EQ(two.outcome.exit, 2);
+  EXPECT_EQ(two.outcome.command->exit, 2);
   EXPECT_EQ(two.outcome.message, "exit status 2");
-  EXPECT_EQ(two.outcome.standard_output, "out\n");
-  EXPECT_EQ(two.outcome.standard_error, "err\n");
+  EXPECT_EQ(two.outcome.command->standard_output, "out\n");
+  EXPECT_EQ(two.outcome.command->standard_error, "err\n");
   const AttemptEnded segv = run(shell("kill -SEGV $$"));
   EXPECT_EQ(segv.how, AttemptEnd::kOutcome);
   EXPECT_EQ(segv.outcome.kind, ErrorKind::kSignal);
-  EXPECT_EQ(segv.outcome.signal, SIGSEGV);
-  EXPECT_FALSE(segv.outcome.exit);
+  EXPECT_EQ(segv.outcome.command->signal, SIGSEGV);
+  EXPECT_FALSE(segv.outcome.command->exit);
   EXPECT_EQ(segv.outcome.message, "killed by signal 11 (SIGSEGV)");
 }
 
@@ -182,9 +182,9 @@ TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
   options_.capture_bytes = 1000;
   const AttemptEnded ending =
       run(shell("head -c 5000 /dev/zero | tr '\\0' a; head -c 5000 /dev/zero | tr '\\0' b; echo err >&2"));
-  EXPECT_EQ(ending.outcome.standard_output, std::string(500, 'a') + std::string(500, 'b'));
-  EXPECT_EQ(ending.outcome.standard_error, "err\n");
-  EXPECT_EQ(ending.outcome.truncated, 9000U);
+  EXPECT_EQ(ending.outcome.command->standard_output, std::string(500, 'a') + std::string(500, 'b'));
+  EXPECT_EQ(ending.outcome.command->standard_error, "err\n");
+  EXPECT_EQ(ending.outcome.command->truncated, 9000U);
   runner().set_capture(2000);
   EXPECT_EQ(output_of(shell("head -c 2000 /dev/zero | tr '\\0' a")).size(), 2000U);
 }
@@ -192,15 +192,15 @@ TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
 TEST_F(RunnerTest, NoDispatcherMakesItKeepMoreThanTheMost) {
   runner().set_capture(std::uint64_t{1} << 63);
   const AttemptEnded ending = run(shell("head -c 1000000 /dev/zero | tr '\\0' a"));
-  EXPECT_EQ(ending.outcome.standard_output.size(), kCaptureBytesMax);
-  EXPECT_EQ(ending.outcome.truncated, 1'000'000 - kCaptureBytesMax);
+  EXPECT_EQ(ending.outcome.command->standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(ending.outcome.command->truncated, 1'000'000 - kCaptureBytesMax);
 }
 
 TEST_F(RunnerTest, OutputWithoutEndIsDrained) {
   const AttemptEnded ending = run(argv({"yes"}), milliseconds(300));
   EXPECT_EQ(ending.outcome.kind, ErrorKind::kTimeout);
-  EXPECT_EQ(ending.outcome.standard_output.size(), 64U * 1024);
-  EXPECT_GT(ending.outcome.truncated, 64U * 1024);
+  EXPECT_EQ(ending.outcome.command->standard_output.size(), 64U * 1024);
+  EXPECT_GT(ending.outcome.command->truncated, 64U * 1024);
 }
 
 }  // namespace

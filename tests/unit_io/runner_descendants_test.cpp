@@ -25,7 +25,7 @@ class RunnerDescendantsTest : public RunnerTest {
 TEST_F(RunnerDescendantsTest, WhatIsLeftAtTheEndIsKilled) {
   const AttemptEnded ending =
       run(shell("sleep 1000 >/dev/null 2>&1 & echo $! >" + folder_.path("child") + "; exit 3"));
-  EXPECT_EQ(ending.outcome.exit, 3);
+  EXPECT_EQ(ending.outcome.command->exit, 3);
   const pid_t child = folder_.pid_in("child");
   ASSERT_GT(child, 0);
   EXPECT_FALSE(is_alive(child));
@@ -34,7 +34,7 @@ TEST_F(RunnerDescendantsTest, WhatIsLeftAtTheEndIsKilled) {
 TEST_F(RunnerDescendantsTest, AnEscapedDaemonIsKilledBeforeTheResult) {
   const AttemptEnded ending = run(shell(escape("daemon") + until_there("daemon") + "echo done"));
   EXPECT_EQ(ending.outcome.status, Status::kOk);
-  EXPECT_EQ(ending.outcome.standard_output, "done\n");
+  EXPECT_EQ(ending.outcome.command->standard_output, "done\n");
   const pid_t daemon = folder_.pid_in("daemon");
   ASSERT_GT(daemon, 0);
   EXPECT_FALSE(is_alive(daemon));
@@ -59,7 +59,7 @@ TEST_F(RunnerDescendantsTest, ADaemonThatHoldsStdoutDelaysTheResultByASecondAtMo
       run(shell("echo early; setsid sleep 1000 & echo $! >" + folder_.path("daemon")));
   const Duration took = boot_time() - begin;
   EXPECT_EQ(ending.outcome.status, Status::kOk);
-  EXPECT_EQ(ending.outcome.standard_output, "early\n");
+  EXPECT_EQ(ending.outcome.command->standard_output, "early\n");
   EXPECT_GE(took, milliseconds(990));
   EXPECT_LT(took, seconds(4));
   EXPECT_LE(ending.ran + milliseconds(990), took) << "a job ends when its own process ends";
@@ -68,7 +68,7 @@ TEST_F(RunnerDescendantsTest, ADaemonThatHoldsStdoutDelaysTheResultByASecondAtMo
 
 TEST_F(RunnerDescendantsTest, WhatAChildWritesInThatSecondIsKept) {
   const AttemptEnded ending = run(shell("(sleep 0.3; echo late) & echo early"));
-  EXPECT_EQ(ending.outcome.standard_output, "early\nlate\n");
+  EXPECT_EQ(ending.outcome.command->standard_output, "early\nlate\n");
 }
 
 TEST_F(RunnerDescendantsTest, ATimeoutEndsEveryProcessOfTheJob) {
@@ -81,8 +81,8 @@ TEST_F(RunnerDescendantsTest, ATimeoutEndsEveryProcessOfTheJob) {
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_EQ(ending.outcome.kind, ErrorKind::kTimeout);
   EXPECT_EQ(ending.outcome.message, "timed out after 2s");
-  EXPECT_EQ(ending.outcome.signal, SIGTERM) << "stays beside the timeout";
-  EXPECT_EQ(ending.outcome.standard_output, "begun\n");
+  EXPECT_EQ(ending.outcome.command->signal, SIGTERM) << "stays beside the timeout";
+  EXPECT_EQ(ending.outcome.command->standard_output, "begun\n");
   EXPECT_FALSE(is_alive(daemon)) << "ignores TERM";
   EXPECT_FALSE(is_alive(folder_.pid_in("child")));
   EXPECT_EQ(running(), 0U);
@@ -92,8 +92,8 @@ TEST_F(RunnerDescendantsTest, ATimeoutThatIgnoresTermIsKilledAfterTheGrace) {
   const AttemptEnded ending =
       run(shell("trap 'echo asked' TERM; while :; do sleep 0.05; done"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
-  EXPECT_EQ(ending.outcome.signal, SIGKILL);
-  EXPECT_EQ(ending.outcome.standard_output, "asked\n");
+  EXPECT_EQ(ending.outcome.command->signal, SIGKILL);
+  EXPECT_EQ(ending.outcome.command->standard_output, "asked\n");
   EXPECT_GE(ending.ran, milliseconds(600));
 }
 
@@ -101,14 +101,14 @@ TEST_F(RunnerDescendantsTest, ATimeoutWhoseCommandExitsCleanlyIsATimeout) {
   const AttemptEnded ending =
       run(shell("trap 'exit 0' TERM; while :; do sleep 0.05; done"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
-  EXPECT_EQ(ending.outcome.exit, 0);
+  EXPECT_EQ(ending.outcome.command->exit, 0);
 }
 
 TEST_F(RunnerDescendantsTest, AStoppedJobCanBeEnded) {
   options_.kill_grace = seconds(30);
   const AttemptEnded ending = run(shell("trap 'exit 7' TERM; kill -STOP $$; sleep 1000"), milliseconds(300));
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
-  EXPECT_EQ(ending.outcome.exit, 7) << "CONT lets it see TERM";
+  EXPECT_EQ(ending.outcome.command->exit, 7) << "CONT lets it see TERM";
   EXPECT_LT(ending.ran, seconds(20));
 }
 
@@ -192,8 +192,8 @@ TEST_F(RunnerDescendantsTest, AHundredJobsAtOnceKeepTheirOwnResults) {
   runner().start(std::move(orders));
   for (int i = 0; i < 100; ++i) {
     const AttemptEnded ending = wait(first + static_cast<std::uint64_t>(i));
-    EXPECT_EQ(ending.outcome.exit, i);
-    EXPECT_EQ(ending.outcome.standard_output, std::to_string(i));
+    EXPECT_EQ(ending.outcome.command->exit, i);
+    EXPECT_EQ(ending.outcome.command->standard_output, std::to_string(i));
   }
   EXPECT_EQ(running(), 0U);
 }
@@ -206,7 +206,7 @@ TEST_F(RunnerDescendantsTest, ManyShortJobsLoseNoStatus) {
                                    orders.begin() + static_cast<long>(i) + 4);
     runner().start(std::move(some));
     for (std::size_t k = i; k < i + 4; ++k)
-      EXPECT_EQ(wait(orders[k].token).outcome.exit, static_cast<int>(k % 100));
+      EXPECT_EQ(wait(orders[k].token).outcome.command->exit, static_cast<int>(k % 100));
   }
 }
 

@@ -15,8 +15,8 @@ class RunnerFailureTest : public RunnerTest {
     EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
     EXPECT_EQ(ending.outcome.status, Status::kFailed);
     EXPECT_EQ(ending.outcome.kind, ErrorKind::kSpawn);
-    EXPECT_FALSE(ending.outcome.exit);
-    EXPECT_FALSE(ending.outcome.signal);
+    EXPECT_TRUE(ending.outcome.command) << "it is one, also if it was not started";
+    EXPECT_EQ(*ending.outcome.command, CommandEnd{});
     EXPECT_EQ(running(), 0U);
     return ending.outcome.message;
   }

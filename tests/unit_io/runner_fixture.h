@@ -119,8 +119,9 @@ class RunnerTest : public ::testing::Test {
   std::string output_of(const std::string& work) {
     const AttemptEnded ending = run(work);
     EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
-    EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message << ending.outcome.standard_error;
-    return ending.outcome.standard_output;
+    EXPECT_EQ(ending.outcome.status, Status::kOk)
+        << ending.outcome.message << ending.outcome.command->standard_error;
+    return ending.outcome.command->standard_output;
   }
   std::size_t running() const { return page_.running(); }
 

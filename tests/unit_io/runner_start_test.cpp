@@ -98,7 +98,7 @@ TEST_F(RunnerStartTest, OneThatHangsGoesOnWhenItsFileAnswers) {
   program.release();
   const AttemptEnded ending = wait(token);
   EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message;
-  EXPECT_EQ(ending.outcome.standard_output, "ran\n");
+  EXPECT_EQ(ending.outcome.command->standard_output, "ran\n");
 }
 
 TEST_F(RunnerStartTest, OneThatHangsCanBeKilled) {

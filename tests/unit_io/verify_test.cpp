@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/verify.h"
+#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +28,7 @@ class Verify : public testing::Test {
   }
   // A line for the job {"cmd":["WORD"]} of this id, a default one if it is empty.
   static std::string result_of(const std::string& word, const std::string& id = "") {
-    ResultLine line;
+    OwnedResult line;
     line.spec = spec_of_work(R"({"cmd":[")" + word + R"("]})");
     line.id = id;
     line.repeat = id.empty() ? 1 : 0;
@@ -118,7 +119,7 @@ TEST_F(Verify, TheCommandAnswersByItsExitCode) {
   const std::string repeated = default_id(spec_of_work(R"({"cmd":["one"]})"), 2);
   EXPECT_TRUE(has(answer.text, "  missing: line 4, id " + repeated + "\n")) << answer.text;
 
-  ResultLine line;
+  OwnedResult line;
   line.spec = spec_of_work(R"({"cmd":["one"]})");
   line.repeat = 2;
   append_result_line(repeat, line);

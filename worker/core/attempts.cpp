@@ -198,7 +198,7 @@ void Attempts::end(Attempt& attempt, Duration ran) {
   const std::uint32_t row = row_of(attempt.token);
   --counts_[attempt.state.index()];
   index_.remove(attempt.order.key, row);
-  attempt = Attempt{};
+  attempt.free();
   free_rows_.push_back(row);
 }
 

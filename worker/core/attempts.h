@@ -57,6 +57,14 @@ struct Attempt {
   bool is() const {
     return std::holds_alternative<S>(state);
   }
+  // For the next job: whatever that does not set is as in a new row.
+  void free() {
+    token = 0;
+    order.id.clear();
+    order.work.clear();
+    state = Queued{};
+    foreign = false;
+  }
 };
 
 class Attempts {

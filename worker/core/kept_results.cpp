@@ -11,20 +11,24 @@ constexpr std::uint64_t kMessageBytes = 64 * 1024;
 
 }  // namespace
 
-void KeptResults::add(JobResult&& result) {
-  const std::uint64_t bytes = result.window_bytes();
+JobResult& KeptResults::add(Outcome&& outcome) {
+  const std::uint64_t bytes = JobResult::window_bytes_of(outcome);
   const bool has_room = unsent_from_ < messages_.size() &&
                         messages_.back().results->results.size() < kMessageResults &&
                         messages_.back().bytes + bytes <= kMessageBytes;
   if (!has_room) {
+    // As many as in the one before: they are large, and moving them to more memory costs.
+    const std::size_t expected = messages_.empty() ? 0 : messages_.back().results->results.size();
     messages_.emplace_back().results = std::make_shared<Results>();
-    messages_.back().results->results.reserve(kMessageResults / 4);
+    messages_.back().results->results.reserve(std::max(kMessageResults / 4, expected));
   }
   Message& message = messages_.back();
-  message.results->results.push_back(std::move(result));
   message.bytes += bytes;
   bytes_ += bytes;
   ++size_;
+  JobResult& result = message.results->results.emplace_back();
+  result.outcome = std::move(outcome);
+  return result;
 }
 
 std::shared_ptr<const Results> KeptResults::take_unsent(std::uint64_t window, std::uint64_t seq) {

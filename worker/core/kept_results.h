@@ -15,7 +15,8 @@ namespace workpool::worker {
 
 class KeptResults {
  public:
-  void add(JobResult&& result);
+  // Returns the result with this outcome, for the caller to fill in what else it has to say.
+  JobResult& add(Outcome&& outcome);
   // The next message: of up to 256 results and 64 KiB, or of one larger result; null if there is nothing to
   // send or the window is full. `seq`: its number.
   std::shared_ptr<const Results> take_unsent(std::uint64_t window, std::uint64_t seq);

@@ -237,15 +237,13 @@ void Session::kill_all(bool now, bool foreign) {
 
 void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran) {
   if (attempt.foreign) return;
-  JobResult result;
+  JobResult& result = kept_.add(std::move(outcome));
   result.handle = attempt.order.handle;
   result.key = attempt.order.key;
   result.spec = attempt.order.spec;
   result.attempt = attempt.order.attempt;
   result.waited = std::max(Duration{0}, attempt.started - attempt.received);
   result.ran = ran;
-  result.outcome = std::move(outcome);
-  kept_.add(std::move(result));
 }
 
 void Session::return_without_resources(const std::string& reason) {

@@ -37,14 +37,16 @@ class Journal {
     return summary;
   }
   // Makes the files ready for new entries, as ResultsStore::open_run says, and returns the id of the run.
-  RunId begin(const ReplaySummary& summary, RunId fresh_run) { return store_.open_run(summary, fresh_run); }
+  RunId begin(const ReplaySummary& summary, RunId fresh_run) {
+    return run_ = store_.open_run(summary, fresh_run);
+  }
   // The names that earlier starts of the run have granted. After begin.
   std::vector<GrantedName> worker_names() const { return store_.worker_names(); }
 
   // Starts the thread, which calls `changed` until the journal is gone (see JournalWriter). `durability`:
   // nullopt means kSync for a regular file, else kOs.
   void start(std::optional<Durability> durability, std::function<void()> changed) {
-    const JournalFiles files{store_.fd(), store_.regular(), store_.path(), store_.state_fd()};
+    const JournalFiles files{store_.fd(), store_.regular(), store_.path(), store_.state_fd(), run_};
     writer_.emplace(files, durability.value_or(regular() ? Durability::kSync : Durability::kOs),
                     std::move(changed));
   }
@@ -60,6 +62,7 @@ class Journal {
  private:
   bool overwrite_;
   ResultsStore store_;
+  RunId run_;
   std::optional<JournalWriter> writer_;  // last, so destroyed before the files that it uses
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/results/journal_writer.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -10,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "common/formats/results_file.h"
 #include "common/io/leavable_thread.h"
 #include "dispatcher/io/results/line_output.h"
 #include "dispatcher/io/results/state_file.h"
@@ -36,8 +39,8 @@ constexpr Duration kLeaveMax = milliseconds(500);
 
 // Roughly how many bytes of memory an entry takes until it is written.
 std::uint64_t cost_bytes(const JournalEntry& entry) {
-  if (const auto* line = std::get_if<ResultLine>(&entry))
-    return 200 + line->id.size() + line->outcome.size_bytes();
+  if (const auto* record = std::get_if<Record>(&entry))
+    return 200 + record->facts.id.size() + record->outcome.size_bytes();
   return 200 + std::get<GrantedName>(entry).name.size();
 }
 
@@ -46,7 +49,14 @@ struct Batch {
   std::uint64_t bytes = 0;
   bool has_name = false;
   Clock::time_point given;
+  std::int64_t given_ms = 0;  // the same as Unix time
 };
+
+std::int64_t unix_milliseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
 
 }  // namespace
 
@@ -54,6 +64,7 @@ struct JournalWriter::Impl {
   Impl(const JournalFiles& files, Durability durability, std::function<void()> changed)
       : results(files.results, files.regular),
         path(files.path),
+        run_id(files.run),
         sync_wanted(files.regular && durability == Durability::kSync),
         changed_call(std::move(changed)) {
     if (files.state >= 0) state.emplace(files.state, true);
@@ -64,6 +75,7 @@ struct JournalWriter::Impl {
   bool collect_block();
   bool take_batch(std::unique_lock<std::mutex>& held);
   void format_some();
+  ResultLine line_of(const Record& record) const;
   LineOutput* target_of(const JournalEntry& entry);
   bool write_block();
   std::uint64_t take_written(std::string_view& rest, std::size_t bytes);
@@ -78,6 +90,7 @@ struct JournalWriter::Impl {
   LineOutput results;
   std::optional<LineOutput> state;
   const std::string path;  // where RESULTS has to stay
+  const RunId run_id;
   const bool sync_wanted;
   Batch batch;                   // being formatted
   std::size_t batch_next = 0;    // its first entry that is not in `block`
@@ -187,8 +200,8 @@ void JournalWriter::Impl::format_some() {
   while (batch_next < batch.entries.size() && block.size() < kBlockBytes) {
     const JournalEntry& entry = batch.entries[batch_next];
     if (target_of(entry) != target) return;
-    if (const auto* line = std::get_if<ResultLine>(&entry)) {
-      append_result_line(block, *line);
+    if (const auto* record = std::get_if<Record>(&entry)) {
+      append_result_line(block, line_of(*record));
     } else if (target != nullptr) {
       append_name_line(block, std::get<GrantedName>(entry));
     }
@@ -198,8 +211,14 @@ void JournalWriter::Impl::format_some() {
   }
 }
 
+ResultLine JournalWriter::Impl::line_of(const Record& record) const {
+  const JobFacts& facts = record.facts;
+  return {facts.id,      facts.repeat, facts.line,     record.attempt, record.outcome, record.worker,
+          record.queued, record.ran,   batch.given_ms, run_id,         facts.spec};
+}
+
 LineOutput* JournalWriter::Impl::target_of(const JournalEntry& entry) {
-  if (std::holds_alternative<ResultLine>(entry)) return &results;
+  if (std::holds_alternative<Record>(entry)) return &results;
   return state ? &*state : nullptr;
 }
 
@@ -343,7 +362,7 @@ void JournalWriter::give_up() { finish_limit_ = kFinishHurried; }
 
 void JournalWriter::append(std::vector<JournalEntry>&& entries) {
   if (entries.empty()) return;
-  Batch batch{std::move(entries), 0, false, Clock::now()};
+  Batch batch{std::move(entries), 0, false, Clock::now(), unix_milliseconds()};
   for (const JournalEntry& entry : batch.entries) {
     batch.bytes += cost_bytes(entry);
     batch.has_name = batch.has_name || std::holds_alternative<GrantedName>(entry);

@@ -11,17 +11,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "common/base/time.h"
-#include "common/formats/results_file.h"
 #include "dispatcher/core/facts.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
-
-using JournalEntry = std::variant<ResultLine, GrantedName>;
 
 // Descriptors at the ends of their files; not owned, and open for as long as the writer lives.
 struct JournalFiles {
@@ -31,6 +27,7 @@ struct JournalFiles {
   bool regular = false;
   std::string path = {};  // where a regular file has to stay (else ESTALE); empty: not checked
   int state = -1;         // RESULTS.state, for the names of workers; -1: they are kept nowhere
+  RunId run = {};         // stands in every line
 };
 
 class JournalWriter {
@@ -42,9 +39,9 @@ class JournalWriter {
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
-  // Entries are numbered from 1 in the order given. Takes the whole vector; never blocks, and has no bound of
-  // its own: the caller gives out no more work while `blocked`, and what workers may send before they are
-  // acknowledged is bounded (Sessions). After a final error the entries are dropped.
+  // Entries are numbered from 1 in the order given; results end now. Takes the whole vector; never blocks,
+  // and has no bound of its own: the caller gives out no more work while `blocked`, and what workers may send
+  // before they are acknowledged is bounded (Sessions). After a final error the entries are dropped.
   void append(std::vector<JournalEntry>&& entries);
   // `durable`: synced (kSync) or written (kOs). `blocked`: more than 8 MiB, or anything for over 100 ms, is
   // unwritten, or there is no space. This is judged at the call: a write that hangs does not call `changed`,

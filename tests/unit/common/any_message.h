@@ -60,22 +60,20 @@ inline Outcome outcome() {
   if (shape > 0)
     o.value = *rc::gen::element<std::string>("", "null", "[1,\"\xc3\xa9\"]", std::string(70000, '1'));
   if (shape > 1) o.message = bytes(kErrorMessageBytesMax);
-  if (shape < 3) return o;
-  o.command = shape == 4;
+  if (shape < 4) return o;
   const auto maybe = [] {
     const bool there = *rc::gen::arbitrary<bool>();
     return there ? std::optional<std::int32_t>(static_cast<std::int32_t>(u32())) : std::nullopt;
   };
-  if (o.command) {
-    o.exit = o.status == Status::kOk ? std::optional<std::int32_t>(0) : maybe();
-    o.signal = o.status == Status::kOk ? std::nullopt : maybe();
-    if (o.kind == ErrorKind::kExit) o.signal.reset();
-    if (o.kind == ErrorKind::kExit && o.exit.value_or(1) == 0) o.exit = 1;
-    if (o.kind == ErrorKind::kSignal) o.exit.reset();
-    o.standard_output = bytes(100'000);
-    o.standard_error = bytes(100'000);
-  }
-  o.truncated = o.command ? number() >> 11 : 0;
+  CommandEnd& end = o.command.emplace();
+  end.exit = o.status == Status::kOk ? std::optional<std::int32_t>(0) : maybe();
+  end.signal = o.status == Status::kOk ? std::nullopt : maybe();
+  if (o.kind == ErrorKind::kExit) end.signal.reset();
+  if (o.kind == ErrorKind::kExit && end.exit.value_or(1) == 0) end.exit = 1;
+  if (o.kind == ErrorKind::kSignal) end.exit.reset();
+  end.standard_output = bytes(100'000);
+  end.standard_error = bytes(100'000);
+  end.truncated = number() >> 11;
   return o;
 }
 

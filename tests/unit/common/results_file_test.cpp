@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "common/formats/results_file.h"
+#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -17,14 +18,14 @@ namespace {
 
 const Spec kSpec = spec_of_work(R"({"cmd":["true"]})");
 
-ResultLine command_line() {
-  ResultLine result;
+OwnedResult command_line() {
+  OwnedResult result;
   result.id = "logs";
   result.line = 2;
   result.attempt = 1;
-  result.outcome.command = true;
-  result.outcome.exit = 0;
-  result.outcome.standard_output = "a\n";
+  result.outcome.command.emplace();
+  result.outcome.command->exit = 0;
+  result.outcome.command->standard_output = "a\n";
   result.worker = "node7";
   result.queued = microseconds(1200);
   result.ran = microseconds(35100);
@@ -34,8 +35,8 @@ ResultLine command_line() {
   return result;
 }
 
-ResultLine handler_line(const std::string& value) {
-  ResultLine result = command_line();
+OwnedResult handler_line(const std::string& value) {
+  OwnedResult result = command_line();
   result.id.clear();
   result.repeat = 1;
   result.outcome = Outcome{};
@@ -43,13 +44,13 @@ ResultLine handler_line(const std::string& value) {
   return result;
 }
 
-std::string printed(const ResultLine& result) {
+std::string printed(const OwnedResult& result) {
   std::string out;
   append_result_line(out, result);
   return out;
 }
 
-std::string without_newline(const ResultLine& result) {
+std::string without_newline(const OwnedResult& result) {
   std::string out = printed(result);
   EXPECT_EQ(out.back(), '\n');
   out.pop_back();
@@ -92,13 +93,13 @@ TEST(ResultLine, OfAHandlerHasItsValueAndNoSpecBesideADefaultId) {
 }
 
 TEST(ResultLine, OfAFailureNamesItsErrorBeforeWhatCameOut) {
-  ResultLine result = command_line();
+  OwnedResult result = command_line();
   result.outcome.status = Status::kFailed;
   result.outcome.kind = ErrorKind::kSignal;
   result.outcome.message = "killed by \"signal\" 9";
-  result.outcome.exit.reset();
-  result.outcome.signal = 9;
-  result.outcome.truncated = 70'000;
+  result.outcome.command->exit.reset();
+  result.outcome.command->signal = 9;
+  result.outcome.command->truncated = 70'000;
   EXPECT_NE(printed(result).find(R"("status":"failed","attempt":1,"error":{"kind":"signal",)"
                                  R"("message":"killed by \"signal\" 9"},"signal":9,"stdout":"a\n",)"
                                  R"("stderr":"","truncated":70000,"worker":"node7")"),
@@ -106,13 +107,12 @@ TEST(ResultLine, OfAFailureNamesItsErrorBeforeWhatCameOut) {
 }
 
 TEST(ResultLine, OfABadLineTellsNothingThatOnlyARunCould) {
-  ResultLine result;
+  OwnedResult result;
   result.id = "L3";
   result.line = 3;
   result.outcome.status = Status::kInvalid;
   result.outcome.kind = ErrorKind::kInvalid;
   result.outcome.message = "3:1: no JSON";
-  result.outcome.command = true;
   result.run = RunId{1};
   EXPECT_EQ(without_crc(without_newline(result)),
             R"({"id":"L3","line":3,"status":"invalid","attempt":0,)"
@@ -125,11 +125,9 @@ TEST(ResultLine, OfABadLineTellsNothingThatOnlyARunCould) {
 }
 
 TEST(ResultLine, OfACrashClaimsNoOutput) {
-  ResultLine result = command_line();
-  result.outcome = Outcome{};
+  OwnedResult result = handler_line("");
   result.outcome.status = Status::kQuarantined;
   result.outcome.kind = ErrorKind::kCrash;
-  result.outcome.command = true;
   const std::string line = printed(result);
   EXPECT_EQ(line.find("stdout"), std::string::npos);
   EXPECT_NE(line.find("\"worker\":\"node7\""), std::string::npos);
@@ -146,7 +144,7 @@ TEST(ResultLine, DurationsHaveAtMostThreeDecimals) {
       {0, "0"}, {1, "0.001"}, {10, "0.01"}, {1200, "1.2"}, {35'000, "35"}, {1'234'567, "1234.567"},
       {-5, "0"}};
   for (const auto& [micros, text] : cases) {
-    ResultLine result = command_line();
+    OwnedResult result = command_line();
     result.queued = Duration(micros);
     EXPECT_NE(printed(result).find("\"queued_ms\":" + text + ",\"run_ms\""), std::string::npos) << text;
   }
@@ -163,29 +161,29 @@ TEST(ResultLine, TimesAreThoseOfTheCalendar) {
       {253'402'300'800'000, "9999-12-31T23:59:59.999Z"},
       {-1, "1970-01-01T00:00:00.000Z"}};
   for (const auto& [ms, text] : cases) {
-    ResultLine result = command_line();
+    OwnedResult result = command_line();
     result.finished_ms = ms;
     EXPECT_NE(printed(result).find("\"finished\":\"" + text + "\""), std::string::npos) << text;
   }
 }
 
 TEST(ResultLine, OutputThatIsTextIsText) {
-  ResultLine result = command_line();
-  result.outcome.standard_output = "1\n2\n3\n";
-  result.outcome.standard_error = std::string(9, '\x01') + "\xc3\xa9";
+  OwnedResult result = command_line();
+  result.outcome.command->standard_output = "1\n2\n3\n";
+  result.outcome.command->standard_error = std::string(9, '\x01') + "\xc3\xa9";
   EXPECT_NE(printed(result).find("\"stdout\":\"1\\n2\\n3\\n\",\"stderr\":\"\\u0001"), std::string::npos)
       << printed(result);
 }
 
 TEST(ResultLine, OutputThatIsNotUtf8IsBase64) {
-  ResultLine result = command_line();
-  result.outcome.standard_output = "\xff\xfe";
-  result.outcome.standard_error = "line\n";
+  OwnedResult result = command_line();
+  result.outcome.command->standard_output = "\xff\xfe";
+  result.outcome.command->standard_error = "line\n";
   EXPECT_NE(printed(result).find(R"("stdout_base64":"//4=","stderr":"line\n",)"), std::string::npos);
 }
 
 TEST(ResultLine, NameAndMessageThatAreNoTextAreShown) {
-  ResultLine result = command_line();
+  OwnedResult result = command_line();
   result.worker = "a\xff";
   EXPECT_NE(printed(result).find(R"("worker":"a\\xff")"), std::string::npos);
   EXPECT_EQ(damage_of(without_newline(result)), LineDamage::kNone);
@@ -213,7 +211,7 @@ TEST(ReadResultLine, ReadsWhatIsPrinted) {
 
 TEST(ReadResultLine, MakesTheSpecFromADefaultId) {
   for (const std::uint64_t repeat : {1U, 2U, 10U, 1234U}) {
-    ResultLine result = handler_line("1");
+    OwnedResult result = handler_line("1");
     result.repeat = repeat;
     ReplayedLine read;
     ASSERT_EQ(read_result_line(without_newline(result), read), LineDamage::kNone) << repeat;
@@ -234,7 +232,7 @@ TEST(ReadResultLine, ALineWithoutSpecAndWithAnIdOfItsOwnIsDamaged) {
 }
 
 TEST(ReadResultLine, ABadLineIsReadWithTheDigestOfItsText) {
-  ResultLine result = command_line();
+  OwnedResult result = command_line();
   result.spec = Spec{};
   result.outcome.status = Status::kInvalid;
   result.outcome.kind = ErrorKind::kInvalid;
@@ -252,9 +250,10 @@ TEST(ReadResultLine, ABadLineIsReadWithTheDigestOfItsText) {
 }
 
 TEST(ReadResultLine, WhatLooksLikeATailInsideIsNone) {
-  ResultLine result = command_line();
+  OwnedResult result = command_line();
   result.id = R"(x","crc":"00000000"})";
-  result.outcome.standard_output = R"(,"run":"ffffffffffffffff","spec":"00000000000000000000000000000000")";
+  result.outcome.command->standard_output =
+      R"(,"run":"ffffffffffffffff","spec":"00000000000000000000000000000000")";
   ReplayedLine read;
   ASSERT_EQ(read_result_line(without_newline(result), read), LineDamage::kNone);
   EXPECT_EQ(read.id, result.id);
@@ -388,8 +387,8 @@ rc::Gen<std::string> any_bytes() {
   return rc::gen::oneOf(any_text(), rc::gen::container<std::string>(rc::gen::arbitrary<char>()));
 }
 
-ResultLine any_result() {
-  ResultLine result = command_line();
+OwnedResult any_result() {
+  OwnedResult result = command_line();
   result.id = "x" + *any_text();
   result.line = *rc::gen::arbitrary<std::uint64_t>();
   result.attempt = *rc::gen::arbitrary<std::uint32_t>();
@@ -403,16 +402,16 @@ ResultLine any_result() {
     outcome.kind = outcome.status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
   }
   outcome.message = *any_text();
-  outcome.exit.reset();
-  if (*rc::gen::arbitrary<bool>()) outcome.exit = *rc::gen::arbitrary<std::int32_t>();
-  outcome.standard_output = *any_bytes();
-  outcome.standard_error = *any_bytes();
-  outcome.truncated = *rc::gen::arbitrary<std::uint64_t>();
+  CommandEnd& end = outcome.command.emplace();
+  if (*rc::gen::arbitrary<bool>()) end.exit = *rc::gen::arbitrary<std::int32_t>();
+  end.standard_output = *any_bytes();
+  end.standard_error = *any_bytes();
+  end.truncated = *rc::gen::arbitrary<std::uint64_t>();
   return result;
 }
 
 RC_GTEST_PROP(ResultLineProperty, AnyOutcomeIsReadBackByAJsonParser, ()) {
-  const ResultLine result = any_result();
+  const OwnedResult result = any_result();
   const Outcome& outcome = result.outcome;
   const std::string line = without_newline(result);
   RC_ASSERT(line.find_first_of(std::string("\n\0", 2)) == std::string::npos);
@@ -428,11 +427,12 @@ RC_GTEST_PROP(ResultLineProperty, AnyOutcomeIsReadBackByAJsonParser, ()) {
     RC_ASSERT(std::string_view(read["error"]["kind"]) == name_of(outcome.kind));
     RC_ASSERT(std::string_view(read["error"]["message"]) == outcome.message);
   }
-  RC_ASSERT((read["exit"].error() == simdjson::SUCCESS) == outcome.exit.has_value());
-  if (outcome.exit) RC_ASSERT(std::int64_t(read["exit"]) == *outcome.exit);
-  RC_ASSERT(output_of(read, "stdout") == outcome.standard_output);
-  RC_ASSERT(output_of(read, "stderr") == outcome.standard_error);
-  RC_ASSERT((outcome.truncated > 0 ? std::uint64_t(read["truncated"]) : 0) == outcome.truncated);
+  const CommandEnd& end = *outcome.command;
+  RC_ASSERT((read["exit"].error() == simdjson::SUCCESS) == end.exit.has_value());
+  if (end.exit) RC_ASSERT(std::int64_t(read["exit"]) == *end.exit);
+  RC_ASSERT(output_of(read, "stdout") == end.standard_output);
+  RC_ASSERT(output_of(read, "stderr") == end.standard_error);
+  RC_ASSERT((end.truncated > 0 ? std::uint64_t(read["truncated"]) : 0) == end.truncated);
   if (!result.worker.empty()) {
     RC_ASSERT(std::string_view(read["worker"]) == result.worker);
     RC_ASSERT(std::llround(double(read["queued_ms"]) * 1000) == result.queued.count());
@@ -442,7 +442,7 @@ RC_GTEST_PROP(ResultLineProperty, AnyOutcomeIsReadBackByAJsonParser, ()) {
 }
 
 RC_GTEST_PROP(ResultLineProperty, TheReaderSeesWhatThePrinterWasGiven, ()) {
-  const ResultLine result = any_result();
+  const OwnedResult result = any_result();
   ReplayedLine read;
   RC_ASSERT(read_result_line(without_newline(result), read) == LineDamage::kNone);
   RC_ASSERT(read.id == result.id);
@@ -453,7 +453,7 @@ RC_GTEST_PROP(ResultLineProperty, TheReaderSeesWhatThePrinterWasGiven, ()) {
 
 // However the members are ordered and whatever stands between them, the line says the same.
 RC_GTEST_PROP(ResultLineProperty, AnyOrderAndUnknownMembersAreReadTheSame, ()) {
-  const ResultLine result = any_result();
+  const OwnedResult result = any_result();
   const auto text = [](const std::string& value) {
     std::string json;
     append_json_string(json, value);

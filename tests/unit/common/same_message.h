@@ -10,10 +10,7 @@
 
 namespace workpool {
 
-inline auto fields(const Outcome& o) {
-  return std::tie(o.status, o.kind, o.message, o.command, o.exit, o.signal, o.standard_output,
-                  o.standard_error, o.truncated, o.value);
-}
+inline auto fields(const Outcome& o) { return std::tie(o.status, o.kind, o.message, o.command, o.value); }
 inline auto fields(const Header& h) { return std::tie(h.run, h.session, h.seq); }
 inline auto fields(const Hello& h) {
   return std::tie(h.protocol, h.version, h.worker, h.engine, h.try_number, h.name, h.slots, h.handlers,

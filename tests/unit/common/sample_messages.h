@@ -52,11 +52,11 @@ inline Outcome command_outcome() {
   outcome.status = Status::kFailed;
   outcome.kind = ErrorKind::kExit;
   outcome.message = "exit status 3";
-  outcome.command = true;
-  outcome.exit = 3;
-  outcome.standard_output = std::string("out\0\xff", 5);
-  outcome.standard_error = std::string(300, 'e');
-  outcome.truncated = 99;
+  outcome.command.emplace();
+  outcome.command->exit = 3;
+  outcome.command->standard_output = std::string("out\0\xff", 5);
+  outcome.command->standard_error = std::string(300, 'e');
+  outcome.command->truncated = 99;
   return outcome;
 }
 
@@ -65,8 +65,8 @@ inline Named<SinkMessage> sink() {
   value.value = R"({"a":[1]})";
   Outcome killed = command_outcome();
   killed.kind = ErrorKind::kSignal;
-  killed.exit.reset();
-  killed.signal = -9;
+  killed.command->exit.reset();
+  killed.command->signal = -9;
   Outcome late;
   late.status = Status::kTimeout;
   late.kind = ErrorKind::kTimeout;

@@ -101,10 +101,9 @@ class CoreTest : public testing::Test {
         loads_.insert(loads_.end(), load->jobs.begin(), load->jobs.end());
         continue;
       }
-      if (const auto* persist = std::get_if<Persist>(&action)) {
-        ++entries_;
-        if (std::holds_alternative<GrantedName>(persist->entry)) continue;
-        ++records_;
+      if (auto* persist = std::get_if<Persist>(&action)) {
+        take_entries(std::move(persist->entries));
+        continue;
       }
       if (auto* down = std::get_if<SendLane>(&action)) {
         if (const auto* beat = std::get_if<LaneBeat>(&down->message)) {
@@ -249,15 +248,14 @@ class CoreTest : public testing::Test {
     const SessionId session = peers_.at(name).session;
     Numbers given;
     for (const Action& action : actions_) {
-      const auto* assign = std::get_if<Assign>(&action);
-      if (assign == nullptr || assign->session != session) continue;
-      given.push_back(number_of(assign->order.key));
-      last_given_[given.back()] = assign->order;
+      const Jobs* jobs = jobs_for(session, action);
+      if (jobs == nullptr) continue;
+      for (const JobOrder& order : jobs->jobs) {
+        given.push_back(number_of(order.key));
+        last_given_[given.back()] = order;
+      }
     }
-    std::erase_if(actions_, [&](const Action& action) {
-      const auto* assign = std::get_if<Assign>(&action);
-      return assign != nullptr && assign->session == session;
-    });
+    std::erase_if(actions_, [&](const Action& action) { return jobs_for(session, action) != nullptr; });
     return given;
   }
   // These jobs go to this worker now, in this order, and no others.
@@ -278,8 +276,8 @@ class CoreTest : public testing::Test {
   }
   void expect_recorded(JobNumber job, Status status) {
     expect<Persist>([&](const Persist& persist) {
-      const auto* record = std::get_if<Record>(&persist.entry);
-      return record != nullptr && record->facts.number == job && record->outcome.status == status;
+      const auto& record = std::get<Record>(persist.entries.front());
+      return record.facts.number == job && record.outcome.status == status;
     });
     if (status != Status::kOk) expect_report<JobEnded>();
   }
@@ -397,9 +395,22 @@ class CoreTest : public testing::Test {
       result.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
     return result;
   }
+  // Each record by itself, so that a test can expect them in any order.
+  void take_entries(std::vector<JournalEntry>&& entries) {
+    for (JournalEntry& entry : entries) {
+      ++entries_;
+      if (std::holds_alternative<GrantedName>(entry)) continue;
+      ++records_;
+      actions_.emplace_back(Persist{{std::move(entry)}});
+    }
+  }
+  static const Jobs* jobs_for(SessionId session, const Action& action) {
+    const auto* down = std::get_if<SendLane>(&action);
+    return down == nullptr || down->session != session ? nullptr : std::get_if<Jobs>(&down->message);
+  }
   std::string open_actions() const {
-    static const char* const kNames[] = {"Persist",  "Load",         "Admit",  "Refuse",  "Assign",
-                                         "SendLane", "CloseSession", "Report", "RunOver", "Finish"};
+    static const char* const kNames[] = {"Persist",      "Load",   "Admit",   "Refuse", "SendLane",
+                                         "CloseSession", "Report", "RunOver", "Finish"};
     static_assert(std::size(kNames) == std::variant_size_v<Action>);
     std::string text;
     for (const Action& action : actions_) {

@@ -18,7 +18,11 @@ struct DecisionText {
            record.worker + number(record.queued.count()) + number(record.ran.count());
   }
   std::string operator()(const GrantedName& granted) const { return "NAME " + granted.name; }
-  std::string operator()(const Persist& persist) const { return std::visit(*this, persist.entry); }
+  std::string operator()(const Persist& persist) const {
+    std::string text;
+    for (const JournalEntry& entry : persist.entries) text += std::visit(*this, entry) + "; ";
+    return text;
+  }
   std::string operator()(const Load& load) const {
     std::string text = "LOAD";
     for (const JobNumber job : load.jobs) text += number(job);
@@ -30,10 +34,6 @@ struct DecisionText {
   }
   std::string operator()(const Refuse& refuse) const {
     return "REFUSE " + refuse.peer + number(refuse.cause.index());
-  }
-  std::string operator()(const Assign& assign) const {
-    return "ASSIGN" + number(assign.session.value) + number(assign.order.handle.value) + " " +
-           assign.order.id + number(assign.order.attempt) + number(assign.ack) + number(assign.received);
   }
   std::string operator()(const SendLane& down) const {
     std::string bytes;

@@ -41,7 +41,7 @@ class JobBookTest : public testing::Test {
     load.jobs.clear();
   }
   std::uint32_t assign_front() {
-    const std::uint32_t row = *book->front(plain);
+    const std::uint32_t row = book->front(plain)->row;
     book->assign(row);
     return row;
   }
@@ -103,7 +103,7 @@ TEST_F(JobBookTest, IsFoundByKeyBeforeItsLineIsRead) {
   EXPECT_FALSE(book->at(*row).known);
   answer();
   EXPECT_TRUE(book->at(*row).known);
-  EXPECT_EQ(book->front(plain), row);
+  EXPECT_EQ(book->front(plain)->row, row);
 }
 
 TEST_F(JobBookTest, IsNotFoundWithAnotherSpecOrOnceRecorded) {
@@ -133,7 +133,7 @@ TEST_F(JobBookTest, SkipsLinesThatAreNeverAnswered) {
   const auto second = book->loaded({facts_of(2), SharedBytes("work 2")}, now);
   ASSERT_TRUE(second);
   EXPECT_EQ(book->at(*second).facts.id, "2");
-  EXPECT_EQ(book->front(plain), second);
+  EXPECT_EQ(book->front(plain)->row, second);
   const auto last = book->loaded({facts_of(4), SharedBytes("work 4")}, now);
   ASSERT_TRUE(last);
   EXPECT_EQ(book->ready(plain), 2u);
@@ -177,7 +177,7 @@ TEST_F(JobBookTest, ReadsTheLinesOfJobsThatRunAlone) {
 TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
   book->fetch(plain, 2, load);
   answer();
-  const std::uint32_t row = *book->front(plain);
+  const std::uint32_t row = book->front(plain)->row;
   for (int i = 0; i < 6; ++i) book->count_loss(row);
   EXPECT_EQ(book->front_alone(plain), row);
   EXPECT_EQ(book->ready(plain), 1u);

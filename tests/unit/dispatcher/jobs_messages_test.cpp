@@ -11,33 +11,31 @@ namespace {
 
 class JobsMessagesTest : public testing::Test {
  protected:
-  auto sender() {
-    return [this](SessionId session, const LaneMessage& message) {
-      const Jobs& jobs = std::get<Jobs>(message);
-      std::string text = std::to_string(session.value) + ":";
-      for (const JobOrder& order : jobs.jobs) text += " " + order.id;
-      last_ack_ = jobs.ack;
-      sent_.push_back(text);
-    };
+  void add(std::uint64_t session, const std::string& id, std::size_t payload_bytes = 3) {
+    ++ack_;
+    messages_.add({session}, payload_bytes, {ack_, ack_}, out_).id = id;
   }
-  void add(std::uint64_t session, const std::string& id, const std::string& work = "{}") {
-    Assign assign;
-    assign.session = {session};
-    assign.order.id = id;
-    assign.order.work = work;
-    assign.ack = ++ack_;
-    messages_.add(std::move(assign), sender());
-  }
-  void flush(std::uint64_t session) { messages_.flush({session}, sender()); }
-  void flush_all() { messages_.flush_all(sender()); }
+  void flush(std::uint64_t session) { messages_.flush({session}, out_); }
+  void flush_all() { messages_.flush_all(out_); }
 
   using Sent = std::vector<std::string>;
-  Sent sent() { return std::exchange(sent_, {}); }
+  Sent sent() {
+    Sent sent;
+    for (const Action& action : std::exchange(out_, {})) {
+      const auto& down = std::get<SendLane>(action);
+      const auto& jobs = std::get<Jobs>(down.message);
+      std::string text = std::to_string(down.session.value) + ":";
+      for (const JobOrder& order : jobs.jobs) text += " " + order.id;
+      last_ack_ = jobs.ack;
+      sent.push_back(text);
+    }
+    return sent;
+  }
   std::uint64_t last_ack() const { return last_ack_; }
 
  private:
   JobsMessages messages_{4};
-  Sent sent_;
+  Actions out_;
   std::uint64_t ack_ = 0;
   std::uint64_t last_ack_ = 0;
 };
@@ -66,7 +64,7 @@ TEST_F(JobsMessagesTest, AFullMessageGoesOutAtOnce) {
 }
 
 TEST_F(JobsMessagesTest, ALongJobTravelsAlone) {
-  const std::string longer(50 * 1024, 'x');
+  const std::size_t longer = 50 * 1024;
   add(1, "a", longer);
   add(1, "b", longer);
   EXPECT_EQ(sent(), Sent{"1: a"});

@@ -88,7 +88,8 @@ class Names : public testing::Test {
   }
   static int given(const Actions& actions) {
     return static_cast<int>(std::count_if(actions.begin(), actions.end(), [](const Action& action) {
-      return std::holds_alternative<Assign>(action);
+      const auto* down = std::get_if<SendLane>(&action);
+      return down != nullptr && std::holds_alternative<Jobs>(down->message);
     }));
   }
   static std::vector<Admit> admitted(const Actions& actions) {
@@ -97,11 +98,15 @@ class Names : public testing::Test {
       if (const auto* admit = std::get_if<Admit>(&action)) found.push_back(*admit);
     return found;
   }
-  static int persisted(const Actions& actions) {
-    return static_cast<int>(std::count_if(actions.begin(), actions.end(), [](const Action& action) {
-      return std::holds_alternative<Persist>(action);
-    }));
+  static std::vector<JournalEntry> entries(const Actions& actions) {
+    std::vector<JournalEntry> found;
+    for (const Action& action : actions) {
+      const auto* persist = std::get_if<Persist>(&action);
+      if (persist != nullptr) found.insert(found.end(), persist->entries.begin(), persist->entries.end());
+    }
+    return found;
   }
+  static int persisted(const Actions& actions) { return static_cast<int>(entries(actions).size()); }
 
   JobIndex index_;
   std::unique_ptr<Scheduler> scheduler_;
@@ -141,11 +146,9 @@ TEST_F(Names, TheNameComesBeforeARecordThatHasIt) {
   step(LaneBound{{1}});
   job();
   const Actions actions = from(1, Results{{ok()}});
-  std::vector<std::size_t> entries;
-  for (const Action& action : actions) {
-    if (const auto* persist = std::get_if<Persist>(&action)) entries.push_back(persist->entry.index());
-  }
-  EXPECT_EQ(entries, (std::vector<std::size_t>{1, 0}));
+  ASSERT_EQ(persisted(actions), 2);
+  EXPECT_TRUE(std::holds_alternative<GrantedName>(entries(actions)[0]));
+  EXPECT_TRUE(std::holds_alternative<Record>(entries(actions)[1]));
 }
 
 TEST_F(Names, ALateResultOfASessionThatEndedGrantsTheNameToo) {

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "common/formats/results_file.h"
+#include "tests/support/owned_result.h"
 
 namespace workpool::dispatcher {
 namespace {
 
 // As it is recorded.
 std::string line_of(const Outcome& outcome) {
-  ResultLine line;
+  OwnedResult line;
   line.id = "job";
   line.attempt = 1;
   line.outcome = outcome;
@@ -31,14 +32,14 @@ TEST(OutcomeCheck, WhatFitsStaysAsItIs) {
   Outcome failed;
   failed.status = Status::kFailed;
   failed.kind = ErrorKind::kExit;
-  failed.command = true;
-  failed.standard_output = std::string(kCaptureBytesMax, '\xff');
+  failed.command.emplace();
+  failed.command->standard_output = std::string(kCaptureBytesMax, '\xff');
   failed.message = std::string(kErrorMessageBytesMax, 'm');
   check.make_fit(failed);
-  EXPECT_EQ(failed.standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(failed.command->standard_output.size(), kCaptureBytesMax);
   EXPECT_EQ(failed.message.size(), kErrorMessageBytesMax);
   EXPECT_EQ(failed.kind, ErrorKind::kExit);
-  EXPECT_EQ(failed.truncated, 0U);
+  EXPECT_EQ(failed.command->truncated, 0U);
 }
 
 TEST(OutcomeCheck, AValueThatIsNoJsonIsTheJobsFailure) {
@@ -67,20 +68,20 @@ TEST(OutcomeCheck, AValueOverTheLimitIsTheJobsFailureAndNamesTheLimit) {
 TEST(OutcomeCheck, OutputAndMessageAreCutSoThatTheLineIsReadBack) {
   OutcomeCheck check;
   Outcome outcome;
-  outcome.command = true;
+  outcome.command.emplace();
   outcome.status = Status::kFailed;
   outcome.kind = ErrorKind::kExit;
-  outcome.truncated = 1;
+  outcome.command->truncated = 1;
   outcome.message = std::string(9000, 'm');
-  outcome.standard_output = std::string(1 << 20, '\x01');
-  outcome.standard_error = std::string(kCaptureBytesMax - 1, 'x') + "\xc3\xa9";
+  outcome.command->standard_output = std::string(1 << 20, '\x01');
+  outcome.command->standard_error = std::string(kCaptureBytesMax - 1, 'x') + "\xc3\xa9";
   check.make_fit(outcome);
   EXPECT_EQ(outcome.message.size(), kErrorMessageBytesMax);
-  EXPECT_EQ(outcome.standard_output.size(), kCaptureBytesMax);
-  EXPECT_EQ(outcome.standard_error.size(), kCaptureBytesMax - 1) << "no half letter";
-  EXPECT_EQ(outcome.truncated, 1 + (1 << 20) - kCaptureBytesMax + 2);
+  EXPECT_EQ(outcome.command->standard_output.size(), kCaptureBytesMax);
+  EXPECT_EQ(outcome.command->standard_error.size(), kCaptureBytesMax - 1) << "no half letter";
+  EXPECT_EQ(outcome.command->truncated, 1 + (1 << 20) - kCaptureBytesMax + 2);
   EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
-  outcome.standard_error = outcome.standard_output;
+  outcome.command->standard_error = outcome.command->standard_output;
   EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
   EXPECT_GT(line_of(outcome).size(), kResultLineBytesMax / 2) << "the limit is not far above what is needed";
 }

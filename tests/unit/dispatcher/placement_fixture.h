@@ -17,7 +17,7 @@ namespace workpool::dispatcher {
 // A stream of jobs and a few workers, as the scheduler sees them.
 class PlacementTest : public testing::Test {
  protected:
-  using Given = std::vector<std::string>;  // "job worker", in the order in which they were given
+  using Given = std::vector<std::string>;  // "job worker": worker by worker, each in the order of its jobs
 
   PlacementTest() {
     options.streaming = true;
@@ -92,13 +92,16 @@ class PlacementTest : public testing::Test {
     actions.clear();
     scheduler->step(std::move(event), now, actions);
     for (Action& action : actions) {
-      if (std::holds_alternative<Persist>(action)) ++entries;
-      auto* assign = std::get_if<Assign>(&action);
-      if (assign == nullptr) continue;
-      const std::string worker = names.at(assign->session.value);
-      given.push_back(assign->order.id + " " + worker);
-      const std::string id = assign->order.id;
-      orders[id] = {std::move(assign->order), worker};
+      if (const auto* persist = std::get_if<Persist>(&action)) entries += persist->entries.size();
+      auto* down = std::get_if<SendLane>(&action);
+      auto* message = down == nullptr ? nullptr : std::get_if<Jobs>(&down->message);
+      if (message == nullptr) continue;
+      const std::string worker = names.at(down->session.value);
+      for (JobOrder& order : message->jobs) {
+        given.push_back(order.id + " " + worker);
+        const std::string id = order.id;
+        orders[id] = {std::move(order), worker};
+      }
     }
   }
   Placement::Looked looked() const { return scheduler->placement().looked(); }

@@ -47,7 +47,7 @@ TEST_F(ReadyQueueTest, TakesOneOutFromAnywhere) {
   queue.remove(jobs, first);
   queue.remove(jobs, third);
   EXPECT_EQ(queue.size(), 1u);
-  EXPECT_EQ(queue.front(jobs), second);
+  EXPECT_EQ(queue.front(jobs)->row, second);
   queue.push(jobs, first);
   EXPECT_EQ(drained(), (std::vector<JobNumber>{1, 2}));
   EXPECT_FALSE(queue.front(jobs));
@@ -61,7 +61,7 @@ TEST_F(ReadyQueueTest, ForgetsAnEntryWhoseSlotIsUsedAgain) {
   const std::uint32_t fresh = job(9, 0);
   ASSERT_EQ(fresh, old);
   queue.push(jobs, fresh);
-  EXPECT_EQ(queue.front_rank(jobs)->number, 9u);
+  EXPECT_EQ(queue.front(jobs)->rank.number, 9u);
   EXPECT_EQ(drained(), (std::vector<JobNumber>{9}));
 }
 
@@ -104,7 +104,7 @@ TEST_F(ReadyQueueTest, AgreesWithASetOverManyChanges) {
     ASSERT_EQ(queue.size(), expected.size());
     ASSERT_EQ(queue.front(jobs).has_value(), !expected.empty());
     if (!expected.empty()) {
-      ASSERT_EQ(queue.front(jobs), std::get<2>(*expected.begin()));
+      ASSERT_EQ(queue.front(jobs)->row, std::get<2>(*expected.begin()));
     }
   }
 }

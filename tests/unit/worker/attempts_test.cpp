@@ -40,7 +40,7 @@ class AttemptsTest : public testing::Test {
   void end(std::uint64_t of, Duration ran = Duration{0}) { attempts.end(at(of), ran); }
   void doubt(std::uint64_t of, Time until) {
     Outcome outcome;
-    outcome.signal = 9;
+    outcome.command.emplace().signal = 9;
     attempts.doubt(at(of), std::move(outcome), milliseconds(1), until);
   }
 

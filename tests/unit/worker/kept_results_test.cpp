@@ -10,18 +10,18 @@ namespace {
 
 constexpr std::uint64_t kNoBound = 1ull << 40;
 
-JobResult result(const std::string& id, std::size_t bytes = 0) {
-  JobResult made;
-  made.handle = Handle{1};
-  made.key = key_of_id(id);
-  made.outcome.value.assign(bytes, 'x');
-  return made;
+void add(KeptResults& kept, const std::string& id, std::size_t bytes = 0) {
+  Outcome outcome;
+  outcome.value.assign(bytes, 'x');
+  JobResult& added = kept.add(std::move(outcome));
+  added.handle = Handle{1};
+  added.key = key_of_id(id);
 }
 
 TEST(KeptResults, SendsEachOnceASession) {
   KeptResults kept;
-  kept.add(result("a"));
-  kept.add(result("b"));
+  add(kept, "a");
+  add(kept, "b");
   EXPECT_EQ(kept.take_unsent(kNoBound, 1)->results.size(), 2u);
   EXPECT_TRUE(kept.take_unsent(kNoBound, 2) == nullptr);
   EXPECT_FALSE(kept.empty());
@@ -32,7 +32,7 @@ TEST(KeptResults, SendsEachOnceASession) {
 
 TEST(KeptResults, SendsAgainByKeyInALaterSession) {
   KeptResults kept;
-  kept.add(result("a"));
+  add(kept, "a");
   kept.take_unsent(kNoBound, 5);
   kept.session_over();
   kept.acked(5);  // of a session that is over
@@ -44,7 +44,7 @@ TEST(KeptResults, SendsAgainByKeyInALaterSession) {
 
 TEST(KeptResults, KeepsWithinTheWindowButAlwaysSendsOne) {
   KeptResults kept;
-  for (const char* id : {"a", "b", "c", "d"}) kept.add(result(id, 40'000));  // a message each
+  for (const char* id : {"a", "b", "c", "d"}) add(kept, id, 40'000);  // a message each
   EXPECT_EQ(kept.take_unsent(0, 1)->results.size(), 1u);  // larger than the window, and still on its way
   EXPECT_TRUE(kept.take_unsent(0, 2) == nullptr);
   kept.acked(1);
@@ -52,27 +52,27 @@ TEST(KeptResults, KeepsWithinTheWindowButAlwaysSendsOne) {
   kept.acked(2);
   EXPECT_EQ(kept.take_unsent(80'000, 3)->results.size(), 1u);
   EXPECT_TRUE(kept.take_unsent(80'000, 4) == nullptr) << "a little more than half of it each";
-  kept.add(result("e"));
+  add(kept, "e");
   kept.acked(3);
   EXPECT_EQ(kept.take_unsent(80'000, 4)->results.size(), 2u);
 }
 
 TEST(KeptResults, FillsAMessageUpToItsBounds) {
   KeptResults kept;
-  for (int i = 0; i < 300; ++i) kept.add(result(std::to_string(i)));
+  for (int i = 0; i < 300; ++i) add(kept, std::to_string(i));
   EXPECT_EQ(kept.take_unsent(kNoBound, 1)->results.size(), 256u);
   EXPECT_EQ(kept.take_unsent(kNoBound, 2)->results.size(), 44u);
-  for (int i = 0; i < 3; ++i) kept.add(result("large" + std::to_string(i), 40'000));
+  for (int i = 0; i < 3; ++i) add(kept, "large" + std::to_string(i), 40'000);
   EXPECT_EQ(kept.take_unsent(kNoBound, 3)->results.size(), 1u);
 }
 
 TEST(KeptResults, AcksInTheOrderOfTheMessages) {
   KeptResults kept;
-  kept.add(result("a"));
+  add(kept, "a");
   kept.take_unsent(kNoBound, 3);
-  kept.add(result("b"));
+  add(kept, "b");
   kept.take_unsent(kNoBound, 4);
-  kept.add(result("c"));
+  add(kept, "c");
   kept.acked(3);
   EXPECT_EQ(kept.take_unsent(kNoBound, 5)->results.size(), 1u);
   kept.acked(5);

@@ -31,7 +31,7 @@ class SessionJobs : public SessionFixture {
     AttemptEnded ended{token, AttemptEnd::kDoubtful, {}, milliseconds(1)};
     ended.outcome.status = Status::kFailed;
     ended.outcome.kind = ErrorKind::kSignal;
-    ended.outcome.standard_output.assign(bytes, 'x');
+    ended.outcome.command.emplace().standard_output.assign(bytes, 'x');
     step(AttemptsEnded{{std::move(ended)}});
   }
   void dies_of_a_signal(std::uint64_t token) {

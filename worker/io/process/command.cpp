@@ -107,7 +107,7 @@ bool Command::reap() {
 
 Outcome Command::take_outcome() {
   Outcome outcome;
-  outcome.command = true;
+  CommandEnd& end = outcome.command.emplace();
   if (!exited_) {
     outcome.status = Status::kFailed;
     outcome.kind = ErrorKind::kSignal;
@@ -115,18 +115,18 @@ Outcome Command::take_outcome() {
   } else if (by_signal_) {
     outcome.status = Status::kFailed;
     outcome.kind = ErrorKind::kSignal;
-    outcome.signal = status_;
+    end.signal = status_;
     outcome.message = signal_text(status_);
   } else {
-    outcome.exit = status_;
+    end.exit = status_;
     if (status_ != 0) {
       outcome.status = Status::kFailed;
       outcome.kind = ErrorKind::kExit;
       outcome.message = "exit status " + std::to_string(status_);
     }
   }
-  outcome.standard_output = output_.take(outcome.truncated);
-  outcome.standard_error = error_output_.take(outcome.truncated);
+  end.standard_output = output_.take(end.truncated);
+  end.standard_error = error_output_.take(end.truncated);
   return outcome;
 }
 

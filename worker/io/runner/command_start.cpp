@@ -24,7 +24,7 @@ CannotStart cannot_start(const std::string& message) {
   CannotStart result;
   result.outcome.status = Status::kFailed;
   result.outcome.kind = ErrorKind::kSpawn;
-  result.outcome.command = true;
+  result.outcome.command.emplace();
   result.outcome.message = std::string(utf8_prefix(message, kMessageBytesMax));
   return result;
 }

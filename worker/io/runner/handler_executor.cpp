@@ -65,8 +65,8 @@ struct HandlerExecutor::State : std::enable_shared_from_this<HandlerExecutor::St
   void run(Thread& self);
   std::shared_ptr<Batch> next_batch(Thread& self);
   bool run_next(Thread& self, Batch& batch);
-  AttemptEnded run_attempt(Thread& self, const StartAttempt& attempt);
-  Outcome run_work(Thread& self, const StartAttempt& attempt, Time now);
+  void run_attempt(Thread& self, const StartAttempt& attempt, AttemptEnded& ending);
+  void run_work(Thread& self, const StartAttempt& attempt, Time now, Outcome& outcome);
   bool take_out(std::uint64_t token);
   void add_thread();
   void add_threads();
@@ -131,23 +131,24 @@ bool HandlerExecutor::State::run_next(Thread& self, Batch& batch) {
   });
   if (attempt == nullptr) return false;
   if (self.endings.empty()) self.endings.reserve(std::min(kEndingsMax, batch.attempts.size()));
-  self.endings.push_back(run_attempt(self, *attempt));
+  AttemptEnded ending;
+  run_attempt(self, *attempt, ending);
+  self.endings.push_back(std::move(ending));
   if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
   return true;
 }
 
-AttemptEnded HandlerExecutor::State::run_attempt(Thread& self, const StartAttempt& attempt) {
-  AttemptEnded ending;
+void HandlerExecutor::State::run_attempt(Thread& self, const StartAttempt& attempt, AttemptEnded& ending) {
   ending.token = attempt.token;
   const Time started = boot_time();
   if (!services->may_start(started)) {
     self.seat.stand_up();
     ending.how = AttemptEnd::kNotStarted;
-    return ending;
+    return;
   }
   self.place = services->options.page->started(attempt.order.key, self.place);
   try {
-    ending.outcome = run_work(self, attempt, started);
+    run_work(self, attempt, started, ending.outcome);
   } catch (const std::bad_alloc&) {  // not thrown by the handler: that would be its own failure
     ending = no_resources(attempt.token, std::generic_category().message(ENOMEM));
   }
@@ -161,17 +162,19 @@ AttemptEnded HandlerExecutor::State::run_attempt(Thread& self, const StartAttemp
     ending.how = AttemptEnd::kStopped;
     ending.outcome = {};
   }
-  return ending;
 }
 
-Outcome HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attempt, Time now) {
+void HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attempt, Time now, Outcome& outcome) {
   const auto parsed = self.parser.parse(attempt.order.work);
-  if (const auto* error = std::get_if<LineError>(&parsed))
-    return handler_failure("unusable job: " + error->message);
+  if (const auto* error = std::get_if<LineError>(&parsed)) {
+    outcome = handler_failure("unusable job: " + error->message);
+    return;
+  }
   const auto* const work = std::get_if<HandlerWork>(&parsed);
   const Handler* const handler = work == nullptr ? nullptr : handlers->find(work->type);
   if (handler == nullptr) {
-    return handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
+    outcome = handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
+    return;
   }
   if (!handler->is_quick()) services->deliver(self.endings);
   HandlerContext context{self.seat, std::nullopt, attempt.order};
@@ -180,7 +183,7 @@ Outcome HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attem
     self.seat.set_timeout(now, attempt.order.timeout);
     expect_timeout(*context.deadline);
   }
-  return run_handler(*handler, work->args, context);
+  run_handler(*handler, work->args, context, outcome);
 }
 
 // ---- the watch over timeouts, and over what does not stop ----

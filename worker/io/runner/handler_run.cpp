@@ -17,18 +17,18 @@ Outcome handler_failure(const std::string& message) {
   return outcome;
 }
 
-Outcome run_handler(const Handler& handler, std::string_view args, const HandlerContext& context) {
+void run_handler(const Handler& handler, std::string_view args, const HandlerContext& context,
+                 Outcome& outcome) {
   try {
-    Outcome outcome;
     outcome.value = handler.run(args, context);
     const std::string fault = value_fault(outcome.value);
-    return fault.empty() ? outcome : handler_failure(handler.name() + ": " + fault);
+    if (!fault.empty()) outcome = handler_failure(handler.name() + ": " + fault);
   } catch (const HandlerError& error) {
-    return handler_failure(error.what());
+    outcome = handler_failure(error.what());
   } catch (const std::exception& error) {
-    return handler_failure(handler.name() + ": " + error.what());
+    outcome = handler_failure(handler.name() + ": " + error.what());
   } catch (...) {
-    return handler_failure(handler.name() + " threw something that is no std::exception");
+    outcome = handler_failure(handler.name() + " threw something that is no std::exception");
   }
 }
 

@@ -10,7 +10,9 @@
 
 namespace workpool::worker {
 
-Outcome run_handler(const Handler& handler, std::string_view args, const HandlerContext& context);
+// `outcome` is new, and is filled in its place.
+void run_handler(const Handler& handler, std::string_view args, const HandlerContext& context,
+                 Outcome& outcome);
 
 // failed/handler with `message`, made fit for a result line.
 Outcome handler_failure(const std::string& message);

@@ -190,9 +190,12 @@ AttemptEnded Spawner::ending_of(Run& run) {
       if (may_be_of_a_stop(run.command->ended_by_signal())) ending.how = AttemptEnd::kDoubtful;
       break;
     case Reason::kTimeout:
-      if (run.command != nullptr) ending.outcome = run.command->take_outcome();
+      if (run.command != nullptr) {
+        ending.outcome = run.command->take_outcome();
+      } else {
+        ending.outcome.command.emplace();
+      }
       ending.outcome = timed_out(std::move(ending.outcome), run.timeout);
-      ending.outcome.command = true;
       if (run.command == nullptr) ending.outcome.message += " while it was being started";
       break;
     case Reason::kStopped:
