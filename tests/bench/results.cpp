@@ -42,10 +42,21 @@ OwnedResult noop_line(std::uint64_t number) {
   return line;
 }
 
-std::vector<OwnedResult> noop_lines(std::uint64_t first, std::uint64_t count) {
-  std::vector<OwnedResult> lines;
-  for (std::uint64_t i = 0; i < count; ++i) lines.push_back(noop_line(first + i));
-  return lines;
+std::vector<JournalEntry> noop_entries(std::uint64_t first, std::uint64_t count) {
+  std::vector<JournalEntry> entries;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const OwnedResult line = noop_line(first + i);
+    Record record;
+    record.facts.spec = line.spec;
+    record.facts.repeat = line.repeat;
+    record.facts.line = line.line;
+    record.attempt = line.attempt;
+    record.worker = line.worker;
+    record.queued = line.queued;
+    record.ran = line.ran;
+    entries.emplace_back(std::move(record));
+  }
+  return entries;
 }
 
 void bench_format() {
@@ -75,14 +86,14 @@ void bench_writer(const std::string& path, Durability durability, std::uint64_t 
   const int fd = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   std::mutex mutex;
   std::condition_variable changed;
-  const std::vector<OwnedResult> lines = noop_lines(0, batch);
+  const std::vector<JournalEntry> entries = noop_entries(0, batch);
   const double took = seconds_of([&] {
     JournalWriter writer({fd, true}, durability, [&] {
       const std::lock_guard<std::mutex> lock(mutex);
       changed.notify_all();
     });
     for (std::uint64_t given = 0; given < count; given += batch) {
-      std::vector<JournalEntry> copy(lines.begin(), lines.end());
+      std::vector<JournalEntry> copy = entries;
       writer.append(std::move(copy));
       std::unique_lock<std::mutex> held(mutex);
       changed.wait_for(held, std::chrono::milliseconds(100),
@@ -101,8 +112,7 @@ void bench_latency(const std::string& path, int count) {
     JournalWriter writer({fd, true}, durability, nullptr);
     const double took = seconds_of([&] {
       for (int i = 0; i < count; ++i) {
-        const std::vector<OwnedResult> one = noop_lines(0, 1);
-        writer.append({one.begin(), one.end()});
+        writer.append(noop_entries(0, 1));
         writer.finish(seconds(60));
       }
     });

@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/formats/results_file.h"
 #include "tests/unit_io/forked.h"
 
 namespace workpool::dispatcher {

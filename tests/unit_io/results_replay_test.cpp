@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/results/results_replay.h"
-#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -13,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/support/owned_result.h"
 #include "tests/unit_io/results_fixture.h"
 
 namespace workpool::dispatcher {

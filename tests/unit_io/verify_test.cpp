@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/verify.h"
-#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
+#include "tests/support/owned_result.h"
 #include "tests/unit_io/results_fixture.h"
 
 namespace workpool::dispatcher {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "common/formats/results_file.h"
-#include "tests/support/owned_result.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "common/base/text.h"
+#include "tests/support/owned_result.h"
 
 namespace workpool {
 namespace {

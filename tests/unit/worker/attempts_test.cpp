@@ -173,7 +173,7 @@ TEST_F(AttemptsTest, ADoubtfulOneHasNoSlotAndKeepsWhatItHasToSay) {
   EXPECT_EQ(attempts.next_doubt(), now + milliseconds(250));
   Attempt* const first = attempts.first_doubtful();
   ASSERT_EQ(first, &at(a));
-  EXPECT_EQ(std::get<Attempt::Doubtful>(first->state).outcome->signal, 9);
+  EXPECT_EQ(std::get<Attempt::Doubtful>(first->state).outcome->command->signal, 9);
   attempts.end(*first);
   EXPECT_EQ(attempts.next_doubt(), now + milliseconds(300));
   attempts.end(*attempts.first_doubtful());
