@@ -241,7 +241,7 @@ bool Placement::place_one(std::uint32_t number, const Front& best, const std::op
       turn_ = (turn_ + i + 1) % takers_.size();
       ledger_.give(*place.session, best.row, step);
       // Others stay idle meanwhile, but for no longer than a message takes.
-      give_run(taker, number, next, tiny - 1, step);
+      if (!taker.gets_nothing_ahead) give_run(taker, number, next, tiny - 1, step);
       if (needs.slots > 1) release(number);
       close_if_full(taker);
       return true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Which ready job goes to which worker. Jobs go by priority, then in their order, over all requirement
 // classes; a class that no free worker fits never holds up another. Free slots are filled first, over the
-// workers in turn; then workers get jobs ahead of need, as many as the credit of the class allows, but none
-// ahead of a better job that the same worker could run.
+// workers in turn, each with up to a millisecond of tiny jobs at once; then workers get jobs ahead of need,
+// as many as the credit of the class allows, but none ahead of a better job that the same worker could run.
 //
 // A job that needs several slots, and finds no worker with as many free, reserves the worker if they will
 // be free soonest: slots that are freed there are kept for it, and worse jobs go elsewhere, or into what it
@@ -78,8 +78,8 @@ class Placement {
   // Gives the worker up to `most` more jobs of the class ahead of need, while they are the best.
   void give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
                 std::uint32_t most, Step& step);
-  // Gives away `best`, the best ready job of the class, and if it goes ahead of need some more of them that
-  // come before `next`, the best of all others. False if there is nobody for it.
+  // Gives away `best`, the best ready job of the class, and if they are tiny or go ahead of need some more of
+  // them that come before `next`, the best of all others. False if there is nobody for it.
   bool place_one(std::uint32_t number, const Front& best, const std::optional<QueueRank>& next, Step& step);
   // Whether the session may get this job of the class ahead of need.
   bool may_prefetch(const Taker& taker, std::uint32_t number, JobRow row) const;

@@ -11,21 +11,29 @@ namespace {
 
 constexpr Duration kFailureLeast = microseconds(200);
 
-// Rounded down, or else the mean of jobs that take a microsecond would stay at 16.
-void train(std::optional<Duration>& mean, Duration measured) {
-  mean = mean ? std::max(Duration{1}, *mean + Duration{(measured - *mean).count() >> 4}) : measured;
-}
-
 }  // namespace
 
+void RunTime::train(Duration measured) {
+  if (sixteen_.count() == 0) {
+    sixteen_ = 16 * measured;
+  } else {
+    sixteen_ += measured - sixteen_ / 16;
+  }
+}
+
+std::optional<Duration> RunTime::mean() const {
+  if (sixteen_.count() > 0) return std::max(Duration{1}, sixteen_ / 16);
+  return wider_ != nullptr ? wider_->mean() : std::nullopt;
+}
+
 void RunTime::ok(Duration ran) {
-  if (std::exchange(only_failures_, false)) mean_.reset();
-  train(mean_, std::max(ran, Duration{1}));
+  if (std::exchange(only_failures_, false)) sixteen_ = Duration{0};
+  train(std::max(ran, Duration{1}));
   if (wider_ != nullptr) wider_->ok(ran);
 }
 
 void RunTime::failed(Duration ran) {
-  if (only_failures_) train(mean_, std::max(ran, kFailureLeast));
+  if (only_failures_) train(std::max(ran, kFailureLeast));
   if (wider_ != nullptr) wider_->failed(ran);
 }
 

@@ -35,10 +35,14 @@ class RunTime {
   // says nothing about one that can.
   void failed(Duration ran);
   // At least one microsecond, so that it can be divided by. Returns nullopt while nothing is known.
-  std::optional<Duration> mean() const { return mean_ || wider_ == nullptr ? mean_ : wider_->mean(); }
+  std::optional<Duration> mean() const;
 
  private:
-  std::optional<Duration> mean_;
+  void train(Duration measured);
+
+  // Sixteen times the mean: in whole microseconds that of tiny jobs could neither rise nor fall to them. 0 if
+  // nothing is known.
+  Duration sixteen_{0};
   bool only_failures_ = true;
   std::shared_ptr<RunTime> wider_;
 };

@@ -31,6 +31,8 @@ TEST(RunTime, OfTinyJobsComesDownToThem) {
   time.ok(milliseconds(5));  // the first one of a cold handler
   for (int i = 0; i < 500; ++i) time.ok(microseconds(2));
   EXPECT_EQ(time.mean(), microseconds(2));
+  for (int i = 0; i < 500; ++i) time.ok(microseconds(15));
+  EXPECT_EQ(time.mean(), microseconds(15)) << "and up again";
 }
 
 TEST(RunTime, OfFailuresCountsUntilTheFirstOkJob) {
