@@ -43,8 +43,7 @@ constexpr std::uint64_t kDescriptorsLeast = 40;
 // it.
 constexpr Duration kLookupLimit = seconds(15);
 constexpr Duration kLookupSilence = seconds(1);
-// A local worker gives up after 20 s in which nobody answers. One that is started afresh gets another name,
-// because the HELLO of the first one has been waiting.
+// A local worker gives up after 20 s in which nobody answers.
 constexpr Duration kUnansweredMost = seconds(15);
 
 // Thrown to end the program with this code, after all messages have been printed.
@@ -204,8 +203,12 @@ void Run::begin_results() {
   const Time begin = boot_time();
   start_local_worker();
   run_ = journal_->begin(summary_, random_run());
-  // No space, or a disk that hangs: a worker that nobody answers for too long ends.
-  if (local_ && boot_time() >= begin + kUnansweredMost) start_local_worker();
+  // If that took long (no space, a disk that hangs), the worker is about to give up.
+  if (local_ && boot_time() >= begin + kUnansweredMost) {
+    local_.reset();
+    transport_->drop_registrations();  // what the first one has asked for in vain
+    start_local_worker();
+  }
   say_about_results();
 }
 

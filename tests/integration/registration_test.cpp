@@ -91,6 +91,26 @@ TEST_F(Registration, AHelloIsWelcomed) {
   EXPECT_EQ(std::get<Welcome>(answer.answer).session, SessionId{9});
 }
 
+// Of a worker that was ended before anybody looked: it must not be admitted under the name that the next one
+// asks for.
+TEST_F(Registration, WhatWaitsCanBeDropped) {
+  DispatcherEnd dispatcher;
+  {
+    RegistrarEnd ended(context, "127.0.0.1", dispatcher.transport.port());
+    ended.ask();
+    zmq::pollitem_t waits{dispatcher.transport.registration_handle(), 0, ZMQ_POLLIN, 0};
+    ASSERT_EQ(zmq::poll(&waits, 1, std::chrono::seconds(20)), 1);
+  }
+  dispatcher.transport.drop_registrations();
+  dispatcher.turn();
+  EXPECT_TRUE(dispatcher.hellos.empty());
+  RegistrarEnd next(context, "127.0.0.1", dispatcher.transport.port());
+  next.ask(3);
+  EXPECT_TRUE(
+      wait_until([&] { return !dispatcher.hellos.empty(); }, [&] { dispatcher.turn(); }, seconds(20)));
+  EXPECT_EQ(dispatcher.hellos.at(0).hello.try_number, 3U);
+}
+
 TEST_F(Registration, AHelloIsRefused) {
   DispatcherEnd dispatcher;
   RegistrarEnd registrar(context, "127.0.0.1", dispatcher.transport.port());

@@ -25,6 +25,7 @@ constexpr std::uint32_t kLaneSlotsMost = 1 << 20;
 // A worker waits 5 s for the answer to its HELLO and then closes the connection. On the sink it beats ten
 // times within the worker timeout, and its session is over after that.
 constexpr Duration kSilenceMost = seconds(15);
+constexpr std::size_t kDroppedMost = 10'000;  // frames: a peer that never stops must not hold us up
 
 std::uint16_t bound_port(zmq::socket_t& socket) {
   const std::string last = socket.get(zmq::sockopt::last_endpoint);
@@ -159,6 +160,12 @@ bool Transport::receive_sink(std::size_t most, std::size_t most_bytes, std::vect
     events.emplace_back(SinkReceived{decoded->header, std::move(std::get<SinkMessage>(decoded->content))});
   }
   return false;
+}
+
+void Transport::drop_registrations() {
+  zmq::message_t frame;
+  for (std::size_t i = 0; i < kDroppedMost && registration_.recv(frame, zmq::recv_flags::dontwait); ++i) {
+  }
 }
 
 void Transport::receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,

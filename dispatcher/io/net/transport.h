@@ -61,6 +61,8 @@ class Transport {
   // Receives up to `most` frames, or little more than `most_bytes`, from the sink. Returns whether it is
   // drained.
   bool receive_sink(std::size_t most, std::size_t most_bytes, std::vector<Event>& events);
+  // Drops what waits at the registration socket. Workers that are there ask again.
+  void drop_registrations();
   // Receives up to `most` HELLOs and requests for the status. The caller sets a HELLO's `fresh` session id.
   void receive_registration(std::size_t most, std::vector<HelloReceived>& hellos,
                             std::vector<StatusAsked>& asked);
