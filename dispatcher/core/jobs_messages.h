@@ -31,7 +31,7 @@ class JobsMessages {
     open.message.ack = told.ack;
     open.message.received = told.received;
     open.bytes += bytes;
-    if (open.message.jobs.empty()) open.message.jobs.reserve(usual_jobs_);
+    if (open.message.jobs.empty()) open.message.jobs.reserve(open.usual_jobs);
     return open.message.jobs.emplace_back();
   }
   void flush(SessionId session, Actions& out) {
@@ -47,6 +47,7 @@ class JobsMessages {
     SessionId session;
     Jobs message;
     std::size_t bytes = 0;
+    std::size_t usual_jobs = 0;  // in the message before
   };
 
   // Sessions take turns, so the one after the last is the most likely.
@@ -62,9 +63,9 @@ class JobsMessages {
     open_[used_].session = session;
     return open_[last_ = used_++];
   }
-  void send_off(Open& open, Actions& out) {
+  static void send_off(Open& open, Actions& out) {
     if (open.message.jobs.empty()) return;
-    usual_jobs_ = open.message.jobs.size();
+    open.usual_jobs = open.message.jobs.size();
     out.emplace_back(SendLane{open.session, std::exchange(open.message, {})});
     open.bytes = 0;
   }
@@ -73,7 +74,6 @@ class JobsMessages {
   std::vector<Open> open_;
   std::size_t used_ = 0;  // of open_, since the last flush_all
   std::size_t last_ = 0;
-  std::size_t usual_jobs_ = 0;  // in the last message
 };
 
 }  // namespace workpool::dispatcher

@@ -101,11 +101,11 @@ void Sessions::part(SessionId id, Step& step) {
 Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std::uint64_t seq,
                                            Results&& results, Step& step) {
   Needed needed;
+  step.expect_entries(1 + results.results.size());
   if (Worker* worker = workers_.worker_with(from); worker != nullptr && !results.results.empty()) {
     worker->returns = 0;
     grant_name(*worker, step);
   }
-  step.expect_entries(results.results.size());
   for (JobResult& result : results.results) {
     needed.needs.bytes += result.window_bytes();
     outcomes_.make_fit(result.outcome);

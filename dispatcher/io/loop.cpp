@@ -200,8 +200,10 @@ bool Loop::carry_out() {
     for (const JournalEntry& entry : persist->entries) {
       if (const auto* done = std::get_if<Record>(&entry)) record(*done);
     }
-    parts_.journal.append(std::move(persist->entries));
+    entries_.push_back(std::move(persist->entries));
   }
+  if (!entries_.empty()) parts_.journal.append_all(std::move(entries_));
+  entries_.clear();
   for (Action& action : actions_) send(action);
   bool came_or_left = false;
   for (Action& action : actions_) {

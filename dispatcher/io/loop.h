@@ -76,11 +76,12 @@ class Loop {
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
   Actions actions_;
-  JournalState journal_;       // as the scheduler was last told
-  Time shown_;                 // when the terminal was shown a snapshot
-  Time complain_at_;           // no complaint about descriptors before this
-  bool any_hello_ = false;     // a worker has registered
-  std::uint64_t records_ = 0;  // in this start
+  std::vector<std::vector<JournalEntry>> entries_;  // of the steps of this turn
+  JournalState journal_;                            // as the scheduler was last told
+  Time shown_;                                      // when the terminal was shown a snapshot
+  Time complain_at_;                                // no complaint about descriptors before this
+  bool any_hello_ = false;                          // a worker has registered
+  std::uint64_t records_ = 0;                       // in this start
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
   std::uint64_t refused_frames_ = 0;  // as last logged

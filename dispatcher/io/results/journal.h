@@ -52,6 +52,7 @@ class Journal {
   }
   // After start. JournalWriter describes them.
   void append(std::vector<JournalEntry>&& entries) { writer_->append(std::move(entries)); }
+  void append_all(std::vector<std::vector<JournalEntry>>&& parts) { writer_->append_all(std::move(parts)); }
   JournalState state() const { return writer_->state(); }
   bool in_place() const { return writer_->in_place(); }
   void give_up() { writer_->give_up(); }

@@ -361,18 +361,28 @@ bool JournalWriter::in_place() const {
 void JournalWriter::give_up() { finish_limit_ = kFinishHurried; }
 
 void JournalWriter::append(std::vector<JournalEntry>&& entries) {
-  if (entries.empty()) return;
-  Batch batch{std::move(entries), 0, false, Clock::now(), unix_milliseconds()};
-  for (const JournalEntry& entry : batch.entries) {
-    batch.bytes += cost_bytes(entry);
-    batch.has_name = batch.has_name || std::holds_alternative<GrantedName>(entry);
-  }
+  std::vector<std::vector<JournalEntry>> parts;
+  parts.push_back(std::move(entries));
+  append_all(std::move(parts));
+}
+
+void JournalWriter::append_all(std::vector<std::vector<JournalEntry>>&& parts) {
+  const Clock::time_point now = Clock::now();
+  const std::int64_t now_ms = unix_milliseconds();
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  impl_->appended += batch.entries.size();
-  if (impl_->error != 0) return;
-  impl_->unwritten_bytes += batch.bytes;
-  if (batch.has_name) ++impl_->names_queued;
-  impl_->queue.push_back(std::move(batch));
+  for (std::vector<JournalEntry>& entries : parts) {
+    if (entries.empty()) continue;
+    impl_->appended += entries.size();
+    if (impl_->error != 0) continue;
+    Batch batch{std::move(entries), 0, false, now, now_ms};
+    for (const JournalEntry& entry : batch.entries) {
+      batch.bytes += cost_bytes(entry);
+      batch.has_name = batch.has_name || std::holds_alternative<GrantedName>(entry);
+    }
+    impl_->unwritten_bytes += batch.bytes;
+    if (batch.has_name) ++impl_->names_queued;
+    impl_->queue.push_back(std::move(batch));
+  }
   impl_->wake.notify_one();
 }
 

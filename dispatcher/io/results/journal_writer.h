@@ -39,10 +39,13 @@ class JournalWriter {
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
-  // Entries are numbered from 1 in the order given; results end now. Takes the whole vector; never blocks,
-  // and has no bound of its own: the caller gives out no more work while `blocked`, and what workers may send
-  // before they are acknowledged is bounded (Sessions). After a final error the entries are dropped.
+  // Entries are numbered from 1 in the order given. The time of this call becomes the `finished` of results.
+  // Takes the whole vector; never blocks, and has no bound of its own: the caller gives out no more work
+  // while `blocked`, and what workers may send before they are acknowledged is bounded (Sessions). After a
+  // final error the entries are dropped.
   void append(std::vector<JournalEntry>&& entries);
+  // The same with several, in their order, so that the thread wakes once and they may share a sync.
+  void append_all(std::vector<std::vector<JournalEntry>>&& parts);
   // `durable`: synced (kSync) or written (kOs). `blocked`: more than 8 MiB, or anything for over 100 ms, is
   // unwritten, or there is no space. This is judged at the call: a write that hangs does not call `changed`,
   // so ask now and then. During a sync the limit is 1 s instead, since a slow disk has taken the lines.
