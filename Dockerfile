@@ -18,6 +18,7 @@ RUN apt-get update \
         libisal2 libsimdjson14 libxxhash0 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/workpool-dispatcher /src/build/release/bin/workpool-worker /usr/local/bin/
+RUN workpool-dispatcher --version && workpool-worker --version
 # Jobs are other people's commands. The worker's supervisor is made to be PID 1: no init is needed.
 USER 1000:1000
 STOPSIGNAL SIGTERM

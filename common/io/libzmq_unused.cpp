@@ -4,8 +4,7 @@
 //
 // libzmq starts and ends OpenPGM with the first and the last context, so those two succeed. It calls the
 // others only for an address of pgm://, epgm:// or norm://, or for a socket with a GSSAPI option. A peer
-// cannot choose either. Nothing but libzmq.a refers to these names, and they are never called as what they
-// are, so they have no arguments.
+// cannot choose either. Those others are never called, so their parameters are left out.
 #include <cstdlib>
 
 // NOLINTBEGIN: the names are theirs.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SHA-256 by libsodium, which libzmq brings along.
+// SHA-256 by libsodium.
 #pragma once
 
 #include <string>
