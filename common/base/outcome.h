@@ -50,8 +50,8 @@ struct Outcome {
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;  // kNone exactly when status is kOk
   std::string message;                // for people; at most kErrorMessageBytesMax of UTF-8
-  // Of a command, also of one that could not be started. None if that is not known, of a job that died with
-  // its worker: nobody claims that it printed nothing.
+  // Set for a command, also for one that could not be started. Not set for a handler, or for a job that died
+  // with its worker, because nobody knows what it printed.
   Boxed<CommandEnd> command;
   std::string value;  // of a handler: one JSON text without control bytes; empty = null
 

@@ -19,7 +19,7 @@ inline constexpr std::size_t kResultLineBytesMax = 4 << 20;
 static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 
-// What a line is made of; nothing is copied.
+// What a line is made of. It all lives until append_result_line returns; nothing is copied.
 struct ResultLine {
   std::string_view id;        // as given: UTF-8, not empty; empty for a default id
   std::uint64_t repeat = 0;   // of a default id, from 1: spec and `repeat` make the id; else 0

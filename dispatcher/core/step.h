@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One call of Scheduler::step: its time, and where decisions go. What a step has many of becomes one action:
-// the entries of the journal, the jobs of a session, and the lines to be read.
+// One call of Scheduler::step: its time, and where decisions go. A step makes one action each of its journal
+// entries, of the jobs of a session, and of the lines to read.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ namespace workpool::dispatcher {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kApart{4};  // docs: results that trickle in share a sync
+constexpr std::chrono::milliseconds kApart{4};  // kSyncsApart of the writer
 constexpr std::chrono::seconds kGenerous{20};
 
 class JournalSyncs : public ::testing::Test {

@@ -57,7 +57,7 @@ struct Attempt {
   bool is() const {
     return std::holds_alternative<S>(state);
   }
-  // For the next job: whatever that does not set is as in a new row.
+  // Makes the row free; the next job sets all other members.
   void free() {
     token = 0;
     order.id.clear();

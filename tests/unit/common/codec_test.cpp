@@ -242,6 +242,23 @@ TEST(Codec, FieldsAddedAtTheEndAreReadOver) {
   }
 }
 
+// Whatever stands in the fields of a command's end: they count only for a command, but must fit the kind.
+TEST(Codec, AResultThatIsNoCommandHasNoEndOfOne) {
+  MsgpackNode tree = read_tree(encoded(
+      sample::kHeader,
+      SinkMessage{
+          Results{{{sample::kHandle, sample::kKey, sample::kSpec, 3, {}, {}, sample::command_outcome()}}}}));
+  std::vector<MsgpackNode>& fields = tree.elements.at(4).elements.at(0).elements;
+  fields.at(10) = MsgpackNode::raw("\xc2");  // false
+  const auto decoded = decode_sink(written(tree));
+  ASSERT_TRUE(decoded);
+  const auto outcome = std::get<Results>(std::get<SinkMessage>(decoded->content)).results.at(0).outcome;
+  EXPECT_FALSE(outcome.command);
+  EXPECT_EQ(outcome.message, "exit status 3");
+  fields.at(11) = MsgpackNode::raw(std::string(1, '\0'));  // exit status 0, of a failure by its exit status
+  EXPECT_FALSE(decode_sink(written(tree)));
+}
+
 // A result may stop after any field whose successors have their defaults: every length from 6 to 16.
 TEST(Codec, AResultMayEndAfterAnyField) {
   const SampleFrame whole{
