@@ -246,9 +246,22 @@ bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
   return false;
 }
 
+// A line that is nothing but its work is that work itself, and need not be put together again. Its end shows
+// most others before they are read for that in vain.
+bool PlainLines::read_bare(std::string_view line, JobView& job) {
+  if (!line.ends_with("}}") && !line.ends_with("]}")) return false;
+  const auto work = read_work(line);
+  if (!work) return false;
+  job.work = line;
+  job.spec = spec_of_work(line);
+  job.requirement.type = work->type;
+  return true;
+}
+
 std::optional<JobView> PlainLines::read(std::string_view line) {
   std::optional<JobView> read;
   if (line.size() > kPlainBytesMost || !line.starts_with('{')) return read;
+  if (read_bare(line, read.emplace())) return read;
   work_.clear();
   labels_.clear();
   JobView& job = read.emplace();

@@ -32,6 +32,7 @@ class PlainLines {
 
  private:
   class Scanner;
+  static bool read_bare(std::string_view line, JobView& job);
   bool read_member(Member member, Scanner& from, JobView& job);
   bool read_labels(Scanner& from);
 

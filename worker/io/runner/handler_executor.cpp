@@ -52,6 +52,9 @@ struct HandlerExecutor::State : std::enable_shared_from_this<HandlerExecutor::St
   struct Thread {
     PoolSeat seat;
     WorkParser parser;
+    // Found last: most jobs are of the same type as the one before.
+    std::string type;
+    const Handler* handler = nullptr;
     std::vector<AttemptEnded> endings;
     std::uint32_t place = 0;  // in the shared page, where it found one last
     std::thread thread;
@@ -171,7 +174,11 @@ void HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attempt,
     return;
   }
   const auto* const work = std::get_if<HandlerWork>(&parsed);
-  const Handler* const handler = work == nullptr ? nullptr : handlers->find(work->type);
+  if (work != nullptr && work->type != self.type) {
+    self.handler = handlers->find(work->type);
+    self.type = work->type;
+  }
+  const Handler* const handler = work == nullptr ? nullptr : self.handler;
   if (handler == nullptr) {
     outcome = handler_failure("this worker has no handler \"" + (work == nullptr ? "" : work->type) + "\"");
     return;
