@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The picture of docs/performance.md: the cost of a job by thread, and throughput over job count, workers and requirements,
+"""A picture: the cost of a job by thread, and throughput over job count, workers and requirements,
 of this build and of another one. Measures both and writes an SVG file."""
 import os
 import statistics

@@ -82,10 +82,12 @@ class CoreTest : public testing::Test {
   }
   void drain() {
     step(Drained{});
-    while (!loads_.empty()) {
+    while (!loads_.empty() && loads_.front() != unread) {
       JobsLoaded loaded;
-      for (const JobNumber number : std::exchange(loads_, {}))
-        loaded.jobs.push_back({facts_of(number), SharedBytes(work_of(number))});
+      const auto end = std::find(loads_.begin(), loads_.end(), unread);
+      for (auto number = loads_.begin(); number != end; ++number)
+        loaded.jobs.push_back({facts_of(*number), SharedBytes(work_of(*number))});
+      loads_.erase(loads_.begin(), end);
       step(std::move(loaded));
       step(Drained{});
     }
@@ -333,6 +335,7 @@ class CoreTest : public testing::Test {
   SchedulerOptions options;
   std::function<void(Time, const Actions&)> on_step;  // sees every decision, in order
   bool disk_held = false;
+  JobNumber unread = ~JobNumber{0};              // its line, and those asked for behind it, are not read yet
   std::size_t work_bytes = 0;                    // so much longer is the work of each job
   Duration ran = seconds(1);                     // what a result says of its attempt
   std::string value;                             // and the value in it

@@ -100,23 +100,6 @@ TEST_F(PlacementTest, TinyJobsGoOutAMillisecondAtATime) {
   EXPECT_EQ(std::max(given_to(given, "a"), given_to(given, "b")), 100u);
 }
 
-// The line of the better one is being read, and it is too wide for the free slots: others may have these, but
-// nothing more.
-TEST_F(PlacementTest, TinyJobsDoNotGoAheadOfABetterOneThatWaits) {
-  ran = microseconds(10);
-  worker("a", 4);
-  job("0");
-  drain();
-  done("0");
-  ran = seconds(1);
-  job("long", {"", {}, 1});
-  drain();
-  job("wide", {"", {}, 4}, 5);
-  drain();
-  for (int i = 1; i <= 150; ++i) job(std::to_string(i), {"echo", {}, 1});
-  EXPECT_LE(drain().size(), 3u);
-}
-
 TEST_F(PlacementTest, JobsOfAMillisecondFillFreeSlotsFirst) {
   ran = milliseconds(1);
   worker("a", 1);

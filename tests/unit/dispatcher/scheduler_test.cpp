@@ -42,6 +42,27 @@ TEST_F(SchedulerTest, JobsGoOutInTheirOrderAndOverTheWorkersInTurn) {
   EXPECT_EQ(now.slots, 4u);
 }
 
+// Its line is being read, and it is too wide for the free slots. Others may have these, but nothing more.
+TEST_F(SchedulerTest, TinyJobsDoNotGoAheadOfABetterOneThatIsBeingRead) {
+  const JobOptions tiny{1, 0, Duration{0}, "noop"};
+  const JobOptions wide{4, 0, Duration{0}, ""};
+  submit(1, tiny);
+  submit(1);
+  submit(1, wide);
+  submit(100, tiny);
+  unread = 2;
+  ran = microseconds(10);
+  start();
+  worker("w", 4);
+  expect_given("w", {0, 1, 3, 4});
+  ends("w", 0);
+  expect_recorded(0, Status::kOk);
+  expect_given("w", {5});
+  ends("w", 3);
+  expect_recorded(3, Status::kOk);
+  expect_given("w", {6});
+}
+
 TEST_F(SchedulerTest, WhatRunsIsNeverMoreThanTheSlotsThatAreShown) {
   submit(4);
   start();
