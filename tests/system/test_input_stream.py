@@ -112,6 +112,7 @@ class Ids(CliTest):
         for recorded in (True, False):
             with self.subTest(recorded=recorded):
                 path = self.folder / f"{recorded}.jsonl"
+                (self.folder / "go").unlink(missing_ok=True)
                 run = self.start_run("-", "-o", path.name, "--durability", "os", stdin=subprocess.PIPE, bufsize=0)
                 wait = "" if recorded else "while [ ! -e go ]; do sleep 0.02; done; "
                 run.process.stdin.write(jsonl({"cmd": f"{wait}echo x >> ran", "id": "x"}).encode())
