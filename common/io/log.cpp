@@ -5,7 +5,6 @@
 #include <map>
 #include <mutex>
 
-#include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
@@ -26,7 +25,8 @@ constexpr Duration kWindow = seconds(10);
 constexpr std::size_t kEventsMax = 512;
 constexpr std::size_t kValueBytesMax = 1024;
 
-class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+// With a mutex: the formatter keeps the time that it has printed last.
+class ConsoleSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit ConsoleSink(Console& console) : console_(console) {}
 
