@@ -28,12 +28,13 @@ void AckLedger::advance(std::uint64_t durable) {
   while (!open_.empty() && open_.front().needs.unnumbered == 0 && open_.front().needs.record <= durable_) {
     ack_ = open_.front().seq;
     done_bytes_ += open_.front().needs.bytes;
+    untold_ |= open_.front().needs.soon;
     open_.pop_front();
   }
 }
 
 AckLedger::Told AckLedger::tell() {
-  told_ack_ = ack_;
+  untold_ = false;
   told_bytes_ = done_bytes_;
   return {ack_, received_};
 }

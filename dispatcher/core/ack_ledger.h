@@ -16,11 +16,13 @@ class AckLedger {
 
   // What a message waits for: records 1..`record` are durable (0 = at once), and settle() has been called for
   // each of its `unnumbered` results, whose records have no number yet. `bytes`: what its results count
-  // against the worker's result window.
+  // against the worker's result window. `soon`: the worker waits for its ack; that of a beat goes down with
+  // the next message.
   struct Needs {
     std::uint64_t record = 0;
     std::size_t unnumbered = 0;
     std::uint64_t bytes = 0;
+    bool soon = true;
   };
 
   // `seq` rises by one from 1.
@@ -38,8 +40,9 @@ class AckLedger {
     std::uint64_t received = 0;
   };
   Told tell();
-  // Whether the ack has risen since, and for how many bytes of results.
-  bool is_untold() const { return ack_ != told_ack_; }
+  // Whether the ack has risen since for a message whose worker waits for it, and for how many bytes of
+  // results.
+  bool is_untold() const { return untold_; }
   std::uint64_t untold_bytes() const { return done_bytes_ - told_bytes_; }
 
  private:
@@ -52,8 +55,8 @@ class AckLedger {
   std::uint64_t received_ = 0;
   std::uint64_t durable_ = 0;
   std::uint64_t done_bytes_ = 0;  // of messages 1..ack_
-  std::uint64_t told_ack_ = 0;
   std::uint64_t told_bytes_ = 0;
+  bool untold_ = false;
 };
 
 }  // namespace workpool::dispatcher

@@ -15,6 +15,7 @@ void Fleet::list(Place& place) {
   const bool belongs = place.takes_work && place.work_ > 0;
   if (belongs == place.listed_) return;
   place.listed_ = belongs;
+  belongs ? room_.give(place.believed()) : room_.take(place.believed());
   const auto at = std::lower_bound(with_work_.begin(), with_work_.end(), place.id,
                                    [](const Place* listed, SessionId id) { return listed->id < id; });
   belongs ? static_cast<void>(with_work_.insert(at, &place)) : static_cast<void>(with_work_.erase(at));
@@ -39,9 +40,10 @@ void Fleet::forget(std::uint32_t number) {
 
 bool Fleet::meet_new_classes() {
   const std::vector<std::uint32_t> fresh = classes_.take_new();
+  if (fresh.empty()) return false;
   work_.resize(std::max<std::size_t>(work_.size(), classes_.size()), 0);
   for (auto& [id, place] : places_) {
-    if (!fresh.empty()) place.fits_.resize(classes_.size(), 0);
+    place.fits_.resize(classes_.size(), 0);
     for (const std::uint32_t number : fresh) {
       const bool fits = workers_.meets(*place.session, classes_.at(number).requirement());
       place.fits_[number] = fits ? 1 : 0;
@@ -50,7 +52,7 @@ bool Fleet::meet_new_classes() {
       if (place.takes_work) classes_.takes_work(number, true);
     }
   }
-  return !fresh.empty();
+  return true;
 }
 
 // A session that offers the same as another fits the same classes, and there are few kinds of workers.
@@ -84,7 +86,6 @@ Place& Fleet::add(Session& session) {
 void Fleet::start_or_stop(Place& place, bool takes_work) {
   if (place.takes_work == takes_work) return;
   place.takes_work = takes_work;
-  takes_work ? room_.give(place.believed()) : room_.take(place.believed());
   if (!takes_work) place.reserved.reset();
   for (std::uint32_t number = 0; number < classes_.size(); ++number) {
     if (classes_.used(number) && place.fits(number)) classes_.takes_work(number, takes_work);

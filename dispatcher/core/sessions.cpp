@@ -13,6 +13,9 @@ namespace {
 constexpr Duration kAckDelay = milliseconds(30);
 // At once if it covers more than this part of the result window: the worker may be waiting for room in it.
 constexpr std::uint64_t kWindowPartToTell = 4;
+// A beat that is due within this part of the worker timeout goes out with one that is due now. Those of many
+// idle sessions then go out together, and not each in a step of its own that looks at all sessions.
+constexpr int kBeatsTogether = 40;
 // A READY session whose lane is still not writable then is gone: one lost SYN costs a second, four do not
 // happen.
 constexpr Duration kLaneWritableLimit = seconds(5);
@@ -165,7 +168,10 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     }
     void operator()(Returned& returned) { self.returned(session, returned, step); }
     void operator()(Ready& ready) { self.ready(session, ready, step); }
-    void operator()(Beat& beat) { self.beat(session, beat, step); }
+    void operator()(Beat& beat) {
+      needed.needs.soon = false;
+      self.beat(session, beat, step);
+    }
     void operator()(Goodbye&) {}
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
@@ -293,8 +299,12 @@ Time Sessions::end_of(const Session& session) const {
   return silent;
 }
 
+Time Sessions::beat_due(const Session& session) const {
+  return session.last_told + options_.worker_timeout / 10;
+}
+
 Time Sessions::told_due(const Session& session) const {
-  const Time beat = session.last_told + options_.worker_timeout / 10;
+  const Time beat = beat_due(session);
   if (session.acks.untold_bytes() > session.result_window / kWindowPartToTell) return Time{};
   return session.acks.is_untold() ? std::min(beat, session.last_told + kAckDelay) : beat;
 }
@@ -347,7 +357,8 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
       workers_.touch(session);
     }
     const bool listening = !in<Binding>(session) && session.lane_writable;
-    if (listening && step.now >= told_due(session)) tell(session, step);
+    const bool soon = beat_due(session) - step.now <= options_.worker_timeout / kBeatsTogether;
+    if (listening && (soon || step.now >= told_due(session))) tell(session, step);
   }
   for (const auto& [id, why] : lost) lose(id, why, step);
   look_at_ = Time::max();

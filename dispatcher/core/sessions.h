@@ -83,6 +83,7 @@ class Sessions {
   void lose(SessionId id, const LeaveCause& why, Step& step);
   // When silence, or a lane that is gone, ends it.
   Time end_of(const Session& session) const;
+  Time beat_due(const Session& session) const;
   Time told_due(const Session& session) const;
   Time suspect_at(const Session& session) const;
   Time due(const Session& session) const;

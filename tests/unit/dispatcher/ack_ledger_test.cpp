@@ -76,6 +76,16 @@ TEST(AckLedger, KnowsHowManyBytesTheWorkerHasNotBeenToldOf) {
   EXPECT_EQ(acks.untold_bytes(), 20u);
 }
 
+TEST(AckLedger, OfAMessageThatNobodyWaitsForNothingIsUntold) {
+  AckLedger acks;
+  acks.received(1, {.soon = false});
+  EXPECT_EQ(acks.ack(), 1u);
+  EXPECT_FALSE(acks.is_untold());
+  acks.received(2, {});
+  acks.received(3, {.soon = false});
+  EXPECT_TRUE(acks.is_untold());
+}
+
 TEST(AckLedger, IgnoresASettleForWhatIsDone) {
   AckLedger acks;
   acks.received(1, {});

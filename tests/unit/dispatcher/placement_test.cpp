@@ -252,6 +252,16 @@ TEST_F(PlacementTest, TheClaimOfOneWorkerDoesNotShrinkTheShareOfOthers) {
   EXPECT_GE(given_to_a(), 5) << "jobs of microseconds travel ahead of need";
 }
 
+TEST_F(PlacementTest, WorkersThatFitNoneOfTheJobsDoNotShrinkTheShareOfOthers) {
+  ran = microseconds(100);  // so that a message of them is ten
+  for (int i = 0; i < 20; ++i) worker("idle" + std::to_string(i), 2);
+  worker("a", 2, {"label"});
+  for (int i = 0; i < 400; ++i) job(std::to_string(i), {"", {"label"}});
+  EXPECT_EQ(drain().size(), 2u);
+  for (const auto& [id, order] : std::map(orders)) done(id);
+  EXPECT_GE(drain().size(), 150u) << "it is the only one for them: half of what is left is its share";
+}
+
 TEST_F(PlacementTest, AnAttemptOfAnyWidthGoesToAWorkerThatSaysItIsAsWide) {
   worker("giant", 1 << 20);
   job("wide", {"", {}, 1 << 20});

@@ -164,15 +164,32 @@ TEST_F(SessionsTest, AnAckGoesDownAtTheLatest30MsAfterItHasRisen) {
   for (const int before : {1, 15, 29, 30, 31, 100}) {
     SCOPED_TRACE(before);
     advance_by_deadlines(milliseconds(100));
-    say("w1", Beat{});
+    say("w1", Ready{});
     drain();
     ASSERT_EQ(ack_told("w1"), said("w1"));
     advance_by_deadlines(milliseconds(before));
     listen("w1");
-    say("w1", Beat{});
+    say("w1", Ready{});
     advance_by_deadlines(milliseconds(40));
     EXPECT_LE(told_of(said("w1")), milliseconds(30));
   }
+}
+
+// Many idle workers beat all the time, and an answer to each would only be looked at.
+TEST_F(SessionsTest, TheAckOfABeatGoesDownWithTheNextMessage) {
+  submit(1);
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  falls_silent("w1");
+  advance_by_deadlines(seconds(1));
+  listen("w1");
+  say("w1", Beat{});
+  advance_by_deadlines(milliseconds(400));
+  EXPECT_EQ(told_.size(), 0u);
+  advance_by_deadlines(seconds(1));
+  EXPECT_EQ(told_.size(), 1u);
+  EXPECT_EQ(ack_told("w1"), said("w1"));
 }
 
 TEST_F(SessionsTest, ThirtyMsCountFromTheSyncForWhatWaitsForTheDisk) {
