@@ -51,9 +51,12 @@ void Blame::judge_alone(const Key& key, const std::string& cause, Step& step) {
   const auto row = ledger_.jobs().find_active(key);
   if (!row) return;
   const ActiveJob& job = ledger_.jobs().at(*row);
-  if (!job.known || (job.named < options_.crash_limit && job.lost < 3 * options_.crash_limit)) return;
+  if (!job.known ||
+      (job.trouble().named < options_.crash_limit && job.trouble().lost < 3 * options_.crash_limit))
+    return;
   ledger_.quarantine(*row,
-                     "killed the worker's engine " + counted(job.named + job.lost, "time") +
+                     "killed the worker's engine " +
+                         counted(job.trouble().named + job.trouble().lost, "time") +
                          ", the last time alone: " + cause,
                      step);
 }
@@ -67,9 +70,9 @@ void Blame::lose(Worker& worker, Step& step) {
     if (!row) continue;  // it has a result: cleared
     const ActiveJob& job = ledger_.jobs().at(*row);
     ledger_.count_loss(*row);
-    if (!alone || !job.known || job.lost < 3 * options_.crash_limit) continue;
-    ledger_.quarantine(*row, "lost with its worker " + counted(job.lost, "time") + ", the last time alone",
-                       step);
+    if (!alone || !job.known || job.trouble().lost < 3 * options_.crash_limit) continue;
+    ledger_.quarantine(
+        *row, "lost with its worker " + counted(job.trouble().lost, "time") + ", the last time alone", step);
   }
 }
 

@@ -183,8 +183,8 @@ void JobBook::leave_state(JobRow row) {
     queue_of(job).remove(table_, row);
   } else if (std::holds_alternative<Loading>(job.state)) {
     class_of(job).end_loading();
-  } else if (const auto* backoff = std::get_if<Backoff>(&job.state)) {
-    backoffs_.erase({backoff->until, row});
+  } else if (std::holds_alternative<Backoff>(job.state)) {
+    backoffs_.erase({job.ready_since, row});
   } else {
     --assigned_;
   }
@@ -196,8 +196,8 @@ void JobBook::requeue(JobRow row, Time now, Duration delay) {
   job.ready_since = now + delay;
   if (!job.only_copy) job.work.clear();  // read again, also if it was here
   if (delay.count() > 0) {
-    job.state = Backoff{now + delay};
-    backoffs_.insert({now + delay, row});
+    job.state = Backoff{};
+    backoffs_.insert({job.ready_since, row});
   } else if (job.only_copy) {
     make_ready(row, SharedBytes(job.work));
   } else {
@@ -259,19 +259,24 @@ void JobBook::finish(JobRow row) {
 }
 
 bool JobBook::must_run_alone(const ActiveJob& job) const {
-  return job.named >= crash_limit_ || job.lost >= 2 * crash_limit_;
+  const Trouble& trouble = job.trouble();
+  return trouble.named >= crash_limit_ || trouble.lost >= 2 * crash_limit_;
 }
 
-void JobBook::name_in_death(JobRow row) { change_blame(row, at(row).named + 1, at(row).lost); }
+void JobBook::name_in_death(JobRow row) {
+  change_blame(row, at(row).trouble().named + 1, at(row).trouble().lost);
+}
 
-void JobBook::count_loss(JobRow row) { change_blame(row, at(row).named, at(row).lost + 1); }
+void JobBook::count_loss(JobRow row) {
+  change_blame(row, at(row).trouble().named, at(row).trouble().lost + 1);
+}
 
 void JobBook::change_blame(JobRow row, std::uint32_t named, std::uint32_t lost) {
   ActiveJob& job = table_.at(row);
   const bool queued = std::holds_alternative<Loaded>(job.state) || std::holds_alternative<Waiting>(job.state);
   if (queued) queue_of(job).remove(table_, row);
-  job.named = named;
-  job.lost = lost;
+  job.change_trouble().named = named;
+  job.change_trouble().lost = lost;
   if (queued) queue_up(row);
 }
 

@@ -23,8 +23,9 @@ JobRow JobTable::add() {
 bool JobTable::set_key(JobRow row, const Key& key) {
   Life& life = lives_[row];
   CHECK(life.used);
-  if (!by_key_.insert(key, row)) return false;
-  if (life.keyed) by_key_.erase(at(row).facts.key);
+  if (find(key)) return false;
+  if (life.keyed) by_key_.erase(at(row).facts.key, row);
+  by_key_.insert(key, row);
   at(row).facts.key = key;
   life.keyed = true;
   return true;
@@ -33,7 +34,7 @@ bool JobTable::set_key(JobRow row, const Key& key) {
 void JobTable::remove(JobRow row) {
   Life& life = lives_[row];
   CHECK(life.used);
-  if (life.keyed) by_key_.erase(at(row).facts.key);
+  if (life.keyed) by_key_.erase(at(row).facts.key, row);
   ActiveJob& job = at(row);
   std::destroy_at(&job);
   std::construct_at(&job);

@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/boxed.h"
 #include "common/base/ids.h"
 #include "common/base/job.h"
 #include "common/base/shared_bytes.h"
@@ -42,9 +43,7 @@ struct Loading {};
 struct Waiting {};
 // Its payload is here.
 struct Loaded {};
-struct Backoff {
-  Time until;
-};
+struct Backoff {};   // to be read again once it is ready (ActiveJob::ready_since)
 struct Assigned {};  // held by a session at least: the holdings say by whom
 using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
 
@@ -56,24 +55,38 @@ struct EarlyResult {
   std::vector<std::pair<SessionId, std::uint64_t>> acks;  // sink messages that wait for its record
 };
 
-struct ActiveJob {
-  JobFacts facts;
-  SharedBytes work;  // while Loaded; if `only_copy`, until it is recorded
-  JobState state;
-  bool known = false;             // facts are complete (its line has been read at least once)
-  bool loading = false;           // a Load is out for it, whatever its state
-  bool only_copy = false;         // its source does not keep its payload: it cannot be loaded again
-  std::uint32_t attempt = 0;      // the last one given
-  bool reuse_attempt = false;     // it came back unstarted
+// What has gone wrong with a job.
+struct Trouble {
   std::uint32_t failures = 0;     // attempts that used up a retry
   std::uint32_t last_failed = 0;  // the last of these
   std::uint32_t losses = 0;       // attempts lost with a worker
   std::uint32_t named = 0;        // deaths that named it
   std::uint32_t lost = 0;         // deaths that it may have caused
   std::string last_worker;        // that died or was lost with it
-  Time ready_since;
-  std::unique_ptr<EarlyResult> early;  // rare, and large
 };
+inline const Trouble kNoTrouble;
+
+// Thousands are open, more than fit the nearest caches, and each is looked at a few times: what most jobs
+// never have is kept apart, and a row is a whole number of cache lines.
+struct alignas(64) ActiveJob {
+  JobFacts facts;
+  SharedBytes work;  // while Loaded; if `only_copy`, until it is recorded
+  JobState state;
+  Time ready_since;            // of the next attempt; in a backoff, when that ends
+  std::uint32_t attempt = 0;   // the last one given
+  bool known = false;          // facts are complete (its line has been read at least once)
+  bool loading = false;        // a Load is out for it, whatever its state
+  bool only_copy = false;      // its source does not keep its payload: it cannot be loaded again
+  bool reuse_attempt = false;  // it came back unstarted
+  std::unique_ptr<EarlyResult> early;
+
+  const Trouble& trouble() const { return trouble_ ? *trouble_ : kNoTrouble; }
+  Trouble& change_trouble() { return trouble_ ? *trouble_ : trouble_.emplace(); }
+
+ private:
+  Boxed<Trouble> trouble_;
+};
+static_assert(sizeof(ActiveJob) == 3 * 64);
 
 class JobTable {
  public:
@@ -90,7 +103,9 @@ class JobTable {
   std::uint32_t queue_stamp(JobRow row) const { return lives_[row].queue_stamp; }
   Handle handle(JobRow row) const;
   std::optional<JobRow> find(Handle handle) const;  // nullopt for 0 and for a generation that is over
-  std::optional<JobRow> find(const Key& key) const { return by_key_.find(key); }
+  std::optional<JobRow> find(const Key& key) const {
+    return by_key_.find(key, [&](JobRow row) { return at(row).facts.key == key; });
+  }
   std::size_t size() const { return lives_.size() - free_.size(); }
   // Rows ever used; `used` tells whether one is in use.
   JobRow rows() const { return static_cast<JobRow>(lives_.size()); }

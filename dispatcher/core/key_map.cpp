@@ -1,50 +1,45 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/core/key_map.h"
 
+#include <utility>
+
 #include "common/base/check.h"
 
 namespace workpool::dispatcher {
 
+void KeyMap::put(const Place& place) {
+  std::size_t at = home(place.tag);
+  while (places_[at].row != kFree) at = next(at);
+  places_[at] = place;
+}
+
 void KeyMap::grow() {
-  std::vector<Place> old = std::move(places_);
+  const std::vector<Place> old = std::move(places_);
   places_.assign(old.empty() ? 64 : old.size() * 2, Place{});
-  size_ = 0;
   for (const Place& place : old) {
-    if (place.row != kFree) insert(place.key, place.row);
+    if (place.row != kFree) put(place);
   }
 }
 
-bool KeyMap::insert(const Key& key, std::uint32_t row) {
+void KeyMap::insert(const Key& key, std::uint32_t row) {
   CHECK(row != kFree);
   if ((size_ + 1) * 2 > places_.size()) grow();
-  std::size_t at = home(key);
-  while (places_[at].row != kFree) {
-    if (places_[at].key == key) return false;
-    at = (at + 1) & (places_.size() - 1);
-  }
-  places_[at] = {key, row};
+  put({tag_of(key), row});
   ++size_;
-  return true;
 }
 
-std::optional<std::uint32_t> KeyMap::find(const Key& key) const {
-  if (places_.empty()) return std::nullopt;
-  for (std::size_t at = home(key); places_[at].row != kFree; at = (at + 1) & (places_.size() - 1)) {
-    if (places_[at].key == key) return places_[at].row;
+void KeyMap::erase(const Key& key, std::uint32_t row) {
+  CHECK(size_ > 0);
+  std::size_t hole = home(tag_of(key));
+  while (places_[hole].row != row) {
+    CHECK(places_[hole].row != kFree);
+    hole = next(hole);
   }
-  return std::nullopt;
-}
-
-void KeyMap::erase(const Key& key) {
-  if (places_.empty()) return;
-  const std::size_t mask = places_.size() - 1;
-  std::size_t hole = home(key);
-  while (places_[hole].row != kFree && places_[hole].key != key) hole = (hole + 1) & mask;
-  if (places_[hole].row == kFree) return;
   --size_;
   // Whoever was pushed past the hole by a collision moves back into it.
-  for (std::size_t at = (hole + 1) & mask; places_[at].row != kFree; at = (at + 1) & mask) {
-    const std::size_t distance_home = (at - home(places_[at].key)) & mask;
+  const std::size_t mask = places_.size() - 1;
+  for (std::size_t at = next(hole); places_[at].row != kFree; at = next(at)) {
+    const std::size_t distance_home = (at - home(places_[at].tag)) & mask;
     const std::size_t distance_hole = (at - hole) & mask;
     if (distance_home >= distance_hole) {
       places_[hole] = places_[at];

@@ -163,7 +163,7 @@ HoldingRow Ledger::held_attempt(const Session* session, JobRow job, std::uint32_
 bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult& result) const {
   if (held_attempt(session, row, result.attempt, result.handle) != kNoHolding) return true;
   return session != nullptr && result.handle.value == 0 && holdings_.live_of(row) == kNoHolding &&
-         result.attempt > jobs_.at(row).last_failed && result.attempt <= kAttemptMost &&
+         result.attempt > jobs_.at(row).trouble().last_failed && result.attempt <= kAttemptMost &&
          believes(workers_.worker_of(*session), row);
 }
 
@@ -262,15 +262,16 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
 bool Ledger::retry(JobRow row, HoldingRow held, const JobResult& result, Step& step) {
   ActiveJob& job = jobs_.at(row);
   const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
-  if (!retried || job.failures >= job.facts.retries) return false;
-  ++job.failures;
-  job.last_failed = result.attempt;
+  if (!retried || job.trouble().failures >= job.facts.retries) return false;
+  Trouble& trouble = job.change_trouble();
+  ++trouble.failures;
+  trouble.last_failed = result.attempt;
   if (result.attempt >= job.attempt) {
     job.attempt = result.attempt;
     job.reuse_attempt = false;
   }
   ++counts_.retried;
-  const Duration delay = retry_delay(job.facts.key, job.attempt, job.failures);
+  const Duration delay = retry_delay(job.facts.key, job.attempt, trouble.failures);
   if (held != kNoHolding) holdings_.end(held);
   requeue_unless_held(row, delay, step);
   step.decide(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay,
@@ -421,10 +422,11 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
       if (!ended) slots += job.facts.slots;
       candidates.push_back(jobs_.handle(of));
       ++counts_.redelivered;
-      ++job.losses;
-      job.last_worker = session.name;
-      delay = loss_delay(job.facts.key, job.attempt, job.losses);
-      if (job.named > 0 || job.lost > 0) delay = std::max(delay, kNamedDelay);
+      Trouble& trouble = job.change_trouble();
+      ++trouble.losses;
+      trouble.last_worker = session.name;
+      delay = loss_delay(job.facts.key, job.attempt, trouble.losses);
+      if (trouble.named > 0 || trouble.lost > 0) delay = std::max(delay, kNamedDelay);
     }
     if (lost) {
       holdings_.give_up(row);
@@ -444,7 +446,7 @@ bool Ledger::believes(const Worker& worker, JobRow job) const {
 }
 
 void Ledger::name_in_death(JobRow row, const std::string& worker) {
-  jobs_.at(row).last_worker = worker;
+  jobs_.at(row).change_trouble().last_worker = worker;
   jobs_.name_in_death(row);
 }
 
@@ -478,7 +480,7 @@ void Ledger::quarantine(JobRow row, const std::string& evidence, Step& step) {
   result.outcome.status = Status::kQuarantined;
   result.outcome.kind = ErrorKind::kCrash;
   result.outcome.message = evidence;
-  record(row, std::move(result), job.last_worker, step);
+  record(row, std::move(result), job.trouble().last_worker, step);
 }
 
 void Ledger::record_invalid(const JobFacts& facts, const std::string& message, Step& step) {

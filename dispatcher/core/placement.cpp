@@ -121,7 +121,7 @@ void Placement::fetch(Step& step) {
 // already; the one with the least to wait for. Returns nullptr if none fits.
 Place* Placement::alone_place(const ActiveJob& job) {
   const auto rank = [&](const Session& s) {
-    return std::tuple(s.name == job.last_worker, s.held.jobs() > 0, !s.emptying, s.held.jobs());
+    return std::tuple(s.name == job.trouble().last_worker, s.held.jobs() > 0, !s.emptying, s.held.jobs());
   };
   Place* best = nullptr;
   for (const auto& [id, known] : fleet_.places()) {
@@ -198,25 +198,28 @@ bool Placement::place_class(std::uint32_t number, Step& step) {
   return true;
 }
 
-bool Placement::may_prefetch(const Taker& taker, std::uint32_t number, JobRow row) const {
-  const Place& place = *taker.place;
-  if (!place.session->may_hold_more()) return false;
-  const Session& session = *place.session;
-  const std::uint32_t most = window(place, number);
-  const std::uint32_t held = session.held.slots();
-  if (held + classes_.at(number).needs().slots > most) return false;
+std::uint32_t Placement::room_ahead(const Taker& taker, std::uint32_t number) const {
+  const std::uint32_t most = window(*taker.place, number);
+  const std::uint32_t held = taker.place->held().slots;
+  if (held >= most) return 0;
   // A few tiny jobs are not worth a message: it is filled up once a quarter of its window has room, or it
   // holds half of it at the most.
   const std::uint32_t began = taker.held_before;
-  if (most - std::min(most, began) < most / 4 && began > most / 2) return false;
-  return session.held.bytes() + ledger_.jobs().at(row).work.size() <= kAheadBytesMost;
+  if (most - std::min(most, began) < most / 4 && began > most / 2) return 0;
+  return (most - held) / classes_.at(number).needs().slots;
+}
+
+bool Placement::may_carry(const Taker& taker, JobRow row) const {
+  const Session& session = *taker.place->session;
+  return session.may_hold_more() &&
+         session.held.bytes() + ledger_.jobs().at(row).work.size() <= kAheadBytesMost;
 }
 
 void Placement::give_run(const Taker& taker, std::uint32_t number, const std::optional<QueueRank>& next,
                          std::uint32_t most, Step& step) {
-  for (std::uint32_t i = 0; i < most; ++i) {
+  for (std::uint32_t left = std::min(most, room_ahead(taker, number)); left > 0; --left) {
     const auto best = ledger_.jobs().front(number);
-    if (!best || (next && next->before(best->rank)) || !may_prefetch(taker, number, best->row)) return;
+    if (!best || (next && next->before(best->rank)) || !may_carry(taker, best->row)) return;
     ledger_.give(*taker.place->session, best->row, step);
   }
 }
@@ -250,7 +253,7 @@ bool Placement::place_one(std::uint32_t number, const Front& best, const std::op
         outranks(number, place))
       reserved = &taker;
     // Ahead of need: to the one that holds the least for its size.
-    if (taker.gets_nothing_ahead || !may_prefetch(taker, number, best.row)) continue;
+    if (taker.gets_nothing_ahead || room_ahead(taker, number) == 0 || !may_carry(taker, best.row)) continue;
     if (ahead == nullptr || std::uint64_t{place.held().slots} * ahead->place->room.slots <
                                 std::uint64_t{ahead->place->held().slots} * place.room.slots) {
       ahead = &taker;

@@ -81,8 +81,10 @@ class Placement {
   // Gives away `best`, the best ready job of the class, and if they are tiny or go ahead of need some more of
   // them that come before `next`, the best of all others. False if there is nobody for it.
   bool place_one(std::uint32_t number, const Front& best, const std::optional<QueueRank>& next, Step& step);
-  // Whether the session may get this job of the class ahead of need.
-  bool may_prefetch(const Taker& taker, std::uint32_t number, JobRow row) const;
+  // How many more jobs of the class the session may get ahead of need; and whether their bytes, on the way
+  // and with this one, are not too many.
+  std::uint32_t room_ahead(const Taker& taker, std::uint32_t number) const;
+  bool may_carry(const Taker& taker, JobRow row) const;
   // The best job of the class waits: its line is being read, or nobody has room or credit for it.
   void await_line(std::uint32_t number);
   void await_room(std::uint32_t number, Step& step);

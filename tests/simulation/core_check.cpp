@@ -210,7 +210,7 @@ std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::Wo
     all += "job " + job.facts.id + " number " + std::to_string(job.facts.number) + " " +
            kStates[job.state.index()] + (job.loading ? " load out" : "") +
            (job.early ? " early result" : "") + " attempt " + std::to_string(job.attempt) + " named " +
-           std::to_string(job.named) + " lost " + std::to_string(job.lost) + " slots " +
+           std::to_string(job.trouble().named) + " lost " + std::to_string(job.trouble().lost) + " slots " +
            std::to_string(job.facts.slots);
     const dispatcher::Holdings& holdings = ledger.holdings();
     static const char* const kPhases[] = {"sent",      "confirmed", "inherited", "recalled",

@@ -32,8 +32,8 @@ TEST_F(BlameTest, NamesWhatRanAndNothingElse) {
   new_engine("w1");
   died("w1", {1});
   EXPECT_EQ(expect_report<EngineDied>()->ran, std::vector<std::string>{"job1"});
-  EXPECT_EQ(job(0).named, 0u);
-  EXPECT_EQ(job(1).named, 1u);
+  EXPECT_EQ(job(0).trouble().named, 0u);
+  EXPECT_EQ(job(1).trouble().named, 1u);
 }
 
 TEST_F(BlameTest, ADeathThatIsToldTwiceCountsOnce) {
@@ -45,7 +45,7 @@ TEST_F(BlameTest, ADeathThatIsToldTwiceCountsOnce) {
   died("w1", {0});
   expect_report<EngineDied>();
   died("w1", {0});
-  EXPECT_EQ(job(0).named, 1u);
+  EXPECT_EQ(job(0).trouble().named, 1u);
 }
 
 // Else a worker that names a far one would have no death counted any more.
@@ -56,10 +56,10 @@ TEST_F(BlameTest, OnlyAnEarlierEngineCanHaveDied) {
   expect_given("w1", {0});
   new_engine("w1");
   say("w1", Died{{{2, "itself", {key_of_id("job0")}}, {0xffffffff, "a far one", {}}}});
-  EXPECT_EQ(job(0).named, 0u);
+  EXPECT_EQ(job(0).trouble().named, 0u);
   died("w1", {0});
   expect_report<EngineDied>();
-  EXPECT_EQ(job(0).named, 1u);
+  EXPECT_EQ(job(0).trouble().named, 1u);
 }
 
 TEST_F(BlameTest, AJobThatKillsItsEngineAloneAgainAndAgainIsQuarantined) {
@@ -86,7 +86,7 @@ TEST_F(BlameTest, AWorkerCannotNameWhatItNeverHad) {
     died("stranger", {0});
     EXPECT_TRUE(expect_report<EngineDied>()->ran.empty());
   }
-  EXPECT_EQ(job(0).named, 0u);
+  EXPECT_EQ(job(0).trouble().named, 0u);
   EXPECT_EQ(snapshot().quarantined, 0u);
 }
 
@@ -111,9 +111,9 @@ TEST_F(BlameTest, WithoutAWordWhatMayHaveRunIsLostAndOnlyThat) {
   falls_silent("w1");
   advance(seconds(3));
   expect_lost("w1", SilentFor{seconds(2)});
-  EXPECT_EQ(job(0).lost, 0u);
+  EXPECT_EQ(job(0).trouble().lost, 0u);
   advance(seconds(3));  // no DIED comes
-  EXPECT_EQ(job(0).lost, 1u);
+  EXPECT_EQ(job(0).trouble().lost, 1u);
 }
 
 TEST_F(BlameTest, TheSameEngineComesBackAndNobodyDied) {
@@ -128,7 +128,7 @@ TEST_F(BlameTest, TheSameEngineComesBackAndNobodyDied) {
   register_worker("w1", 1);
   advance(seconds(1));
   held("w1", 0, 1);
-  EXPECT_EQ(job(0).lost, 0u);
+  EXPECT_EQ(job(0).trouble().lost, 0u);
   EXPECT_EQ(ledger().holdings().live(), 1u);
 }
 

@@ -110,8 +110,8 @@ TEST_F(DoubtfulTest, WhoeverLosesItsWorkerMayHaveBeenTheReasonAlsoIfItHasEnded) 
   advance(seconds(3));
   expect_lost("w1", SilentFor{seconds(2)});
   advance(seconds(3));  // no DIED comes
-  EXPECT_EQ(job(0).lost, 1u);
-  EXPECT_EQ(job(1).lost, 1u) << "what really ran is not passed over for one that has ended";
+  EXPECT_EQ(job(0).trouble().lost, 1u);
+  EXPECT_EQ(job(1).trouble().lost, 1u) << "what really ran is not passed over for one that has ended";
   EXPECT_EQ(snapshot().redelivered, 2u);
 }
 
