@@ -50,7 +50,6 @@ class Pen {
     char* const at = next(count);
     for (std::size_t i = count; i-- > 0; value /= 10) at[i] = static_cast<char>('0' + value % 10);
   }
-  void two_digits(std::uint64_t value) { std::memcpy(next(2), kDecimalPairs.text + 2 * value, 2); }
   template <std::size_t kBytes>
   void hex(std::uint64_t value) {
     write_hex<kBytes>(next(2 * kBytes), value);
@@ -80,47 +79,6 @@ class Pen {
   std::size_t used_ = 0;
   char room_[kRoom];
 };
-
-struct Date {
-  std::uint64_t year = 0, month = 0, day = 0;
-};
-
-// Days since 1970-01-01 as a date of the Gregorian calendar; H. Hinnant, "chrono-compatible low-level date
-// algorithms", civil_from_days, for days that are not negative. A dozen instructions: nothing to cache.
-Date date_of_day(std::uint64_t days) {
-  days += 719'468;  // days from 0000-03-01
-  const std::uint64_t era = days / 146'097;
-  const std::uint64_t day_of_era = days % 146'097;
-  const std::uint64_t year_of_era =
-      (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-  const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const std::uint64_t shifted_month = (5 * day_of_year + 2) / 153;  // from March
-  const std::uint64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
-          day_of_year - (153 * shifted_month + 2) / 5 + 1};
-}
-
-// RFC 3339 in UTC, with milliseconds: 24 characters for every year that has four digits.
-void put_timestamp(Pen& pen, std::int64_t unix_ms) {
-  constexpr std::int64_t kLast = 253'402'300'799'999;  // 9999-12-31T23:59:59.999Z
-  const auto ms = static_cast<std::uint64_t>(std::clamp<std::int64_t>(unix_ms, 0, kLast));
-  const Date date = date_of_day(ms / 86'400'000);
-  pen.two_digits(date.year / 100);
-  pen.two_digits(date.year % 100);
-  pen.text("-");
-  pen.two_digits(date.month);
-  pen.text("-");
-  pen.two_digits(date.day);
-  pen.text("T");
-  pen.two_digits(ms / 3'600'000 % 24);
-  pen.text(":");
-  pen.two_digits(ms / 60'000 % 60);
-  pen.text(":");
-  pen.two_digits(ms / 1'000 % 60);
-  pen.text(".");
-  pen.digits(ms % 1'000, 3);
-  pen.text("Z");
-}
 
 // Whether a JSON string can hold these bytes as they are. Most ids and names are like that, and this is
 // quicker than escaping.
@@ -234,7 +192,7 @@ void put_run(Pen& pen, const ResultLine& result) {
     pen.millis(result.ran);
   }
   pen.text(",\"finished\":\"");
-  put_timestamp(pen, result.finished_ms);
+  pen.text(result.finished.text());
   pen.text("\",\"run\":\"");
   pen.hex<8>(result.run.value);
   const bool invalid = result.outcome.status == Status::kInvalid;

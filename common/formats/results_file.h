@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/outcome.h"
 #include "common/base/time.h"
+#include "common/formats/timestamp.h"
 
 namespace workpool {
 
@@ -29,7 +30,7 @@ struct ResultLine {
   std::string_view worker;    // empty if no worker ran it
   Duration queued{0};
   Duration ran{0};
-  std::int64_t finished_ms = 0;  // Unix time in milliseconds
+  Timestamp finished;
   RunId run;
   Spec spec;  // of an `invalid` line the digest of its text; zero if that is not known
 };

@@ -23,7 +23,7 @@ struct OwnedResult {
   Spec spec;
 
   operator ResultLine() const {  // NOLINT: it stands wherever a ResultLine can
-    return {id, repeat, line, attempt, outcome, worker, queued, ran, finished_ms, run, spec};
+    return {id, repeat, line, attempt, outcome, worker, queued, ran, Timestamp(finished_ms), run, spec};
   }
 };
 

@@ -93,6 +93,7 @@ struct JournalWriter::Impl {
   const RunId run_id;
   const bool sync_wanted;
   Batch batch;                   // being formatted
+  Timestamp batch_finished{0};   // when it was given, which is when its jobs have finished
   std::size_t batch_next = 0;    // its first entry that is not in `block`
   std::string block;             // whole lines for one of the files, so that entries are written in order
   LineOutput* target = nullptr;  // that file; nullptr for names that are kept nowhere
@@ -188,6 +189,7 @@ bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   }
   if (queue.empty()) return false;
   batch = std::move(queue.front());
+  batch_finished = Timestamp(batch.given_ms);
   batch_next = 0;
   queue.pop_front();
   if (batch.has_name) --names_queued;
@@ -214,7 +216,7 @@ void JournalWriter::Impl::format_some() {
 ResultLine JournalWriter::Impl::line_of(const Record& record) const {
   const JobFacts& facts = record.facts;
   return {facts.id,      facts.repeat, facts.line,     record.attempt, record.outcome, record.worker,
-          record.queued, record.ran,   batch.given_ms, run_id,         facts.spec};
+          record.queued, record.ran,   batch_finished, run_id,         facts.spec};
 }
 
 LineOutput* JournalWriter::Impl::target_of(const JournalEntry& entry) {

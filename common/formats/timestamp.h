@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// A point in time as text: RFC 3339 in UTC with milliseconds, such as 2026-11-29T08:05:03.120Z. A value, so
+// that results which came together share one: formatting it anew was a sixth of the cost of a result line.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace workpool {
+
+class Timestamp {
+ public:
+  // `unix_ms`: milliseconds since 1970; what is before that or after the year 9999 becomes the nearest that
+  // can be written.
+  explicit Timestamp(std::int64_t unix_ms);
+
+  std::string_view text() const { return {text_.data(), text_.size()}; }
+
+ private:
+  std::array<char, 24> text_;
+};
+
+}  // namespace workpool
