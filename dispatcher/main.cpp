@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/io/console.h"
+#include "common/io/freed_memory.h"
 #include "dispatcher/cli.h"
 #include "dispatcher/io/run.h"
 #include "dispatcher/io/status_client.h"
@@ -42,6 +43,7 @@ struct Dispatch {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   // Whoever started us may have left it ignored, which would hide the local worker's end.

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "common/io/console.h"
+#include "common/io/freed_memory.h"
 #include "common/io/log.h"
 #include "worker/cli.h"
 #include "worker/io/engine.h"
@@ -60,6 +61,7 @@ int serve(WorkerOptions options, Console& console) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   Console console;
