@@ -191,6 +191,20 @@ RC_GTEST_PROP(PlainWorksProperty, AreWhatTheGeneralParserMakesOfThem, ()) {
   RC_ASSERT(work_as_any(work) == std::pair(std::string(read->type), args));
 }
 
+// Long strings are searched 64 bytes at a time, and then eight, and then one.
+TEST(PlainValues, EveryByteCountsWhereverItStands) {
+  constexpr std::size_t kLength = 140;
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+    std::string value = '"' + std::string(kLength, 'a') + '"';
+    for (std::size_t at = 1; at <= kLength; ++at) {
+      value[at] = static_cast<char>(byte);
+      ASSERT_EQ(PlainLines::is_value(value), is_plain) << "byte " << byte << " at " << at;
+      value[at] = 'a';
+    }
+  }
+}
+
 RC_GTEST_PROP(PlainValuesProperty, AreOneCompactJsonText, ()) {
   std::string value = *rc::gen::element<std::string>("1", "null", R"([1,{"b":"c d"}])", R"({"a":1,"b":[]})",
                                                      R"("\n")", "[1, 2]", "-0.50", "1e9", "\"a\tb\"", "true");
