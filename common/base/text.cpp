@@ -7,6 +7,8 @@
 #include <cstring>
 #include <vector>
 
+#include "common/base/byte_spans.h"
+
 namespace workpool {
 namespace {
 
@@ -61,6 +63,21 @@ std::pair<std::size_t, std::size_t> letter_across(std::string_view bytes, std::s
 }
 
 bool needs_escape(unsigned char byte) { return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f; }
+
+template <std::size_t kBytes>
+bool any_needs_escape(const char* bytes) {
+  return any_byte<kBytes>(bytes, [](SixteenBytes some) {
+    return as_bytes((some < 0x20) | (some == '"') | (some == '\\') | (some == 0x7f));
+  });
+}
+
+// The first byte from `at` on that needs an escape; the size of the text if there is none.
+std::size_t next_escaped(std::string_view text, std::size_t at) {
+  while (text.size() - at >= 64 && !any_needs_escape<64>(text.data() + at)) at += 64;
+  while (text.size() - at >= 16 && !any_needs_escape<16>(text.data() + at)) at += 16;
+  while (at < text.size() && !needs_escape(byte_at(text, at))) ++at;
+  return at;
+}
 
 char short_escape(unsigned char byte) {
   switch (byte) {
@@ -118,13 +135,13 @@ std::size_t edit_distance(std::string_view left, std::string_view right) {
 std::size_t utf8_valid_bytes(std::string_view bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {
-    std::uint64_t eight = 0;  // most text is ASCII: eight bytes at a time
-    if (bytes.size() - at >= 8) {
-      std::memcpy(&eight, bytes.data() + at, 8);
-      if ((eight & 0x8080808080808080U) == 0) {
-        at += 8;
-        continue;
-      }
+    // Most text is ASCII.
+    const auto is_ascii = [](const char* some) {
+      return !any_byte<16>(some, [](SixteenBytes letters) { return letters; });
+    };
+    if (bytes.size() - at >= 16 && is_ascii(bytes.data() + at)) {
+      at += 16;
+      continue;
     }
     const std::size_t length = letter_bytes(bytes, at);
     if (length == 0) return at;
@@ -138,9 +155,8 @@ bool is_utf8(std::string_view bytes) { return utf8_valid_bytes(bytes) == bytes.s
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   std::size_t plain = 0;  // where the run of bytes that need no escape begins
-  for (std::size_t at = 0; at < text.size(); ++at) {
+  for (std::size_t at = next_escaped(text, 0); at < text.size(); at = next_escaped(text, at + 1)) {
     const unsigned char byte = byte_at(text, at);
-    if (!needs_escape(byte)) continue;
     out.append(text, plain, at - plain);
     plain = at + 1;
     out += '\\';
@@ -158,10 +174,8 @@ void append_json_string(std::string& out, std::string_view text) {
 
 std::size_t json_string_bytes(std::string_view text) {
   std::size_t bytes = 2 + text.size();
-  for (const char letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (needs_escape(byte)) bytes += short_escape(byte) != 0 ? 1 : 5;
-  }
+  for (std::size_t at = next_escaped(text, 0); at < text.size(); at = next_escaped(text, at + 1))
+    bytes += short_escape(byte_at(text, at)) != 0 ? 1 : 5;
   return bytes;
 }
 

@@ -50,6 +50,23 @@ RC_GTEST_PROP(TextProperty, JsonStringBytesIsExact, (const std::string& text)) {
   RC_ASSERT(json(text).size() == json_string_bytes(text));
 }
 
+// Long texts are searched 64 bytes at a time, then sixteen, then one.
+TEST(Text, EveryByteCountsWhereverItStands) {
+  constexpr std::size_t kLength = 140;
+  std::string text(kLength, 'a');
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string written = json(std::string(1, static_cast<char>(byte)));
+    const std::string alone = written.substr(1, written.size() - 2);
+    for (std::size_t at = 0; at < kLength; ++at) {
+      text[at] = static_cast<char>(byte);
+      ASSERT_EQ(json(text), '"' + std::string(at, 'a') + alone + std::string(kLength - at - 1, 'a') + '"')
+          << "byte " << byte << " at " << at;
+      ASSERT_EQ(utf8_valid_bytes(text), byte < 0x80 ? kLength : at) << "byte " << byte;
+      text[at] = 'a';
+    }
+  }
+}
+
 TEST(Text, Base64IsThatOfRfc4648) {
   EXPECT_EQ(base64(""), "");
   EXPECT_EQ(base64("f"), "Zg==");

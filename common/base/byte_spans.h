@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Looks at many bytes at once: most text is long runs of letters in which nothing is to be found. With the
+// vectors of GCC and Clang, which become the instructions of whatever processor it is built for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace workpool {
+
+using SixteenBytes = unsigned char __attribute__((vector_size(16)));
+
+// Each byte 0xff or 0x00: the form of what a comparison of two vectors returns.
+template <class Comparison>
+SixteenBytes as_bytes(const Comparison& comparison) {
+  return reinterpret_cast<SixteenBytes>(comparison);
+}
+
+// Whether one of the `kBytes` bytes at `bytes` is found. `finds`: takes sixteen bytes, and returns sixteen,
+// of which those have the high bit that are found.
+template <std::size_t kBytes, class Finds>
+bool any_byte(const char* bytes, const Finds& finds) {
+  static_assert(kBytes % sizeof(SixteenBytes) == 0);
+  using Halves = std::uint64_t __attribute__((vector_size(16)));
+  SixteenBytes found{};
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kBytes; i += sizeof(SixteenBytes)) {
+    SixteenBytes some;
+    std::memcpy(&some, bytes + i, sizeof some);
+    found |= finds(some);
+  }
+  const Halves halves = reinterpret_cast<Halves>(found);
+  return ((halves[0] | halves[1]) & 0x8080808080808080) != 0;
+}
+
+}  // namespace workpool
