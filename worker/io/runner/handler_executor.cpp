@@ -8,7 +8,6 @@
 #include <deque>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -58,9 +57,6 @@ struct HandlerExecutor::State : std::enable_shared_from_this<HandlerExecutor::St
     const Handler* handler = nullptr;
     std::vector<AttemptEnded> endings;
     std::uint32_t place = 0;  // in the shared page, where it found one last
-    // When the attempt before ended, if the next one starts at once: reading a clock takes as long as a tenth
-    // of a tiny job.
-    std::optional<Time> just_ended;
     std::thread thread;
     bool has_ended = false;  // protected by mutex
   };
@@ -101,7 +97,6 @@ struct HandlerExecutor::State : std::enable_shared_from_this<HandlerExecutor::St
 
 void HandlerExecutor::State::run(Thread& self) {
   while (const std::shared_ptr<Batch> batch = next_batch(self)) {
-    self.just_ended.reset();  // it may have waited
     while (run_next(self, *batch)) {
     }
   }
@@ -142,17 +137,13 @@ bool HandlerExecutor::State::run_next(Thread& self, Batch& batch) {
   AttemptEnded ending;
   run_attempt(self, *attempt, ending);
   self.endings.push_back(std::move(ending));
-  if (self.endings.size() >= kEndingsMax) {
-    services->deliver(self.endings);
-    self.just_ended.reset();
-  }
+  if (self.endings.size() >= kEndingsMax) services->deliver(self.endings);
   return true;
 }
 
 void HandlerExecutor::State::run_attempt(Thread& self, const StartAttempt& attempt, AttemptEnded& ending) {
   ending.token = attempt.token;
-  const Time started = self.just_ended ? *self.just_ended : boot_time();
-  self.just_ended.reset();
+  const Time started = boot_time();
   if (!services->may_start(started)) {
     self.seat.stand_up();
     ending.how = AttemptEnd::kNotStarted;
@@ -165,8 +156,7 @@ void HandlerExecutor::State::run_attempt(Thread& self, const StartAttempt& attem
     ending = no_resources(attempt.token, std::generic_category().message(ENOMEM));
   }
   services->options.page->ended(self.place);
-  self.just_ended = boot_time();
-  ending.ran = *self.just_ended - started;
+  ending.ran = boot_time() - started;
   const PoolSeat::Verdict verdict = self.seat.stand_up();
   if (verdict != PoolSeat::Verdict::kOwn) {
     if (verdict == PoolSeat::Verdict::kReported) {
