@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Looks at many bytes at once: most text is long runs of letters in which nothing is to be found. With the
-// vectors of GCC and Clang, which become the instructions of whatever processor it is built for.
+// Looks at many bytes at once: most text is long runs of letters in which nothing is to be found. It uses
+// the vectors of GCC and Clang, which become the instructions of whatever processor it is built for.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ SixteenBytes as_bytes(const Comparison& comparison) {
   return reinterpret_cast<SixteenBytes>(comparison);
 }
 
-// Whether one of the `kBytes` bytes at `bytes` is found. `finds`: takes sixteen bytes, and returns sixteen,
-// of which those have the high bit that are found.
+// Whether one of the `kBytes` bytes at `bytes` is found. `finds`: takes sixteen bytes and returns sixteen;
+// the high bit of each says whether that byte is found.
 template <std::size_t kBytes, class Finds>
 bool any_byte(const char* bytes, const Finds& finds) {
   static_assert(kBytes % sizeof(SixteenBytes) == 0);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "common/base/byte_spans.h"
@@ -71,8 +70,12 @@ bool any_needs_escape(const char* bytes) {
   });
 }
 
-// The first byte from `at` on that needs an escape; the size of the text if there is none.
+// The first byte from `at` on that needs an escape; the size of the text if there is none. Lines may be
+// short, so it begins with a few bytes one by one.
 std::size_t next_escaped(std::string_view text, std::size_t at) {
+  for (const std::size_t few = std::min(text.size(), at + 12); at < few; ++at) {
+    if (needs_escape(byte_at(text, at))) return at;
+  }
   while (text.size() - at >= 64 && !any_needs_escape<64>(text.data() + at)) at += 64;
   while (text.size() - at >= 16 && !any_needs_escape<16>(text.data() + at)) at += 16;
   while (at < text.size() && !needs_escape(byte_at(text, at))) ++at;

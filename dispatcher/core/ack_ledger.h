@@ -40,8 +40,8 @@ class AckLedger {
     std::uint64_t received = 0;
   };
   Told tell();
-  // Whether the ack has risen since for a message whose worker waits for it, and for how many bytes of
-  // results.
+  // Whether the ack covers a message whose worker waits for it, and has not been told; and how many bytes of
+  // results it covers that have not.
   bool is_untold() const { return untold_; }
   std::uint64_t untold_bytes() const { return done_bytes_ - told_bytes_; }
 

@@ -78,7 +78,7 @@ class Fleet {
   const std::vector<Place*>& with_work() const { return with_work_; }
   const std::map<SessionId, Place>& places() const { return places_; }
   Place* find(SessionId id);
-  // The sum of believed() over with_work(): who fits nothing that waits has no part in it.
+  // The sum of believed() over with_work(): a worker that fits nothing that waits does not count.
   const Resources& room() const { return room_; }
 
  private:

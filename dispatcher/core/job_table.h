@@ -43,7 +43,7 @@ struct Loading {};
 struct Waiting {};
 // Its payload is here.
 struct Loaded {};
-struct Backoff {};   // to be read again once it is ready (ActiveJob::ready_since)
+struct Backoff {};   // waits until ActiveJob::ready_since
 struct Assigned {};  // held by a session at least: the holdings say by whom
 using JobState = std::variant<Loading, Waiting, Loaded, Backoff, Assigned>;
 

@@ -31,7 +31,7 @@ namespace workpool::dispatcher {
 // How many slots' worth of jobs of one requirement a worker may hold:
 // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
 // while no run time is known; and never more than `share`, or its slots. The share is half of its share of
-// what is left of the run, or a millisecond of work.
+// what is left of the run, among the workers that fit some job which waits; or a millisecond of work.
 std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
                           std::uint64_t share);
 
@@ -81,9 +81,9 @@ class Placement {
   // Gives away `best`, the best ready job of the class, and if they are tiny or go ahead of need some more of
   // them that come before `next`, the best of all others. False if there is nobody for it.
   bool place_one(std::uint32_t number, const Front& best, const std::optional<QueueRank>& next, Step& step);
-  // How many more jobs of the class the session may get ahead of need; and whether their bytes, on the way
-  // and with this one, are not too many.
+  // How many more jobs of the class the session may get ahead of need.
   std::uint32_t room_ahead(const Taker& taker, std::uint32_t number) const;
+  // Whether the bytes on their way to it leave room for this job.
   bool may_carry(const Taker& taker, JobRow row) const;
   // The best job of the class waits: its line is being read, or nobody has room or credit for it.
   void await_line(std::uint32_t number);

@@ -8,8 +8,8 @@
 namespace workpool::dispatcher {
 namespace {
 
-// An ack that has advanced goes down after this, unless a JOBS takes it along first (at the latest 100 ms
-// after a sync).
+// An ack that its worker waits for goes down after this, unless a JOBS takes it along first (at the latest
+// 100 ms after a sync).
 constexpr Duration kAckDelay = milliseconds(30);
 // At once if it covers more than this part of the result window: the worker may be waiting for room in it.
 constexpr std::uint64_t kWindowPartToTell = 4;
@@ -26,6 +26,10 @@ constexpr Duration kFencedSilence = seconds(2);
 constexpr Duration kRestLeast = milliseconds(20);
 constexpr Duration kRestMost = seconds(30);
 constexpr std::uint32_t kReturnsToTell = 4;
+
+bool is_listening(const Session& session) {
+  return session.lane_writable && !std::holds_alternative<Binding>(session.phase);
+}
 
 bool waits_for_journal(const Session& session) {
   return session.acks.ack() != session.acks.received() || in<Naming>(session);
@@ -320,7 +324,7 @@ void Sessions::tell(Session& session, Step& step) {
 // When a session is due for a look, if nothing is heard of it until then.
 Time Sessions::due(const Session& session) const {
   Time due = end_of(session);
-  if (session.lane_writable && !in<Binding>(session)) due = std::min(due, told_due(session));
+  if (is_listening(session)) due = std::min(due, told_due(session));
   if (session.resting) due = std::min(due, session.rests_until);
   if (!session.suspected) due = std::min(due, suspect_at(session));
   const auto* live = std::get_if<Live>(&session.phase);
@@ -328,9 +332,17 @@ Time Sessions::due(const Session& session) const {
   return due;
 }
 
+void Sessions::beat_with_others(Step& step) {
+  for (auto& [id, session] : workers_.sessions()) {
+    const bool soon = beat_due(session) - step.now <= options_.worker_timeout / kBeatsTogether;
+    if (soon && is_listening(session)) tell(session, step);
+  }
+}
+
 void Sessions::judge(Duration pause, bool whole, Step& step) {
   if (pause.count() == 0 && step.now < look_at_) return;
   ++looked_;
+  bool beat_is_due = false;
   std::vector<std::pair<SessionId, LeaveCause>> lost;
   for (auto& [id, session] : workers_.sessions()) {
     if (pause.count() > 0) {
@@ -356,11 +368,12 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
       session.resting = false;
       workers_.touch(session);
     }
-    const bool listening = !in<Binding>(session) && session.lane_writable;
-    const bool soon = beat_due(session) - step.now <= options_.worker_timeout / kBeatsTogether;
-    if (listening && (soon || step.now >= told_due(session))) tell(session, step);
+    if (!is_listening(session) || step.now < told_due(session)) continue;
+    beat_is_due |= step.now >= beat_due(session);
+    tell(session, step);
   }
   for (const auto& [id, why] : lost) lose(id, why, step);
+  if (beat_is_due) beat_with_others(step);
   look_at_ = Time::max();
   for (const auto& [id, session] : workers_.sessions()) look_by(due(session));
 }

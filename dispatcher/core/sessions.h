@@ -84,6 +84,8 @@ class Sessions {
   // When silence, or a lane that is gone, ends it.
   Time end_of(const Session& session) const;
   Time beat_due(const Session& session) const;
+  // A beat goes down now: those of other sessions that are due soon go down with it.
+  void beat_with_others(Step& step);
   Time told_due(const Session& session) const;
   Time suspect_at(const Session& session) const;
   Time due(const Session& session) const;

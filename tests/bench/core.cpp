@@ -6,14 +6,17 @@
 //   bench_core [JOBS] [WORKERS]    medians of 9 runs
 #include <algorithm>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "dispatcher/core/scheduler.h"
@@ -196,7 +199,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i < 9; ++i) runs.push_back(Bench(jobs, workers).run());
   std::sort(runs.begin(), runs.end());
   std::printf(
-      "%llu jobs, %llu workers: %.0f ns of processor time a job (9 runs, the median; the least %.0f)\n",
+      "%llu jobs, %llu workers: %.0f ns of processor time per job (9 runs, the median; the least %.0f)\n",
       static_cast<unsigned long long>(jobs), static_cast<unsigned long long>(workers), runs[4], runs[0]);
   return 0;
 }

@@ -233,6 +233,12 @@ std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::Wo
   return all + "open " + std::to_string(ledger.jobs().open()) + "\n";
 }
 
+std::string check_fleet(const dispatcher::Fleet& fleet) {
+  std::uint32_t room = 0;
+  for (const dispatcher::Place* place : fleet.with_work()) room += place->believed().slots;
+  return room == fleet.room().slots ? "" : "the room of all workers with work is not the sum of theirs";
+}
+
 std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers,
                          bool thorough) {
   std::uint64_t held = 0;

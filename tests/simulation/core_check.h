@@ -6,6 +6,7 @@
 #include <string>
 
 #include "dispatcher/core/facts.h"
+#include "dispatcher/core/fleet.h"
 #include "dispatcher/core/ledger.h"
 #include "worker/core/facts.h"
 
@@ -14,6 +15,7 @@ namespace workpool::simulation {
 // What is wrong, or nothing. `thorough`: every job too, not only the sessions.
 std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers,
                          bool thorough);
+std::string check_fleet(const dispatcher::Fleet& fleet);
 
 // The open jobs and the sessions, for a trace's end.
 std::string describe_open(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers);

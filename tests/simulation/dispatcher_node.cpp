@@ -242,7 +242,8 @@ void DispatcherNode::stop() {
 
 void DispatcherNode::check_core() {
   const bool thorough = ++checks_ % 16 == 0;
-  const std::string fault = check_ledger(scheduler_->ledger(), scheduler_->worker_table(), thorough);
+  std::string fault = check_ledger(scheduler_->ledger(), scheduler_->worker_table(), thorough);
+  if (fault.empty()) fault = check_fleet(scheduler_->placement().fleet());
   if (!fault.empty()) world_.books.broke(fault);
 }
 

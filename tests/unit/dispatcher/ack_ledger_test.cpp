@@ -76,7 +76,7 @@ TEST(AckLedger, KnowsHowManyBytesTheWorkerHasNotBeenToldOf) {
   EXPECT_EQ(acks.untold_bytes(), 20u);
 }
 
-TEST(AckLedger, OfAMessageThatNobodyWaitsForNothingIsUntold) {
+TEST(AckLedger, NothingIsUntoldOfAMessageThatNobodyWaitsFor) {
   AckLedger acks;
   acks.received(1, {.soon = false});
   EXPECT_EQ(acks.ack(), 1u);

@@ -228,5 +228,22 @@ TEST_F(JobBookTest, KeepsTheOnlyCopyOfAPayloadUntilItsJobIsRecordedBesideJobsTha
   EXPECT_TRUE(book->free_class(facts.requirement));
 }
 
+// The index knows only the first half of a key, so a worker may name a job with a second half of its own, and
+// the line of the job sets that right.
+TEST_F(JobBookTest, ALineGivesItsJobTheKeyThatAWorkerHadWrong) {
+  const JobFacts facts = facts_of(3);
+  Key wrong = facts.key;
+  ++wrong.low;
+  const auto row = book->find(wrong, facts.spec, load);
+  ASSERT_TRUE(row);
+  EXPECT_EQ(book->find_active(wrong), row);
+  answer();
+  EXPECT_FALSE(book->find_active(wrong));
+  EXPECT_EQ(book->find_active(facts.key), row);
+  book->finish(*row);
+  EXPECT_FALSE(book->find_active(facts.key));
+  expect_open(11);
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher

@@ -198,5 +198,31 @@ TEST_F(PlacementTest, SessionsAreLookedAtWhenOneIsDue) {
       << "a beat is due after 1 s and goes down up to 250 ms earlier; nobody waits for the ack of one";
 }
 
+// The acks of a busy worker are due every 30 ms. That must not make beats of others go down early.
+TEST_F(PlacementTest, AnIdleWorkerGetsNoMoreBeatsBecauseAnotherIsBusy) {
+  options.worker_timeout = seconds(10);
+  scheduler.emplace(options, index, now);
+  worker("busy", 1, {"busy"});
+  worker("idle", 1);
+  const SessionId idle{sessions};
+  for (int i = 0; i < 200; ++i) job(std::to_string(i), {"", {"busy"}, 1});
+  drain();
+  int beats = 0;
+  for (int i = 0; i < 1000; ++i) {  // 10 s
+    now += milliseconds(10);
+    if (i % 5 == 0) done(std::to_string(i / 5));
+    if (i % 100 == 0) from("idle", Beat{});
+    step(JournalState{.durable = entries});
+    drain();
+    for (const Action& action : actions) {
+      const auto* down = std::get_if<SendLane>(&action);
+      if (down == nullptr || down->session != idle) continue;
+      beats += std::holds_alternative<LaneBeat>(down->message) ? 1 : 0;
+    }
+  }
+  EXPECT_GE(beats, 9);
+  EXPECT_LE(beats, 11);
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher
