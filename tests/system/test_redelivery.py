@@ -13,10 +13,13 @@ from workpool_testing import SLACK, System, figure, is_alive, parts_of, wait_unt
 FAST = ["--worker-timeout", "2s"]
 
 
+BEFORE = 80  # short jobs before the long one
+
+
 def long_among_short(test):
     """Jobs of which many are short, so that they travel ahead, and one in the middle runs until the file `go` is there."""
     (test.folder / "go").unlink(missing_ok=True)
-    before, after = [f"b{i}" for i in range(80)], [f"a{i}" for i in range(100)]
+    before, after = [f"b{i}" for i in range(BEFORE)], [f"a{i}" for i in range(100)]
     # One class, so one mean run time.
     hold = {"cmd": f"echo start long 1 >> {test.witness_path}; while [ ! -e {test.folder}/go ]; do sleep 0.02; done", "id": "long"}
     test.jobs(*[test.witness_job(name) for name in before], hold, *[test.witness_job(name) for name in after])
@@ -24,9 +27,11 @@ def long_among_short(test):
 
 
 def wait_for_the_long_one(test):
-    """How many jobs are queued at the worker behind it; at least one."""
+    """How many jobs are queued at the worker behind it; at least one. The results of those before it have arrived: they
+    come a few milliseconds after their end, and what a crash takes along runs again."""
     wait_until("the long job", lambda: test.witnessed("start")["long"])
-    status = test.wait_status("a queue", lambda s: s["workers"] and s["workers"][0]["held"] > 1 and s["jobs"]["running"] == 1)
+    status = test.wait_status("a queue", lambda s: s["workers"] and s["workers"][0]["held"] > 1 and s["jobs"]["running"] == 1
+                              and s["jobs"]["ok"] == BEFORE)
     return status["workers"][0]["held"] - 1
 
 

@@ -170,6 +170,21 @@ TEST_F(RunnerTest, ExitAndSignalAreTold) {
   EXPECT_EQ(segv.outcome.message, "killed by signal 11 (SIGSEGV)");
 }
 
+TEST_F(RunnerTest, AnEndingDoesNotWaitForTheCommandBehindIt) {
+  options_.slots = 1;
+  const std::string mark = folder_.path("begun");
+  std::vector<StartAttempt> attempts;
+  attempts.push_back(order(argv({"true"})));
+  attempts.push_back(order(argv({"sh", "-c", "> " + mark + "; exec sleep 600"})));
+  runner().start(std::move(attempts));
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(mark); }));
+  const Time begun = boot_time();
+  EXPECT_EQ(wait(1).outcome.status, Status::kOk);
+  EXPECT_LT(boot_time() - begun, milliseconds(500)) << "not only with the next look at what was left";
+  runner().kill(2, JobKind::kCommand, KillWhen::kAtOnce);
+  wait(2);
+}
+
 TEST_F(RunnerTest, ASignalThatAStopMayHaveSentIsMarked) {
   for (const char* name : {"HUP", "INT", "TERM", "KILL"}) {
     const AttemptEnded ending = run(shell(std::string("kill -") + name + " $$; sleep 5"));

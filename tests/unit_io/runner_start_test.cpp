@@ -190,6 +190,41 @@ TEST_F(CommandExecutorTest, AStartThatStaysKeepsItsSlotButNotItsResult) {
   EXPECT_EQ(box_.count(stays), 2U);
 }
 
+TEST_F(CommandExecutorTest, EndingsOfShortCommandsAreHandedOverTogether) {
+  auto go = std::make_shared<std::atomic<bool>>(false);
+  body_ = [go](const StartAttempt&) {
+    wait_until(*go);
+    return refused();
+  };
+  options_.slots = 2;
+  constexpr std::uint64_t kCommands = 400;
+  std::vector<StartAttempt> attempts;
+  for (std::uint64_t i = 0; i < kCommands; ++i) attempts.push_back(order("refused"));
+  commands().start(std::move(attempts));
+  const Time begin = boot_time();
+  *go = true;  // all wait for a slot now
+  for (std::uint64_t token = 1; token <= kCommands; ++token) wait(token);
+  // One in each wait, and one for each slot that nothing fills any more.
+  const auto most = (boot_time() - begin) / EndingBatch::kWait + 2;
+  EXPECT_LE(box_.calls(), static_cast<std::size_t>(most));
+}
+
+TEST_F(CommandExecutorTest, AnEndingDoesNotWaitForTheStartBehindIt) {
+  auto go = std::make_shared<std::atomic<bool>>(false);
+  body_ = [go](const StartAttempt& attempt) {
+    if (attempt.order.work == "stay") wait_until(*go);
+    return refused();
+  };
+  options_.slots = 1;
+  std::vector<StartAttempt> attempts;
+  for (const char* work : {"refused", "stay"}) attempts.push_back(order(work));
+  commands().start(std::move(attempts));
+  EXPECT_EQ(wait(1).outcome.kind, ErrorKind::kSpawn);
+  EXPECT_EQ(box_.count(2), 0U);
+  *go = true;
+  wait(2);
+}
+
 TEST_F(CommandExecutorTest, TheThreadsOfStartsAreUsedAgain) {
   std::mutex mutex;
   std::set<std::thread::id> threads;

@@ -10,6 +10,8 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kAheadWork = milliseconds(4);
+// More of commands, because their endings are reported 8 ms apart and the next ones have to run meanwhile.
+constexpr Duration kAheadCommands = milliseconds(20);
 constexpr Duration kShortCommand = milliseconds(50);
 constexpr std::int64_t kAheadMost = 1024;     // jobs per slot
 constexpr std::size_t kStartsExpected = 256;  // at once
@@ -80,10 +82,10 @@ std::uint32_t Attempts::ahead(bool command) const {
   if (lost_slots_ > 0) return 0;
   // Only among their own kind, one slot each: the runner bounds commands and handlers separately.
   if (used_ != running_ || commands_ != (command ? running_ : 0)) return 0;
-  if (command) return command_mean_.count() > 0 && command_mean_ < kShortCommand ? slots_ : 0;
-  if (handler_mean_.count() == 0) return 0;
-  const std::int64_t jobs = std::min(kAheadMost, kAheadWork / handler_mean_);
-  return slots_ * static_cast<std::uint32_t>(jobs);
+  const Duration mean = command ? command_mean_ : handler_mean_;
+  if (mean.count() == 0 || (command && mean >= kShortCommand)) return 0;
+  const std::int64_t jobs = command ? std::max<std::int64_t>(1, kAheadCommands / mean) : kAheadWork / mean;
+  return slots_ * static_cast<std::uint32_t>(std::min(kAheadMost, jobs));
 }
 
 bool Attempts::follows_a_killed_one(const Attempt& attempt) const {

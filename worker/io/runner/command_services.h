@@ -12,6 +12,7 @@
 #include "worker/io/process/process_tree.h"
 #include "worker/io/runner/command_start.h"
 #include "worker/io/runner/command_table.h"
+#include "worker/io/runner/ending_batch.h"
 #include "worker/io/runner/run_services.h"
 
 namespace workpool::worker {
@@ -20,7 +21,7 @@ using MakeStarter = std::function<std::unique_ptr<Starter>()>;
 
 struct CommandServices {
   CommandServices(std::shared_ptr<RunServices> given, MakeStarter make)
-      : run(std::move(given)), make_starter(std::move(make)), table(run->options.slots) {}
+      : run(std::move(given)), make_starter(std::move(make)), table(run->options.slots), endings(*run) {}
 
   // Called when a spawner begins to start a command; wakes the watch over starts if it sleeps.
   void note_start() {
@@ -33,6 +34,7 @@ struct CommandServices {
   const std::shared_ptr<RunServices> run;
   const MakeStarter make_starter;
   CommandTable table;
+  EndingBatch endings;
   ProcessTree tree;
 
   std::mutex mutex;

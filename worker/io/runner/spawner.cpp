@@ -159,7 +159,7 @@ void Spawner::loop(Helper& self) {
     if (!start_pending(self)) return;
     fire_timers(now);
     sweep(now);
-    services_->run->deliver(endings_);
+    hand_over(now);
     if (runs_.empty()) next_wake_ = kNever;
     if (may_end()) return;
   }
@@ -167,7 +167,7 @@ void Spawner::loop(Helper& self) {
 
 int Spawner::wait_ms(Time now) const {
   if (!pending_.empty()) return 0;
-  const Time next = std::min(next_wake_, next_sweep_);
+  const Time next = std::min({next_wake_, next_sweep_, hand_over_at_});
   if (next == kNever) return -1;
   if (next <= now) return 0;
   // While there are timers, wait in ticks, so that a pause of the whole worker shows. Else epoll's limit of

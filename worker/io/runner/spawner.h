@@ -120,6 +120,7 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   AttemptEnded ending_of(Run& run);
   void finish(std::uint32_t number);
   void push(AttemptEnded&& ending);
+  void hand_over(Time now);
   void sweep(Time now);
   int wait_ms(Time now) const;
 
@@ -144,6 +145,8 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   std::uint32_t next_number_ = 0;
   std::vector<std::unique_ptr<Command>> abandoned_;  // could not be killed; to be reaped one day
   std::vector<AttemptEnded> endings_;
+  bool in_a_hurry_ = false;  // one of them must not wait
+  Time hand_over_at_ = kNever;
   Time next_wake_ = kNever;  // not later than the earliest wake of a run
   Time looked_{};            // at the timers, the last time
   Time next_sweep_ = kNever;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "worker/io/runner/spawner.h"
 
@@ -67,6 +68,7 @@ void Spawner::give_up_start(Run& run) {
   AttemptEnded ending = ending_of(run);
   ending.slot_lost = true;
   endings_.push_back(std::move(ending));
+  in_a_hurry_ = true;
   run.lost = true;
   run.kill_at = run.wake = kNever;
 }
@@ -221,11 +223,21 @@ void Spawner::finish(std::uint32_t number) {
   push(std::move(ending));
 }
 
-// Reports the ending; the next waiting command takes the slot.
+// Reports the ending; the next waiting command takes the slot. Only a usual ending may wait for others, and
+// only if there is such a command: else the dispatcher has to fill the slot.
 void Spawner::push(AttemptEnded&& ending) {
   const std::uint64_t token = ending.token;
+  const bool is_usual = ending.how == AttemptEnd::kOutcome;
   endings_.push_back(std::move(ending));
-  if (auto next = services_->table.leave(token)) pending_.push_back(std::move(*next));
+  auto next = services_->table.leave(token);
+  if (!is_usual || !next) in_a_hurry_ = true;
+  if (next) pending_.push_back(std::move(*next));
+}
+
+void Spawner::hand_over(Time now) {
+  const bool at_once = std::exchange(in_a_hurry_, false) || told_to_end_;
+  if (endings_.empty() && !at_once && now < hand_over_at_) return;
+  hand_over_at_ = services_->endings.add(endings_, at_once, now);
 }
 
 }  // namespace workpool::worker
