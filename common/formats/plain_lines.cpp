@@ -150,15 +150,20 @@ class PlainLines::Scanner {
 
  private:
   void skip_plain() {
-    while (end_ - at_ >= kSpan && !any_stops(at_)) at_ += kSpan;
+    const char* const begin = at_;
     for (std::uint64_t eight = 0; end_ - at_ >= 8; at_ += 8) {
       std::memcpy(&eight, at_, 8);
       if (const std::uint64_t found = stops(eight)) {
         at_ += std::countr_zero(found) / 8;
         return;
       }
+      if (at_ - begin == kSpan) skip_spans();  // not before, since most strings are short
     }
     while (at_ < end_ && is_plain(*at_)) ++at_;
+  }
+  // The eight bytes here are plain. Moves on by 64 as long as those behind them are plain too.
+  [[gnu::noinline]] void skip_spans() {
+    while (end_ - at_ >= 8 + kSpan && !any_stops(at_ + 8)) at_ += kSpan;
   }
   bool object(int depth) {
     std::array<std::string_view, kKeysMost> keys;

@@ -15,7 +15,8 @@ CLASS_COUNTS = (1, 10, 300, 3_000)
 WORKER_JOBS, CLASS_JOBS = 400_000, 60_000
 QUICKER = 10  # with --quick so many times fewer jobs, and the largest of each kind are left out
 
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0")
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0",
+           "#1b9e9e")
 INK, GRID, OURS, OTHER = "#222222", "#dddddd", "#4269d0", "#9498a0"
 WIDTH, MARGIN = 960, 70
 

@@ -191,9 +191,9 @@ RC_GTEST_PROP(PlainWorksProperty, AreWhatTheGeneralParserMakesOfThem, ()) {
   RC_ASSERT(work_as_any(work) == std::pair(std::string(read->type), args));
 }
 
-// Long strings are searched 64 bytes at a time, and then eight, and then one.
+// Strings are searched eight bytes at a time, long ones then 64, and the last bytes one by one.
 TEST(PlainValues, EveryByteCountsWhereverItStands) {
-  constexpr std::size_t kLength = 140;
+  constexpr std::size_t kLength = 300;
   for (int byte = 0; byte < 256; ++byte) {
     const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
     std::string value = '"' + std::string(kLength, 'a') + '"';
