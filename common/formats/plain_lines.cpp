@@ -37,6 +37,7 @@ std::uint64_t stops(std::uint64_t bytes) {
 // pool thread went to looking at eight at a time.)
 constexpr std::ptrdiff_t kSpan = 64;
 bool any_stops(const char* bytes) {
+  // The high bit of `some` marks bytes above 0x7f; that of `some - 0x20` also those below 0x20.
   return any_byte<kSpan>(bytes, [](SixteenBytes some) {
     return some | (some - 0x20) | as_bytes((some == '"') | (some == '\\'));
   });
@@ -262,8 +263,8 @@ bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
   return false;
 }
 
-// A line that is nothing but its work is that work itself, and need not be put together again. Its end shows
-// most others before they are read for that in vain.
+// A line that is nothing but its work is that work itself, and need not be put together again. Most other
+// lines do not end in `}}` or `]}`, so they are not tried.
 bool PlainLines::read_bare(std::string_view line, JobView& job) {
   if (!line.ends_with("}}") && !line.ends_with("]}")) return false;
   const auto work = read_work(line);
@@ -278,6 +279,7 @@ std::optional<JobView> PlainLines::read(std::string_view line) {
   std::optional<JobView> read;
   if (line.size() > kPlainBytesMost || !line.starts_with('{')) return read;
   if (read_bare(line, read.emplace())) return read;
+  // What it has filled in so far goes with the emplace() below.
   work_.clear();
   labels_.clear();
   JobView& job = read.emplace();

@@ -12,6 +12,7 @@ namespace workpool::dispatcher {
 
 class AckLedger {
  public:
+  // In place of a record's number: it has none yet, because the line of its job is still being read.
   static constexpr std::uint64_t kUnknown = ~0ull;
 
   // What a message waits for: records 1..`record` are durable (0 = at once), and settle() has been called for

@@ -16,7 +16,8 @@ namespace workpool::dispatcher {
 // count.
 using JobNumber = std::uint64_t;
 
-// What the scheduler knows of a job once its line has been read; the payload (`work`) stays with the loop.
+// What the scheduler knows of a job once its line has been read. The payload (LoadedJob::work) is kept beside
+// it, and only the worker looks into it.
 struct JobFacts {
   JobNumber number = 0;
   std::uint64_t line = 0;    // in the jobs file, from 1

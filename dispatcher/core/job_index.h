@@ -91,12 +91,12 @@ class JobIndex {
 
   JobRegister ids_;
 
-  // One element per job. Each of the second group is empty while it would say the same of every job.
+  // By job.
   std::vector<std::uint32_t> offsets_low_;  // 40 bits in two arrays
   std::vector<std::uint8_t> offsets_high_;
   std::vector<bool> taken_;                         // once the queues are open
-  std::vector<std::uint32_t> requirement_numbers_;  // while all are 0
-  std::vector<std::int32_t> priorities_;            // while all are 0
+  std::vector<std::uint32_t> requirement_numbers_;  // empty while all are 0
+  std::vector<std::int32_t> priorities_;            // empty while all are 0
 
   std::vector<Gap> gaps_;
 

@@ -22,8 +22,8 @@ class JobsMessages {
   // `payload_bytes`: of its work and id. `told`: what the message says of the session's acks. Here and below
   // a message that is full or due goes to `out`.
   JobOrder& add(SessionId session, std::size_t payload_bytes, const AckLedger::Told& told, Actions& out) {
-    constexpr std::size_t kBytesMost = 60 * 1024;  // in one message
-    constexpr std::size_t kOrderBytes = 96;        // of a job next to its work and id
+    constexpr std::size_t kBytesMost = 60 * 1024;  // below kPartBytesMost: a message is one frame
+    constexpr std::size_t kOrderBytes = 96;        // more than a job takes next to its work and id
     Open* const found = find(session);
     Open& open = found != nullptr ? *found : begin(session);
     const std::size_t bytes = kOrderBytes + payload_bytes;

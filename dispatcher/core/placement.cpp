@@ -50,8 +50,8 @@ std::uint32_t Placement::window(const Place& place, std::uint32_t number) const 
   const std::uint64_t share =
       ledger_.jobs().open() * place.believed().slots / std::max(1u, fleet_.room().slots) / 2;
   const auto mean = ledger_.jobs().mean_run_time(number);
-  const std::uint64_t message = std::uint64_t{session.slots} * worth_a_message(mean);
-  return window_size(session.slots, session.round_trip, mean, std::max(share, message));
+  const std::uint64_t floor = std::uint64_t{session.slots} * worth_a_message(mean);
+  return window_size(session.slots, session.round_trip, mean, std::max(share, floor));
 }
 
 // ---- what has changed ----
@@ -169,7 +169,7 @@ void Placement::place_ready(Step& step) {
   takers_.clear();
   for (Place* place : fleet_.with_work()) {
     if (!place->alone() && place->session->may_hold_more())
-      takers_.push_back({place, place->held().slots, false, std::nullopt, false});
+      takers_.push_back({.place = place, .held_before = place->held().slots});
   }
   open_ = takers_.size();
   looked_.sessions += open_;
@@ -202,10 +202,8 @@ std::uint32_t Placement::room_ahead(const Taker& taker, std::uint32_t number) co
   const std::uint32_t most = window(*taker.place, number);
   const std::uint32_t held = taker.place->held().slots;
   if (held >= most) return 0;
-  // A few tiny jobs are not worth a message: it is filled up once a quarter of its window has room, or it
-  // holds half of it at the most.
-  const std::uint32_t began = taker.held_before;
-  if (most - std::min(most, began) < most / 4 && began > most / 2) return 0;
+  // A worker is filled up only once a quarter of its window is free: a few tiny jobs are not worth a message.
+  if (most - std::min(most, taker.held_before) < most / 4) return 0;
   return (most - held) / classes_.at(number).needs().slots;
 }
 

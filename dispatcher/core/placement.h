@@ -30,8 +30,9 @@ namespace workpool::dispatcher {
 
 // How many slots' worth of jobs of one requirement a worker may hold:
 // slots + floor(slots x (20 ms + 2 x round trip) / mean run time), at most max(1,024, slots); slots alone
-// while no run time is known; and never more than `share`, or its slots. The share is half of its share of
-// what is left of the run, among the workers that fit some job which waits; or a millisecond of work.
+// while no run time is known; and never more than `share`, or its slots. The share is the larger of half of
+// its part in what is left of the run, among the workers that fit some job which waits, and a millisecond of
+// work for each of its slots.
 std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optional<Duration> mean,
                           std::uint64_t share);
 
@@ -60,7 +61,7 @@ class Placement {
     Place* place = nullptr;
     std::uint32_t held_before = 0;    // slots, when the pass began
     bool gets_nothing_ahead = false;  // a better job waits for it
-    std::optional<Resources> kept;    // free slots for a better job whose line is being read
+    std::optional<Resources> kept{};  // free slots for a better job whose line is being read
     bool closed = false;              // gets nothing more
   };
 

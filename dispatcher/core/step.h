@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// One call of Scheduler::step: its time, and where decisions go. A step makes one action each of its journal
-// entries, of the jobs of a session, and of the lines to read.
+// One call of Scheduler::step: its time, and where decisions go. A step makes one action of its journal
+// entries and one of the lines to read. Jobs for a session are gathered until the step ends, the message is
+// full, or something else is sent to that session.
 #pragma once
 
 #include <cstddef>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,10 +24,14 @@ class Step {
   Step& operator=(const Step&) = delete;
 
   const Time now;
-  Load load;  // an action of its own at the end, if there is anything to read
+  Load load;  // the lines to read; an action at the end, if there are any
 
+  // What is not for a session that may have been given jobs, not for the journal, and no line to read.
   template <class Decision>
   void decide(Decision&& decision) {
+    using Kind = std::remove_cvref_t<Decision>;
+    static_assert(!std::is_same_v<Kind, SendLane> && !std::is_same_v<Kind, CloseSession> &&
+                  !std::is_same_v<Kind, Persist> && !std::is_same_v<Kind, Load>);
     actions_.emplace_back(std::forward<Decision>(decision));
   }
   // What the journal gets from this step, in this order.

@@ -10,7 +10,8 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kAheadWork = milliseconds(4);
-// More of commands, because their endings are reported 8 ms apart and the next ones have to run meanwhile.
+// More of commands, because their endings wait for each other (EndingBatch::kWait), and the next ones have to
+// run meanwhile. Of longer commands none: starting one from here costs too little of them to be seen.
 constexpr Duration kAheadCommands = milliseconds(20);
 constexpr Duration kShortCommand = milliseconds(50);
 constexpr std::int64_t kAheadMost = 1024;     // jobs per slot

@@ -9,9 +9,10 @@
 //
 // Jobs start in the dispatcher's order. One is handed to the runner when as many slots are free as it needs;
 // a wide one at the head waits for them and nothing passes it. Short jobs are handed over ahead of a free
-// slot, handlers up to 4 ms of work per slot, commands up to 20 ms and at least one, so that no thread of the
-// runner waits for the loop. No more run at a time even so: the pool has one thread per slot, and the runner
-// counts its commands. So a Started attempt may still wait there; only the runner knows. Pure; one thread.
+// slot, handlers up to 4 ms of work per slot, commands of less than 50 ms up to 20 ms and at least one, so
+// that no thread of the runner waits for the loop. No more run at a time even so: the pool has one thread per
+// slot, and the runner counts its commands. So a Started attempt may still wait there; only the runner knows.
+// Pure; one thread.
 #pragma once
 
 #include <array>

@@ -163,7 +163,10 @@ Time Session::next_try(bool at_once, const Active& ended) {
 void Session::end_session(bool at_once) {
   const Active active = std::move(std::get<Active>(state_));
   out_->emplace_back(CloseSession{});
-  attempts_.session_over();  // the dispatcher gives what is queued to others
+  // The dispatcher gives what has not begun to others. What waits in the runner comes back from there; if it
+  // stayed, the next session would name it as running, and it could not be called back.
+  unstart_handed_over();
+  attempts_.session_over();
   kept_.session_over();
   count_alone_from(active.last_heard);
   alone_cause_ = SessionOver{};

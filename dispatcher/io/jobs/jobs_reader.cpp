@@ -149,7 +149,7 @@ struct JobsReader::Impl {
     if (key.high != entry.key_prefix) return std::nullopt;
 
     LoadedJob loaded = load_job(*job, defaults, works);
-    name(loaded.facts, request, key);
+    identify(loaded.facts, request, key);
     return loaded;
   }
 
@@ -166,11 +166,11 @@ struct JobsReader::Impl {
     job.work = line;
     job.spec = spec;
     LoadedJob loaded = load_job(job, defaults, works);
-    name(loaded.facts, request, key);
+    identify(loaded.facts, request, key);
     return loaded;
   }
 
-  static void name(JobFacts& facts, const Request& request, const Key& key) {
+  static void identify(JobFacts& facts, const Request& request, const Key& key) {
     facts.number = request.number;
     facts.line = request.entry.line;
     facts.repeat = request.entry.repeat;

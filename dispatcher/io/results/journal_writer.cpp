@@ -27,9 +27,9 @@ constexpr std::size_t kBufferBytesKept = 4 << 20;      // more is freed after a 
 constexpr std::uint64_t kUnwrittenBytesMax = 8 << 20;  // above this no new work is given out
 constexpr auto kUnwrittenMax = std::chrono::milliseconds(100);
 constexpr auto kUnwrittenInSyncMax = std::chrono::seconds(1);
-// Results that trickle in share a sync; the first after a pause, or after a worker's name, is synced at once.
-// So is a name, since the first jobs of its worker wait for it. (One sync for each short command was a tenth
-// of its cost.)
+// Results that trickle in share a sync; the first after a pause is synced at once. So is a name, since the
+// first jobs of its worker wait for it, and that does not delay the next results. (One sync for each short
+// command was a tenth of its cost.)
 constexpr auto kSyncsApart = std::chrono::milliseconds(4);
 constexpr auto kSpaceRetry = std::chrono::milliseconds(200);
 constexpr Duration kStreamWait = milliseconds(50);  // then `blocked` and a stop are looked at again

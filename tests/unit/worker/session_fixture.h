@@ -50,6 +50,7 @@ class SessionFixture : public ::testing::Test {
         returned_ += returned->jobs.size();
         returned_most_ = std::max(returned_most_, returned->jobs.size());
       }
+      if (auto* held = std::get_if<Held>(&sent->message)) held_ = held->jobs.size();
       if (auto* ready = std::get_if<Ready>(&sent->message)) accepting_ = ready->accepting;
       if (auto* beat = std::get_if<Beat>(&sent->message)) {
         ++beats_;
@@ -64,6 +65,7 @@ class SessionFixture : public ::testing::Test {
     if (auto* started = std::get_if<StartAttempts>(&action)) {
       for (const StartAttempt& start : started->attempts) running_.push_back(start.token);
     }
+    if (auto* unstart = std::get_if<UnstartAttempt>(&action)) unstarted_.push_back(unstart->token);
     if (auto* killed = std::get_if<KillAttempt>(&action)) killed_.push_back(killed->token);
     if (auto* said = std::get_if<Say>(&action)) said_.push_back(std::move(*said));
     if (auto* end = std::get_if<Exit>(&action)) code_ = end->code;
@@ -148,6 +150,8 @@ class SessionFixture : public ::testing::Test {
   bool accepting_ = false;            // as last told
   std::vector<std::uint64_t> running_;
   std::vector<std::uint64_t> killed_;
+  std::vector<std::uint64_t> unstarted_;  // asked back from the runner
+  std::size_t held_ = 0;                  // jobs that the last HELD named
   std::vector<Say> said_;
   std::optional<int> code_;
 };

@@ -124,6 +124,20 @@ TEST_F(SessionJobs, ADoubtfulResultOutlivesItsSession) {
   EXPECT_EQ(results_, 1u);
 }
 
+// Otherwise the next session would name it as running, and it would wait behind what runs here while other
+// workers have nothing to do.
+TEST_F(SessionJobs, WhatHasNotBegunGoesBackWithItsSession) {
+  join();
+  give({order(1), order(2)});
+  ASSERT_EQ(running_.size(), 2u);
+  step(SinkGone{lane_.session});
+  EXPECT_EQ(unstarted_, running_) << "the runner knows which of them it has begun";
+  step(AttemptsEnded{{{running_[1], AttemptEnd::kNotStarted, {}, Duration{0}}}});
+  EXPECT_EQ(returned_, 0u) << "there is nobody to tell";
+  pass(seconds(1), Answer::kWelcome);
+  EXPECT_EQ(held_, 1u);
+}
+
 TEST_F(SessionJobs, OneThatIsCancelledWhileItsResultIsInDoubtIsReturned) {
   join();
   give({order(1)});

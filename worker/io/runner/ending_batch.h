@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the spawners put what has ended, so that short commands are reported together. A report wakes the
-// engine's loop, two threads of ZeroMQ and three of the dispatcher, which costs a fifth of a short command.
-// Any thread.
+// Where the spawners put what has ended, so that short commands are reported together: the threads that a
+// report wakes cost a fifth of one. Any thread.
 #pragma once
 
 #include <mutex>
@@ -14,8 +13,8 @@ namespace workpool::worker {
 
 class EndingBatch {
  public:
-  // The longest that an ending waits here for others. The dispatcher gives 20 ms of work ahead, so what is
-  // there meanwhile lasts.
+  // The longest that an ending waits here for others. What was handed over ahead (kAheadCommands in
+  // worker/core/attempts.cpp) lasts for longer.
   static constexpr Duration kWait = milliseconds(8);
 
   // `services` outlives this.

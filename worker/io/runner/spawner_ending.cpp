@@ -234,6 +234,7 @@ void Spawner::push(AttemptEnded&& ending) {
   if (next) pending_.push_back(std::move(*next));
 }
 
+// With nothing of its own too, once the oldest ending in the shared batch is due.
 void Spawner::hand_over(Time now) {
   const bool at_once = std::exchange(in_a_hurry_, false) || told_to_end_;
   if (endings_.empty() && !at_once && now < hand_over_at_) return;
