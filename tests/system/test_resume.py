@@ -376,7 +376,9 @@ class OneBlow(System):
         for pid in struck:
             os.kill(pid, signal.SIGSTOP)  # so that none of them sees another's end, as when one call kills all
         blow = time.monotonic()
-        for pid in struck:
+        # The last ones first: the kernel wakes what is stopped (SIGHUP, SIGCONT) when its parent's death orphans its group,
+        # and then the guard would clean up before its turn comes.
+        for pid in reversed(struck):
             with contextlib.suppress(ProcessLookupError):  # the death of one may have been the end of the next
                 os.kill(pid, signal.SIGKILL)
         first.wait()
