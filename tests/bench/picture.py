@@ -96,13 +96,13 @@ def draw_costs(cost, names, top):
         parts.append(text(MARGIN, y + 21, name))
         for number, (_, figures) in enumerate(cost):
             width = figures[build] / most * wide
-            parts.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="32" fill="{COLOURS[number % 10]}"/>')
+            parts.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="32" fill="{COLOURS[number % len(COLOURS)]}"/>')
             x += width
         parts.append(text(x + 6, y + 21, f"{sum(figures[build] for _, figures in cost):,.0f}", 12))
     below = top + 40 + len(names) * 42
     for number, (thread, figures) in enumerate(cost):
         x, y = MARGIN + (number % 2) * 420, below + number // 2 * 20
-        parts.append(f'<rect x="{x}" y="{y - 11}" width="12" height="12" fill="{COLOURS[number % 10]}"/>')
+        parts.append(f'<rect x="{x}" y="{y - 11}" width="12" height="12" fill="{COLOURS[number % len(COLOURS)]}"/>')
         parts.append(text(x + 20, y, f"{thread}: {', '.join(f'{figure:,.0f}' for figure in figures)}", 12))
     return parts, below + (len(cost) + 1) // 2 * 20
 
