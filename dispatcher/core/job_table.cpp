@@ -9,7 +9,7 @@ JobRow JobTable::add() {
   JobRow row = 0;
   if (free_.empty()) {
     row = rows();
-    CHECK(row != KeyMap::kFree);
+    CHECK(row != KeyIndex::kFree);
     if (row % kChunk == 0) chunks_.push_back(std::make_unique<ActiveJob[]>(kChunk));
     lives_.emplace_back();
   } else {
@@ -24,8 +24,8 @@ bool JobTable::set_key(JobRow row, const Key& key) {
   Life& life = lives_[row];
   CHECK(life.used);
   if (find(key)) return false;
-  if (life.keyed) by_key_.erase(at(row).facts.key, row);
-  by_key_.insert(key, row);
+  if (life.keyed) by_key_.remove(at(row).facts.key, row);
+  by_key_.add(key, row);
   at(row).facts.key = key;
   life.keyed = true;
   return true;
@@ -34,7 +34,7 @@ bool JobTable::set_key(JobRow row, const Key& key) {
 void JobTable::remove(JobRow row) {
   Life& life = lives_[row];
   CHECK(life.used);
-  if (life.keyed) by_key_.erase(at(row).facts.key, row);
+  if (life.keyed) by_key_.remove(at(row).facts.key, row);
   ActiveJob& job = at(row);
   std::destroy_at(&job);
   std::construct_at(&job);

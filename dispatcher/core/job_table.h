@@ -25,11 +25,11 @@
 #include "common/base/boxed.h"
 #include "common/base/ids.h"
 #include "common/base/job.h"
+#include "common/base/key_index.h"
 #include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 #include "dispatcher/core/job_facts.h"
-#include "dispatcher/core/key_map.h"
 
 namespace workpool::dispatcher {
 
@@ -104,7 +104,12 @@ class JobTable {
   Handle handle(JobRow row) const;
   std::optional<JobRow> find(Handle handle) const;  // nullopt for 0 and for a generation that is over
   std::optional<JobRow> find(const Key& key) const {
-    return by_key_.find(key, [&](JobRow row) { return at(row).facts.key == key; });
+    std::optional<JobRow> found;
+    by_key_.any(key, [&](JobRow row) {
+      if (at(row).facts.key == key) found = row;
+      return found.has_value();
+    });
+    return found;
   }
   std::size_t size() const { return lives_.size() - free_.size(); }
   // Rows ever used; `used` tells whether one is in use.
@@ -123,7 +128,7 @@ class JobTable {
   std::vector<std::unique_ptr<ActiveJob[]>> chunks_;  // of kChunk rows each: addresses stay
   std::vector<Life> lives_;                           // the same rows
   std::vector<JobRow> free_;
-  KeyMap by_key_;
+  KeyIndex by_key_;
 };
 
 }  // namespace workpool::dispatcher

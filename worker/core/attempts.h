@@ -22,10 +22,10 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/key_index.h"
 #include "common/base/ring.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
-#include "worker/core/attempt_index.h"
 #include "worker/core/facts.h"
 
 namespace workpool::worker {
@@ -144,7 +144,7 @@ class Attempts {
   Duration command_mean_{0};
   std::vector<Attempt> rows_;
   std::vector<std::uint32_t> free_rows_;
-  AttemptIndex index_;
+  KeyIndex index_;
   std::uint32_t generation_ = 0;
   // Tokens, in order; one that names nothing any more, or is in another state, is passed over.
   Ring<std::uint64_t> queue_;

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
-#include "worker/core/attempt_index.h"
+#include "common/base/key_index.h"
 
 #include <utility>
 
 #include "common/base/check.h"
 
-namespace workpool::worker {
+namespace workpool {
 namespace {
 
 constexpr std::size_t kEntriesLeast = 64;
 
 }  // namespace
 
-void AttemptIndex::put(Entry entry) {
+void KeyIndex::put(Entry entry) {
   std::size_t at = home(entry.tag);
   while (entries_[at].row != kFree) at = next(at);
   entries_[at] = entry;
 }
 
-void AttemptIndex::grow() {
+void KeyIndex::grow() {
   const std::vector<Entry> old = std::exchange(
       entries_, std::vector<Entry>(entries_.empty() ? kEntriesLeast : entries_.size() * 2, Entry{}));
   for (const Entry& entry : old) {
@@ -26,13 +26,13 @@ void AttemptIndex::grow() {
   }
 }
 
-void AttemptIndex::add(const Key& key, std::uint32_t row) {
+void KeyIndex::add(const Key& key, std::uint32_t row) {
   if (2 * (used_ + 1) > entries_.size()) grow();
   put({row, tag_of(key)});
   ++used_;
 }
 
-void AttemptIndex::remove(const Key& key, std::uint32_t row) {
+void KeyIndex::remove(const Key& key, std::uint32_t row) {
   CHECK(used_ > 0);
   std::size_t hole = home(tag_of(key));
   while (entries_[hole].row != row) {
@@ -52,4 +52,4 @@ void AttemptIndex::remove(const Key& key, std::uint32_t row) {
   --used_;
 }
 
-}  // namespace workpool::worker
+}  // namespace workpool

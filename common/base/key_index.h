@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Finds the rows of a table of attempts by the key of their job. A job may have several: one that is being
-// killed and the one that follows it. Nothing is allocated per job once the index has grown. Pure.
+// Finds the rows of a table by the key of their job: of open jobs in the dispatcher, of attempts in a worker.
+// A key may have several rows. Open addressing with linear probing over keys, which are digests and so random
+// already; removing moves entries back, so there are no tombstones. An entry holds 32 bits of its key, and
+// the row knows the rest: with whole keys the index of a few thousand jobs would fill half of a second-level
+// cache. Nothing is allocated per job once it has grown. Pure.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +12,12 @@
 
 #include "common/base/ids.h"
 
-namespace workpool::worker {
+namespace workpool {
 
-class AttemptIndex {
+class KeyIndex {
  public:
+  static constexpr std::uint32_t kFree = ~std::uint32_t{0};  // never a row
+
   void add(const Key& key, std::uint32_t row);
   // REQUIRES: it was added.
   void remove(const Key& key, std::uint32_t row);
@@ -27,8 +32,9 @@ class AttemptIndex {
     }
   }
 
+  std::size_t size() const { return used_; }
+
  private:
-  static constexpr std::uint32_t kFree = ~std::uint32_t{0};
   struct Entry {
     std::uint32_t row = kFree;
     std::uint32_t tag = 0;
@@ -47,4 +53,4 @@ class AttemptIndex {
   std::size_t used_ = 0;
 };
 
-}  // namespace workpool::worker
+}  // namespace workpool
