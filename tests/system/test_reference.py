@@ -18,9 +18,11 @@ PAGE = Page(SOURCE / "docs" / "reference.md")
 # Sections with flags, and the commands that have exactly these.
 COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
             "`workpool-dispatcher check` and `workpool-dispatcher verify`": [[DISPATCHER, "check"], [DISPATCHER, "verify"]],
+            "`workpool-dispatcher show`": [[DISPATCHER, "show"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
             "`workpool-worker`": [[WORKER]]}
-ARGUMENTS = {"run": ["jobs.jsonl"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "status": [],
+ARGUMENTS = {"run": ["jobs.jsonl"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "show": ["results"],
+             "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
 
 # Rows of "Limits", and the constants of the code that they are about.
@@ -140,8 +142,8 @@ class ExitCodes(CliTest):
         self.assertEqual(self.in_help(DISPATCHER, "run"), self.column("`run`"))
         self.assertEqual(self.in_help(DISPATCHER), self.column("`run`"))
         self.assertEqual(self.in_help(WORKER), self.column("`workpool-worker`"))
-        helps = [self.in_help(DISPATCHER, command) for command in ("check", "verify", "status")]
-        self.assertEqual(set().union(*helps), self.column("`check`, `verify`, `status`"))
+        helps = [self.in_help(DISPATCHER, command) for command in ("check", "verify", "show", "status")]
+        self.assertEqual(set().union(*helps), self.column("`check`, `verify`, `show`, `status`"))
         for codes in helps:
             self.assertLessEqual({130, 143}, codes)
 

@@ -40,6 +40,8 @@ std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::si
 // "a worker", "space for the results file"; "" for Nothing. No control characters.
 std::string waiting_text(const WaitingFor& waiting);
 
+// How many columns UTF-8 text takes, each letter counted as one.
+std::size_t letters_in(const std::string& text);
 // Cut to `columns` letters, the last one "…" if something is missing.
 std::string fit(const std::string& text, std::size_t columns);
 
