@@ -129,6 +129,7 @@ class Run : public std::enable_shared_from_this<Run> {
   Log log_;
   Time start_;
   int signal_fd_ = -1;
+  StopRule stop_{options_.max_fails, options_.max_fails_percent, options_.until_ok};
   JobsInput input_;
   JobsFormat format_;
   JobIndex index_;
@@ -347,6 +348,8 @@ ExitCode Run::run_jobs() {
   scheduling.capture_bytes = options_.capture_bytes;
   scheduling.listening = options_.listen.has_value();
   scheduling.streaming = !input_.regular();
+  scheduling.stop = stop_;
+  scheduling.may_withdraw = input_.regular() && journal_->regular();
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
   scheduler.step(NamesKnown{journal_->worker_names()}, boot_time(), none);
@@ -406,20 +409,22 @@ ExitCode Run::go() {
   read_results();
   signal_fd_ = block_signals();
   // If nothing is left to run, we need no worker and bind no port.
-  const bool complete = input_.regular() && index_.open() == 0;
+  const bool enough = options_.until_ok && done_.ok >= *options_.until_ok;
+  const bool complete = input_.regular() && (index_.open() == 0 || enough);
   if (!complete) listen();
   begin_results();
   make_terminal();
   if (complete) {
     Snapshot snapshot;
     snapshot.total = index_.size();
-    snapshot.before = index_.size();
+    snapshot.before = done_.ok + done_.not_ok();
     snapshot.ok = done_.ok;
     snapshot.failed = done_.failed;
     snapshot.timeout = done_.timeout;
     snapshot.quarantined = done_.quarantined;
     snapshot.phase = "over";
-    const RunEnd end = AllRecorded{done_.not_ok() == 0};
+    const RunEnd end = index_.open() == 0 ? end_of_all(stop_, done_.ok, done_.not_ok() == 0)
+                                          : EnoughOk{*options_.until_ok, true};
     terminal_->finish(snapshot, end, boot_time());
     return exit_code_of(end);
   }

@@ -108,7 +108,8 @@ LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytes
   loaded.facts.timeout = line.timeout.value_or(defaults.timeout);
   loaded.facts.retries = line.retries.value_or(defaults.retries);
   loaded.facts.slots = line.requirement.slots;
-  loaded.facts.payload_bytes = line.work.size();
+  loaded.facts.payload_bytes = static_cast<std::uint32_t>(line.work.size());
+  loaded.facts.by_shell = line.work.starts_with(R"({"cmd":")");  // the work is compact, with `cmd` first
   loaded.work = works.add(line.work);
   return loaded;
 }

@@ -74,4 +74,18 @@ std::vector<std::string> command_again(const std::vector<std::string>& command, 
   return again;
 }
 
+std::vector<std::string> without_flag(const std::vector<std::string>& command, const std::string& flag) {
+  std::vector<std::string> rest;
+  const auto end_of_flags = std::find(command.begin(), command.end(), "--");
+  for (auto word = command.begin(); word != command.end(); ++word) {
+    const bool may_be_it = word < end_of_flags;
+    if (may_be_it && *word == flag && word + 1 != command.end()) {
+      ++word;
+    } else if (!may_be_it || word->rfind(flag + "=", 0) != 0) {
+      rest.push_back(*word);
+    }
+  }
+  return rest;
+}
+
 }  // namespace workpool::dispatcher
