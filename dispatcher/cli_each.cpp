@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string>
 #include <utility>
 
+#include "common/base/job.h"
 #include "common/base/outcome.h"
 #include "common/base/text.h"
 #include "dispatcher/cli_commands.h"
+#include "dispatcher/cli_foreign_flags.h"
 #include "dispatcher/cli_values.h"
 
 namespace workpool::dispatcher {
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::uint32_t kValuesPerJobMax = 100'000;
 constexpr std::uint32_t kLinesPerChunkMax = 1'000'000;
+constexpr std::uint32_t kSlotsMost = 65'535;
 
 constexpr const char* kEachEpilogue =
     R"(Placeholders: {} the value; {1} {2} by source or column; {NAME} by column; {#} the job's number. Each
@@ -86,6 +90,8 @@ std::vector<Flag> value_flags(Given& given) {
       {"tsv", 0, "FILE", "the same with tabs between the columns", "", set_rows(given, ValueFormat::kTsv)},
       {"jsonl", 0, "FILE", "values are the JSON objects of FILE, one a line; the first names the columns", "",
        set_rows(given, ValueFormat::kJsonLines)},
+      {"colsep", 0, "TEXT", "TEXT separates columns in the lines of the values: {1}, {2} and so on", "",
+       set_text(given.each.separator)},
       {"no-header", 0, "", "the first row of --csv or --tsv is a row: its columns are {1}, {2} and so on", "",
        set_switch(given.no_header)},
       {"per-job", 'n', "N", "how many values each job takes; the last job takes what is left", "1",
@@ -104,9 +110,29 @@ std::vector<Flag> value_flags(Given& given) {
   };
 }
 
+std::vector<Flag> requirement_flags(CommandSetting& setting) {
+  const Setter add_label = [&setting](const std::string& value) -> std::string {
+    if (value.empty() || value.size() > kLabelBytesMax || !is_utf8(value) || printable(value) != value)
+      return "is no label: printable text of at most 64 bytes";
+    setting.labels.push_back(value);
+    return "";
+  };
+  const Setter set_priority = [&setting](const std::string& value) -> std::string {
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), setting.priority);
+    return error == std::errc() && end == value.data() + value.size() ? ""
+                                                                      : "is not a whole number of 32 bits";
+  };
+  return {{"slots", 0, "N", "how many slots of a worker each job takes", "1",
+           set_number(setting.slots, 1, kSlotsMost)},
+          {"label", 0, "NAME", "a label that a worker must have; can be given several times", "", add_label,
+           true},
+          {"priority", 0, "N", "of the jobs; higher first", "0", set_priority}};
+}
+
 CommandTable table_of(Given& given, const ProgramNames& names) {
   std::vector<Flag> flags = value_flags(given);
   for (Flag& flag : command_flags(given.each.setting)) flags.push_back(std::move(flag));
+  for (Flag& flag : requirement_flags(given.each.setting)) flags.push_back(std::move(flag));
   flags = without_variables(std::move(flags));
   for (Flag& flag : run_flags(given.options)) {
     if (flag.name == "format") continue;
@@ -125,35 +151,6 @@ CommandTable table_of(Given& given, const ProgramNames& names) {
           {},
           std::move(flags),
           with_names(kEachEpilogue, names)};
-}
-
-const Flag* flag_named(const CommandTable& table, std::string_view name) {
-  const auto found = std::find_if(table.flags.begin(), table.flags.end(),
-                                  [&](const Flag& flag) { return flag.name == name; });
-  return found == table.flags.end() ? nullptr : &*found;
-}
-
-// Whether this flag takes the next word as its value.
-bool takes_next(const CommandTable& table, std::string_view word) {
-  if (word.starts_with("--")) {
-    const Flag* const flag = flag_named(table, word.substr(2));
-    return flag != nullptr && !flag->value.empty();
-  }
-  for (std::size_t i = 1; i < word.size(); ++i) {
-    const auto flag = std::find_if(table.flags.begin(), table.flags.end(),
-                                   [&](const Flag& known) { return known.letter == word[i]; });
-    if (flag == table.flags.end()) return false;
-    if (!flag->value.empty()) return i + 1 == word.size();
-  }
-  return false;
-}
-
-// How many words are flags with their values.
-std::size_t flag_words(const CommandTable& table, const std::vector<std::string>& words) {
-  std::size_t at = 0;
-  while (at < words.size() && words[at].size() > 1 && words[at].front() == '-' && words[at] != "--")
-    at += takes_next(table, words[at]) ? 2 : 1;
-  return std::min(at, words.size());
 }
 
 bool is_source(const std::string& word) {
@@ -191,12 +188,21 @@ EachSource file_source(const std::string& path) {
   return source;
 }
 
+// The first mistake of those who come from GNU parallel, whose command is always for a shell.
+bool is_shell_text(const std::vector<std::string>& command) {
+  return command.size() == 1 && command.front().find(' ') != std::string::npos &&
+         command.front().find_first_of("|;<>&$(`") != std::string::npos;
+}
+
 // Puts flags and words together; returns what is wrong, or "".
 std::string settle(Given& given, const std::vector<std::string>& words) {
   EachOptions& each = given.each;
   const auto end = std::find_if(words.begin(), words.end(), is_source);
   each.command.assign(words.begin(), end);
-  if (each.command.empty()) return "COMMAND is missing; to run each line of a file as a command: run FILE";
+  if (each.command.empty())
+    return "COMMAND is missing; to run the values themselves: each sh -c {} ::: …, or run FILE";
+  if (!each.setting.shell && is_shell_text(each.command))
+    return "COMMAND is one word, so it is the name of a program: add --shell to have a shell run it";
   for (const std::string& file : given.files) each.sources.push_back(file_source(file));
   if (std::string wrong = read_sources(words, static_cast<std::size_t>(end - words.begin()), each);
       !wrong.empty())
@@ -211,11 +217,22 @@ std::string settle(Given& given, const std::vector<std::string>& words) {
   } else if (given.nul) {
     each.format = ValueFormat::kNul;
   }
+  if (!each.separator.empty()) {
+    if (!given.rows.empty() || given.nul) return "--colsep goes with lines, not with rows or --null";
+    each.format = ValueFormat::kSeparated;
+    each.named_columns = false;
+  }
+  if (each.lines_per_chunk > 0) {
+    if (given.nul || !each.separator.empty()) return "--chunks needs lines: leave out --null and --colsep";
+    each.format = ValueFormat::kRawLines;
+  }
   if (each.sources.empty()) each.sources.push_back(file_source("-"));
   if (std::count_if(each.sources.begin(), each.sources.end(),
                     [](const EachSource& source) { return source.path == "-"; }) > 1)
     return "stdin (-) can be only one of the sources";
-  const bool one_source = each.sources.size() == 1 && given.rows.empty();
+  if (!each.separator.empty() && (each.sources.size() > 1 || !each.sources.front().is_file))
+    return "--colsep needs one source of lines: a file or stdin";
+  const bool one_source = each.sources.size() == 1 && given.rows.empty() && each.separator.empty();
   if (each.values_per_job > 1 && !one_source) return "--per-job needs one source of single values";
   if (each.lines_per_chunk > 0 && !one_source) return "--chunks needs one source of lines";
   if (each.lines_per_chunk > 0 && each.values_per_job > 1) return "--chunks and --per-job: give one of them";
@@ -238,6 +255,10 @@ CommandLine parse_each(const Invocation& invocation) {
   const auto command = invocation.arguments.begin() + static_cast<std::ptrdiff_t>(flags);
   const std::vector<std::string> flags_given(invocation.arguments.begin(), command);
   const Invocation flags_only{invocation.names, flags_given, invocation.environment, invocation.console};
+  if (const std::string foreign = foreign_flag(table, flags_given); !foreign.empty()) {
+    invocation.console.line(table.program + ": " + foreign + " (see --help)");
+    return ExitCode::kUsage;
+  }
   if (const auto code = read_command(table, flags_only)) return *code;
   std::vector<std::string> words(command, invocation.arguments.end());
   if (!words.empty() && words.front() == "--") words.erase(words.begin());

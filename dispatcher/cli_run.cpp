@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint32_t kCountMax = std::numeric_limits<std::uint32_t>::max();
 
 constexpr const char* kRunEpilogue = R"(Examples:
   workpool-dispatcher run jobs.jsonl                        on all cores of this machine
@@ -65,6 +66,19 @@ Setter set_capture(std::uint64_t& target) {
     if (!size) return "is not a size such as 64KiB or 100kB";
     if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
     target = *size;
+    return "";
+  };
+}
+
+// "20" or "5%"; the last one given counts.
+Setter set_max_fails(RunOptions& options) {
+  return [&options](const std::string& value) -> std::string {
+    const bool percent = value.ends_with('%');
+    std::optional<std::uint32_t> number;
+    if (!set_number(number, 1, percent ? 100 : kCountMax)(value.substr(0, value.size() - percent)).empty())
+      return "is neither a number of jobs from 1 on nor a part such as 5%; 1 stops at the first one";
+    options.max_fails = percent ? std::nullopt : number;
+    options.max_fails_percent = percent ? number : std::nullopt;
     return "";
   };
 }
@@ -120,6 +134,12 @@ std::vector<Flag> run_flags(RunOptions& options) {
        "0", set_number(options.retries, 0, kRetriesMax)},
       {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
        set_duration(options.timeout)},
+      {"max-fails", 0, "N|P%",
+       "stop once N jobs, or P% of those that have ended, are not ok: nothing new starts, what runs is "
+       "finished",
+       "no limit", set_max_fails(options)},
+      {"until-ok", 0, "N", "stop in the same way once N jobs are ok, and exit with 0", "all jobs",
+       set_number(options.until_ok, 1, kCountMax)},
       {"capture", 0, "SIZE",
        "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 256KiB",
        "64KiB", set_capture(options.capture_bytes)},

@@ -23,6 +23,7 @@ struct EachOptions {
   CommandSetting setting;
   std::vector<EachSource> sources;           // one at least
   ValueFormat format = ValueFormat::kLines;  // of files
+  std::string separator{};                   // of ValueFormat::kSeparated
   bool named_columns = true;                 // of rows: the first one has the names
   std::uint32_t values_per_job = 1;          // of the one source, if more than 1
   std::uint32_t lines_per_chunk = 0;         // if not 0: values become the stdin of the jobs

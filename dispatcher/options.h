@@ -44,7 +44,10 @@ struct RunOptions {
   std::optional<JobsFormat> format;  // nullopt = by the ending
   std::uint32_t retries = 0;
   Duration timeout{0};
-  std::optional<Durability> durability;  // nullopt = sync, or os if RESULTS is not a regular file
+  std::optional<Durability> durability;            // nullopt = sync, or os if RESULTS is not a regular file
+  std::optional<std::uint32_t> max_fails;          // jobs that are not ok
+  std::optional<std::uint32_t> max_fails_percent;  // or a part of those that have ended
+  std::optional<std::uint32_t> until_ok;
   Duration grace = seconds(30);
   std::uint32_t crash_limit = 3;
   Duration unsatisfiable_after = seconds(60);

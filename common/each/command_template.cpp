@@ -27,13 +27,6 @@ std::size_t suffix_place(std::string_view inside) {
   return inside.size();
 }
 
-bool needs_no_quotes(std::string_view value) {
-  return !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '+' || c == '@' || c == '%';
-  });
-}
-
 void append_member(std::string& out, std::string_view name) { out.append(",\"").append(name).append("\":"); }
 
 std::string members_of(const CommandSetting& setting) {
@@ -57,7 +50,30 @@ std::string members_of(const CommandSetting& setting) {
     append_member(out, "shell");
     append_json_string(out, setting.shell_program);
   }
+  if (setting.slots != 1) {
+    append_member(out, "slots");
+    out += std::to_string(setting.slots);
+  }
+  if (setting.priority != 0) {
+    append_member(out, "priority");
+    out += std::to_string(setting.priority);
+  }
+  if (!setting.labels.empty()) {
+    append_member(out, "labels");
+    char between = '[';
+    for (const std::string& label : setting.labels) {
+      out += std::exchange(between, ',');
+      append_json_string(out, label);
+    }
+    out += ']';
+  }
   return out;
+}
+
+// Placeholders of GNU parallel that we have no counterpart for.
+bool is_foreign(std::string_view inside) {
+  return inside == ".." || inside == "..." || inside == "##" || inside.starts_with('%') ||
+         (inside.size() > 1 && inside.front() == ':');
 }
 
 }  // namespace
@@ -67,22 +83,6 @@ void append_json_bytes(std::string& out, std::string_view bytes) {
   out += "{\"base64\":\"";
   append_base64(out, bytes);
   out += "\"}";
-}
-
-void append_shell_quoted(std::string& out, std::string_view value) {
-  if (needs_no_quotes(value)) {
-    out += value;
-    return;
-  }
-  out += '\'';
-  for (const char c : value) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  out += '\'';
 }
 
 std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vector<std::string>& words,
@@ -101,6 +101,7 @@ std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vec
     return std::any_of(word.begin(), word.end(), is_value);
   });
   if (takes_values && !has_any) made.words_.push_back({Piece{kAll}});
+  if (auto wrong = made.shell_ ? made.find_shell_places() : std::nullopt) return *std::move(wrong);
   return made;
 }
 
@@ -133,6 +134,24 @@ std::optional<std::string> CommandTemplate::add_word(const std::string& word) {
   return std::nullopt;
 }
 
+// What quotes stand around each value; returns what is wrong if a value cannot be put there safely.
+std::optional<std::string> CommandTemplate::find_shell_places() {
+  ShellText text;
+  for (Word& word : words_) {
+    for (Piece& piece : word) {
+      if (piece.value == kText) {
+        text.read(piece.text);
+        continue;
+      }
+      const auto place = text.place_of_value();
+      if (const auto* wrong = std::get_if<std::string>(&place)) return *wrong;
+      piece.place = std::get<ShellPlace>(place);
+    }
+    text.read(" ");
+  }
+  return std::nullopt;
+}
+
 std::size_t CommandTemplate::placeholder_at(std::string_view word, std::size_t at, Word& into,
                                             std::string& wrong) const {
   const std::size_t end = word[at] == '{' ? word.find('}', at) : std::string_view::npos;
@@ -158,7 +177,7 @@ std::size_t CommandTemplate::placeholder_at(std::string_view word, std::size_t a
             "`: there are no Perl expressions here; use --shell, or write {{ for {";
   } else if (inside == "%") {
     wrong = "`{%}`: the slot is known only where the job runs, as $WORKPOOL_SLOT (use --shell)";
-  } else if (std::all_of(name.begin(), name.end(), is_placeholder_letter)) {
+  } else if (is_foreign(inside) || std::all_of(name.begin(), name.end(), is_placeholder_letter)) {
     wrong = "unknown placeholder `" + printable(word.substr(at, taken), 80) + "`: known are " +
             known_placeholders() + "; write {{ for {";
   }
@@ -189,11 +208,11 @@ std::string CommandTemplate::known_placeholders() const {
 
 // Values that belong together are joined by a blank, each quoted for a shell if one reads them.
 void CommandTemplate::expand(std::string& out, const Word& word, const JobValues& job) const {
-  const auto put = [&](std::string_view value, ValuePart part) {
+  const auto put = [&](std::string_view value, const Piece& piece) {
     if (shell_) {
-      append_shell_quoted(out, part_of(value, part));
+      append_shell_value(out, part_of(value, piece.part), piece.place);
     } else {
-      out += part_of(value, part);
+      out += part_of(value, piece.part);
     }
   };
   for (const Piece& piece : word) {
@@ -202,11 +221,11 @@ void CommandTemplate::expand(std::string& out, const Word& word, const JobValues
     } else if (piece.value == kNumber) {
       out += std::to_string(job.number);
     } else if (piece.value != kAll) {
-      put(piece.value < job.values.size() ? job.values[piece.value] : std::string_view(), piece.part);
+      put(piece.value < job.values.size() ? job.values[piece.value] : std::string_view(), piece);
     } else {
       for (std::size_t i = 0; i < job.values.size(); ++i) {
         if (i > 0) out += ' ';
-        put(job.values[i], piece.part);
+        put(job.values[i], piece);
       }
     }
   }

@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/each/shell_text.h"
 #include "common/each/value_parts.h"
 
 namespace workpool {
@@ -31,6 +32,9 @@ struct ValueNames {
 
 // What a line says next to its command, the same in all jobs.
 struct CommandSetting {
+  std::uint32_t slots = 1;
+  std::int32_t priority = 0;
+  std::vector<std::string> labels;
   bool shell = false;         // the command is one string for a shell, and values are quoted for it
   std::string shell_program;  // empty: the default
   std::string folder;         // empty: none
@@ -63,10 +67,12 @@ class CommandTemplate {
     std::size_t value = kText;  // the value's place, or one of the three above
     ValuePart part = ValuePart::kWhole;
     std::string text{};
+    ShellPlace place = ShellPlace::kBare;  // what quotes stand around it, if a shell reads it
   };
   using Word = std::vector<Piece>;
 
   std::optional<std::string> add_word(const std::string& word);
+  std::optional<std::string> find_shell_places();
   // Reads the placeholder that starts at word[at]. Returns how many bytes it takes, 0 if none is there.
   std::size_t placeholder_at(std::string_view word, std::size_t at, Word& into, std::string& wrong) const;
   std::optional<std::size_t> value_named(std::string_view name) const;
@@ -84,8 +90,5 @@ class CommandTemplate {
 
 // Appends bytes as a jobs line holds them: as a JSON string, or as {"base64": …} if they are not UTF-8.
 void append_json_bytes(std::string& out, std::string_view bytes);
-
-// Appends `value` as one word for a POSIX shell.
-void append_shell_quoted(std::string& out, std::string_view value);
 
 }  // namespace workpool

@@ -45,7 +45,8 @@ ValueReader::Taken ValueReader::not_enough() {
 bool ValueReader::has_begun() {
   if (began_) return true;
   if (end_ - at_ < kByteOrderMark.size() && !finished_) return false;
-  if (format_ != ValueFormat::kNul && rest().starts_with(kByteOrderMark)) at_ += kByteOrderMark.size();
+  const bool raw = format_ == ValueFormat::kNul || format_ == ValueFormat::kRawLines;
+  if (!raw && rest().starts_with(kByteOrderMark)) at_ += kByteOrderMark.size();
   return began_ = true;
 }
 
@@ -67,6 +68,10 @@ ValueReader::Taken ValueReader::next(std::vector<std::string>& fields) {
       return next_row(fields);
     case ValueFormat::kJsonLines:
       return next_object(fields);
+    case ValueFormat::kSeparated:
+      return next_separated(fields);
+    case ValueFormat::kRawLines:
+      return next_raw_line(fields.front());
   }
   return Taken::kEnd;
 }
@@ -85,6 +90,31 @@ ValueReader::Taken ValueReader::next_line(std::string& line) {
     line = text;
     return Taken::kRow;
   }
+}
+
+ValueReader::Taken ValueReader::next_raw_line(std::string& line) {
+  const std::size_t newline = rest().find('\n');
+  if (newline == std::string_view::npos && (!finished_ || rest().empty())) return not_enough();
+  line = rest().substr(0, newline == std::string_view::npos ? newline : newline + 1);
+  row_line_ = line_++;
+  if (line.size() > kValueRowBytesMax) return fail("more than 1 MiB: no job can take it");
+  at_ += line.size();
+  return Taken::kRow;
+}
+
+ValueReader::Taken ValueReader::next_separated(std::vector<std::string>& fields) {
+  std::string line;
+  const Taken taken = next_line(line);
+  if (taken != Taken::kRow) return taken;
+  fields.clear();
+  std::size_t at = 0;
+  for (std::size_t end = 0; end != std::string::npos; at = end + separator_.size()) {
+    end = line.find(separator_, at);
+    fields.push_back(line.substr(at, end == std::string::npos ? end : end - at));
+  }
+  if (!has_columns_ || fields.size() == columns_.size()) return taken;
+  return fail(counted(fields.size(), "column") + ", but the first line has " +
+              std::to_string(columns_.size()));
 }
 
 ValueReader::Taken ValueReader::next_value(std::string& value) {

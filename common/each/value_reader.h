@@ -9,17 +9,28 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace workpool {
 
-enum class ValueFormat : std::uint8_t { kLines, kNul, kCsv, kTsv, kJsonLines };
+enum class ValueFormat : std::uint8_t {
+  kLines,
+  kNul,
+  kCsv,
+  kTsv,
+  kJsonLines,
+  kSeparated,  // lines whose columns a text separates, without quotes
+  kRawLines    // lines as they are, with their ends; empty ones too
+};
 
 inline constexpr std::size_t kValueRowBytesMax = 1 << 20;  // no job could take more
 
 class ValueReader {
  public:
-  explicit ValueReader(ValueFormat format) : format_(format) {}
+  // `separator`: of kSeparated, not empty.
+  explicit ValueReader(ValueFormat format, std::string separator = "")
+      : format_(format), separator_(std::move(separator)) {}
 
   // Room for the next bytes, which are then added. At the end of the input, finish().
   std::span<char> room();
@@ -49,6 +60,8 @@ class ValueReader {
  private:
   Taken next_line(std::string& line);
   Taken next_value(std::string& value);
+  Taken next_raw_line(std::string& line);
+  Taken next_separated(std::vector<std::string>& fields);
   Taken next_row(std::vector<std::string>& fields);
   Taken next_object(std::vector<std::string>& fields);
   bool has_begun();
@@ -59,6 +72,7 @@ class ValueReader {
   std::string_view rest() const { return std::string_view(buffer_).substr(at_, end_ - at_); }
 
   ValueFormat format_;
+  std::string separator_;
   std::string buffer_;
   std::size_t at_ = 0;   // of the next row
   std::size_t end_ = 0;  // of the bytes in `buffer_`

@@ -47,7 +47,8 @@ bool Ending::complete() const { return input_ended_ && ledger_.jobs().open() == 
 RunEnd Ending::run_end() const {
   if (journal_.state().error != 0) return ResultsLost{journal_.state().error};
   if (signals_ > 0 && journal_.undurable_results() > 0) return Stopped{first_signal_};
-  if (complete()) return AllRecorded{ledger_.counts().not_ok() == 0};
+  const Counts& counts = ledger_.counts();
+  if (complete()) return end_of_all(options_.stop, counts.ok, counts.not_ok() == 0);
   if (broken_) return *broken_;
   if (signals_ > 0) return Stopped{first_signal_};
   return NobodyFits{};
@@ -83,6 +84,14 @@ void Ending::local_worker_failed(LocalWorkerFailed&& event, Step& step) {
 void Ending::break_off(RunEnd cause, Step& step) {
   if (!broken_) broken_ = std::move(cause);
   drain(step);
+}
+
+void Ending::look_at_results(Step& step) {
+  if (phase_ != RunPhase::kRunning || complete()) return;
+  auto why = stop_of(options_.stop, ledger_.counts().tally());
+  if (!why) return;
+  step.decide(Report{RunStops{*why}});
+  break_off(*std::move(why), step);
 }
 
 void Ending::drain(Step& step) {

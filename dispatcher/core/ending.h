@@ -2,7 +2,7 @@
 // How a run comes to its end.
 //
 //   Running ──all recorded, unsatisfiable──────────────┐
-//      │ first signal, changed jobs file               v
+//      │ first signal, changed jobs file, --max-fails  v
 //      ├──> Draining ──nothing runs any more──> Flushing ──all durable──> Stopping ──goodbyes──> Finished
 //      │       │ second signal, grace over        ^
 //      └───────┴──> Cancelling ──────────────────┘            a third signal: Finished at once
@@ -38,6 +38,8 @@ class Ending {
   // Nothing more will ever be written.
   void journal_failed(Step& step) { cancel(step); }
 
+  // Whether --max-fails or --until-ok stops the run; before more is handed out.
+  void look_at_results(Step& step);
   // After the sockets have been drained. `pause`: how long the dispatcher itself stood still, which is no
   // time in which a worker could come.
   void advance(Duration pause, Step& step);

@@ -18,6 +18,7 @@
 #include "dispatcher/core/causes.h"
 #include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/run_end.h"
+#include "dispatcher/core/stop_rule.h"
 
 namespace workpool::dispatcher {
 
@@ -31,6 +32,10 @@ struct SchedulerOptions {
   bool listening = false;       // other workers may come at any time
   bool streaming = false;       // jobs arrive one by one until InputEnded; else all are in the index
   std::size_t jobs_most = 256;  // in one JOBS
+  StopRule stop;
+  // A failure that is on record can be withdrawn: a later line for the job replaces it in RESULTS, and the
+  // job can be read again.
+  bool may_withdraw = false;
 };
 
 // A name means one worker for the whole run, also over restarts of the dispatcher.
@@ -213,6 +218,37 @@ struct JobRetried {
   Duration ran{0};
   std::uint32_t slots = 1;
 };
+// It failed on a worker in a way that may be the worker's fault, and goes to another one at once.
+struct JobMoved {
+  std::string id;
+  std::uint32_t attempt = 0;
+  std::string message;
+  std::string worker;
+  Duration ran{0};
+  std::uint32_t slots = 1;
+};
+// These are no results any more: the jobs run again, and what comes of that counts. Each has been reported.
+struct FailuresWithdrawn {
+  std::string worker;
+  std::vector<JobEnded> failures;
+};
+// Everything that a worker begins fails at once, and others do not fail: it gets nothing but a probe now and
+// then.
+struct WorkerBenched {
+  std::string name;
+  std::uint64_t failed = 0;  // so many of its jobs in a row
+  std::string message;       // of the last of them
+  std::uint64_t elsewhere_failed = 0;
+  std::uint64_t elsewhere_ended = 0;  // meanwhile, with the same requirement
+  std::uint64_t withdrawn = 0;        // of its failures, which run again
+  Duration probed_in{0};
+};
+// It gets jobs again.
+enum class BackBecause : std::uint8_t { kProbeOk, kNeeded, kNothingLeft };
+struct WorkerUnbenched {
+  std::string name;
+  BackBecause why = BackBecause::kProbeOk;
+};
 struct JobUnsatisfiable {  // no registered worker can run it
   Requirement requirement;
   std::uint64_t jobs = 0;
@@ -238,6 +274,10 @@ struct WorkerUntrue {
 struct JobsFileRefused {
   std::uint64_t line = 0;
 };
+// Jobs are left, but nothing new starts.
+struct RunStops {
+  RunEnd why;
+};
 struct NoPortForWorker {  // which tries on; reported once in a while
   std::string name;
 };
@@ -250,9 +290,10 @@ struct OverItsTimeout {  // runs far beyond it, and the worker does not end it
   Duration ran{0};
   Duration timeout{0};
 };
-using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
-                            JobUnsatisfiable, EngineDied, WorkerUntrue, JobsFileRefused, NoPortForWorker,
-                            ReturnsEverything, OverItsTimeout>;
+using Report =
+    std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried, JobUnsatisfiable,
+                 EngineDied, WorkerUntrue, JobsFileRefused, NoPortForWorker, ReturnsEverything,
+                 OverItsTimeout, JobMoved, FailuresWithdrawn, WorkerBenched, WorkerUnbenched, RunStops>;
 
 // Everything is over: close the sockets and leave.
 struct Finish {

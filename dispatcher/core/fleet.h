@@ -41,7 +41,8 @@ struct Place {
   // Its part in what all workers share.
   Resources believed() const { return {std::min(room.slots, kBelievedMost)}; }
   // Whether it is kept for one job that must run alone, or runs it.
-  bool alone() const { return session->emptying || session->held.alone(); }
+  bool alone() const { return session->emptying || held_alone(); }
+  bool held_alone() const { return session->held.alone(); }
   bool fits(std::uint32_t number) const { return number < fits_.size() && fits_[number] != 0; }
 
  private:

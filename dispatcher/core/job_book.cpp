@@ -119,6 +119,14 @@ void JobBook::fetch_alone(Load& load) {
   }
 }
 
+void JobBook::fetch_choosy(Load& load) {
+  while (!choosy_[1].empty() && load.jobs.size() < kLoadMost) {
+    const JobRow row = choosy_[1].begin()->row;
+    choosy_[1].erase(choosy_[1].begin());
+    start_loading(row, load);
+  }
+}
+
 std::optional<JobRow> JobBook::loaded(LoadedJob&& loaded, Time now) {
   // A line that has changed under the run is not answered: what was asked before this one never comes.
   while (!asked_.empty() && asked_.front().number != loaded.facts.number) asked_.pop_front();
@@ -164,8 +172,30 @@ void JobBook::make_ready(JobRow row, SharedBytes&& work) {
 
 void JobBook::queue_up(JobRow row) {
   ActiveJob& job = table_.at(row);
+  if (is_choosy(job)) {
+    const bool is_loaded = std::holds_alternative<Loaded>(job.state);
+    choosy_[is_loaded ? 0 : 1].insert({row, {job.facts.priority, job.facts.number}});
+    class_of(job);  // is to be looked at
+    return;
+  }
   if (must_run_alone(job)) with_alone_.insert(job.facts.requirement);
   queue_of(job).push(table_, row);
+}
+
+// REQUIRES: it is Loaded or Waiting.
+void JobBook::leave_queue(JobRow row) {
+  const ActiveJob& job = table_.at(row);
+  if (!is_choosy(job)) return queue_of(job).remove(table_, row);
+  const bool is_loaded = std::holds_alternative<Loaded>(job.state);
+  choosy_[is_loaded ? 0 : 1].erase({row, {job.facts.priority, job.facts.number}});
+}
+
+void JobBook::set_choosy(JobRow row, bool choosy) {
+  ActiveJob& job = at(row);
+  const bool queued = std::holds_alternative<Loaded>(job.state) || std::holds_alternative<Waiting>(job.state);
+  if (queued) leave_queue(row);
+  job.change_trouble().choosy = choosy;
+  if (queued) queue_up(row);
 }
 
 // REQUIRES: it is Loaded or Waiting.
@@ -177,10 +207,10 @@ ReadyQueue& JobBook::queue_of(const ActiveJob& job) {
 void JobBook::leave_state(JobRow row) {
   ActiveJob& job = table_.at(row);
   if (std::holds_alternative<Loaded>(job.state)) {
-    queue_of(job).remove(table_, row);
+    leave_queue(row);
     ready_bytes_ -= job.work.size();
   } else if (std::holds_alternative<Waiting>(job.state)) {
-    queue_of(job).remove(table_, row);
+    leave_queue(row);
   } else if (std::holds_alternative<Loading>(job.state)) {
     class_of(job).end_loading();
   } else if (std::holds_alternative<Backoff>(job.state)) {
@@ -258,6 +288,22 @@ void JobBook::finish(JobRow row) {
   table_.remove(row);
 }
 
+JobRow JobBook::reopen(JobFacts&& facts, std::uint32_t attempt, Time now) {
+  CHECK(index_.taken(facts.number));
+  const JobRow row = table_.add();
+  CHECK(table_.set_key(row, facts.key));
+  ActiveJob& job = table_.at(row);
+  job.facts = std::move(facts);
+  job.attempt = attempt;
+  job.known = true;
+  job.ready_since = now;
+  job.change_trouble().choosy = true;
+  job.state = Waiting{};
+  class_of(job).add_job();
+  queue_up(row);
+  return row;
+}
+
 bool JobBook::must_run_alone(const ActiveJob& job) const {
   const Trouble& trouble = job.trouble();
   return trouble.named >= crash_limit_ || trouble.lost >= 2 * crash_limit_;
@@ -274,7 +320,7 @@ void JobBook::count_loss(JobRow row) {
 void JobBook::change_blame(JobRow row, std::uint32_t named, std::uint32_t lost) {
   ActiveJob& job = table_.at(row);
   const bool queued = std::holds_alternative<Loaded>(job.state) || std::holds_alternative<Waiting>(job.state);
-  if (queued) queue_of(job).remove(table_, row);
+  if (queued) leave_queue(row);
   job.change_trouble().named = named;
   job.change_trouble().lost = lost;
   if (queued) queue_up(row);
@@ -284,12 +330,18 @@ std::uint64_t JobBook::open(std::uint32_t requirement) const {
   return (classes_.used(requirement) ? classes_.at(requirement).jobs() : 0) + index_.open(requirement);
 }
 
-void JobBook::note_run_time(std::uint32_t requirement, Duration ran) {
-  classes_.change(requirement).run_time.ok(ran);
+void JobBook::note_ok(std::uint32_t requirement, Duration ran) {
+  RequirementClass& group = classes_.change(requirement);
+  group.run_time.ok(ran);
+  ++group.ended.ok;
 }
 
-void JobBook::note_failure_time(std::uint32_t requirement, Duration ran) {
-  classes_.change(requirement).run_time.failed(ran);
+// While no job has succeeded, a failure's run time is all that we know, and without any run time jobs are
+// sent one by one.
+void JobBook::note_not_ok(std::uint32_t requirement, Status status, Duration ran) {
+  RequirementClass& group = classes_.change(requirement);
+  if (status == Status::kFailed) group.run_time.failed(ran);
+  ++group.ended.not_ok;
 }
 
 bool JobBook::free_class(std::uint32_t requirement) {

@@ -73,6 +73,22 @@ class JobBook {
 
   // It is recorded: the row is free again.
   void finish(JobRow row);
+  // A job of the backlog that was recorded is open again, as after that attempt. REQUIRES: no open job has
+  // its key.
+  JobRow reopen(JobFacts&& facts, std::uint32_t attempt, Time now);
+
+  // ---- jobs that wait for another worker than those they failed on (Trouble::choosy) ----
+  struct Before {
+    bool operator()(const Front& left, const Front& right) const {
+      return left.rank.before(right.rank) || (!right.rank.before(left.rank) && left.row < right.row);
+    }
+  };
+  // Those that are ready, the best first.
+  const std::set<Front, Before>& choosy() const { return choosy_[0]; }
+  // Asks for the lines of those whose payload is not here.
+  void fetch_choosy(Load& load);
+  // From now on it waits for such a worker whenever it is ready, or it takes whichever comes.
+  void set_choosy(JobRow row, bool choosy);
 
   bool must_run_alone(const ActiveJob& job) const;
   // A death named the job, or it may have caused one. From some number of deaths on, a ready job moves to the
@@ -95,8 +111,8 @@ class JobBook {
   bool used(JobRow row) const { return table_.used(row); }
 
   // For the credit of this requirement.
-  void note_run_time(std::uint32_t requirement, Duration ran);
-  void note_failure_time(std::uint32_t requirement, Duration ran);
+  void note_ok(std::uint32_t requirement, Duration ran);
+  void note_not_ok(std::uint32_t requirement, Status status, Duration ran);
   // Returns nullopt while no run time is known.
   std::optional<Duration> mean_run_time(std::uint32_t requirement) const {
     return classes_.at(requirement).run_time.mean();
@@ -115,7 +131,9 @@ class JobBook {
   void leave_state(JobRow row);
   void make_ready(JobRow row, SharedBytes&& work);
   void queue_up(JobRow row);
+  void leave_queue(JobRow row);
   ReadyQueue& queue_of(const ActiveJob& job);
+  bool is_choosy(const ActiveJob& job) const { return job.trouble().choosy && !must_run_alone(job); }
   void change_blame(JobRow row, std::uint32_t named, std::uint32_t lost);
 
   JobIndex& index_;
@@ -123,6 +141,7 @@ class JobBook {
   std::uint32_t crash_limit_;
   JobTable table_;
   mutable std::set<std::uint32_t> with_alone_;  // requirements that may have jobs which must run alone
+  std::set<Front, Before> choosy_[2];           // that are ready, and those whose line is to be read again
   std::deque<Asked> asked_;                     // Loads under way, in order
   std::set<std::pair<Time, JobRow>> backoffs_;
   std::size_t assigned_ = 0;

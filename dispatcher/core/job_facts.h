@@ -31,8 +31,9 @@ struct JobFacts {
   Duration timeout{0};  // 0 = none
   std::uint32_t retries = 0;
   std::uint32_t slots = 1;
-  std::uint64_t payload_bytes = 0;
-  Boxed<JobNotes> notes;  // of few jobs
+  Boxed<JobNotes> notes;            // of few jobs
+  std::uint32_t payload_bytes = 0;  // no line is longer than 1 MiB
+  bool by_shell = false;            // a string that a shell runs
 
   std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };

@@ -14,6 +14,7 @@
 // recorded, or for a failure that is retried Backoff.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "common/base/ids.h"
 #include "common/base/job.h"
 #include "common/base/key_index.h"
+#include "common/base/outcome.h"
 #include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
@@ -63,6 +65,17 @@ struct Trouble {
   std::uint32_t named = 0;        // deaths that named it
   std::uint32_t lost = 0;         // deaths that it may have caused
   std::string last_worker;        // that died or was lost with it
+  // Workers that it has failed on. On the first ones it runs again only if nobody else could take it; on the
+  // other one only if nobody else takes it for a while.
+  std::vector<WorkerId> not_on;
+  WorkerId rather_not_on;           // 0: none
+  Time failed_at;                   // on the last of these
+  bool choosy = false;              // it waits for another worker than those
+  std::optional<Status> withdrawn;  // of the failure of it that is in RESULTS and does not count
+
+  bool avoids(WorkerId worker) const {
+    return worker == rather_not_on || std::find(not_on.begin(), not_on.end(), worker) != not_on.end();
+  }
 };
 inline const Trouble kNoTrouble;
 

@@ -60,8 +60,13 @@ std::string last_line(const std::string& bytes) {
 }
 
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
-               WorkerTable& workers, JournalBook& journal, Time start)
-    : jobs_(index, classes, options.crash_limit), workers_(workers), journal_(journal), start_(start) {}
+               WorkerTable& workers, Streaks& streaks, JournalBook& journal, Time start)
+    : jobs_(index, classes, options.crash_limit),
+      workers_(workers),
+      streaks_(streaks),
+      journal_(journal),
+      start_(start),
+      may_withdraw_(options.may_withdraw) {}
 
 // ---- the queue ----
 
@@ -69,7 +74,10 @@ bool Ledger::read_ahead(std::uint32_t requirement, std::size_t want, Step& step)
   return jobs_.fetch(requirement, want, step.load);
 }
 
-void Ledger::read_ahead_alone(Step& step) { jobs_.fetch_alone(step.load); }
+void Ledger::read_ahead_special(Step& step) {
+  jobs_.fetch_alone(step.load);
+  jobs_.fetch_choosy(step.load);
+}
 
 void Ledger::wake_due(Time now) { jobs_.wake_due(now); }
 
@@ -261,41 +269,19 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
   }
 }
 
-bool Ledger::retry(JobRow row, HoldingRow held, const JobResult& result, Step& step) {
-  ActiveJob& job = jobs_.at(row);
-  const bool retried = result.outcome.status == Status::kFailed || result.outcome.status == Status::kTimeout;
-  if (!retried || job.trouble().failures >= job.facts.retries) return false;
-  Trouble& trouble = job.change_trouble();
-  ++trouble.failures;
-  trouble.last_failed = result.attempt;
-  if (result.attempt >= job.attempt) {
-    job.attempt = result.attempt;
-    job.reuse_attempt = false;
-  }
-  ++counts_.retried;
-  const Duration delay = retry_delay(job.facts.key, job.attempt, trouble.failures);
-  if (held != kNoHolding) holdings_.end(held);
-  requeue_unless_held(row, delay, step);
-  step.decide(Report{JobRetried{job.facts.full_id(), result.attempt, result.outcome.message, delay,
-                                result.ran, job.facts.slots}});
-  return true;
-}
-
 std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                              Step& step) {
   const HoldingRow held = held_attempt(session, row, result.attempt, result.handle);
-  if (result.outcome.status != Status::kOk) {
+  if (result.outcome.status == Status::kOk) {
+    jobs_.note_ok(jobs_.at(row).facts.requirement, result.ran);
+    note_ok(row, session, result.handle);
+  } else {
     if (!failure_counts(session, row, result)) {  // no more, since its line was asked for
       ++counts_.duplicates;
       return 0;
     }
-    // While no job has succeeded, a failure's run time is all that we know, and without any run time jobs are
-    // sent one by one.
-    if (result.outcome.status == Status::kFailed)
-      jobs_.note_failure_time(jobs_.at(row).facts.requirement, result.ran);
-    if (retry(row, held, result, step)) return 0;
+    if (runs_again(row, held, *session, result, step)) return 0;
   }
-  if (result.outcome.status == Status::kOk) jobs_.note_run_time(jobs_.at(row).facts.requirement, result.ran);
   cancel_all_but(held, row, step);
   if (session != nullptr) ++session->done;
   return record(row, std::move(result), worker, step);
@@ -316,6 +302,7 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   record.queued = queued;
   record.ran = result.ran;
   if (ended) step.decide(Report{std::move(*ended)});
+  if (job.trouble().withdrawn) note_replaced(*job.trouble().withdrawn);
   // `facts` was moved from; its plain fields, which finish() needs, are still there.
   jobs_.finish(row);
   return journal_.issued();
@@ -459,6 +446,7 @@ void Ledger::count_loss(JobRow row) { jobs_.count_loss(row); }
 void Ledger::count_done_before(Status status, std::uint64_t jobs) {
   counts_.of(status) += jobs;
   counts_.before += jobs;
+  if (status != Status::kOk) counts_.before_not_ok += jobs;
 }
 
 // Made in its place: moving these few hundred bytes about costs more than deciding on them.
@@ -466,12 +454,6 @@ Record& Ledger::persist(Status status, Step& step) {
   ++counts_.of(status);
   journal_.issue(status);
   return std::get<Record>(step.entries().emplace_back(std::in_place_type<Record>));
-}
-
-Counts Ledger::durable_counts() const {
-  Counts known = counts_;
-  journal_.for_undurable_results([&known](Status status) { --known.of(status); });
-  return known;
 }
 
 void Ledger::quarantine(JobRow row, const std::string& evidence, Step& step) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "dispatcher/core/job_book.h"
 #include "dispatcher/core/journal_book.h"
 #include "dispatcher/core/step.h"
+#include "dispatcher/core/streaks.h"
 #include "dispatcher/core/worker_table.h"
 
 namespace workpool::dispatcher {
@@ -24,20 +26,22 @@ struct Counts {
   std::uint64_t timeout = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t invalid = 0;
-  std::uint64_t before = 0;
+  std::uint64_t before = 0;         // in an earlier start; counted in those above too
+  std::uint64_t before_not_ok = 0;  // of these
   std::uint64_t retried = 0;
   std::uint64_t redelivered = 0;
   std::uint64_t duplicates = 0;
 
   std::uint64_t& of(Status status);
   std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }
+  Tally tally() const { return {ok, ok + not_ok() - before, not_ok() - before_not_ok}; }
 };
 
 class Ledger {
  public:
   // `start`: when this start of the dispatcher began; nothing was given before.
   Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes, WorkerTable& workers,
-         JournalBook& journal, Time start);
+         Streaks& streaks, JournalBook& journal, Time start);
 
   // Views. What is changed is changed by the verbs below.
   const JobBook& jobs() const { return jobs_; }
@@ -46,9 +50,11 @@ class Ledger {
   std::size_t early() const { return early_; }  // results that wait for the line of their job to be read
 
   // ---- the queue ----
-  // JobBook::fetch; of those that must run alone for all.
+  // JobBook::fetch; of those that must run alone, or wait for certain workers, for all.
   bool read_ahead(std::uint32_t requirement, std::size_t want, Step& step);
-  void read_ahead_alone(Step& step);
+  void read_ahead_special(Step& step);
+  // JobBook::set_choosy.
+  void stop_choosing(JobRow row) { jobs_.set_choosy(row, false); }
   bool free_class(std::uint32_t requirement) { return jobs_.free_class(requirement); }
   // What has waited for its backoff is ready.
   void wake_due(Time now);
@@ -101,6 +107,10 @@ class Ledger {
   void count_loss(JobRow row);
 
   // ---- for good ----
+  // A failure that was recorded in a streak of this session is no result any more: its job is open again, and
+  // runs on another worker. Returns what was reported of it. REQUIRES: SchedulerOptions::may_withdraw.
+  JobEnded withdraw(RecordedFailure&& failure, const Session& of, Step& step);
+  std::uint64_t withdrawn() const { return withdrawn_; }  // so far
   // The counts without what is not durable yet: what a later run finds.
   Counts durable_counts() const;
   // Jobs that an earlier start of the run has finished.
@@ -120,8 +130,15 @@ class Ledger {
   std::optional<Untruth> untruth_in(const Session& session, JobRow row, const JobResult& result,
                                     Time now) const;
   static void report_untrue(Session& session, Untruth what, std::string id, Step& step);
-  // `held`: the holding that the result ends, if any.
-  bool retry(JobRow row, HoldingRow held, const JobResult& result, Step& step);
+  // A job has ended there as it should.
+  void note_ok(JobRow row, Session* session, Handle handle);
+  // Whether a failure that counts is no result, because the job runs again: on another worker at once, or as
+  // a retry. `held`: the holding that the failure ends, if any.
+  bool runs_again(JobRow row, HoldingRow held, Session& session, const JobResult& result, Step& step);
+  bool goes_elsewhere(JobRow row, const Session& session, const JobResult& result, Time now);
+  void give_again(JobRow row, HoldingRow held, const JobResult& result, Duration delay, Step& step);
+  // A job whose failure was withdrawn has its new record now.
+  void note_replaced(Status withdrawn);
   std::uint64_t settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                        Step& step);
   std::uint64_t record(JobRow row, JobResult&& result, const std::string& worker, Step& step);
@@ -136,10 +153,21 @@ class Ledger {
   JobBook jobs_;
   Holdings holdings_;
   WorkerTable& workers_;
+  Streaks& streaks_;
   JournalBook& journal_;
   Time start_;
+  bool may_withdraw_;
   Counts counts_;
   std::size_t early_ = 0;
+  // Failures that were withdrawn still stand in RESULTS: of jobs that are open, and of jobs with a newer
+  // record that may not be durable yet.
+  struct Replaced {
+    std::uint64_t by = 0;  // the entry of the journal
+    Status status = Status::kFailed;
+  };
+  Counts open_withdrawn_;
+  std::deque<Replaced> replaced_;
+  std::uint64_t withdrawn_ = 0;
 };
 
 // The last line of `bytes` that is not blank, for people; empty if there is none.

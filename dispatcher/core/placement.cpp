@@ -59,6 +59,7 @@ std::uint32_t Placement::window(const Place& place, std::uint32_t number) const 
 void Placement::look(Time now) {
   const auto takes_work = [&](const Session& session) { return sessions_.takes_work(session, now); };
   if (fleet_.update(takes_work)) changed_ = true;
+  if (!ledger_.jobs().choosy().empty()) review_choosy(now);
   for (const std::uint32_t number : classes_.take_changed()) {
     changed_ = true;
     look_at(number);
@@ -81,17 +82,21 @@ void Placement::look_at(std::uint32_t number) {
 }
 
 void Placement::hand_out(Step& step) {
-  if (std::exchange(changed_, false)) {
+  if (std::exchange(changed_, false) || step.now >= look_again_) {
     ++looked_.passes;
     place_alone(step);
+    look_again_ = Time::max();
+    place_choosy(false, step);
     place_ready(step);
+    place_choosy(true, step);
+    if (workers_.any_benched()) place_probes(step);
     fetch(step);
   }
   rebalance(step);
 }
 
 void Placement::fetch(Step& step) {
-  ledger_.read_ahead_alone(step);
+  ledger_.read_ahead_special(step);
   const std::size_t classes = std::max<std::size_t>(1, heads_.size());
   const std::size_t least = std::clamp(2 * kFetchMost / classes, std::size_t{2}, kFetchLeast);
   const std::size_t most = std::max(least, kFetchMost / classes);
@@ -126,6 +131,7 @@ Place* Placement::alone_place(const ActiveJob& job) {
   Place* best = nullptr;
   for (const auto& [id, known] : fleet_.places()) {
     if (!known.takes_work || known.session->held.alone() || !known.fits(job.facts.requirement)) continue;
+    if (job.trouble().choosy && job.trouble().avoids(known.session->worker) && has_another(job)) continue;
     if (best == nullptr || rank(*known.session) < rank(*best->session)) best = fleet_.find(id);
   }
   return best;
@@ -148,6 +154,7 @@ void Placement::place_alone(Step& step) {
       place->reserved.reset();
     }
   }
+  if (emptied == nullptr && insisted_on_) emptied = fleet_.find(*insisted_on_);
   empty(emptied, step);
 }
 

@@ -13,10 +13,14 @@
 // a worker are bounded (Session::may_hold_more): one that takes everything and does nothing leaves the rest
 // to others.
 //
+// A job that has failed on a worker looks for another one by itself, besides its class (choosy.cpp), and so
+// do jobs that must run alone and probes for workers on the bench. There are few of these.
+//
 // The cost follows what has changed: a pass looks at the classes with work and somebody for it, the best
 // first, and stops once no worker can take any more.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -39,7 +43,11 @@ std::uint32_t window_size(std::uint32_t slots, Duration round_trip, std::optiona
 class Placement {
  public:
   Placement(Ledger& ledger, RequirementClasses& classes, WorkerTable& workers, Sessions& sessions)
-      : ledger_(ledger), classes_(classes), sessions_(sessions), fleet_(workers, classes) {}
+      : ledger_(ledger),
+        classes_(classes),
+        workers_(workers),
+        sessions_(sessions),
+        fleet_(workers, classes) {}
 
   // Follows what has changed about sessions and classes; also while nothing may be handed out.
   void look(Time now);
@@ -92,6 +100,19 @@ class Placement {
   void close_if_full(Taker& taker);
   void close(Taker& taker);
 
+  // ---- jobs that wait for another worker than they failed on, and workers that are on the bench ----
+  // Whether another worker than those it failed on is there for the job.
+  bool has_another(const ActiveJob& job) const;
+  // Those that have nobody to wait for, or have waited for long enough, stop choosing.
+  void review_choosy(Time now);
+  // Gives those away that come before the best job of all others; or, after these, into what they have left.
+  void place_choosy(bool leftovers, Step& step);
+  bool place_choosy(const Front& front, const std::vector<Place*>& open, Step& step);
+  std::vector<Place*> open_places(bool leftovers);
+  void insist(const std::vector<Front>& waiting, Time now);
+  void place_probes(Step& step);
+  void look_again_by(Time time) { look_again_ = std::min(look_again_, time); }
+
   // ---- reservations ----
   bool wants_reservation(std::uint32_t number) const;
   Place* reserve(std::uint32_t number, Time now);
@@ -110,6 +131,7 @@ class Placement {
 
   Ledger& ledger_;
   RequirementClasses& classes_;
+  WorkerTable& workers_;
   Sessions& sessions_;
   Fleet fleet_;
   ClassHeads heads_;
@@ -121,6 +143,8 @@ class Placement {
   std::vector<std::uint32_t> waiting_;   // classes out of heads_ until the end of this pass
   std::size_t turn_ = 0;                 // whose turn it is, over passes
   std::optional<SessionId> emptying_;
+  std::optional<SessionId> insisted_on_;  // a choosy job that needs several slots has waited for it
+  Time look_again_ = Time::max();         // a pass is due then, even if nothing changes
   Time rebalanced_;
   Looked looked_;
 };

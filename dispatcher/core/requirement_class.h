@@ -21,6 +21,7 @@
 #include "common/base/time.h"
 #include "dispatcher/core/ready_queue.h"
 #include "dispatcher/core/resources.h"
+#include "dispatcher/core/streak.h"
 
 namespace workpool::dispatcher {
 
@@ -78,6 +79,7 @@ class RequirementClass {
   std::uint64_t jobs() const { return jobs_; }
 
   RunTime run_time;
+  EndCounts ended;  // of its attempts, as far as they count
 
  private:
   friend class RequirementClasses;

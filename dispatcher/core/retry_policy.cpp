@@ -16,6 +16,13 @@ std::uint64_t mixed(std::uint64_t x) {
 
 }  // namespace
 
+bool cannot_start(const Outcome& outcome, bool by_shell) {
+  if (outcome.kind == ErrorKind::kSpawn) return true;
+  if (!by_shell || outcome.kind != ErrorKind::kExit || !outcome.command || !outcome.command->exit)
+    return false;
+  return *outcome.command->exit == 126 || *outcome.command->exit == 127;
+}
+
 Duration retry_delay(const Key& key, std::uint32_t attempt, std::uint32_t count) {
   if (count == 0) return Duration{0};
   const std::uint32_t doublings = std::min<std::uint32_t>(count - 1, 6);  // 1 s x 2^6 is over the most

@@ -16,12 +16,17 @@ ExitCode exit_code_of(const RunEnd& end) {
     ExitCode operator()(const JobsUnreadable&) const { return ExitCode::kBadInput; }
     ExitCode operator()(const NoLocalWorker&) const { return ExitCode::kSystem; }
     ExitCode operator()(const ResultsLost&) const { return ExitCode::kResultsFailed; }
+    ExitCode operator()(const TooManyNotOk&) const { return ExitCode::kNotAllOk; }
+    ExitCode operator()(const EnoughOk&) const { return ExitCode::kOk; }
+    ExitCode operator()(const TooFewOk&) const { return ExitCode::kNotAllOk; }
   };
   return std::visit(Visitor{}, end);
 }
 
 bool needs_last_look(const RunEnd& end) {
-  return std::holds_alternative<AllRecorded>(end) || std::holds_alternative<NobodyFits>(end);
+  return std::holds_alternative<AllRecorded>(end) || std::holds_alternative<NobodyFits>(end) ||
+         std::holds_alternative<TooManyNotOk>(end) || std::holds_alternative<EnoughOk>(end) ||
+         std::holds_alternative<TooFewOk>(end);
 }
 
 RunEnd after_last_look(RunEnd end, const LastLook& look) {

@@ -29,6 +29,22 @@ struct Stopped {
 struct JobsChanged {
   std::uint64_t line = 0;
 };
+// As many jobs of this start are not ok as --max-fails allows.
+struct TooManyNotOk {
+  std::uint64_t not_ok = 0;
+  std::uint64_t ended = 0;  // of so many
+  std::uint64_t limit = 0;  // a number of jobs, or with `percent` a part of those that have ended
+  bool percent = false;
+};
+// As many jobs of the run are ok as --until-ok asks for; how the others ended does not matter.
+struct EnoughOk {
+  std::uint64_t wanted = 0;
+  bool early = true;  // jobs are left
+};
+// Every job has a record, and fewer are ok than --until-ok asks for.
+struct TooFewOk {
+  std::uint64_t wanted = 0;
+};
 // The pipe that jobs come from cannot be read any further. The problem was reported when it occurred.
 struct JobsUnreadable {};
 // The local worker cannot work here and nobody else may come. `problem`: what it said.
@@ -40,8 +56,8 @@ struct ResultsLost {
   int error = 0;
 };
 
-using RunEnd =
-    std::variant<AllRecorded, NobodyFits, Stopped, JobsChanged, JobsUnreadable, NoLocalWorker, ResultsLost>;
+using RunEnd = std::variant<AllRecorded, NobodyFits, Stopped, JobsChanged, JobsUnreadable, NoLocalWorker,
+                            ResultsLost, TooManyNotOk, EnoughOk, TooFewOk>;
 
 ExitCode exit_code_of(const RunEnd& end);
 

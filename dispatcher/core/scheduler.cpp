@@ -18,7 +18,9 @@ constexpr Duration kPauseLeast = milliseconds(500);
 Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time start)
     : options_(options),
       classes_(index.requirements()),
-      ledger_(options_, index, classes_, workers_, journal_, start),
+      streaks_(workers_, classes_),
+      ledger_(options_, index, classes_, workers_, streaks_, journal_, start),
+      bench_(options_, ledger_, classes_, workers_, streaks_),
       blame_(options_, ledger_, workers_),
       sessions_(options_, ledger_, workers_, blame_, journal_),
       conduct_(options_, ledger_, workers_, sessions_),
@@ -85,6 +87,8 @@ void Scheduler::drained(bool whole, Step& step) {
   if (whole) conduct_.judge(step);
   blame_.judge_overdue(step);
   ledger_.wake_due(step.now);
+  if (ending_.phase() == RunPhase::kRunning) bench_.judge(step);
+  ending_.look_at_results(step);
   placement_.look(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);
   ending_.advance(pause, step);

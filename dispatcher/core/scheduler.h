@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "dispatcher/core/bench.h"
 #include "dispatcher/core/blame.h"
 #include "dispatcher/core/conduct.h"
 #include "dispatcher/core/ending.h"
@@ -51,7 +52,9 @@ class Scheduler {
   WorkerTable workers_;
   RequirementClasses classes_;
   JournalBook journal_;
+  Streaks streaks_;
   Ledger ledger_;
+  Bench bench_;
   Blame blame_;
   Sessions sessions_;
   Conduct conduct_;

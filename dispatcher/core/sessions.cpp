@@ -415,7 +415,12 @@ bool Sessions::suspect(const Session& session, Time now) const { return now >= s
 
 bool Sessions::takes_work(const Session& session, Time now) const {
   return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now) &&
-         !session.resting;
+         !session.resting && !workers_.is_set_aside(session);
+}
+
+bool Sessions::may_be_probed(const Session& session, Time now) const {
+  return in<Live>(session) && session.accepting && session.lane_writable && !suspect(session, now) &&
+         !session.resting && session.held.jobs() == 0 && workers_.benched(session) != nullptr;
 }
 
 // ---- the end ----

@@ -44,6 +44,8 @@ class Sessions {
 
   // Whether a session may get new work.
   bool takes_work(const Session& session, Time now) const;
+  // Whether a session on the bench may get a job nevertheless.
+  bool may_be_probed(const Session& session, Time now) const;
   bool suspect(const Session& session, Time now) const;
   // Whether a worker was sent away lately because no port was left for its lane.
   bool lacks_ports(Time now) const;

@@ -135,6 +135,52 @@ bool WorkerTable::offers_the_same(const Session& one, const Session& other) cons
          hello.labels == other_hello.labels;
 }
 
+// ---- the bench ----
+
+void WorkerTable::bench(Session& session, const Benched& benched) {
+  Worker& worker = worker_of(session);
+  CHECK(!worker.benched);
+  worker.benched = benched;
+  ++benched_;
+  touch(session);
+}
+
+void WorkerTable::unbench(Session& session) {
+  Worker& worker = worker_of(session);
+  CHECK(worker.benched);
+  worker.benched.reset();
+  --benched_;
+  touch(session);
+}
+
+const Benched* WorkerTable::benched(const Session& session) const {
+  if (benched_ == 0) return nullptr;
+  const auto& benched = workers_.at(session.worker).benched;
+  return benched ? &*benched : nullptr;
+}
+
+void WorkerTable::probe(Session& session, Handle job, Time next) {
+  Benched& benched = *worker_of(session).benched;
+  benched.probe = job;
+  benched.probe_at = next;
+}
+
+void WorkerTable::note_ok(Session& session, Handle job) {
+  if (benched_ == 0 || job.value == 0) return;
+  auto& benched = worker_of(session).benched;
+  if (benched && benched->probe == job) benched->probe_was_ok = true;
+}
+
+bool WorkerTable::any_other(const Requirement& requirement, std::span<const WorkerId> but) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& session = entry.second;
+    return is_present(session) && std::find(but.begin(), but.end(), session.worker) == but.end() &&
+           meets(session, requirement);
+  });
+}
+
+// ----
+
 void WorkerTable::touch(Session& session) {
   if (!std::exchange(session.touched, true)) touched_.push_back(session.id);
 }

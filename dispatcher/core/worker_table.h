@@ -14,7 +14,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -29,6 +31,7 @@
 #include "dispatcher/core/ack_ledger.h"
 #include "dispatcher/core/facts.h"
 #include "dispatcher/core/holdings.h"
+#include "dispatcher/core/streak.h"
 
 namespace workpool::dispatcher {
 
@@ -117,8 +120,10 @@ struct Session {
   Time last_echo;        // stamp of the last beat that it has heard
   bool resting = false;  // gets nothing until then: it gave back what it had just been given
   Time rests_until;
-  Time last_told;          // when acks.tell() was called last
-  Duration round_trip{0};  // 0 = not measured
+  std::unique_ptr<Streak> streak;  // of failures; nullptr if the last of its jobs did not fail at once
+  Time unsuspected_until;          // a job that failed there has failed elsewhere, too
+  Time last_told;                  // when acks.tell() was called last
+  Duration round_trip{0};          // 0 = not measured
 
   bool touched = false;    // WorkerTable::touch
   bool suspected = false;  // was silent for too long to get work, when last looked at
@@ -134,6 +139,15 @@ struct PendingBlame {
   std::uint32_t engine = 0;
   Time deadline;
   std::vector<Handle> candidates;
+};
+
+// Gets no work but a probe now and then (bench.h).
+struct Benched {
+  std::uint32_t requirement = 0;  // of the jobs that fail there
+  std::uint64_t serial = 0;       // RequirementClass::serial
+  Time probe_at;                  // it gets none before
+  Handle probe;                   // the last one; 0 if there was none
+  bool probe_was_ok = false;
 };
 
 struct Worker {
@@ -153,6 +167,7 @@ struct Worker {
   // of jobs that it was given before, of which nothing is remembered here.
   bool from_before = false;
   bool out_of_reach = false;  // reported, and its lane has not come since
+  std::optional<Benched> benched;
 };
 
 class WorkerTable {
@@ -177,6 +192,26 @@ class WorkerTable {
   bool serves(const Session& session, const Requirement& requirement) const;
   // Whether both have the same handlers, labels and slots.
   bool offers_the_same(const Session& one, const Session& other) const;
+
+  // ---- the bench ----
+  void bench(Session& session, const Benched& benched);
+  void unbench(Session& session);
+  bool any_benched() const { return benched_ > 0; }
+  // nullptr if it is not.
+  const Benched* benched(const Session& session) const;
+  void probe(Session& session, Handle job, Time next);
+  // A job that it was given under this handle is ok.
+  void note_ok(Session& session, Handle job);
+  // It is not given work, for how its jobs fail.
+  bool is_set_aside(const Session& session) const {
+    return (session.streak != nullptr && session.streak->on_trial) || benched(session) != nullptr;
+  }
+  // It is there and is given work, maybe not at this moment.
+  bool is_present(const Session& session) const {
+    return (in<Live>(session) || in<Naming>(session)) && session.accepting && !is_set_aside(session);
+  }
+  // Whether a worker that is present, and none of these, could run such a job.
+  bool any_other(const Requirement& requirement, std::span<const WorkerId> but) const;
 
   // Something has changed about the session, or it is closed: placement looks at it again.
   void touch(Session& session);
@@ -203,6 +238,7 @@ class WorkerTable {
   std::unordered_map<SessionId, WorkerId> closed_;    // the last kClosedMost are enough to name late results
   std::deque<SessionId> closed_order_;
   std::vector<SessionId> touched_;
+  std::size_t benched_ = 0;  // workers
 };
 
 }  // namespace workpool::dispatcher

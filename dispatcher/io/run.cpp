@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <future>
@@ -72,6 +73,21 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
+bool is_closed_pipe(const RunEnd& end) {
+  const auto* lost = std::get_if<ResultsLost>(&end);
+  return lost != nullptr && lost->error == EPIPE;
+}
+
+// Nobody reads what jobs write any more, as with `| head`: ends as other programs do then, without a word.
+void end_by_closed_pipe() {
+  ::signal(SIGPIPE, SIG_DFL);
+  sigset_t pipe_only;
+  ::sigemptyset(&pipe_only);
+  ::sigaddset(&pipe_only, SIGPIPE);
+  ::sigprocmask(SIG_UNBLOCK, &pipe_only, nullptr);
+  ::raise(SIGPIPE);
+}
+
 class Run : public std::enable_shared_from_this<Run> {
  public:
   Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
@@ -109,6 +125,7 @@ class Run : public std::enable_shared_from_this<Run> {
   Log log_;
   Time start_;
   int signal_fd_ = -1;
+  StopRule stop_{options_.max_fails, options_.max_fails_percent, options_.until_ok};
   RunInput input_;
   JobIndex index_;
   ReplaySummary summary_;
@@ -320,6 +337,8 @@ ExitCode Run::run_jobs() {
   scheduling.capture_bytes = options_.capture_bytes;
   scheduling.listening = options_.listen.has_value();
   scheduling.streaming = !input_.regular();
+  scheduling.stop = stop_;
+  scheduling.may_withdraw = input_.regular() && journal_->regular();
   Scheduler scheduler(scheduling, index_, boot_time());
   Actions none;
   scheduler.step(NamesKnown{journal_->worker_names()}, boot_time(), none);
@@ -354,6 +373,7 @@ ExitCode Run::run_jobs() {
   if (end.at_once) journal_->give_up();
   if (local_) local_->shut_down(milliseconds(1500));
   const RunEnd counts = last_look(std::move(end.end));
+  if (options_.output && is_closed_pipe(counts)) end_by_closed_pipe();
   terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
   return exit_code_of(counts);
 }
@@ -380,20 +400,22 @@ ExitCode Run::go() {
   read_results();
   signal_fd_ = block_signals();
   // If nothing is left to run, we need no worker and bind no port.
-  const bool complete = input_.regular() && index_.open() == 0;
+  const bool enough = options_.until_ok && done_.ok >= *options_.until_ok;
+  const bool complete = input_.regular() && (index_.open() == 0 || enough);
   if (!complete) listen();
   begin_results();
   make_terminal();
   if (complete) {
     Snapshot snapshot;
     snapshot.total = index_.size();
-    snapshot.before = index_.size();
+    snapshot.before = done_.ok + done_.not_ok();
     snapshot.ok = done_.ok;
     snapshot.failed = done_.failed;
     snapshot.timeout = done_.timeout;
     snapshot.quarantined = done_.quarantined;
     snapshot.phase = "over";
-    const RunEnd end = AllRecorded{done_.not_ok() == 0};
+    const RunEnd end = index_.open() == 0 ? end_of_all(stop_, done_.ok, done_.not_ok() == 0)
+                                          : EnoughOk{*options_.until_ok, true};
     terminal_->finish(snapshot, end, boot_time());
     return exit_code_of(end);
   }

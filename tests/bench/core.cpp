@@ -73,9 +73,9 @@ class Writer {
   std::thread thread_;
 };
 
-class Bench {
+class CoreBench {
  public:
-  Bench(std::uint64_t jobs, std::uint64_t workers) : jobs_(jobs) {
+  CoreBench(std::uint64_t jobs, std::uint64_t workers) : jobs_(jobs) {
     const std::uint32_t requirement = index_.requirement_number({"noop", {}, 1});
     index_.reserve(jobs);
     for (JobNumber number = 0; number < jobs; ++number)
@@ -196,7 +196,7 @@ int main(int argc, char** argv) {
   const std::uint64_t jobs = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 300'000;
   const std::uint64_t workers = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 2;
   std::vector<double> runs;
-  for (int i = 0; i < 9; ++i) runs.push_back(Bench(jobs, workers).run());
+  for (int i = 0; i < 9; ++i) runs.push_back(CoreBench(jobs, workers).run());
   std::sort(runs.begin(), runs.end());
   std::printf(
       "%llu jobs, %llu workers: %.0f ns of processor time per job (9 runs, the median; the least %.0f)\n",

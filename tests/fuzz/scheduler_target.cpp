@@ -48,6 +48,7 @@ class SchedulerWorld {
     options_.run = kRun;
     options_.listening = (shape & 2) != 0;
     options_.streaming = streaming_;
+    options_.may_withdraw = !streaming_ && (shape & 4) != 0;
     for (std::size_t i = 0; i < kJobs; ++i) add_job(i);
     index_.seal();
     index_.open_queues(false);
@@ -127,7 +128,7 @@ void SchedulerWorld::add_job(std::size_t i) {
   facts.priority = static_cast<std::int32_t>(i % 2);
   facts.retries = static_cast<std::uint32_t>(i % 3);
   facts.slots = requirement.slots;
-  facts.payload_bytes = job.loaded.work.size();
+  facts.payload_bytes = static_cast<std::uint32_t>(job.loaded.work.size());
   if (!streaming_) {
     index_.add({facts.key.high, facts.spec.high, 100 * i, facts.line, 0, facts.requirement, facts.priority});
   }
@@ -154,6 +155,11 @@ void SchedulerWorld::carry_out(dispatcher::Action& action) {
   } else if (const auto* down = std::get_if<dispatcher::SendLane>(&action)) {
     if (const auto* jobs = std::get_if<Jobs>(&down->message)) {
       for (const JobOrder& order : jobs->jobs) given(down->session, order);
+    }
+  } else if (const auto* report = std::get_if<dispatcher::Report>(&action)) {
+    if (const auto* withdrawn = std::get_if<dispatcher::FailuresWithdrawn>(report)) {
+      for (const dispatcher::JobEnded& failure : withdrawn->failures)
+        CHECK(failure.line <= kJobs && jobs_[failure.line - 1].records-- == 1);
     }
   } else if (std::holds_alternative<dispatcher::RunOver>(action)) {
     over_ = true;

@@ -111,17 +111,14 @@ void Stage::cut(const std::string& name, const std::string& link) {
   }
 }
 
-bool Stage::end_run(const std::string& name, const std::string& job, worker::AttemptEnd how, Status status,
-                    bool slot_lost) {
+bool Stage::end_run(const std::string& name, const std::string& job, worker::AttemptEnd how,
+                    const Outcome& outcome, bool slot_lost) {
   Machine& worker = machine(name);
   const auto found = std::find_if(worker.runs.begin(), worker.runs.end(), [&](const auto& run) {
     return run.second.begun && job_name(run.second.order.key) == job;
   });
   if (found == worker.runs.end()) return false;
-  worker::AttemptEnded ended{found->first, how, {}, milliseconds(10), slot_lost};
-  ended.outcome.status = status;
-  if (status != Status::kOk)
-    ended.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
+  worker::AttemptEnded ended{found->first, how, outcome, milliseconds(10), slot_lost};
   if (!slot_lost) worker.runs.erase(found);
   worker.inbox.emplace_back(worker::AttemptsEnded{{std::move(ended)}});
   return true;

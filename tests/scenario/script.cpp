@@ -102,6 +102,13 @@ class Player {
     if (values.contains("crash_limit"))
       options.crash_limit = static_cast<std::uint32_t>(std::stoul(values["crash_limit"]));
     if (values.contains("listening")) options.listening = values["listening"] == "yes";
+    const auto number = [&values](const char* name) -> std::optional<std::uint32_t> {
+      if (!values.contains(name)) return std::nullopt;
+      return static_cast<std::uint32_t>(std::stoul(values[name]));
+    };
+    if (values.contains("max_fails")) options.stop.not_ok = number("max_fails");
+    if (values.contains("max_fails_percent")) options.stop.not_ok_percent = number("max_fails_percent");
+    if (values.contains("until_ok")) options.stop.ok = number("until_ok");
     if (values.contains("streaming")) options.streaming = values["streaming"] == "yes";
   }
 
@@ -116,6 +123,7 @@ class Player {
       job.requirement.slots = static_cast<std::uint32_t>(std::stoul(values["slots"]));
     if (values.contains("label")) job.requirement.labels = {values["label"]};
     if (values.contains("type")) job.requirement.type = values["type"];
+    job.by_shell = values.contains("shell");
     stage_.jobs.push_back(std::move(job));
   }
 
@@ -148,7 +156,14 @@ class Player {
                                                                    : Status::kFailed;
     const worker::AttemptEnd end =
         how == "by-signal" ? worker::AttemptEnd::kDoubtful : worker::AttemptEnd::kOutcome;
-    if (!stage_.end_run(words[1], words[2], end, status, how == "lost-slot")) fault("it does not run there");
+    Outcome outcome;
+    outcome.status = status;
+    outcome.kind = how == "no-program"          ? ErrorKind::kSpawn
+                   : status == Status::kOk      ? ErrorKind::kNone
+                   : status == Status::kTimeout ? ErrorKind::kTimeout
+                                                : ErrorKind::kExit;
+    if (how.starts_with("exit-")) outcome.command.emplace().exit = std::stoi(how.substr(5));
+    if (!stage_.end_run(words[1], words[2], end, outcome, how == "lost-slot")) fault("it does not run there");
   }
 
   void know_setup() {
@@ -171,11 +186,10 @@ class Player {
                                                                  : dispatcher::StopKind::kHangup});
         }};
     commands_["end"] = {3, true, [this](const Words& w) { end(w); }};
-    commands_["returns"] = {
-        2, true, [this](const Words& w) {
-          if (!stage_.end_run(w[1], w[2], worker::AttemptEnd::kStopped, Status::kOk, false))
-            fault("it does not run there");
-        }};
+    commands_["returns"] = {2, true, [this](const Words& w) {
+                              if (!stage_.end_run(w[1], w[2], worker::AttemptEnd::kStopped, {}, false))
+                                fault("it does not run there");
+                            }};
   }
 
   void know_faults() {

@@ -48,6 +48,24 @@ std::string told(const dispatcher::Report& report) {
     std::string operator()(const dispatcher::JobUnsatisfiable& e) const {
       return ": " + std::to_string(e.jobs) + " unsatisfiable" + (e.given_up ? ", given up" : "");
     }
+    std::string operator()(const dispatcher::JobMoved& e) const {
+      return " gives " + e.id + " to another worker than " + e.worker;
+    }
+    std::string operator()(const dispatcher::FailuresWithdrawn& e) const {
+      std::string text = " withdraws";
+      for (const dispatcher::JobEnded& job : e.failures)
+        text += " " + job.id + "." + std::to_string(job.attempt);
+      return text;
+    }
+    std::string operator()(const dispatcher::WorkerBenched& e) const {
+      return ": " + e.name + " is benched, its last " + std::to_string(e.failed) + " failed, elsewhere " +
+             std::to_string(e.elsewhere_failed) + " of " + std::to_string(e.elsewhere_ended);
+    }
+    std::string operator()(const dispatcher::WorkerUnbenched& e) const {
+      static const char* const kWhy[] = {"a probe was ok", "it is needed", "nothing like it is left"};
+      return ": " + e.name + " is back, " + kWhy[static_cast<int>(e.why)];
+    }
+    std::string operator()(const dispatcher::RunStops&) const { return " stops by itself"; }
     std::string operator()(const dispatcher::WorkerJoined&) const { return ""; }
     std::string operator()(const dispatcher::JobEnded&) const { return ""; }
     std::string operator()(const dispatcher::EngineDied&) const { return ""; }
@@ -95,6 +113,7 @@ void Stage::start_dispatcher() {
     ++(status == Status::kOk ? done.ok : done.failed);
   }
   index_->open_queues(false);
+  options.may_withdraw = !options.streaming;
   scheduler_ = std::make_unique<dispatcher::Scheduler>(options, *index_, now_);
   inbox_.clear();
   inbox_.emplace_back(granted_);
@@ -148,6 +167,7 @@ dispatcher::LoadedJob Stage::line_of(dispatcher::JobNumber number) const {
   line.facts.timeout = job.timeout;
   line.facts.retries = job.retries;
   line.facts.slots = job.requirement.slots;
+  line.facts.by_shell = job.by_shell;
   return line;
 }
 
@@ -167,7 +187,7 @@ void Stage::sync() {
       continue;
     }
     const auto& [job, status] = std::get<Recorded>(entry);
-    CHECK(!durable_.contains(job));  // S1
+    CHECK(!durable_.contains(job) || withdrawn_.erase(job) > 0);  // S1
     durable_[job] = status;
   }
   inbox_.emplace_back(dispatcher::JournalState{told_durable_, false, false, 0});
@@ -242,6 +262,9 @@ void Stage::carry_out(dispatcher::Action& action) {
       if (!a.say_end) self.close_lane(a.session);
     }
     void operator()(dispatcher::Report& report) {
+      if (const auto* withdrawn = std::get_if<dispatcher::FailuresWithdrawn>(&report)) {
+        for (const dispatcher::JobEnded& job : withdrawn->failures) self.withdrawn_.insert(job.id);
+      }
       if (const std::string line = told(report); !line.empty()) self.say("dispatcher" + line);
     }
     void operator()(dispatcher::RunOver& a) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -26,6 +27,7 @@ struct JobSetup {
   std::int32_t priority = 0;
   std::uint32_t retries = 0;
   Duration timeout{0};
+  bool by_shell = false;
 };
 
 class Stage {
@@ -51,8 +53,8 @@ class Stage {
   void part(const std::string& name, const std::string& link);  // a part of what is held arrives
   void cut(const std::string& name, const std::string& link);
   // Returns false if that worker does not run it.
-  bool end_run(const std::string& name, const std::string& job, worker::AttemptEnd how, Status status,
-               bool slot_lost);
+  bool end_run(const std::string& name, const std::string& job, worker::AttemptEnd how,
+               const Outcome& outcome, bool slot_lost);
   void die(const std::string& name);
   void start_engine(const std::string& name);
   void vanish(const std::string& name);  // the whole worker, without a word
@@ -136,6 +138,7 @@ class Stage {
   std::map<Key, std::string> names_;
   dispatcher::NamesKnown granted_;         // the same
   std::map<std::string, Status> durable_;  // over all starts of the dispatcher
+  std::set<std::string> withdrawn_;        // a second record of these may come
   using Recorded = std::pair<std::string, Status>;
   std::vector<std::variant<Recorded, dispatcher::GrantedName>> entries_;  // of the journal, in this start
   std::map<std::string, std::uint32_t> begun_;

@@ -43,6 +43,10 @@ void Books::dispatcher_started() {
   input_ended_ = !setup_.streaming;
   given_up_ = false;
   connected_at_end_.clear();
+  machines_.clear();
+  any_benched_ = ending_ = stopped_by_itself_ = false;
+  tally_ = {};
+  needed_since_.reset();
   for (auto& [key, entry] : jobs_) {
     // A job without a result has all its retries again.
     if (!entry.durable) allow_waste(entry.executions - entry.executions_before);
@@ -50,6 +54,11 @@ void Books::dispatcher_started() {
     entry.holder = {};
     entry.last_attempt = entry.reusable = 0;
     entry.pending = 0;
+    entry.came = !setup_.streaming;
+    entry.rewrites = 0;
+    entry.open_again = false;
+    entry.failed_on.clear();
+    if (entry.durable && entry.durable_status == Status::kOk) ++tally_.ok;
   }
 }
 
@@ -62,7 +71,8 @@ void Books::durable(std::uint64_t count) {
     }
     const auto& record = std::get<dispatcher::Record>(pending);
     if (JobEntry* entry = job(record.facts.key)) {
-      if (entry->durable) broke("S1: two lines for " + entry->plan->facts.id);
+      if (entry->durable && entry->rewrites == 0) broke("S1: two lines for " + entry->plan->facts.id);
+      if (entry->durable && entry->rewrites > 0) --entry->rewrites;
       if (!record.worker.empty() && !names_.contains(record.worker))
         broke("a record is durable before the name in it: " + record.worker);
       entry->durable = true;
@@ -97,6 +107,8 @@ void Books::before_step(const dispatcher::Event& event) {
   if (const auto* e = std::get_if<dispatcher::HelloReceived>(&event)) hello_ = hellos_[e->fresh] = e->hello;
   if (const auto* e = std::get_if<dispatcher::JournalState>(&event)) heard_ = e->durable;
   if (std::holds_alternative<dispatcher::InputEnded>(event)) input_ended_ = true;
+  if (std::holds_alternative<dispatcher::StopRequested>(event)) ending_ = true;
+  if (const auto* e = std::get_if<dispatcher::JobArrived>(&event)) jobs_.at(e->job.facts.key).came = true;
   if (const auto* e = std::get_if<dispatcher::LaneWritable>(&event)) {
     if (const auto found = sessions_.find(e->session); found != sessions_.end())
       found->second.writable = true;
@@ -133,6 +145,8 @@ void Books::sink_received(const dispatcher::SinkReceived& event) {
   } else if (const auto* results = std::get_if<Results>(&event.message)) {
     for (const JobResult& result : results->results) {
       const bool counts = result_received(event.header.session, result);
+      if (const JobEntry* entry = job(result.key); entry != nullptr && (counts || !entry->settled()))
+        machine_ended(session, *entry, result);
       session.results[event.header.seq].push_back(
           {result.key, result.spec, result.attempt, result.outcome.status, counts});
     }
@@ -167,6 +181,7 @@ void Books::returned_received(SessionId session, const ReturnedJob& returned) {
 // ---- what comes out ----
 
 void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Time now) {
+  now_ = now;
   settle_held(actions, from);
   for (std::size_t i = from; i < actions.size(); ++i) {
     const dispatcher::Action& action = actions[i];
@@ -179,6 +194,7 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
     if (const auto* a = std::get_if<dispatcher::Admit>(&action)) admitted(*a);
     if (std::holds_alternative<dispatcher::Finish>(action)) unheard_at_end_ = has_unheard_result();
     if (std::holds_alternative<dispatcher::RunOver>(action)) {
+      ending_ = true;
       for (const auto& [id, session] : sessions_) {
         if (session.connected()) connected_at_end_.insert(id);
       }
@@ -206,9 +222,18 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
       if (left != nullptr && left->lost) ++lost_reports_;
       const auto* unmet = std::get_if<dispatcher::JobUnsatisfiable>(a);
       if (unmet != nullptr && unmet->given_up) gave_up(now);
+      if (const auto* e = std::get_if<dispatcher::RunStops>(a)) stopped_by_itself(e->why);
+      if (const auto* e = std::get_if<dispatcher::FailuresWithdrawn>(a)) withdrawn(*e);
+      if (const auto* e = std::get_if<dispatcher::WorkerBenched>(a)) benched(e->name, true);
+      if (const auto* e = std::get_if<dispatcher::WorkerUnbenched>(a)) benched(e->name, false);
+      if (const auto* e = std::get_if<dispatcher::JobMoved>(a)) {
+        ++job(key_of_id(e->id))->ran_more;
+        allow_waste(1);
+      }
     }
   }
   look_for_unmet(now);
+  look_at_bench();
 }
 
 // ---- jobs that no connected worker can run ----
@@ -223,7 +248,7 @@ void Books::look_for_unmet(Time now) {
   const auto could_run = [this](const OpenSession& session) {
     return std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
       const JobEntry& entry = job.second;
-      const bool is_left = !entry.durable && entry.pending == 0 && !entry.plan->invalid;
+      const bool is_left = !entry.settled() && !entry.plan->invalid;
       return is_left && session.offers(entry.plan->requirement);
     });
   };
@@ -259,7 +284,7 @@ void Books::settle_held(const dispatcher::Actions& actions, std::size_t from) {
   for (const HeldJob& held : held_) {
     JobEntry* entry = job(held.key);
     if (entry == nullptr || cancelled(actions, from, held_from_, held.key)) continue;
-    if (entry->durable || entry->pending != 0) {
+    if (entry->settled()) {
       broke("S2: " + entry->plan->facts.id + " is recorded and goes on at its holder");
       continue;
     }
@@ -289,7 +314,7 @@ void Books::assigned(SessionId to, const JobOrder& order) {
   const OpenSession& session = found->second;
   if (!session.ready || !session.accepting || !session.writable || session.fenced)
     broke("given to a session that takes no work: " + what);
-  if (entry->durable || entry->pending != 0) broke("S2: given after it was recorded: " + what);
+  if (entry->settled()) broke("S2: given after it was recorded: " + what);
   if (entry->holder.value != 0) broke("S6: " + what + " while " + text(entry->holder) + " holds it");
   if (order.spec != entry->plan->facts.spec || order.work != entry->plan->work)
     broke("another job's work: " + what);
@@ -301,6 +326,10 @@ void Books::assigned(SessionId to, const JobOrder& order) {
   if (granted == names_.end() || granted->second != session.worker)
     broke("given to a worker whose name is not durable: " + session.name);
   if (!session.offers(entry->plan->requirement)) broke("S6: a worker that lacks what it needs: " + what);
+  Machine& machine = machines_[session.worker];
+  if (machine.benched && now_ < machine.given_last + seconds(59))
+    broke("benched, and given more than a job a minute: " + what);
+  machine.given_last = now_;
   entry->last_attempt = std::max(entry->last_attempt, order.attempt);
   entry->reusable = 0;
   entry->holder = to;
@@ -336,7 +365,12 @@ void Books::recorded_now(const dispatcher::Record& record) {
   if (record.outcome.status == Status::kInvalid) return;
   if (entry == nullptr) return broke("S5: a record of no job of the file: " + record.facts.id);
   const std::string& id = entry->plan->facts.id;
-  if (entry->durable || entry->pending != 0) broke("S1: recorded a second time: " + id);
+  if (entry->settled()) broke("S1: recorded a second time: " + id);
+  if (record.outcome.kind == ErrorKind::kSpawn) check_cannot_start(*entry);
+  entry->open_again = false;
+  entry->last_status = record.outcome.status;
+  ++tally_.ended_here;
+  ++(record.outcome.status == Status::kOk ? tally_.ok : tally_.not_ok_here);
   if (record.facts.id != id || record.facts.line != entry->plan->facts.line)
     broke("a record that names another job: " + id + " as " + record.facts.id);
   if (record.facts.spec != entry->plan->facts.spec) broke("S5: recorded with another spec: " + id);

@@ -32,7 +32,10 @@ class Books {
   void dispatcher_started();
   void before_step(const dispatcher::Event& event);
   void after_step(const dispatcher::Actions& actions, std::size_t from, Time now);
-  void dispatcher_stood_still(Duration how_long) { unmet_.stood_still(how_long); }
+  void dispatcher_stood_still(Duration how_long) {
+    unmet_.stood_still(how_long);
+    needed_since_.reset();
+  }
   // The first `count` records of this start are durable.
   void durable(std::uint64_t count);
   // The first `kept` records of this start are in the file; the rest is lost.
@@ -49,12 +52,16 @@ class Books {
   // A thread or spawner begins it now.
   void started(WorkerId worker, const Key& key, std::uint32_t attempt, Time local);
   void ended(const Key& key, std::uint32_t attempt, Status status);
+  void will_fail_for_its_worker(const Key& key);
   void engine_died(const std::vector<Key>& ran);
 
   // ---- the end ----
   void allow_waste(std::uint64_t executions) { allowed_waste_ += executions; }
   void check_finish(int exit_code, bool stopped_by_signal);
   bool everything_recorded() const;
+  // As many are ok as the run was to wait for.
+  bool enough_ok() const;
+  bool stopped_by_itself() const { return stopped_by_itself_; }
   // The dispatcher that runs now, or ran last, has given up the jobs that were left.
   bool given_up() const { return given_up_; }
   std::uint64_t executions() const { return executions_; }
@@ -112,6 +119,20 @@ class Books {
     std::uint32_t deaths = 0;             // of engines in which it ran
     std::uint32_t losses = 0;             // of sessions that had it
     std::vector<std::pair<std::uint32_t, Status>> outcomes;
+    bool came = false;                 // to the dispatcher
+    std::uint32_t rewrites = 0;        // lines of it that may be replaced by another one, in this start
+    bool open_again = false;           // its last record was withdrawn
+    Status last_status = Status::kOk;  // of that record
+    std::uint32_t ran_more = 0;        // executions that are no fault of its own
+    std::set<WorkerId> failed_on;      // in this start
+
+    bool settled() const { return (durable || pending != 0) && !open_again; }
+  };
+  // What is known of how a worker's jobs end, in this start.
+  struct Machine {
+    std::uint64_t failed_in_a_row = 0;  // within a second each
+    bool benched = false;
+    Time given_last;  // benched, or given a job since
   };
   struct WorkerEntry {
     SessionId session;
@@ -134,6 +155,14 @@ class Books {
   void closed(SessionId session);
   bool has_unheard_result() const;
   void look_for_unmet(Time now);
+  void machine_ended(const OpenSession& session, const JobEntry& entry, const JobResult& result);
+  void withdrawn(const dispatcher::FailuresWithdrawn& report);
+  void benched(const std::string& name, bool is_benched);
+  void look_at_bench();
+  bool is_needed(const OpenSession& session) const;
+  void stopped_by_itself(const dispatcher::RunEnd& why);
+  std::optional<int> exit_code_by_rule(bool all) const;
+  void check_cannot_start(const JobEntry& entry);
   void gave_up(Time now);
   void settle_held(const dispatcher::Actions& actions, std::size_t from);
   bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,
@@ -148,6 +177,13 @@ class Books {
   std::map<WorkerId, std::pair<SessionId, std::uint32_t>> live_;  // session and engine of each worker
   std::map<std::string, WorkerId> names_;                         // granted and durable, over all starts
   std::set<std::tuple<WorkerId, Key, std::uint32_t>> given_;
+  std::map<WorkerId, Machine> machines_;
+  bool any_benched_ = false;
+  std::optional<Time> needed_since_;  // somebody on the bench
+  bool ending_ = false;               // told to stop, or over
+  bool stopped_by_itself_ = false;
+  dispatcher::Tally tally_;  // of this start: what has ended, without what was withdrawn
+  Time now_;
   std::vector<dispatcher::JournalEntry> pending_;  // the journal of this start
   std::uint64_t durable_ = 0;
   std::uint64_t heard_ = 0;            // entries of this start that the dispatcher knows to be durable

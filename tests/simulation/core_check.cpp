@@ -132,6 +132,17 @@ struct DispatcherText : MessageText {
       return "  untrue: " + untrue->name + " about " + untrue->id;
     if (const auto* job = std::get_if<dispatcher::JobUnsatisfiable>(&a))
       return std::string("  unsatisfiable ") + std::to_string(job->jobs) + (job->given_up ? " given up" : "");
+    if (const auto* withdrawn = std::get_if<dispatcher::FailuresWithdrawn>(&a)) {
+      std::string text = "  withdrawn, of " + withdrawn->worker + ":";
+      for (const auto& job : withdrawn->failures) text += " " + job.id;
+      return text;
+    }
+    if (const auto* moved = std::get_if<dispatcher::JobMoved>(&a))
+      return "  " + moved->id + " goes elsewhere than " + moved->worker;
+    if (const auto* benched = std::get_if<dispatcher::WorkerBenched>(&a))
+      return "  benched: " + benched->name + " after " + std::to_string(benched->failed);
+    if (const auto* back = std::get_if<dispatcher::WorkerUnbenched>(&a))
+      return "  back: " + back->name + " cause " + std::to_string(static_cast<int>(back->why));
     return "";
   }
   std::string operator()(const dispatcher::RunOver& a) const {

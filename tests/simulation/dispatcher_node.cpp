@@ -70,6 +70,8 @@ void DispatcherNode::start() {
   options.grace = setup.grace;
   options.listening = setup.listening;
   options.streaming = setup.streaming;
+  options.may_withdraw = !setup.streaming;
+  options.stop = setup.stop;
   options.jobs_most = kJobsMost;
   scheduler_ = std::make_unique<dispatcher::Scheduler>(options, *index_, local());
   inbox_.clear();

@@ -72,6 +72,13 @@ void WorkerNode::plan_end(std::uint64_t token) {
       if (now != runs_.end() && now->second.turn == turn) what();
     });
   };
+  if (plan_.bad && world_.timeline.now() < Time{plan_.mended}) {
+    const ErrorKind kind = plan_.cannot_start && !run.handler ? ErrorKind::kSpawn : ErrorKind::kExit;
+    world_.books.will_fail_for_its_worker(run.order.key);
+    return at(std::min<Duration>(job.run, milliseconds(200)), [this, token, kind] {
+      finish(token, worker::AttemptEnd::kOutcome, outcome_of(Status::kFailed, kind));
+    });
+  }
   if (job.poison) return at(job.run, [this] { kill_engine("poison"); });
   const Duration timeout = run.order.timeout;
   if (timeout.count() > 0 && (job.hangs || job.run >= timeout)) {

@@ -86,7 +86,7 @@ void draw_jobs(Setup& setup, Random& random, std::uint32_t most_slots) {
     facts.spec = spec_of_work(job.work);
     facts.priority = random.one_in(3) ? static_cast<std::int32_t>(random.between(-2, 2)) : 0;
     facts.slots = job.requirement.slots;
-    facts.payload_bytes = job.work.size();
+    facts.payload_bytes = static_cast<std::uint32_t>(job.work.size());
     job.appears = setup.streaming ? random.between(Duration{0}, seconds(10)) : Duration{0};
     job.invalid = setup.streaming && random.one_in(20);
     setup.jobs.push_back(std::move(job));
@@ -124,6 +124,33 @@ void draw_label_sets(Setup& setup) {
       if (random.one_in(3)) labels.push_back(label(i));
     }
     std::sort(labels.begin(), labels.end());
+  }
+}
+
+// Machines on which everything fails, for good or for a while. The first one is none of them, since it must
+// be able to run everything. A draw of its own, too.
+void draw_bad_workers(Setup& setup) {
+  Random random{setup.seed ^ 0xbad};
+  if (setup.workers.size() < 2 || !random.one_in(3)) return;
+  for (std::size_t i = 1; i < setup.workers.size(); ++i) {
+    WorkerPlan& worker = setup.workers[i];
+    worker.bad = i == 1 || random.one_in(3);
+    worker.cannot_start = random.one_in(2);
+    worker.mended = random.one_in(2) ? random.between(seconds(5), seconds(150)) : seconds(100'000);
+  }
+}
+
+// When the run is to stop by itself. A draw of its own, too.
+void draw_stop_rule(Setup& setup) {
+  Random random{setup.seed ^ 0x5709};
+  if (setup.streaming || !random.one_in(8)) return;
+  const auto number = static_cast<std::uint64_t>(random.between(1, 8));
+  if (random.one_in(3)) {
+    setup.stop.ok = 2 * number;
+  } else if (random.one_in(2)) {
+    setup.stop.not_ok = number;
+  } else {
+    setup.stop.not_ok_percent = static_cast<std::uint32_t>(5 * number);
   }
 }
 
@@ -195,6 +222,8 @@ Setup make_setup(std::uint64_t seed) {
   }
   draw_jobs(setup, random, widest);
   draw_label_sets(setup);
+  draw_bad_workers(setup);
+  draw_stop_rule(setup);
   return setup;
 }
 

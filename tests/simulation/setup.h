@@ -9,6 +9,7 @@
 
 #include "common/base/job.h"
 #include "dispatcher/core/job_facts.h"
+#include "dispatcher/core/stop_rule.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/timeline.h"
 
@@ -41,6 +42,10 @@ struct WorkerPlan {
   Duration orphan_grace = seconds(60);
   Duration grace = seconds(25);
   Duration starts{0};  // after the beginning
+  // Whatever runs there fails at once, until `mended`.
+  bool bad = false;
+  bool cannot_start = false;  // because the program is not there
+  Duration mended{0};
 };
 
 enum class Fault : std::uint8_t {
@@ -77,6 +82,7 @@ struct Setup {
   Duration grace = seconds(30);
   Duration unsatisfiable_after = seconds(20);
   std::uint32_t crash_limit = 3;
+  dispatcher::StopRule stop;
   Clock clock;  // the dispatcher's
   std::vector<JobPlan> jobs;
   std::vector<WorkerPlan> workers;

@@ -82,7 +82,7 @@ void World::finished(int exit_code) {
   const Duration took = timeline.now() - dispatcher.last_record_at();
   const bool all_satisfiable =
       std::all_of(setup.jobs.begin(), setup.jobs.end(), [](const JobPlan& plan) { return plan.satisfiable; });
-  const bool at_once = !signalled && !books.given_up();
+  const bool at_once = !signalled && !books.given_up() && !books.stopped_by_itself();
   if (calm && all_satisfiable && !setup.streaming && at_once && took > 2 * kLastResultToExit) {
     books.broke("the run took " + std::to_string(took.count()) + " us to end after its last result");
   }
@@ -97,7 +97,7 @@ void World::finished(int exit_code) {
     }
   }
   dispatcher.stop();
-  if (setup.streaming || books.everything_recorded()) {
+  if (setup.streaming || books.everything_recorded() || books.enough_ok()) {
     over_ = true;
     finished_at_ = timeline.now();
     return;

@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,14 +72,28 @@ class Sources(EachTest):
     def test_chunks_of_the_input(self):
         self.assertEqual(self.lines("--chunks", "4", "wc", "-l", stdin="\n".join(str(n) for n in range(1, 11))), ["4", "4", "2"])
         big = "".join("x" * 999 + "\n" for _ in range(1000))
-        sizes = [int(size) for size in self.lines("--chunks", "1000000", "wc", "-c", stdin=big)]
-        self.assertEqual(sum(sizes), len(big))
+        self.assertEqual(self.lines("--chunks", "1000000", "wc", "-c", stdin=big), [str(len(big))])
+        too_big = self.each("--chunks", "1000000", "wc", "-c", stdin=big + big, code=65)
+        self.assertIn("give --chunks fewer lines", too_big.err)
+        odd = b"\xef\xbb\xbfa b\n\n\r\n\xff\0\nend"
+        self.assertEqual(self.each("-k", "--chunks", "2", "cat", stdin=odd).raw_out, odd)
+
+    def test_columns_of_lines(self):
+        self.assertEqual(self.lines("--colsep", ", ", "echo", "{2}-{1}", stdin="a, b\nc, \n"), ["b-a", "-c"])
+        self.assertIn("stdin:2: 1 column", self.each("--colsep", ",", "echo", stdin="a,b\nc\n", code=65).err)
 
     def test_what_is_wrong_is_refused_before_anything_runs(self):
         self.write("bad.csv", "a,b\n1,2\n3\n")
         self.write("bad.jsonl", '{"a": 1}\n{"a": }\n')
         for words, code, says in [
                 (["echo", "{foo}", ":::", "1"], 2, "unknown placeholder `{foo}`"),
+                (["echo", "{..}", ":::", "1"], 2, "unknown placeholder `{..}`"),
+                (["zcat {} | wc -l", ":::", "1"], 2, "add --shell"),
+                (["-P", "4", "echo", ":::", "1"], 2, "there is no -P here; instead: -j N"),
+                (["--joblog", "x", "echo", ":::", "1"], 2, "there is no --joblog here; instead: -o FILE"),
+                (["-k", "--halt=now,fail=1", "echo", ":::", "1"], 2, "there is no --halt here; instead: --max-fails"),
+                (["--colsep", ",", "echo", ":::", "1"], 2, "--colsep needs one source"),
+                (["--label", "", "echo", ":::", "1"], 2, "--label"),
                 ([":::", "1"], 2, "COMMAND is missing"),
                 (["--bogus", "echo", ":::", "1"], 2, "unknown flag '--bogus'"),
                 (["-n", "0", "echo", ":::", "1"], 2, "--per-job"),
@@ -125,6 +140,20 @@ class OddValues(EachTest):
 
     def test_arrive_through_a_shell(self):
         self.check(["--shell", "cat -- {}"])
+
+    def test_arrive_between_quotes(self):
+        for command in ('cat -- "{}"', "cat -- '{}'", 'x={}; cat -- "$x"', 'cat -- "./"{}', "cat -- '.'\"/{}\"", "cat -- $(echo .)/{}",
+                        "cat <<< x >/dev/null; cat -- {}"):
+            with self.subTest(command):
+                if (self.folder / "odd").exists():
+                    shutil.rmtree(self.folder / "odd")
+                self.check(["--shell=bash", command])
+
+    def test_are_refused_where_a_shell_might_run_them(self):
+        for command in ("echo `cat {}`", 'echo "$(cat {})"', "cat <<EOF\n{}\nEOF", "echo $(({} + 1))", "true # {}", "echo \\{}", "echo $'{}'",
+                        "echo '`' `echo '{}'`"):
+            finished = self.each("--shell=bash", command, ":::", "$(touch gotcha)", code=2)
+            self.assertIn("a placeholder ", finished.err, command)
 
     def test_arrive_through_bash_and_a_jobs_file(self):
         folder = self.make()
@@ -189,7 +218,7 @@ class Output(EachTest):
                                    stderr=subprocess.PIPE, cwd=self.folder, env=clean_environment())
         process.stdout.close()
         _, err = process.communicate(b"".join(b"%d\n" % n for n in range(1000)), timeout=60)
-        self.assertEqual(process.returncode, 74, err)
+        self.assertEqual((process.returncode, err), (-signal.SIGPIPE, b""))
 
     def test_a_slow_reader_loses_nothing(self):
         process = subprocess.Popen([FRONT, "each", "-k", "--shell", "head -c 30000 /dev/zero | tr '\\0' x; echo"], stdin=subprocess.PIPE,

@@ -196,6 +196,20 @@ TEST_F(CommandLineTest, EveryFlagOfRun) {
   EXPECT_EQ(options.log_level, "trace");
 }
 
+TEST_F(CommandLineTest, WhenToStop) {
+  const RunOptions number = run({"jobs.jsonl", "--max-fails", "20", "--until-ok=3"});
+  EXPECT_EQ(number.max_fails, 20U);
+  EXPECT_FALSE(number.max_fails_percent);
+  EXPECT_EQ(number.until_ok, 3U);
+  const RunOptions part = run({"jobs.jsonl", "--max-fails=7", "--max-fails=5%"});
+  EXPECT_FALSE(part.max_fails) << "the last one counts";
+  EXPECT_EQ(part.max_fails_percent, 5U);
+  for (const char* wrong : {"0", "0%", "101%", "%", "5 %", "few", "-1"})
+    refused({"run", "jobs.jsonl", "--max-fails", wrong}, 2,
+            "is neither a number of jobs from 1 on nor a part");
+  refused({"run", "jobs.jsonl", "--until-ok", "0"}, 2, "--until-ok");
+}
+
 TEST_F(CommandLineTest, OtherCommands) {
   EXPECT_EQ(std::get<CheckOptions>(dispatcher_line({"check", "-"})).jobs, "-");
   const auto verify = std::get<VerifyOptions>(dispatcher_line({"verify", "a", "b", "--format=lines"}));

@@ -39,6 +39,28 @@ TEST(WorkerWords, Leaving) {
   EXPECT_EQ(leave_text(OwesAResult{}), "did not send the result of a job that has ended there");
 }
 
+TEST(WorkerWords, TheBench) {
+  WorkerBenched worker;
+  worker.name = "node3";
+  worker.failed = 10;
+  worker.message = "cannot start goodprog";
+  worker.elsewhere_ended = 12;
+  worker.probed_in = seconds(60);
+  EXPECT_EQ(
+      benched_text(worker),
+      "worker node3 is benched: its last 10 jobs failed (cannot start goodprog), elsewhere 0 of 12 did; "
+      "retried in 1m");
+  worker.withdrawn = 9;
+  EXPECT_TRUE(benched_text(worker).ends_with("; retried in 1m; 9 results withdrawn and run again"));
+  worker.withdrawn = 1;
+  EXPECT_TRUE(benched_text(worker).ends_with("; 1 result withdrawn and runs again"));
+  EXPECT_EQ(unbenched_text({"node3", BackBecause::kProbeOk}), "worker node3 is back: a job was ok there");
+  EXPECT_EQ(unbenched_text({"node3", BackBecause::kNeeded}),
+            "worker node3 is back: no other worker could run what is left");
+  EXPECT_EQ(unbenched_text({"node3", BackBecause::kNothingLeft}),
+            "worker node3 is back: no job like those that failed there is left");
+}
+
 TEST(WorkerWords, WhatCannotBe) {
   EXPECT_EQ(
       untruth_text({"w\x1b", Untruth::kForeignType, "a"}),

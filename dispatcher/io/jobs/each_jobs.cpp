@@ -10,9 +10,6 @@
 namespace workpool::dispatcher {
 namespace {
 
-// A chunk ends early rather than make a line that is too long: its text may be six times as long as JSON.
-constexpr std::size_t kChunkBytesMost = kLineBytesMax / 8;
-
 const BeforeWait kWaitOn = [](int) { return true; };
 
 }  // namespace
@@ -120,38 +117,41 @@ bool EachJobs::next_group(const BeforeWait& before_wait) {
   return true;
 }
 
-bool EachJobs::next_chunk(std::string& out, const BeforeWait& before_wait) {
+// Lines of the input, with their ends.
+bool EachJobs::next_chunk(const BeforeWait& before_wait) {
   chunk_.clear();
-  for (std::uint32_t lines = 0; lines < options_->lines_per_chunk; ++lines) {
-    if (!has_held_line_) {
-      if (!next_row(groups_.front(), first_row_, before_wait)) break;
-      held_line_ = std::move(first_row_.front());
-      has_held_line_ = true;
-    }
-    if (!chunk_.empty() && chunk_.size() + held_line_.size() >= kChunkBytesMost) break;
-    chunk_ += held_line_;
-    chunk_ += '\n';
-    has_held_line_ = false;
+  for (std::uint32_t lines = 0; lines < options_->lines_per_chunk && chunk_.size() <= kLineBytesMax;
+       ++lines) {
+    if (!next_row(groups_.front(), first_row_, before_wait)) break;
+    chunk_ += first_row_.front();
   }
   if (chunk_.empty() || !problem_.empty()) return false;
   job_.values.clear();
   job_.standard_input = chunk_;
-  job_.number = ++number_;
+  return true;
+}
+
+// Returns false if a chunk does not fit into a jobs line: then nothing more comes.
+bool EachJobs::append_job(std::string& out) {
+  const std::size_t start = out.size();
+  job_.number = number_ + 1;
   command_->append_line(out, job_);
+  if (job_.standard_input && out.size() - start > kLineBytesMax) {
+    out.resize(start);
+    problem_ = "chunk " + std::to_string(job_.number) + " of " + std::to_string(options_->lines_per_chunk) +
+               " lines is more than the 1 MiB that a job can hold: give --chunks fewer lines";
+    return false;
+  }
+  ++number_;
+  out += '\n';
   return true;
 }
 
 bool EachJobs::next(std::string& out, const BeforeWait& before_wait) {
-  if (options_->lines_per_chunk > 0) {
-    if (!next_chunk(out, before_wait)) return false;
-  } else {
-    const bool found = options_->values_per_job > 1 ? next_group(before_wait) : next_combination(before_wait);
-    if (!found) return false;
-    job_.number = ++number_;
-    command_->append_line(out, job_);
-  }
-  out += '\n';
-  return true;
+  const bool found = options_->lines_per_chunk > 0  ? next_chunk(before_wait)
+                     : options_->values_per_job > 1 ? next_group(before_wait)
+                                                    : next_combination(before_wait);
+  return found && append_job(out);
 }
 
 }  // namespace workpool::dispatcher

@@ -52,7 +52,8 @@ class EachJobs {
   bool next_row(Group& group, Row& row, const BeforeWait& before_wait);
   bool next_combination(const BeforeWait& before_wait);
   bool next_group(const BeforeWait& before_wait);
-  bool next_chunk(std::string& out, const BeforeWait& before_wait);
+  bool next_chunk(const BeforeWait& before_wait);
+  bool append_job(std::string& out);
 
   const EachOptions* options_;
   std::vector<Group> groups_;
@@ -62,8 +63,6 @@ class EachJobs {
   Row first_row_;              // of the first group, in the present combination
   std::vector<Row> gathered_;  // rows of a job that takes several
   std::string chunk_;
-  std::string held_line_;  // read, and too much for the chunk before it
-  bool has_held_line_ = false;
   JobValues job_;
   std::string problem_;
 };

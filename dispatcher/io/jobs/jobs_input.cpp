@@ -108,7 +108,9 @@ LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytes
   loaded.facts.timeout = line.timeout.value_or(defaults.timeout);
   loaded.facts.retries = line.retries.value_or(defaults.retries);
   loaded.facts.slots = line.requirement.slots;
-  loaded.facts.payload_bytes = line.work.size();
+  loaded.facts.payload_bytes = static_cast<std::uint32_t>(line.work.size());
+  // The work is compact, with `cmd` first; a string may be {"base64": …}.
+  loaded.facts.by_shell = line.work.starts_with(R"({"cmd":)") && !line.work.starts_with(R"({"cmd":[)");
   if (line.notes != nullptr) loaded.facts.notes.emplace() = *line.notes;
   loaded.work = works.add(line.work);
   return loaded;

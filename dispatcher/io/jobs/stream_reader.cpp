@@ -85,7 +85,10 @@ struct StreamReader::Impl {
     if (!parser) {
       use(guessed_format(start));
       // Not judged by more than its first byte, so that its first job need not wait for a second.
-      shape_known = format == JobsFormat::kJsonLines && start[place] == '{';
+      shape_known = format == JobsFormat::kJsonLines;
+      shape_refused = shape_known && start[place] == '[';
+      if (shape_refused)
+        problem = "line " + std::to_string(line) + ": " + advice_for(JobsShape::kJsonArray, format);
       if (shape_known) return start.clear();
     }
     const JobsShape shape = jobs_shape(start, last, format);

@@ -21,7 +21,9 @@ std::string shown_name(const EachSource& source) {
   return source.path == "-" ? "stdin" : printable(source.path);
 }
 
-bool has_columns(ValueFormat format) { return format != ValueFormat::kLines && format != ValueFormat::kNul; }
+bool has_columns(ValueFormat format) {
+  return format != ValueFormat::kLines && format != ValueFormat::kNul && format != ValueFormat::kRawLines;
+}
 
 }  // namespace
 
@@ -115,7 +117,7 @@ std::optional<std::uint64_t> ValueSource::count() {
   // A reader of its own, from the beginning; the other one goes on where it was.
   const off_t before = ::lseek(file_.get(), 0, SEEK_CUR);
   if (before < 0 || ::lseek(file_.get(), 0, SEEK_SET) != 0) return std::nullopt;
-  ValueReader reader(format_);
+  ValueReader reader(format_, separator_);
   const BeforeWait wait_on = [](int) { return true; };
   std::uint64_t rows = 0;
   std::vector<std::string> row;

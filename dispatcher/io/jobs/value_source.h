@@ -39,7 +39,10 @@ class ValueSource {
 
  private:
   ValueSource(const EachSource& source, const EachOptions& options)
-      : source_(&source), reader_(options.format), format_(options.format) {}
+      : source_(&source),
+        reader_(options.format, options.separator),
+        format_(options.format),
+        separator_(options.separator) {}
   // Reads more bytes. Returns false if nothing more is to be read.
   bool fill(ValueReader& reader, const BeforeWait& before_wait);
   bool read_columns(ValueReader& reader, const BeforeWait& before_wait);
@@ -49,6 +52,7 @@ class ValueSource {
   const EachSource* source_;
   ValueReader reader_;
   ValueFormat format_;
+  std::string separator_;
   bool named_columns_ = true;
   Descriptor file_;
   bool regular_ = false;

@@ -72,7 +72,7 @@ JobOutput::JobOutput(Console& console, const OutputOptions& options)
 
 std::string JobOutput::tagged(std::string_view text, const Record& record) const {
   if (!options_.tagged || text.empty()) return std::string(text);
-  const std::string tag = name_of_job(record) + "\t";
+  const std::string tag = printable(name_of_job(record), 400) + "\t";
   std::string lines;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;

@@ -84,4 +84,20 @@ std::vector<std::string> command_again(const std::vector<std::string>& command, 
   return again;
 }
 
+std::vector<std::string> without_flag(const std::vector<std::string>& command, const std::string& flag,
+                                      std::size_t flags_end) {
+  std::vector<std::string> rest;
+  const auto end = command.begin() + static_cast<std::ptrdiff_t>(std::min(flags_end, command.size()));
+  const auto end_of_flags = std::find(command.begin(), end, "--");
+  for (auto word = command.begin(); word != command.end(); ++word) {
+    const bool may_be_it = word < end_of_flags;
+    if (may_be_it && *word == flag && word + 1 != command.end()) {
+      ++word;
+    } else if (!may_be_it || word->rfind(flag + "=", 0) != 0) {
+      rest.push_back(*word);
+    }
+  }
+  return rest;
+}
+
 }  // namespace workpool::dispatcher

@@ -24,4 +24,8 @@ std::string shell_line(const std::vector<std::string>& words);
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
                                        bool overwrite_variable, std::size_t flags_end = SIZE_MAX);
 
+// The command without this flag and its value ("--flag value" or "--flag=value").
+std::vector<std::string> without_flag(const std::vector<std::string>& command, const std::string& flag,
+                                      std::size_t flags_end = SIZE_MAX);
+
 }  // namespace workpool::dispatcher

@@ -72,13 +72,18 @@ std::string pace_line(const SummaryFacts& facts) {
 std::string next_line(const SummaryFacts& facts) {
   const Snapshot& s = facts.snapshot;
   const std::uint64_t left = s.total - std::min(s.done(), s.total);
+  const bool enough = std::holds_alternative<EnoughOk>(facts.end);
   // A pipe cannot be read again, and without a results file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
   if (left != 0 || is_early(facts.end)) {
-    return "to continue: " +
-           shell_line(command_again(facts.command, false, facts.overwrite_variable, facts.flags_end));
+    std::vector<std::string> words = facts.command;
+    // The same command would see that there are enough.
+    if (enough) words = without_flag(words, "--until-ok", facts.flags_end);
+    const std::size_t removed = facts.command.size() - words.size();
+    words = command_again(words, false, facts.overwrite_variable, facts.flags_end - removed);
+    return (enough ? "to run the rest: " : "to continue: ") + shell_line(words);
   }
-  if (s.done() != s.ok)
+  if (s.done() != s.ok && !enough)
     return "to run what is not ok again: " +
            shell_line(command_again(facts.command, true, facts.overwrite_variable, facts.flags_end));
   return "";
@@ -90,6 +95,15 @@ std::string reason_of(const RunEnd& end) {
   struct Visitor {
     std::string operator()(const AllRecorded&) const { return ""; }
     std::string operator()(const NobodyFits&) const { return ""; }
+    std::string operator()(const TooManyNotOk& e) const {
+      if (e.percent)
+        return fmt::format("{} of {} not ok (--max-fails {}%)", e.not_ok, counted(e.ended, "job"), e.limit);
+      return fmt::format("{} not ok (--max-fails {})", counted(e.not_ok, "job"), e.limit);
+    }
+    std::string operator()(const EnoughOk& e) const {
+      return e.early ? fmt::format("{} ok (--until-ok {})", counted(e.wanted, "job"), e.wanted) : "";
+    }
+    std::string operator()(const TooFewOk&) const { return ""; }
     std::string operator()(const Stopped& e) const {
       return e.by == StopKind::kInterrupt   ? "interrupted (SIGINT)"
              : e.by == StopKind::kTerminate ? "terminated (SIGTERM)"
@@ -129,6 +143,15 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
   if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
   if (with_stderr_ && !job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
   return text;
+}
+
+void Failures::take_back(const JobEnded& job) {
+  const auto place = by_reason_.find(reason_of(job));
+  if (place == by_reason_.end()) {
+    if (other_ > 0) --other_;
+  } else if (--place->second.count == 0) {
+    by_reason_.erase(place);
+  }
 }
 
 std::string Failures::groups(bool several_workers) const {
@@ -179,6 +202,8 @@ std::string summary_text(const SummaryFacts& facts) {
   const Snapshot& s = facts.snapshot;
   text += (early ? "" : s.done() == s.total ? "done: " : "ended: ") + totals_line(facts);
   if (s.done() != s.before || s.retried + s.redelivered != 0) text += "\n" + pace_line(facts);
+  if (const auto* few = std::get_if<TooFewOk>(&facts.end))
+    text += fmt::format("\nfewer are ok than --until-ok {} asks for", few->wanted);
   if (!facts.failure_groups.empty()) text += "\nnot ok, by reason:\n" + facts.failure_groups;
   for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
   text += facts.results == "/dev/null"

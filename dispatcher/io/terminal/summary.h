@@ -23,6 +23,8 @@ class Failures {
 
   // What to print about this one, printable; nullopt if it is only counted. Only for jobs that are not ok.
   std::optional<std::string> add(const JobEnded& job);
+  // This one does not count any more; it was added before.
+  void take_back(const JobEnded& job);
   std::uint64_t count() const { return count_; }
   // The most frequent reasons, one line each, indented; "" if nothing failed. `several_workers`: also names
   // the worker if all failures of a reason were on one, which may be the cause.

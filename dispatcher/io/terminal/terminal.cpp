@@ -196,6 +196,33 @@ void Terminal::on(const OverItsTimeout& job, Time) {
   if (level_ >= 1) console_.line("warning: " + over_timeout_text(job));
 }
 
+void Terminal::on(const JobMoved& job, Time now) {
+  attempt_ended(job.ran, job.slots);
+  if (level_ < 3) return;
+  chat(fmt::format("job '{}' goes to another worker than {} (attempt {}: {})",
+                   printable(job.id, kNameBytesMax), printable(job.worker, kNameBytesMax), job.attempt,
+                   printable(job.message, 300)),
+       now);
+}
+
+void Terminal::on(const FailuresWithdrawn& withdrawn, Time) {
+  for (const JobEnded& job : withdrawn.failures) failures_.take_back(job);
+}
+
+void Terminal::on(const WorkerBenched& worker, Time) {
+  if (level_ >= 1) console_.line(benched_text(worker));
+}
+
+void Terminal::on(const WorkerUnbenched& worker, Time) {
+  if (level_ >= 1) console_.line(unbenched_text(worker));
+}
+
+void Terminal::on(const RunStops& stops, Time) {
+  stopping_ = true;
+  console_.line(printable(reason_of(stops.why), 1000) +
+                ": nothing new is started, running jobs are finished");
+}
+
 void Terminal::count(const Snapshot& snapshot, Time now) {
   if (now > last_seen_) {
     slot_seconds_ += static_cast<double>((now - last_seen_).count()) / 1e6 * snapshot_.slots;

@@ -92,6 +92,11 @@ class Terminal {
   void on(const NoPortForWorker& worker, Time now);
   void on(const ReturnsEverything& worker, Time now);
   void on(const OverItsTimeout& job, Time now);
+  void on(const JobMoved& job, Time now);
+  void on(const FailuresWithdrawn& withdrawn, Time now);
+  void on(const WorkerBenched& worker, Time now);
+  void on(const WorkerUnbenched& worker, Time now);
+  void on(const RunStops& stops, Time now);
 
   Console& console_;
   TerminalOptions options_;

@@ -10,6 +10,7 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 80;
+constexpr std::size_t kReasonBytesMax = 60;
 
 std::string shown(const std::string& name) { return printable(name, kNameBytesMax); }
 
@@ -81,6 +82,30 @@ std::string over_timeout_text(const OverItsTimeout& job) {
   return fmt::format("job {} has run on worker {} for {}; its timeout is {}, but the worker does not end it",
                      shown(job.id), shown(job.worker), format_duration(job.ran),
                      format_duration(job.timeout));
+}
+
+std::string benched_text(const WorkerBenched& worker) {
+  std::string text = fmt::format(
+      "worker {} is benched: its last {} failed ({}), elsewhere {} of {} did; retried in {}",
+      shown(worker.name), counted(worker.failed, "job"), printable(worker.message, kReasonBytesMax),
+      worker.elsewhere_failed, worker.elsewhere_ended, format_duration(worker.probed_in));
+  if (worker.withdrawn > 0)
+    text += fmt::format("; {} withdrawn and run{} again", counted(worker.withdrawn, "result"),
+                        worker.withdrawn == 1 ? "s" : "");
+  return text;
+}
+
+std::string unbenched_text(const WorkerUnbenched& worker) {
+  std::string text = "worker " + shown(worker.name) + " is back: ";
+  switch (worker.why) {
+    case BackBecause::kProbeOk:
+      return text + "a job was ok there";
+    case BackBecause::kNeeded:
+      return text + "no other worker could run what is left";
+    case BackBecause::kNothingLeft:
+      return text + "no job like those that failed there is left";
+  }
+  return text;
 }
 
 }  // namespace workpool::dispatcher

@@ -16,4 +16,8 @@ std::string leave_text(const LeaveCause& cause);  // "silent for 10s"
 std::string untruth_text(const WorkerUntrue& worker);
 std::string over_timeout_text(const OverItsTimeout& job);
 
+// "node3 is benched: its last 10 jobs failed (exit status 1), elsewhere 0 of 12 did; retried in 1m".
+std::string benched_text(const WorkerBenched& worker);
+std::string unbenched_text(const WorkerUnbenched& worker);
+
 }  // namespace workpool::dispatcher

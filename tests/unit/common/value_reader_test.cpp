@@ -92,6 +92,16 @@ TEST(ValueReader, RowsWithoutNames) {
   EXPECT_EQ(reading.rows(), (Rows{{"1", "2"}, {"3", "4"}}));
 }
 
+TEST(ValueReader, LinesAsTheyAre) {
+  EXPECT_EQ(rows_of(ValueFormat::kRawLines,
+                    "\xef\xbb\xbf"
+                    "a\r\n\nb"),
+            (Rows{{"\xef\xbb\xbf"
+                   "a\r\n"},
+                  {"\n"},
+                  {"b"}}));
+}
+
 TEST(ValueReader, MistakesInRowsHaveTheirPlace) {
   EXPECT_EQ(table_of(ValueFormat::kCsv, "x,y\n1,2\n3\n").back(),
             (Row{"error", "3", "1 column, but the first row has 2"}));

@@ -339,6 +339,7 @@ class CoreTest : public testing::Test {
   std::size_t work_bytes = 0;                    // so much longer is the work of each job
   Duration ran = seconds(1);                     // what a result says of its attempt
   std::string value;                             // and the value in it
+  std::optional<ErrorKind> kind;                 // and the kind of its failure
   std::vector<std::string> handlers = {"noop"};  // of those that register from now on
 
  private:
@@ -395,7 +396,9 @@ class CoreTest : public testing::Test {
     result.outcome.status = status;
     result.outcome.value = value;
     if (status != Status::kOk)
-      result.outcome.kind = status == Status::kTimeout ? ErrorKind::kTimeout : ErrorKind::kExit;
+      result.outcome.kind = kind                         ? *kind
+                            : status == Status::kTimeout ? ErrorKind::kTimeout
+                                                         : ErrorKind::kExit;
     return result;
   }
   // Each record by itself, so that a test can expect them in any order.

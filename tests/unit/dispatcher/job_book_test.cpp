@@ -186,14 +186,14 @@ TEST_F(JobBookTest, MovesAReadyJobToTheQueueItBelongsTo) {
 
 TEST_F(JobBookTest, FailuresTeachARunTimeUntilTheFirstOkJob) {
   EXPECT_FALSE(book->mean_run_time(plain));
-  book->note_failure_time(plain, microseconds(3));
+  book->note_not_ok(plain, Status::kFailed, microseconds(3));
   EXPECT_EQ(book->mean_run_time(plain), microseconds(200)) << "the least that a failure counts as";
-  book->note_failure_time(plain, milliseconds(10));
+  book->note_not_ok(plain, Status::kFailed, milliseconds(10));
   EXPECT_GT(book->mean_run_time(plain), microseconds(200));
   EXPECT_FALSE(book->mean_run_time(wide)) << "each requirement for itself";
-  book->note_run_time(plain, seconds(2));
+  book->note_ok(plain, seconds(2));
   EXPECT_EQ(book->mean_run_time(plain), seconds(2)) << "nothing of the failures is left";
-  book->note_failure_time(plain, microseconds(3));
+  book->note_not_ok(plain, Status::kFailed, microseconds(3));
   EXPECT_EQ(book->mean_run_time(plain), seconds(2));
 }
 

@@ -20,12 +20,16 @@ TEST(RunEnd, EachCauseHasItsExitCode) {
   EXPECT_EQ(exit_code_of(JobsUnreadable{}), ExitCode::kBadInput);
   EXPECT_EQ(exit_code_of(NoLocalWorker{"no /proc"}), ExitCode::kSystem);
   EXPECT_EQ(exit_code_of(ResultsLost{EIO}), ExitCode::kResultsFailed);
+  EXPECT_EQ(exit_code_of(TooManyNotOk{}), ExitCode::kNotAllOk);
+  EXPECT_EQ(exit_code_of(EnoughOk{}), ExitCode::kOk);
+  EXPECT_EQ(exit_code_of(TooFewOk{}), ExitCode::kNotAllOk);
 }
 
 TEST(RunEnd, ALastLookCountsOnlyForARunThatRanToItsEnd) {
   const LastLook misplaced{false, true};
   const LastLook changed{true, false};
-  for (const RunEnd& end : std::vector<RunEnd>{AllRecorded{true}, AllRecorded{false}, NobodyFits{}}) {
+  for (const RunEnd& end : std::vector<RunEnd>{AllRecorded{true}, AllRecorded{false}, NobodyFits{},
+                                               TooManyNotOk{}, EnoughOk{}, TooFewOk{}}) {
     EXPECT_TRUE(needs_last_look(end));
     EXPECT_EQ(after_last_look(end, {}).index(), end.index());
     EXPECT_EQ(std::get<ResultsLost>(after_last_look(end, misplaced)).error, ESTALE);

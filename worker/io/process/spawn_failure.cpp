@@ -69,8 +69,7 @@ std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
   const bool searched = attempt.program.find('/') == std::string::npos;
   const std::string& file = attempt.candidates[spawned.program];
   if (spawned.error == ENOENT) {
-    if (searched)
-      return cannot + ": not found in PATH (" + shown(attempt.search_path) + "): " + reason(ENOENT);
+    if (searched) return cannot + ": no such program in the folders of PATH on this worker";
     const std::string directory = missing_directory(attempt, file);
     if (!directory.empty()) {
       struct stat info {};

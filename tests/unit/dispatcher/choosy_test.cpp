@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// Jobs that wait for another worker than the one they failed on.
+#include "dispatcher/core/placement.h"
+#include "dispatcher/core/retry_policy.h"
+
+#include "tests/unit/dispatcher/core_fixture.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+Outcome outcome_with_exit(int status) {
+  Outcome outcome;
+  outcome.status = Status::kFailed;
+  outcome.kind = ErrorKind::kExit;
+  outcome.command.emplace().exit = status;
+  return outcome;
+}
+
+TEST(CannotStart, TheSystemSaysSoOrAShell) {
+  Outcome missing;
+  missing.status = Status::kFailed;
+  missing.kind = ErrorKind::kSpawn;
+  EXPECT_TRUE(cannot_start(missing, false));
+  EXPECT_TRUE(cannot_start(outcome_with_exit(127), true));
+  EXPECT_TRUE(cannot_start(outcome_with_exit(126), true));
+  EXPECT_FALSE(cannot_start(outcome_with_exit(127), false)) << "a program's own exit status";
+  EXPECT_FALSE(cannot_start(outcome_with_exit(125), true));
+  EXPECT_FALSE(cannot_start(Outcome{}, true));
+  Outcome killed = outcome_with_exit(127);
+  killed.kind = ErrorKind::kSignal;
+  killed.command->exit.reset();
+  EXPECT_FALSE(cannot_start(killed, true));
+}
+
+class ChoosyTest : public CoreTest {
+ protected:
+  void cannot_start_on(const std::string& name, JobNumber job) {
+    kind = ErrorKind::kSpawn;
+    ends(name, job, Status::kFailed);
+    kind.reset();
+  }
+  void expect_moved(JobNumber job, const std::string& from) {
+    const auto moved = expect_report<JobMoved>();
+    ASSERT_TRUE(moved);
+    EXPECT_EQ(moved->id, "job" + std::to_string(job));
+    EXPECT_EQ(moved->worker, from);
+  }
+};
+
+TEST_F(ChoosyTest, AJobThatCannotStartGoesElsewhereAtOnceAndOthersTakeItsPlace) {
+  submit(4);
+  start();
+  worker("w1", 1);
+  worker("w2", 1);
+  expect_given("w1", {0});
+  expect_given("w2", {1});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  expect_given("w1", {2});  // job 0 waits for w2
+  ends("w2", 1);
+  expect_recorded(1, Status::kOk);
+  expect_given("w2", {0});
+  EXPECT_EQ(attempt(0), 2U);
+  EXPECT_EQ(snapshot().retried, 1U);
+  discard_decisions();
+}
+
+TEST_F(ChoosyTest, OnlyWhenEveryWorkerThereHasFailedItIsItRecorded) {
+  submit(1, {.retries = 0});
+  start();
+  for (const char* name : {"w1", "w2", "w3"}) worker(name, 1);
+  expect_given("w1", {0});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  const std::string second = take_given("w2").empty() ? "w3" : "w2";
+  const std::string third = second == "w2" ? "w3" : "w2";
+  take_given("w3");
+  cannot_start_on(second, 0);
+  expect_moved(0, second);
+  expect_given(third, {0});
+  cannot_start_on(third, 0);
+  expect_recorded(0, Status::kFailed);
+  expect_over();
+}
+
+TEST_F(ChoosyTest, ItIsGivenBackToAWorkerThatHasNobodyBesideIt) {
+  submit(2);
+  start();
+  worker("w1", 1);
+  worker("w2", 1);
+  expect_given("w1", {0});
+  expect_given("w2", {1});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  expect_nothing();
+  say("w2", Ready{false});  // it takes no more work
+  drain();
+  expect_given("w1", {0});
+  discard_decisions();
+}
+
+TEST_F(ChoosyTest, ARetryPrefersAnotherWorkerAndWaitsFiveSecondsForIt) {
+  submit(1, {.retries = 5});
+  submit(1);
+  start();
+  worker("w1", 1);
+  worker("w2", 1);
+  expect_given("w1", {0});
+  expect_given("w2", {1});
+  ends("w1", 0, Status::kFailed);
+  const auto retried = expect_report<JobRetried>();
+  advance(retried->delay + seconds(4));
+  expect_nothing();
+  advance(seconds(2));
+  expect_given("w1", {0});
+  ends("w1", 0, Status::kFailed);
+  expect_report<JobRetried>();
+  ends("w2", 1);
+  expect_recorded(1, Status::kOk);
+  advance(seconds(4));
+  expect_given("w2", {0});
+  discard_decisions();
+}
+
+TEST_F(ChoosyTest, AloneARetryWaitsForNobody) {
+  submit(1, {.retries = 1});
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  ends("w1", 0, Status::kFailed);
+  const auto retried = expect_report<JobRetried>();
+  advance(retried->delay);
+  expect_given("w1", {0});
+  discard_decisions();
+}
+
+// Narrow jobs would take each slot of the wide worker that is freed.
+TEST_F(ChoosyTest, AWideJobGetsItsSlotsInTheEnd) {
+  submit(1, {.slots = 2});
+  submit(60);
+  start();
+  worker("w1", 2);
+  worker("w2", 2);
+  expect_given("w1", {0});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  Numbers running = take_given("w2");
+  bool given = false;
+  // One of the two ends each half second, so both are never free at once unless one is kept free.
+  for (int i = 0; i < 30 && !given; ++i) {
+    advance(milliseconds(500));
+    const JobNumber ended = running.front();
+    running.erase(running.begin());
+    ends("w2", ended);
+    for (const JobNumber job : take_given("w2")) {
+      given = given || job == 0;
+      running.push_back(job);
+    }
+    if (running.empty()) break;
+  }
+  EXPECT_TRUE(given);
+  discard_decisions();
+}
+
+}  // namespace
+}  // namespace workpool::dispatcher
