@@ -54,6 +54,7 @@ FILES = {
     "first.jsonl": jsonl({"cmd": "echo first > made"}),
     "second.jsonl": jsonl({"cmd": "cat made"}),
     "slow.jsonl": jsonl(*({"cmd": ["sleep", "0.2"], "id": f"slow-{number}"} for number in range(8))),
+    "long.jsonl": jsonl(*({"cmd": ["sleep", "0.3"], "id": f"long-{number}"} for number in range(200))),
     "photos/cat.jpg": "cat",
     "photos/trip/sea side.jpg": "sea",
     "thumbs/.keep": "",
@@ -301,7 +302,7 @@ BROKEN = "touch broken; seq 1 2 | workpool each -o study.jsonl ./sim; rm broken"
 # Runs that listen while a line runs: the first needs its worker, the second has one.
 NEEDS_A_WORKER = "workpool run jobs.jsonl --listen {address} --insecure -o beside.jsonl"
 NEEDS_A_GPU = "jq -c '.labels = [\"gpu\"]' jobs.jsonl | workpool run - --listen {address} --insecure -o beside.jsonl"
-HAS_A_WORKER = "workpool run slow.jsonl --listen {address} --insecure -j 1 -o beside.jsonl"
+HAS_A_WORKER = "workpool run long.jsonl --listen {address} --insecure -j 1 -o beside.jsonl"
 
 
 def beside_is_done(test, done):
@@ -367,7 +368,7 @@ EFFECTS = {
     "hq submit --array $(hq job task-ids last --filter failed) ./sim":
         prints("sim 2", before=BROKEN, check=ran("sim 1", "sim 2")),
     "hq job forget last": prints(before=STUDY, check=gone),
-    "hq job progress last": checks(says("slow.jsonl"), beside=HAS_A_WORKER),
+    "hq job progress last": checks(says("long.jsonl"), beside=HAS_A_WORKER),
     "hq worker list": checks(says("slots"), beside=HAS_A_WORKER),
     "hq job wait last": prints(),
     "hq job cancel last": prints(code=143, check=stopped_early),
@@ -401,7 +402,9 @@ class HyperQueue(Lines):
             while b"listening" not in (line := beside.read_line()):
                 assert line, "no run beside"
         done = self.run_line(row.here.replace(ADDRESS, address), folder)
-        if beside and "slow" not in effect.beside:
+        if effect.beside == HAS_A_WORKER:
+            self.end_group(beside.process.pid)
+        elif beside:
             beside.finish()
         return done
 
