@@ -2,355 +2,59 @@
 #include "dispatcher/cli.h"
 
 #include <sys/stat.h>
-#include <sys/types.h>
 
-#include <array>
-#include <charconv>
-#include <limits>
-#include <utility>
+#include <algorithm>
 
-#include <CLI/CLI.hpp>
-
-#include "common/base/address.h"
-#include "common/base/outcome.h"
 #include "common/base/text.h"
-#include "common/base/units.h"
-#include "common/io/flag_reader.h"  // needs CLI11 above
+#include "common/io/flag_reader.h"
+#include "dispatcher/cli_commands.h"
 
 namespace workpool::dispatcher {
 
 namespace {
 
-constexpr const char* kProgram = "workpool-dispatcher";
-constexpr std::array<std::string_view, 4> kCommands = {"run", "check", "verify", "status"};
+constexpr std::size_t kUsageColumn = 28;  // of the list of commands: where the summaries start
 
-constexpr std::uint32_t kSlotsMax = 65'535;
-constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
-
-constexpr const char* kHelp =
-    R"(usage: workpool-dispatcher COMMAND [arguments]
-
-Runs a jobs file on any number of machines and records every result.
-
-  run JOBS [-o RESULTS]     run a jobs file (or - for stdin) to the end
-  check JOBS                validate a jobs file; lists errors as file:line:column
-  verify JOBS RESULTS       prove that every job has exactly one result that counts
-  status [ADDRESS]          show what a running dispatcher is doing
-
-  COMMAND --help            flags with their defaults, examples, exit codes
-  --version                 print the version and exit
-
-Example: printf 'date\nuname -a\n' > jobs.txt && workpool-dispatcher run jobs.txt
-
-Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
+constexpr const char* kExitCodes =
+    R"(Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
 or the system refuses what a run needs, or the local worker cannot work; 73 results of another jobs
 file; 74 results cannot be written; 75 results in use; 78 unsafe address; 130/143 stopped by a
 signal with jobs left (the same command continues).
 )";
 
-constexpr const char* kRunEpilogue = R"(Examples:
-  workpool-dispatcher run jobs.jsonl                        on all cores of this machine
-  workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
-  seq 1000 | jq -c '{cmd: ["factor", tostring]}' | workpool-dispatcher run - -o factors.jsonl
-  workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
-                                                            workers on other machines join
-The same command again continues: jobs that have a result are skipped.
-
-Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
-or the system refuses what a run needs, or the local worker cannot work; 73 RESULTS belongs to
-another jobs file; 74 RESULTS cannot be written; 75 RESULTS in use; 78 unsafe address; 130/143
-stopped by a signal with jobs left.
-)";
-
-constexpr const char* kCheckEpilogue = R"(Example:
-  workpool-dispatcher check jobs.jsonl
-
-Exit codes: 0 every line is fine; 2 wrong usage; 65 the file has errors or cannot be read; 71 the
-system refuses memory or files; 74 the answer cannot be written to stdout; 130/143 stopped by a
-signal.
-)";
-
-constexpr const char* kVerifyEpilogue = R"(Example:
-  workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
-
-Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
-65 the jobs file has errors or cannot be read; 71 the system refuses memory or files; 74 the answer
-cannot be written to stdout; 130/143 stopped by a signal.
-)";
-
-constexpr const char* kStatusEpilogue = R"(Example:
-  workpool-dispatcher status tcp://10.0.0.5:5555 --json
-
-Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system refuses memory or
-files; 74 the answer cannot be written to stdout; 130/143 stopped by a signal.
-)";
-
-// ---- values of this program's own flags ----
-
-template <typename Value, typename Target, std::size_t kCount>
-Setter set_choice(Target& target, const std::array<std::pair<std::string_view, Value>, kCount>& choices) {
-  return [&target, choices](const std::string& value) -> std::string {
-    std::string names;
-    for (const auto& [name, choice] : choices) {
-      if (value == name) {
-        target = choice;
-        return "";
-      }
-      names += (names.empty() ? "" : ", ") + std::string(name);
-    }
-    return "is none of " + names;
+std::string help(const ProgramNames& names) {
+  std::string text = "usage: " + names.dispatcher +
+                     " COMMAND [arguments]\n\n"
+                     "Runs a jobs file on any number of machines and records every result.\n\n";
+  const auto row = [&text](std::string_view left, std::string_view right) {
+    text.append("  ").append(left);
+    text.append(left.size() + 3 > kUsageColumn ? 1 : kUsageColumn - 2 - left.size(), ' ');
+    text.append(right).append("\n");
   };
+  for (const Command& command : commands()) row(command.usage, command.summary);
+  const ProgramNames usual;
+  if (names.worker != usual.worker) row("worker ADDRESS", "run jobs for the dispatcher at ADDRESS");
+  text += "\n";
+  row("COMMAND --help", "flags with their defaults, examples, exit codes");
+  row("--version", "print the version and exit");
+  text += "\nExample: printf 'date\\nuname -a\\n' > jobs.txt && " + names.dispatcher + " run jobs.txt\n\n";
+  return text + kExitCodes;
 }
 
-// A path. The other names of stdin (0) or stdout (1) mean `-`, also if the shell has put a file there.
-Setter set_stream(std::string& target, int descriptor) {
-  return [&target, descriptor](const std::string& value) -> std::string {
-    if (value.empty()) return "is empty";
-    const std::string number = std::to_string(descriptor);
-    const bool is_stream = value == (descriptor == 0 ? "/dev/stdin" : "/dev/stdout") ||
-                           value == "/dev/fd/" + number || value == "/proc/self/fd/" + number;
-    target = is_stream ? "-" : value;
-    return "";
-  };
-}
-
-Setter set_format(std::optional<JobsFormat>& target) {
-  static constexpr std::array<std::pair<std::string_view, JobsFormat>, 2> kFormats = {
-      {{"jsonl", JobsFormat::kJsonLines}, {"lines", JobsFormat::kLines}}};
-  return set_choice(target, kFormats);
-}
-
-Setter set_listen(std::optional<Address>& target) {
-  return [&target](const std::string& value) -> std::string {
-    target = parse_address(value, true);
-    return target ? "" : "is not an address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
-  };
-}
-
-Setter set_ports(RunOptions& options) {
-  return [&options](const std::string& value) -> std::string {
-    const char* end = value.data() + value.size();
-    std::uint16_t low = 0;
-    std::uint16_t high = 0;
-    const auto first = std::from_chars(value.data(), end, low);
-    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-')
-      return "is not a range such as 6000-6099";
-    const auto second = std::from_chars(first.ptr + 1, end, high);
-    if (second.ec != std::errc() || second.ptr != end || low == 0) return "is not a range such as 6000-6099";
-    if (low >= high) return "is not a range of two ports or more: one for results and one for each worker";
-    options.ports_low = low;
-    options.ports_high = high;
-    return "";
-  };
-}
-
-Setter set_capture(std::uint64_t& target) {
-  return [&target](const std::string& value) -> std::string {
-    const auto size = parse_size(value);
-    if (!size) return "is not a size such as 64KiB or 100kB";
-    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
-    target = *size;
-    return "";
-  };
-}
-
-Flag format_flag(std::optional<JobsFormat>& target) {
-  return {
-      "format",
-      0,
-      "jsonl|lines",
-      "jsonl: one JSON object per line; lines: one shell command per line (blank lines and lines that start "
-      "with # are skipped)",
-      "jsonl for .jsonl, .ndjson, - and pipes; else lines",
-      set_format(target)};
-}
-
-// ---- run ----
-
-std::vector<Flag> worker_flags(RunOptions& options) {
-  return {
-      {"local", 0, "N", "slots of the local worker", "number of usable cores; 0 with --listen",
-       set_number(options.local, 0, kSlotsMax)},
-      {"listen", 0, "ADDRESS",
-       "let workers on other machines join at this address, such as tcp://0.0.0.0:5555", "",
-       set_listen(options.listen)},
-      {"ports", 0, "LO-HI", "ports for results (one) and jobs (one per worker), for firewalls",
-       "any free ports", set_ports(options)},
-      {"insecure", 0, "",
-       "allow a --listen address that is not loopback, without keys: only on trusted networks", "",
-       set_switch(options.insecure)},
-      {"worker-timeout", 0, "D", "a worker that is silent for this long is lost; at least 2s", "10s",
-       set_duration(options.worker_timeout, seconds(2))},
-      {"unsatisfiable-after", 0, "D",
-       "end the run if for this long no connected worker could run any remaining job", "60s",
-       set_duration(options.unsatisfiable_after)},
-      {"crash-limit", 0, "N",
-       "a job that was running in this many worker crashes runs alone, and is quarantined if that crashes "
-       "too",
-       "3", set_number(options.crash_limit, 1, 1000)},
-  };
-}
-
-std::vector<Flag> run_flags(RunOptions& options) {
-  static constexpr std::array<std::pair<std::string_view, Durability>, 2> kDurabilities = {
-      {{"sync", Durability::kSync}, {"os", Durability::kOs}}};
-  static constexpr std::array<std::pair<std::string_view, Progress>, 4> kProgress = {
-      {{"auto", Progress::kAuto},
-       {"bar", Progress::kBar},
-       {"plain", Progress::kPlain},
-       {"none", Progress::kNone}}};
-  std::vector<Flag> flags = {
-      {"results", 'o', "FILE",
-       "where results go, one JSON line per job; - is stdout; required if JOBS is not a regular file",
-       "JOBS with its ending replaced by .results.jsonl", set_stream(options.results, 1)},
-      {"overwrite", 0, "", "discard RESULTS and start again", "", set_switch(options.overwrite)},
-      {"retry-failed", 0, "", "also run jobs again whose result in RESULTS is not ok", "",
-       set_switch(options.retry_failed)},
-      format_flag(options.format),
-      {"retries", 0, "N", "how often a job that fails or times out is tried again, for jobs without retries",
-       "0", set_number(options.retries, 0, kRetriesMax)},
-      {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
-       set_duration(options.timeout)},
-      {"capture", 0, "SIZE",
-       "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 256KiB",
-       "64KiB", set_capture(options.capture_bytes)},
-      {"durability", 0, "sync|os",
-       "sync: a result counts once it is on disk; os: once the operating system has taken it",
-       "sync; os if RESULTS is not a regular file", set_choice(options.durability, kDurabilities)},
-      {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "30s", set_duration(options.grace)},
-  };
-  for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
-  flags.push_back({"progress", 0, "auto|bar|plain|none", "bar: one live line; plain: a line every 10 s",
-                   "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
-  flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)",
-                   "info", set_log_level(options.log_level)});
-  return flags;
-}
-
-// What a path (or `-`, for that descriptor) is right now; nullopt if it does not exist.
-std::optional<struct stat> look_at(const std::string& path, int descriptor_of_dash) {
+CommandLine refuse_command(const ProgramNames& names, const std::string& given, Console& console) {
+  std::vector<std::string_view> known;
+  std::string list;
+  for (const Command& command : commands()) {
+    if (!known.empty()) list += &command == &commands().back() ? " or " : ", ";
+    list += command.name;
+    known.push_back(command.name);
+  }
+  std::string message = names.dispatcher + ": unknown command '" + printable(given, 200) + "'";
+  const std::string_view near = nearest(given, known.data(), known.size());
   struct stat info {};
-  const int result = path == "-" ? ::fstat(descriptor_of_dash, &info) : ::stat(path.c_str(), &info);
-  if (result != 0) return std::nullopt;
-  return info;
-}
-
-// Only regular files count: on a terminal stdin and stdout are one file, too.
-bool same_file(const std::optional<struct stat>& a, const std::optional<struct stat>& b) {
-  return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-std::string settle_results(RunOptions& options) {
-  const auto jobs = look_at(options.jobs, 0);
-  // A missing file and a folder are refused with 65 when they are opened.
-  const bool pipe = options.jobs == "-" || (jobs && !S_ISREG(jobs->st_mode) && !S_ISDIR(jobs->st_mode));
-  if (options.results.empty()) {
-    if (pipe) return "--results (-o) is required if JOBS is not a regular file; -o - writes to stdout";
-    options.results = default_results(options.jobs);
-  }
-  if (options.results == options.jobs && options.jobs != "-") {
-    return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
-  }
-  if (same_file(jobs, look_at(options.results, 1))) {
-    return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" +
-           printable(options.jobs, 200) + ") are the same file";
-  }
-  if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
-    return "--results: " + printable(options.results, 200) + ".state would be JOBS";
-  }
-  if (options.results != "-" && same_file(look_at(options.results, 1), look_at("-", 2))) {
-    return "--results: RESULTS (" + printable(options.results, 200) +
-           ") is the file that stderr goes to: results and messages would overwrite each other";
-  }
-  return "";
-}
-
-CommandLine parse_run(const std::vector<std::string>& arguments, const Environment& environment,
-                      Console& console) {
-  RunOptions options;
-  const CommandTable table = {std::string(kProgram) + " run",
-                              "JOBS [-o RESULTS] [flags]",
-                              "Runs a jobs file (or - for stdin) to the end and records one result per job. "
-                              "Without --listen it starts one local worker itself.",
-                              {{"JOBS", set_stream(options.jobs, 0)}},
-                              run_flags(options),
-                              kRunEpilogue};
-  if (const auto code = run_table(table, arguments, environment, console)) return *code;
-  std::string wrong = settle_results(options);
-  if (wrong.empty() && options.local == 0U && !options.listen) {
-    wrong = "--local 0 without --listen: nothing could ever run";
-  }
-  if (!wrong.empty()) {
-    console.line(table.program + ": " + wrong + " (see --help)");
-    return ExitCode::kUsage;
-  }
-  if (options.listen && is_literal(options.listen->host)) {
-    const std::string refusal = refusal_to_listen(options.listen->host, options.insecure);
-    if (!refusal.empty()) {
-      console.line(table.program + ": --listen: " + refusal);
-      return ExitCode::kUnsafe;
-    }
-  }
-  return options;
-}
-
-// ---- the small commands ----
-
-CommandLine parse_check(const std::vector<std::string>& arguments, const Environment& environment,
-                        Console& console) {
-  CheckOptions options;
-  const CommandTable table = {
-      std::string(kProgram) + " check",
-      "JOBS [flags]",
-      "Validates a jobs file (or - for stdin) and lists errors as file:line:column. Runs nothing.",
-      {{"JOBS", set_stream(options.jobs, 0)}},
-      {format_flag(options.format)},
-      kCheckEpilogue};
-  if (const auto code = run_table(table, arguments, environment, console)) return *code;
-  return options;
-}
-
-CommandLine parse_verify(const std::vector<std::string>& arguments, const Environment& environment,
-                         Console& console) {
-  VerifyOptions options;
-  const CommandTable table = {std::string(kProgram) + " verify",
-                              "JOBS RESULTS [flags]",
-                              "Proves that every job has exactly one result that counts. Changes nothing.",
-                              {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
-                              {format_flag(options.format)},
-                              kVerifyEpilogue};
-  if (const auto code = run_table(table, arguments, environment, console)) return *code;
-  return options;
-}
-
-CommandLine parse_status(const std::vector<std::string>& arguments, const Environment& environment,
-                         Console& console) {
-  StatusOptions options;
-  options.address = {"127.0.0.1", 5555};
-  const Setter set_address = [&options](const std::string& value) -> std::string {
-    const auto address = parse_address(value);
-    if (!address || address->host == "*") return "is not an address such as tcp://10.0.0.5:5555";
-    options.address = *address;
-    return "";
-  };
-  const CommandTable table = {
-      std::string(kProgram) + " status",
-      "[ADDRESS] [flags]",
-      "Asks a running dispatcher what it is doing. ADDRESS is that of its --listen, tcp://127.0.0.1:5555 if "
-      "omitted.",
-      {{"ADDRESS", set_address, false}},
-      {{"json", 0, "", "print one JSON object instead of text", "", set_switch(options.json)}},
-      kStatusEpilogue};
-  if (const auto code = run_table(table, arguments, environment, console)) return *code;
-  return options;
-}
-
-CommandLine refuse_command(const std::string& given, Console& console) {
-  std::string message = std::string(kProgram) + ": unknown command '" + printable(given, 200) + "'";
-  const std::string_view near = nearest(given, kCommands.data(), kCommands.size());
   if (!given.empty() && given.front() == '-') {
-    message = std::string(kProgram) + ": a command comes first: run, check, verify or status";
-  } else if (look_at(given, 0)) {
+    message = names.dispatcher + ": a command comes first: " + list;
+  } else if (::stat(given.c_str(), &info) == 0) {
     message += "; did you mean run " + printable(given, 200) + "?";
   } else if (!near.empty()) {
     message += "; did you mean " + std::string(near) + "?";
@@ -361,38 +65,50 @@ CommandLine refuse_command(const std::string& given, Console& console) {
 
 }  // namespace
 
-std::string default_results(const std::string& jobs) {
-  const std::size_t slash = jobs.rfind('/');
-  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
-  const std::size_t dot = jobs.rfind('.');
-  // The dot of a hidden file starts its name, not an ending.
-  const bool has_ending = dot != std::string::npos && dot > name;
-  return jobs.substr(0, has_ending ? dot : jobs.size()) + ".results.jsonl";
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"run", "run JOBS [-o RESULTS]", "run a jobs file (or - for stdin) to the end", describe_run,
+       parse_run},
+      {"each", "each COMMAND ::: VALUE...", "run a command for each of many values", describe_each,
+       parse_each},
+      {"check", "check JOBS", "validate a jobs file; lists errors as file:line:column", describe_check,
+       parse_check},
+      {"verify", "verify JOBS RESULTS", "prove that every job has exactly one result that counts",
+       describe_verify, parse_verify},
+      {"status", "status [ADDRESS]", "show what a running dispatcher is doing", describe_status,
+       parse_status},
+  };
+  return all;
+}
+
+std::optional<ExitCode> read_command(const CommandTable& table, const Invocation& given) {
+  return run_table(table, given.arguments, given.environment, given.console);
 }
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
-                               Console& console) {
+                               Console& console, const ProgramNames& names) {
   if (arguments.empty()) {
-    console.line(std::string_view(kHelp).substr(0, std::string_view(kHelp).size() - 1));
+    const std::string text = help(names);
+    console.line(std::string_view(text).substr(0, text.size() - 1));
     return ExitCode::kUsage;
   }
-  const std::string& command = arguments.front();
+  const std::string& given = arguments.front();
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (command == "run") return parse_run(rest, environment, console);
-  if (command == "check") return parse_check(rest, environment, console);
-  if (command == "verify") return parse_verify(rest, environment, console);
-  if (command == "status") return parse_status(rest, environment, console);
-  if (command == "--help" || command == "-h")
-    return std::fputs(kHelp, stdout) >= 0 && std::fflush(stdout) == 0 ? ExitCode::kOk
-                                                                      : ExitCode::kResultsFailed;
-  if (command == "--version")
-    return run_table({kProgram, "", "", {}, {}, ""}, {command}, environment, console).value_or(ExitCode::kOk);
-  return refuse_command(command, console);
+  const auto command = std::find_if(commands().begin(), commands().end(),
+                                    [&](const Command& entry) { return entry.name == given; });
+  if (command != commands().end()) return command->parse({names, rest, environment, console});
+  if (given == "--help" || given == "-h")
+    return print_help(help(names)) ? ExitCode::kOk : ExitCode::kResultsFailed;
+  if (given == "--version") {
+    return run_table({names.dispatcher, "", "", {}, {}, ""}, {given}, environment, console)
+        .value_or(ExitCode::kOk);
+  }
+  return refuse_command(names, given, console);
 }
 
 CommandLine parse_command_line(int argc, char** argv, Console& console) {
   return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
-                            process_environment, console);
+                            process_environment, console, names_from(argc > 0 ? argv[0] : ""));
 }
 
 }  // namespace workpool::dispatcher

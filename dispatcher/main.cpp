@@ -12,6 +12,7 @@
 #include "common/io/freed_memory.h"
 #include "dispatcher/cli.h"
 #include "dispatcher/io/run.h"
+#include "dispatcher/io/run_input.h"
 #include "dispatcher/io/status_client.h"
 #include "dispatcher/io/verify.h"
 
@@ -34,7 +35,9 @@ struct Dispatch {
   const std::vector<std::string>& command;
   Console& console;
   ExitCode operator()(ExitCode code) const { return code; }
-  ExitCode operator()(const RunOptions& options) const { return run(options, command, console); }
+  ExitCode operator()(const RunOptions& options) const {
+    return options.dry_run ? print_jobs(*options.each, console) : run(options, command, console);
+  }
   ExitCode operator()(const CheckOptions& options) const { return check(options, console); }
   ExitCode operator()(const VerifyOptions& options) const { return verify_command(options, console); }
   ExitCode operator()(const StatusOptions& options) const { return ask_status(options, console); }

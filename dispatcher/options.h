@@ -7,8 +7,10 @@
 #include <string>
 
 #include "common/base/address.h"
+#include "common/base/program_names.h"
 #include "common/base/time.h"
 #include "common/formats/jobs_file.h"
+#include "dispatcher/each_options.h"
 
 namespace workpool::dispatcher {
 
@@ -16,7 +18,14 @@ enum class Durability : std::uint8_t { kSync, kOs };
 
 enum class Progress : std::uint8_t { kAuto, kBar, kPlain, kNone };
 
+// How what jobs write is printed.
+struct OutputOptions {
+  bool keep_order = false;  // in the order of the jobs
+  bool tagged = false;      // each line begins with the values (or the id) of its job and a tab
+};
+
 struct RunOptions {
+  ProgramNames names;
   std::string jobs;                    // a path, or "-"
   std::string results;                 // a path, or "-"; already derived from `jobs` if not given
   std::optional<std::uint32_t> local;  // slots of the local worker; nullopt = the default
@@ -24,6 +33,10 @@ struct RunOptions {
   std::uint16_t ports_low = 0;  // 0 = ephemeral
   std::uint16_t ports_high = 0;
   bool insecure = false;
+  std::optional<EachOptions> each;      // the jobs come from here, and `jobs` is "-"
+  std::optional<OutputOptions> output;  // what jobs write is printed
+  bool dry_run = false;                 // with `each`: print the jobs
+  std::size_t flag_words = SIZE_MAX;    // words of argv up to the command of `each`
   bool overwrite = false;
   bool retry_failed = false;
   std::optional<JobsFormat> format;  // nullopt = by the ending

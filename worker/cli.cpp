@@ -8,14 +8,12 @@
 #include <array>
 #include <limits>
 
-#include <CLI/CLI.hpp>
-
 #include "common/base/address.h"
 #include "common/base/job.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/io/cores.h"
-#include "common/io/flag_reader.h"  // needs CLI11 above
+#include "common/io/flag_reader.h"
 #include "common/wire/codec.h"
 #include "worker/io/runner/runner.h"
 
@@ -23,7 +21,6 @@ namespace workpool::worker {
 
 namespace {
 
-constexpr const char* kProgram = "workpool-worker";
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::size_t kNameBytesMax = 64;
 
@@ -39,12 +36,13 @@ Exit codes: 0 the run is over, or stopped by a signal; 2 wrong usage; 69 no disp
 76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe address.
 )";
 
-std::string short_help() {
-  return "usage: workpool-worker ADDRESS [flags]\n\n"
-         "Serves a dispatcher until its run is over.\n\n"
-         "Example: workpool-worker tcp://10.0.0.5:5555 --insecure\n\n"
-         "workpool-worker --help shows the flags, more examples and the exit codes.";
-}
+constexpr const char* kShortHelp = R"(usage: workpool-worker ADDRESS [flags]
+
+Serves a dispatcher until its run is over.
+
+Example: workpool-worker tcp://10.0.0.5:5555 --insecure
+
+workpool-worker --help shows the flags, more examples and the exit codes.)";
 
 // Says why `word` cannot be shown as it is (it must be UTF-8 without control characters, at most `bytes_max`
 // bytes); "" if nothing is wrong.
@@ -158,32 +156,32 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
-                               Console& console) {
+                               Console& console, const ProgramNames& names) {
   if (arguments.empty()) {
-    console.line(short_help());
+    console.line(with_names(kShortHelp, names));
     return ExitCode::kUsage;
   }
   WorkerOptions options;
   std::optional<std::uint32_t> slots;
   const CommandTable table = {
-      kProgram,
+      names.worker,
       "ADDRESS [flags]",
       "Runs jobs for the dispatcher at ADDRESS, such as tcp://10.0.0.5:5555 or tcp://[::1]:5555, until "
       "the run is over. It does not matter which of the two is started first.",
       {{"ADDRESS", set_dispatcher(options.dispatcher)}},
       flags_of(options, slots),
-      kEpilogue};
+      with_names(kEpilogue, names)};
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   options.slots = slots ? *slots : usable_cores();
   if (options.name.empty()) options.name = host_name();
   if (const std::string wrong = wrong_with_hello(options); !wrong.empty()) {
-    console.line(std::string(kProgram) + ": " + wrong + " (see --help)");
+    console.line(names.worker + ": " + wrong + " (see --help)");
     return ExitCode::kUsage;
   }
   if (is_literal(options.dispatcher.host)) {
     const std::string refusal = refusal_to_dial(options.dispatcher.host, options.insecure);
     if (!refusal.empty()) {
-      console.line(std::string(kProgram) + ": " + refusal);
+      console.line(names.worker + ": " + refusal);
       return ExitCode::kUnsafe;
     }
   }
@@ -192,7 +190,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
 
 CommandLine parse_command_line(int argc, char** argv, Console& console) {
   return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
-                            process_environment, console);
+                            process_environment, console, names_from(argc > 0 ? argv[0] : ""));
 }
 
 }  // namespace workpool::worker

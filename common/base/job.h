@@ -60,15 +60,23 @@ struct RequirementHash {
 template <class Value>
 using RequirementMap = std::unordered_map<Requirement, Value, RequirementHash, std::equal_to<>>;
 
+// What a line says about its job for whoever reads the results. Most jobs have none.
+struct JobNotes {
+  std::string members;  // of the result line, as they are: `"each":{"1":"a"},"meta":7`
+  std::string name;     // the values of `each`, for people; empty if there are none
+  bool operator==(const JobNotes&) const = default;
+};
+
 // One valid line of a jobs file.
 struct JobLine {
   std::string id;    // as given; empty if the default is to be used
-  std::string work;  // compact JSON of cmd or type, args, env, cwd, stdin: what `spec` hashes
+  std::string work;  // compact JSON of cmd or type and what belongs to it: what `spec` hashes
   Spec spec;
   Requirement requirement;
   std::int32_t priority = 0;        // higher first
   std::optional<Duration> timeout;  // per attempt
   std::optional<std::uint32_t> retries;
+  JobNotes notes;
   bool operator==(const JobLine&) const = default;
 };
 
@@ -81,8 +89,10 @@ struct JobView {
   std::int32_t priority = 0;
   std::optional<Duration> timeout;
   std::optional<std::uint32_t> retries;
+  const JobNotes* notes = nullptr;  // null: none
   JobLine own() const {
-    return {std::string(id), std::string(work), spec, requirement.own(), priority, timeout, retries};
+    return {std::string(id), std::string(work), spec,    requirement.own(),
+            priority,        timeout,           retries, notes == nullptr ? JobNotes{} : *notes};
   }
 };
 

@@ -196,6 +196,34 @@ void append_base64(std::string& out, std::string_view bytes) {
   }
 }
 
+std::optional<std::string> base64_bytes(std::string_view text) {
+  const auto value_of = [](char letter) -> int {
+    if (letter >= 'A' && letter <= 'Z') return letter - 'A';
+    if (letter >= 'a' && letter <= 'z') return letter - 'a' + 26;
+    if (letter >= '0' && letter <= '9') return letter - '0' + 52;
+    return letter == '+' ? 62 : letter == '/' ? 63 : -1;
+  };
+  if (text.size() % 4 != 0) return std::nullopt;
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  std::uint32_t group = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const int value = at < text.size() - padding ? value_of(text[at]) : 0;
+    if (value < 0) return std::nullopt;
+    group = group << 6 | static_cast<std::uint32_t>(value);
+    if (at % 4 != 3) continue;
+    for (const int shift : {16, 8, 0}) bytes += static_cast<char>(group >> shift & 0xff);
+    group = 0;
+  }
+  // The bits behind the last byte are 0, so that no two texts mean the same.
+  for (std::size_t i = 0; i < padding; ++i) {
+    if (bytes.back() != '\0') return std::nullopt;
+    bytes.pop_back();
+  }
+  return bytes;
+}
+
 std::string printable(std::string_view bytes, std::size_t limit) {
   std::string out;
   for (std::size_t at = 0; at < bytes.size();) {

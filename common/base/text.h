@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,8 @@ void append_json_string(std::string& out, std::string_view text);
 std::size_t json_string_bytes(std::string_view text);
 
 void append_base64(std::string& out, std::string_view bytes);  // RFC 4648, with padding
+// The inverse: nullopt if `text` is nothing that append_base64 writes.
+std::optional<std::string> base64_bytes(std::string_view text);
 
 // For terminal and log: control characters (C0, DEL, C1) and bytes that are not UTF-8 become \xHH, the rest
 // stays as it is. Output of more than `limit` bytes is cut and ends with "…".

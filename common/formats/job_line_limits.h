@@ -18,7 +18,11 @@ inline constexpr std::size_t kIdBytesMax = 256;
 inline constexpr std::size_t kLabelsMax = 32;
 inline constexpr std::int64_t kTimeoutSecondsMax = 10LL * 365 * 24 * 3600;
 
-// The keys of a job. The first six make up `work`, in this order.
+inline constexpr std::size_t kOkExitsMax = 256;
+inline constexpr std::size_t kEachBytesMax = 64 * 1024;  // of "each", compact
+inline constexpr std::size_t kMetaBytesMax = 4096;       // of "meta", compact
+
+// The keys of a job. The first eight make up `work`, in this order.
 enum Member : std::size_t {
   kCmd,
   kType,
@@ -26,17 +30,22 @@ enum Member : std::size_t {
   kEnv,
   kCwd,
   kStdin,
+  kShell,
+  kOkExit,
   kId,
   kPriority,
   kTimeout,
   kRetries,
   kLabels,
-  kSlots
+  kSlots,
+  kEach,
+  kMeta
 };
-inline constexpr std::size_t kMembers = 12;
-inline constexpr std::size_t kWorkMembers = 6;
+inline constexpr std::size_t kMembers = 16;
+inline constexpr std::size_t kWorkMembers = 8;
 inline constexpr std::array<std::string_view, kMembers> kMemberNames{
-    "cmd", "type", "args", "env", "cwd", "stdin", "id", "priority", "timeout", "retries", "labels", "slots"};
+    "cmd", "type",     "args",    "env",     "cwd",    "stdin", "shell", "ok_exit",
+    "id",  "priority", "timeout", "retries", "labels", "slots", "each",  "meta"};
 
 std::optional<Member> member_named(std::string_view name);
 

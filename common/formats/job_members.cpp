@@ -27,20 +27,27 @@ Fault check_text(std::string_view text, const char* what, const Place& place) {
 }
 
 Fault check_cmd(const dom::element& value, const Place& place) {
+  std::string decoded;
   std::string_view text;
-  if (value.get(text) == simdjson::SUCCESS) {
-    if (text.empty()) return place.error("\"cmd\" is an empty command");
-    return check_argument(text, "a command", place);
-  }
   dom::array array;
   if (value.get(array) != simdjson::SUCCESS) {
-    return place.error("\"cmd\" must be an array of strings (executed as given) or a string (for the shell)");
+    if (auto fault =
+            read_bytes(value, place,
+                       "\"cmd\" must be an array of strings (executed as given) or a string (for the shell)",
+                       decoded, text))
+      return fault;
+    if (text.empty()) return place.error("\"cmd\" is an empty command");
+    return check_argument(text, "a command", place);
   }
   std::size_t index = 0;
   for (const dom::element element : array) {
     std::string_view argument;
-    if (element.get(argument) != simdjson::SUCCESS) {
-      return place.element(index).error("an element of \"cmd\" must be a string: put it in double quotes");
+    // The place is looked for only if something is wrong.
+    if (!element.is_string() || element.get(argument) != simdjson::SUCCESS) {
+      if (auto fault = read_bytes(element, place.element(index),
+                                  "an element of \"cmd\" must be a string: put it in double quotes", decoded,
+                                  argument))
+        return fault;
     }
     const bool bad = argument.size() > kArgumentBytesMax || argument.find('\0') != std::string_view::npos;
     if (bad) return check_argument(argument, "an argument", place.element(index));
@@ -139,16 +146,85 @@ Fault check_env(const dom::element& value, const Place& place) {
 }
 
 Fault check_cwd(const dom::element& value, const Place& place) {
+  constexpr const char* kRule = "\"cwd\" must be a string that is not empty: the folder to run in";
+  std::string decoded;
   std::string_view text;
-  if (value.get(text) != simdjson::SUCCESS || text.empty()) {
-    return place.error("\"cwd\" must be a string that is not empty: the folder to run in");
-  }
+  if (auto fault = read_bytes(value, place, kRule, decoded, text)) return fault;
+  if (text.empty()) return place.error(kRule);
   return check_text(text, "\"cwd\"", place);
 }
 
 Fault check_stdin(const dom::element& value, const Place& place) {
-  if (value.is_string()) return std::nullopt;
-  return place.error("\"stdin\" must be a string: the text given to the command");
+  std::string decoded;
+  std::string_view text;
+  return read_bytes(value, place, "\"stdin\" must be a string: the text given to the command", decoded, text);
+}
+
+Fault check_shell(const dom::element& value, const Place& place) {
+  std::string_view text;
+  if (value.get(text) != simdjson::SUCCESS || text.empty() || text.size() > kArgumentBytesMax) {
+    return place.error("\"shell\" must be the name of a shell that takes -c, such as \"bash\"");
+  }
+  return check_text(text, "\"shell\"", place);
+}
+
+Fault check_ok_exit(const dom::element& value, const Place& place) {
+  constexpr const char* kRule =
+      "\"ok_exit\" must be an array of exit statuses from 0 to 255: those that are no failure, such as [0, "
+      "1]";
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS || array.size() == 0 || array.size() > kOkExitsMax)
+    return place.error(kRule);
+  std::size_t index = 0;
+  for (const dom::element element : array) {
+    std::int64_t status = -1;
+    if (element.get(status) != simdjson::SUCCESS || status < 0 || status > 255)
+      return place.element(index).error(kRule);
+    ++index;
+  }
+  return std::nullopt;
+}
+
+// ---- notes for whoever reads the results ----
+
+void add_to_name(std::string& name, std::string_view value) {
+  constexpr std::size_t kNameBytesMost = 400;
+  if (name.size() >= kNameBytesMost) return;
+  if (!name.empty()) name += ' ';
+  name += utf8_prefix(value, kNameBytesMost);
+}
+
+// A value, or a group of them.
+Fault read_each(const dom::element& value, const Place& place, JobLine& job) {
+  constexpr const char* kRule =
+      "\"each\" must be an object of strings, such as {\"1\": \"a.txt\"}: the values that made the job";
+  dom::object object;
+  if (value.get(object) != simdjson::SUCCESS) return place.error(kRule);
+  std::size_t index = 0;
+  std::string decoded;
+  std::string_view text;
+  for (const auto member : object) {
+    const Place at = place.element(index).value_of_member();
+    dom::array group;
+    if (member.value.get(group) != simdjson::SUCCESS) {
+      if (auto fault = read_bytes(member.value, at, kRule, decoded, text)) return fault;
+      add_to_name(job.notes.name, text);
+    } else {
+      for (const dom::element element : group) {
+        if (auto fault = read_bytes(element, at, kRule, decoded, text)) return fault;
+        add_to_name(job.notes.name, text);
+      }
+    }
+    ++index;
+  }
+  if (has_hidden_fault(value, 2)) return placed_fault(place.line, "\"each\" holds a name twice");
+  return std::nullopt;
+}
+
+Fault check_meta(const dom::element& value, const Place& place) {
+  if (has_hidden_fault(value, 2))
+    return placed_fault(place.line, "\"meta\" holds a key twice or is nested too deep");
+  return std::nullopt;
 }
 
 // ---- the members that are not part of `work` ----
@@ -221,6 +297,21 @@ Fault read_labels(const dom::element& value, const Place& place, JobLine& job) {
 
 }  // namespace
 
+Fault read_bytes(const dom::element& value, const Place& place, const char* otherwise, std::string& decoded,
+                 std::string_view& bytes) {
+  if (value.get(bytes) == simdjson::SUCCESS) return std::nullopt;
+  dom::object object;
+  if (value.get(object) != simdjson::SUCCESS || object.size() != 1) return place.error(otherwise);
+  const auto member = *object.begin();
+  std::string_view text;
+  if (member.key != "base64" || member.value.get(text) != simdjson::SUCCESS) return place.error(otherwise);
+  auto plain = base64_bytes(text);
+  if (!plain) return place.error("the value of \"base64\" is not base64 (RFC 4648, with padding)");
+  decoded = *std::move(plain);
+  bytes = decoded;
+  return std::nullopt;
+}
+
 Fault check_argument(std::string_view text, const char* what, const Place& place) {
   if (text.size() <= kArgumentBytesMax) return check_text(text, what, place);
   return place.error(std::string(what) + " of " + limit_text(text.size()) + ": Linux executes at most " +
@@ -246,6 +337,10 @@ Fault read_member(Member member, const dom::element& value, const Place& place, 
       return check_cwd(value, place);
     case kStdin:
       return check_stdin(value, place);
+    case kShell:
+      return check_shell(value, place);
+    case kOkExit:
+      return check_ok_exit(value, place);
     case kId:
       return read_id(value, place, job);
     case kPriority:
@@ -258,6 +353,10 @@ Fault read_member(Member member, const dom::element& value, const Place& place, 
       return read_labels(value, place, job);
     case kSlots:
       return read_integer(value, place, member, std::uint32_t{1}, job.requirement.slots);
+    case kEach:
+      return read_each(value, place, job);
+    case kMeta:
+      return check_meta(value, place);
   }
   return std::nullopt;
 }
@@ -284,7 +383,7 @@ Fault Present::combination(std::size_t object_at) const {
   if (has[kCmd] && has[kArgs]) {
     return fault_at(key_at[kArgs], "\"args\" belongs to \"type\"; the arguments of a command are in \"cmd\"");
   }
-  for (const Member member : {kEnv, kCwd, kStdin}) {
+  for (const Member member : {kEnv, kCwd, kStdin, kShell, kOkExit}) {
     if (has[kType] && has[member]) {
       return fault_at(key_at[member],
                       '"' + std::string(kMemberNames[member]) + "\" belongs to \"cmd\", not to \"type\"");

@@ -50,6 +50,11 @@ std::string unknown_key(std::string_view name);
 // Checks the value at `place`. The value of a member outside `work` is stored in `job`.
 Fault read_member(Member member, const simdjson::dom::element& value, const Place& place, JobLine& job);
 
+// A text that may hold any bytes: a string, or {"base64": "…"}. Returns the error if `value` is neither:
+// `otherwise`, or what is wrong with the base64. `bytes` is a view of the DOM, or of `decoded`.
+Fault read_bytes(const simdjson::dom::element& value, const Place& place, const char* otherwise,
+                 std::string& decoded, std::string_view& bytes);
+
 // Checks a command's text: at most what Linux executes, and no NUL byte. `what` names it in the error.
 Fault check_argument(std::string_view text, const char* what, const Place& place);
 

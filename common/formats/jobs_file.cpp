@@ -62,6 +62,8 @@ struct JobLineParser::State {
     job = {};
     if (auto fault = read_members(line, start, object, present)) return *std::move(fault);
     if (auto fault = present.combination(start)) return *std::move(fault);
+    if (present.has[kShell] && line[json_member_value(line, present.key_at[kCmd])] == '[')
+      return fault_at(present.key_at[kShell], "\"shell\" belongs to a \"cmd\" that is a string");
     build_work(present);
     return view();
   }
@@ -86,8 +88,25 @@ struct JobLineParser::State {
       const std::size_t begin = compact.size();
       at = append_compact_json(compact, line, value_at);
       bytes_of[*known] = {begin, compact.size() - begin};
+      if (*known == kEach || *known == kMeta) {
+        if (auto fault = take_note(*known, {line, value_at})) return fault;
+      }
       at = skip_json_space(line, at) + 1;  // past the comma, or the brace
     }
+    return std::nullopt;
+  }
+
+  // Keeps the member for the result line, as the last value in `compact`.
+  Fault take_note(Member member, const Place& place) {
+    const std::size_t most = member == kEach ? kEachBytesMax : kMetaBytesMax;
+    const std::string_view value(compact.data() + bytes_of[member].first, bytes_of[member].second);
+    const std::string name(kMemberNames[member]);
+    if (value.size() > most) {
+      return place.error('"' + name + "\" of " + std::to_string(value.size()) + " bytes: at most " +
+                         std::to_string(most) + " are copied into a result");
+    }
+    std::string& notes = job.notes.members;
+    notes.append(notes.empty() ? "\"" : ",\"").append(name).append("\":").append(value);
     return std::nullopt;
   }
 
@@ -112,7 +131,8 @@ struct JobLineParser::State {
             {job.requirement.type, labels, job.requirement.slots},
             job.priority,
             job.timeout,
-            job.retries};
+            job.retries,
+            job.notes == JobNotes{} ? nullptr : &job.notes};
   }
 
   // Exactly as docs/reference.md defines the spec of a shell line: `"` and `\` escaped, control characters
@@ -183,15 +203,18 @@ std::uint64_t id_column(std::string_view line) {
 
 namespace {
 
+// The value has been checked.
 std::string owned(const dom::element& value) {
+  std::string decoded;
   std::string_view text;
-  return value.get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
+  read_bytes(value, {}, "", decoded, text);
+  return std::string(text);
 }
 
 void take_cmd(const dom::element& value, CommandWork& command) {
   dom::array array;
   if (value.get(array) != simdjson::SUCCESS) {
-    command.shell = true;
+    command.for_shell = true;
     command.argv = {"/bin/sh", "-c", owned(value)};
     // A command that starts like an option would be taken for one.
     const std::string& text = command.argv.back();
@@ -205,6 +228,16 @@ void take_env(const dom::element& value, CommandWork& command) {
   dom::object object;
   if (value.get(object) != simdjson::SUCCESS) return;
   for (const auto member : object) command.env.emplace_back(member.key, owned(member.value));
+}
+
+void take_ok_exit(const dom::element& value, CommandWork& command) {
+  command.ok_exits.reset();
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS) return;
+  for (const dom::element element : array) {
+    std::int64_t status = 0;
+    if (element.get(status) == simdjson::SUCCESS) command.ok_exits.set(static_cast<std::size_t>(status));
+  }
 }
 
 constexpr std::size_t kParserKeptBytes = 64 * 1024;  // a parser that read a longer text is not kept
@@ -246,9 +279,13 @@ std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std
     if (*known == kEnv) take_env(member.value, command);
     if (*known == kCwd) command.cwd = owned(member.value);
     if (*known == kStdin) command.standard_input = owned(member.value);
+    if (*known == kShell) command.argv.front() = owned(member.value);
+    if (*known == kOkExit) take_ok_exit(member.value, command);
   }
   if (auto fault = present.combination(0)) return *std::move(fault);
   if (at != work.size()) return fault_at(at, "the work of a job must be compact");
+  if (present.has[kShell] && !command.for_shell)
+    return fault_at(present.key_at[kShell], "\"shell\" belongs to a \"cmd\" that is a string");
   if (present.has[kCmd]) return command;
   if (!present.has[kArgs]) handler.args = "null";
   return handler;

@@ -4,6 +4,7 @@
 // mark.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -55,9 +56,10 @@ class JobLineParser {
 
 // The parts of a job's work, as the worker needs them.
 struct CommandWork {
-  // argv is {"/bin/sh", "-c", text}, with a "--" before a text that starts like an option.
-  bool shell = false;
+  bool for_shell = false;  // `cmd` is a string
+  // For a shell: {shell, "-c", text}, with a "--" before a text that starts like an option.
   std::vector<std::string> argv;
+  std::bitset<256> ok_exits{1};  // exit statuses that are no failure
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> cwd;
   std::optional<std::string> standard_input;

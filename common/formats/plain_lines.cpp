@@ -258,6 +258,10 @@ bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
     case kEnv:
     case kCwd:
     case kStdin:
+    case kShell:
+    case kOkExit:
+    case kEach:
+    case kMeta:
       return false;
   }
   return false;

@@ -193,7 +193,12 @@ void put_run(Pen& pen, const ResultLine& result) {
   }
   pen.text(",\"finished\":\"");
   pen.text(result.finished.text());
-  pen.text("\",\"run\":\"");
+  pen.text("\"");
+  if (!result.notes.empty()) {
+    pen.text(",");
+    pen.text(result.notes);
+  }
+  pen.text(",\"run\":\"");
   pen.hex<8>(result.run.value);
   const bool invalid = result.outcome.status == Status::kInvalid;
   if (invalid ? result.spec != Spec{} : result.repeat == 0) {

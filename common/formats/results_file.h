@@ -32,12 +32,13 @@ struct ResultLine {
   Duration ran{0};
   Timestamp finished;
   RunId run;
-  Spec spec;  // of an `invalid` line the digest of its text; zero if that is not known
+  Spec spec;                    // of an `invalid` line the digest of its text; zero if that is not known
+  std::string_view notes = {};  // JobNotes::members
 };
 
 // Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
 //   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
-//   queued_ms, run_ms, finished, run, spec or digest, crc
+//   queued_ms, run_ms, finished, each and meta as the job has them, run, spec or digest, crc
 // A field is left out if the others imply it: `error` is written only if the status is not ok, `truncated`
 // only above 0, worker and durations only if a worker ran the job, `value` only of a handler that succeeded
 // or returned one, no output of a command that crashed its worker, no spec next to an id made from it. Output

@@ -137,15 +137,30 @@ void Console::line(std::string_view text) {
 }
 
 void Console::add_line(std::string_view text) {
-  if (!live_.empty()) waiting_ += kClearLine;
+  if (in_text_) waiting_ += '\n';
+  if (!live_.empty() && !in_text_) waiting_ += kClearLine;
+  in_text_ = false;
   waiting_ += text;
   waiting_ += '\n';
   waiting_ += live_;
 }
 
+bool Console::take(std::string_view text, bool last) {
+  const std::lock_guard lock(mutex_);
+  if (text.empty()) return true;
+  if (!waiting_.empty() && !write_waiting()) return false;
+  if (!live_.empty() && !in_text_) waiting_ += kClearLine;
+  waiting_ += text;
+  if (last && !text.ends_with('\n')) waiting_ += '\n';
+  in_text_ = !last;
+  if (last) waiting_ += live_;
+  write_waiting();
+  return true;
+}
+
 void Console::live(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  if (!redrawable_ || (text.empty() && live_.empty())) return;
+  if (!redrawable_ || in_text_ || (text.empty() && live_.empty())) return;
   if (!waiting_.empty() && !write_waiting()) return;
   live_ = text;
   waiting_ = kClearLine;

@@ -36,6 +36,9 @@ class Console {
   // One or more whole lines without the last newline, already printable. What cannot be written now waits (up
   // to 256 KiB) and goes out with the next call; beyond that lines are dropped and counted.
   void line(std::string_view text);
+  // What a job has written, as it is, above the live line. `last`: the text ends here, so a line that it
+  // leaves open is ended. Returns false and takes nothing while earlier bytes wait: flush(), then again.
+  bool take(std::string_view text, bool last);
   // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does
   // nothing if the console is not redrawable, or while messages wait.
   void live(std::string_view text);
@@ -57,6 +60,7 @@ class Console {
   bool redrawable_ = false;
   std::string waiting_;        // bytes not yet written
   std::string live_;           // the live line as shown or to be shown
+  bool in_text_ = false;       // a text was taken that does not end here: no live line below it
   std::uint64_t dropped_ = 0;  // lines that were lost and have not been mentioned yet
 };
 

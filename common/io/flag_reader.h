@@ -1,96 +1,30 @@
 // SPDX-License-Identifier: MIT
-// Reads argv with CLI11, as a CommandTable says. Only for the cli.cpp of each program, which includes
-// <CLI/CLI.hpp> itself: CLI11 takes ten seconds to compile. Values stay text here; common/base/flags judges
-// them, so values from the environment are treated the same and messages name the flag.
+// Reads argv as a CommandTable says, with CLI11, which only flag_reader.cpp includes (it takes ten seconds to
+// compile). Values stay text here; common/base/flags judges them, so values from the environment are treated
+// the same and messages name the flag.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/exit_code.h"
 #include "common/base/flags.h"
 #include "common/io/console.h"
 
-#ifndef CLI11_VERSION
-#error "include <CLI/CLI.hpp> before this header"
-#endif
-
 namespace workpool {
 
-// `arguments`: without the program's (and the command's) name.
-inline GivenFlags read_flags(const CommandTable& table, const std::vector<std::string>& arguments) {
-  GivenFlags given;
-  CLI::App app;
-  app.set_help_flag();  // ours: CLI11 does not wrap
-  app.allow_extras();   // so that an unknown flag gets a suggestion
-  const CLI::callback_t keep = [](const CLI::results_t&) { return true; };
-  const CLI::Option* help = app.add_flag("-h,--help");
-  const CLI::Option* version = app.add_flag("--version");
-  std::vector<const CLI::Option*> options;
-  for (const Flag& flag : table.flags) {
-    const std::string names =
-        (flag.letter == 0 ? "" : std::string("-") + flag.letter + ",") + "--" + flag.name;
-    options.push_back(flag.value.empty() ? app.add_flag(names)
-                                         : app.add_option(names, keep)->expected(1)->take_all());
-  }
-  std::vector<const CLI::Option*> positionals;
-  for (const Positional& positional : table.positionals) {
-    positionals.push_back(app.add_option(positional.name, keep)->expected(1));
-  }
+// Reads and applies the flags; prints help, version or an error. `arguments`: without the program's (and the
+// command's) name. Returns nullopt if the options are set and the program goes on, else its exit code: kOk
+// after --help and --version (kResultsFailed if stdout takes no text), kUsage after an error.
+std::optional<ExitCode> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
+                                  const Environment& environment, Console& console);
 
-  // CLI11 would take the next argument as the value of `--flag=`.
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    if (argument.size() > 3 && argument.rfind("--", 0) == 0 && argument.find('=') == argument.size() - 1) {
-      given.error = argument.substr(0, argument.size() - 1) + ": the value is empty";
-      return given;
-    }
-  }
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ArgumentMismatch&) {
-    // Only the last argument can mismatch: a flag without its value.
-    given.error = (arguments.empty() ? std::string("a flag") : arguments.back()) + " needs a value";
-  } catch (const CLI::ParseError& error) {
-    given.error = error.what();
-  }
-  given.help = help->count() != 0;
-  given.version = version->count() != 0;
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    if (options[i]->count() != 0) given.values[table.flags[i].name] = options[i]->results();
-  }
-  for (const CLI::Option* positional : positionals) {
-    if (positional->count() != 0) given.positionals.push_back(positional->results().front());
-  }
-  for (const std::string& extra : app.remaining()) {
-    if (extra == "--") continue;
-    const bool is_flag = extra.size() > 1 && extra.front() == '-';
-    (is_flag ? given.unknown : given.positionals).push_back(extra);
-  }
-  return given;
-}
+// Writes help to stdout. Returns false if that takes no text.
+bool print_help(std::string_view text);
 
-// Reads and applies the flags; prints help, version or an error. Returns nullopt if the options are set and
-// the program goes on, else its exit code: kOk after --help and --version (kResultsFailed if stdout takes no
-// text), kUsage after an error.
-inline std::optional<ExitCode> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
-                                         const Environment& environment, Console& console) {
-  const GivenFlags given = read_flags(table, arguments);
-  if (given.help || given.version) {
-    const std::string text =
-        given.help ? help_text(table) : std::string("workpool ") + WORKPOOL_VERSION + "\n";
-    const bool printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-    return printed ? ExitCode::kOk : ExitCode::kResultsFailed;
-  }
-  const std::string wrong = apply_flags(table, given, environment);
-  if (wrong.empty()) return std::nullopt;
-  console.line(table.program + ": " + wrong + " (see --help)");
-  return ExitCode::kUsage;
-}
-
-inline const char* process_environment(const std::string& name) { return std::getenv(name.c_str()); }
+// A variable of this process; null if it is not set.
+const char* process_environment(const std::string& name);
 
 }  // namespace workpool

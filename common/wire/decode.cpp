@@ -135,9 +135,9 @@ bool fits(Status status, ErrorKind kind) {
 bool fits(ErrorKind kind, const CommandEnd& end) {
   switch (kind) {
     case ErrorKind::kNone:
-      return !end.signal && end.exit.value_or(0) == 0;
     case ErrorKind::kExit:
-      return end.exit.value_or(1) != 0 && !end.signal;
+      // Which exit status is a failure is up to the job ("ok_exit").
+      return !end.signal;
     case ErrorKind::kSignal:
       return !end.exit;
     default:

@@ -196,6 +196,7 @@ struct WorkerOutOfReach {
 };
 struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;
+  std::string name;  // the values of `each` that made it, for people; empty if there are none
   std::uint64_t line = 0;
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/base/boxed.h"
 #include "common/base/ids.h"
 #include "common/base/job.h"
 #include "common/base/shared_bytes.h"
@@ -31,6 +32,7 @@ struct JobFacts {
   std::uint32_t retries = 0;
   std::uint32_t slots = 1;
   std::uint64_t payload_bytes = 0;
+  Boxed<JobNotes> notes;  // of few jobs
 
   std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };

@@ -70,14 +70,14 @@ inline const Trouble kNoTrouble;
 // never have is kept apart, and a row is a whole number of cache lines.
 struct alignas(64) ActiveJob {
   JobFacts facts;
-  SharedBytes work;  // while Loaded; if `only_copy`, until it is recorded
+  SharedBytes work;           // while Loaded; if `only_copy`, until it is recorded
+  Time ready_since;           // of the next attempt; in a backoff, when that ends
+  std::uint32_t attempt = 0;  // the last one given
   JobState state;
-  Time ready_since;            // of the next attempt; in a backoff, when that ends
-  std::uint32_t attempt = 0;   // the last one given
-  bool known = false;          // facts are complete (its line has been read at least once)
-  bool loading = false;        // a Load is out for it, whatever its state
-  bool only_copy = false;      // its source does not keep its payload: it cannot be loaded again
-  bool reuse_attempt = false;  // it came back unstarted
+  bool known : 1 = false;          // facts are complete (its line has been read at least once)
+  bool loading : 1 = false;        // a Load is out for it, whatever its state
+  bool only_copy : 1 = false;      // its source does not keep its payload: it cannot be loaded again
+  bool reuse_attempt : 1 = false;  // it came back unstarted
   std::unique_ptr<EarlyResult> early;
 
   const Trouble& trouble() const { return trouble_ ? *trouble_ : kNoTrouble; }

@@ -21,6 +21,7 @@ constexpr Duration kDriftLeast = seconds(1);
 JobEnded ended_of(const JobFacts& facts, const JobResult& result, const std::string& worker) {
   JobEnded ended;
   ended.id = facts.full_id();
+  if (facts.notes) ended.name = facts.notes->name;
   ended.line = facts.line;
   ended.status = result.outcome.status;
   ended.kind = result.outcome.kind;
@@ -76,7 +77,8 @@ void Ledger::wake_due(Time now) { jobs_.wake_due(now); }
 
 void Ledger::give(Session& session, JobRow row, Step& step) {
   ActiveJob& job = jobs_.at(row);
-  if (!std::exchange(job.reuse_attempt, false)) ++job.attempt;
+  if (!job.reuse_attempt) ++job.attempt;
+  job.reuse_attempt = false;
   const Handle handle = jobs_.handle(row);
   holdings_.give(session.held, {.job = row,
                                 .slots = job.facts.slots,

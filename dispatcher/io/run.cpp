@@ -23,15 +23,13 @@
 #include "common/io/leavable_thread.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
-#include "dispatcher/io/jobs/file_source.h"
 #include "dispatcher/io/jobs/jobs_change.h"
-#include "dispatcher/io/jobs/jobs_indexer.h"
-#include "dispatcher/io/jobs/jobs_input.h"
-#include "dispatcher/io/jobs/pipe_source.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/replay_words.h"
+#include "dispatcher/io/results/job_output.h"
 #include "dispatcher/io/results/journal.h"
+#include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/status_json.h"
 
@@ -46,26 +44,9 @@ constexpr Duration kLookupSilence = seconds(1);
 // A local worker gives up after 20 s in which nobody answers.
 constexpr Duration kUnansweredMost = seconds(15);
 
-// Thrown to end the program with this code, after all messages have been printed.
-struct Ended {
-  ExitCode code = ExitCode::kOk;
-};
-
 std::string resolved_path(const std::string& path) {
   char resolved[PATH_MAX];
   return ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
-}
-
-JobsInput taken(std::variant<JobsInput, JobsProblem>&& opened, Console& console) {
-  if (const auto* problem = std::get_if<JobsProblem>(&opened)) {
-    console.line("workpool-dispatcher: " + problem->message);
-    throw Ended{ExitCode::kBadInput};
-  }
-  return std::move(std::get<JobsInput>(opened));
-}
-
-JobsInput open_jobs(const std::string& path, Console& console) {
-  return taken(JobsInput::open(path), console);
 }
 
 RunId random_run() {
@@ -98,13 +79,11 @@ class Run : public std::enable_shared_from_this<Run> {
         console_(console),
         log_(console, log_level_named(options.log_level).value_or(LogLevel::kInfo)),
         start_(boot_time()),
-        input_(open_jobs(options.jobs, console)),
-        format_(format_of(options.jobs, input_.regular(), options.format)) {}
+        input_(options, console) {}
 
   ExitCode go();
 
  private:
-  void check_jobs();
   void read_results();
   std::optional<ExitCode> wait_on(const std::string& what);
   std::optional<int> signal_number() const;
@@ -129,8 +108,7 @@ class Run : public std::enable_shared_from_this<Run> {
   Log log_;
   Time start_;
   int signal_fd_ = -1;
-  JobsInput input_;
-  JobsFormat format_;
+  RunInput input_;
   JobIndex index_;
   ReplaySummary summary_;
   Wake wake_;  // raised by the journal for as long as that lives
@@ -146,17 +124,6 @@ class Run : public std::enable_shared_from_this<Run> {
   AlreadyDone done_;
   std::unique_ptr<LocalWorker> local_;  // last, because it uses the others
 };
-
-void Run::check_jobs() {
-  if (!input_.regular()) {
-    index_.seal();
-    return;
-  }
-  const IndexReport report = index_jobs_file(input_, format_, index_);
-  if (report.ok()) return;
-  console_.line(format_errors(input_.shown_path(), report));
-  throw Ended{ExitCode::kBadInput};
-}
 
 // Opens, locks and reads RESULTS; changes nothing in it.
 void Run::read_results() {
@@ -276,6 +243,7 @@ TransportOptions Run::where_to_listen() {
 void Run::banner() {
   BannerFacts facts;
   facts.version = WORKPOOL_VERSION;
+  facts.worker_program = options_.names.worker;
   facts.jobs = options_.jobs;
   facts.results = options_.results;
   if (input_.regular()) facts.total = index_.size();
@@ -354,14 +322,14 @@ ExitCode Run::run_jobs() {
 
   const JobDefaults defaults{options_.timeout, options_.retries};
   const auto raise = [this] { wake_.raise(); };
-  std::unique_ptr<JobSource> jobs;
-  if (input_.regular()) {
-    jobs = std::make_unique<FileSource>(input_.fd(), format_, index_, defaults, raise);
-  } else {
-    const JobIntake intake(index_.ids(), journal_->regular(), options_.retry_failed);
-    jobs = std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, raise);
-  }
-  journal_->start(options_.durability, raise);
+  std::shared_ptr<JobOutput> output;
+  if (options_.output) output = std::make_shared<JobOutput>(console_, *options_.output);
+  const auto skipped = [output](std::uint64_t line) {
+    if (output) output->skipped(line);
+  };
+  const JobIntake intake(index_.ids(), journal_->regular(), options_.retry_failed);
+  const std::unique_ptr<JobSource> jobs = input_.source(index_, defaults, intake, raise, skipped);
+  journal_->start(options_.durability, raise, output);
   banner();
   Loop loop({.scheduler = scheduler,
              .transport = *transport_,
@@ -390,7 +358,7 @@ ExitCode Run::run_jobs() {
 RunEnd Run::last_look(RunEnd end) {
   if (!needs_last_look(end)) return end;
   const auto look = std::make_shared<std::packaged_task<LastLook()>>([this, path = options_.jobs] {
-    return LastLook{journal_->in_place(), !jobs_changed(input_, path, format_, index_)};
+    return LastLook{journal_->in_place(), !jobs_changed(input_.file(), path, input_.format(), index_)};
   });
   LeavableThread thread;
   thread.start([run = shared_from_this(), look] { (*look)(); });
@@ -402,7 +370,7 @@ RunEnd Run::last_look(RunEnd end) {
 
 ExitCode Run::go() {
   let_signals_end_it();
-  check_jobs();
+  input_.index(index_, console_);
   read_results();
   signal_fd_ = block_signals();
   // If nothing is left to run, we need no worker and bind no port.
@@ -426,29 +394,7 @@ ExitCode Run::go() {
   return run_jobs();
 }
 
-// What to do if the system has refused something that a run needs.
-std::string advice(int error) {
-  if (error == EMFILE) return ": allow more open files (ulimit -n)";
-  if (error == EAGAIN || error == ENOMEM) return ": allow more processes or memory (ulimit -u, ulimit -v)";
-  return {};
-}
-
-ExitCode refused_by_system(const std::system_error& error, Console& console) {
-  console.line(std::string("workpool-dispatcher: ") + error.what() + advice(error.code().value()));
-  return ExitCode::kSystem;
-}
-
 }  // namespace
-
-JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
-  if (given) return *given;
-  if (!regular) return JobsFormat::kJsonLines;
-  const auto ends = [&](std::string_view ending) {
-    return path.size() >= ending.size() &&
-           path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
-  };
-  return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
-}
 
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
   try {
@@ -465,29 +411,8 @@ ExitCode run(const RunOptions& options, const std::vector<std::string>& command,
     return refused_by_system(error, console);
   } catch (const zmq::error_t& error) {
     console.line(std::string("workpool-dispatcher: cannot open a socket: ") + error.what() +
-                 advice(error.num()));
+                 advice_on(error.num()));
     return ExitCode::kSystem;
-  }
-}
-
-ExitCode check(const CheckOptions& options, Console& console) {
-  try {
-    JobsInput input = open_jobs(options.jobs, console);
-    const JobsFormat format = format_of(options.jobs, input.regular(), options.format);
-    const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
-    JobIndex index;
-    const IndexReport report = index_jobs_file(whole, format, index);
-    if (!report.ok()) {
-      console.line(format_errors(whole.shown_path(), report));
-      return ExitCode::kBadInput;
-    }
-    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
-                             (index.size() == 1 ? " job" : " jobs") + ", all good\n";
-    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
-  } catch (const Ended& ended) {
-    return ended.code;
-  } catch (const std::system_error& error) {
-    return refused_by_system(error, console);
   }
 }
 

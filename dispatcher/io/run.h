@@ -3,7 +3,6 @@
 // put together once, in the order in which things may fail.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +14,5 @@ namespace workpool::dispatcher {
 
 // `command`: argv as given. Returns the exit code, after all messages have been printed.
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console);
-
-// `given` if there is one, else by the ending of a regular file; a pipe has JSON lines.
-JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given);
-
-// `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed, kSystem if the system
-// refuses something.
-ExitCode check(const CheckOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

@@ -15,6 +15,7 @@
 #include "common/base/address.h"
 #include "common/io/cores.h"
 #include "dispatcher/cli.h"
+#include "dispatcher/cli_commands.h"
 #include "worker/cli.h"
 
 namespace workpool {

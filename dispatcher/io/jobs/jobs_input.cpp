@@ -109,6 +109,7 @@ LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytes
   loaded.facts.retries = line.retries.value_or(defaults.retries);
   loaded.facts.slots = line.requirement.slots;
   loaded.facts.payload_bytes = line.work.size();
+  if (line.notes != nullptr) loaded.facts.notes.emplace() = *line.notes;
   loaded.work = works.add(line.work);
   return loaded;
 }
@@ -127,8 +128,8 @@ void WakeUp::raise() {
   [[maybe_unused]] const ssize_t written = write(event_, &one, sizeof one);
 }
 
-bool WakeUp::wait(int fd) {
-  pollfd polled[2] = {{event_, POLLIN, 0}, {fd, POLLIN, 0}};
+bool WakeUp::wait(int fd, bool to_write) {
+  pollfd polled[2] = {{event_, POLLIN, 0}, {fd, static_cast<short>(to_write ? POLLOUT : POLLIN), 0}};
   while (poll(polled, fd >= 0 ? 2 : 1, -1) < 0) CHECK(errno == EINTR);
   std::uint64_t count = 0;
   return read(event_, &count, sizeof count) == sizeof count;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "common/base/job.h"
@@ -35,6 +36,8 @@ class JobsInput {
   // Copies an input that is not a regular file into a file without a name in $TMPDIR or /tmp, so that it can
   // be read as a whole. Waits for its end. Shown under the name of `pipe`.
   static std::variant<JobsInput, JobsProblem> copy_of(const JobsInput& pipe);
+  // The reading end of a pipe, which is now its own. `shown`: what people call it.
+  static JobsInput of_pipe(int fd, std::string shown) { return {fd, true, false, std::move(shown)}; }
   JobsInput(JobsInput&& other) noexcept;
   JobsInput& operator=(JobsInput&& other) = delete;
   ~JobsInput();
@@ -75,9 +78,9 @@ class WakeUp {
   WakeUp(const WakeUp&) = delete;
   WakeUp& operator=(const WakeUp&) = delete;
   void raise();  // any thread
-  // Waits until raised or, with `fd` >= 0, until that has something to read. Returns whether it was raised,
-  // and resets that.
-  bool wait(int fd = -1);
+  // Waits until raised or, with `fd` >= 0, until that has something to read (`to_write`: takes something).
+  // Returns whether it was raised, and resets that.
+  bool wait(int fd = -1, bool to_write = false);
 
  private:
   int event_;

@@ -45,6 +45,9 @@ InvalidLine invalid_line(const StreamItem& item, const LineError& error) {
 void PipeSource::take(std::vector<Event>& events) {
   StreamBatch batch = reader_.take();
   Finished finished;
+  const auto skip = [&](std::uint64_t line) {
+    if (listener_.skipped) listener_.skipped(line);
+  };
   const auto add_invalid = [&](InvalidLine&& invalid) {
     if (!intake_.recorded_before(invalid.facts.spec)) {
       events.emplace_back(std::move(invalid));
@@ -52,6 +55,7 @@ void PipeSource::take(std::vector<Event>& events) {
     }
     ++finished.done.invalid;
     ++finished.lines;
+    skip(invalid.facts.line);
     finished.payload_bytes += invalid.facts.payload_bytes;
   };
   for (StreamItem& item : batch.items) {
@@ -65,6 +69,7 @@ void PipeSource::take(std::vector<Event>& events) {
     if (const auto* done = std::get_if<JobIntake::Done>(&taken)) {
       ++count_of(done->past, finished.done);
       ++finished.lines;
+      skip(facts.line);
       finished.payload_bytes += facts.payload_bytes;
     } else if (const auto* refused = std::get_if<JobIntake::Refused>(&taken)) {
       facts.spec = item.digest;
@@ -77,6 +82,7 @@ void PipeSource::take(std::vector<Event>& events) {
     events.emplace_back(finished.done);
     reader_.released(finished.lines, finished.payload_bytes);
   }
+  if (batch.ended && batch.problem.empty() && listener_.problem) batch.problem = listener_.problem();
   if (!batch.problem.empty()) {
     events.emplace_back(InputBroken{std::move(batch.problem)});
   } else if (batch.ended) {

@@ -2,7 +2,10 @@
 // A pipe, or whatever else is not a regular file, as the source of a run's jobs.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatcher/core/job_intake.h"
@@ -11,12 +14,20 @@
 
 namespace workpool::dispatcher {
 
+// What others know of a pipe, or want to. Each may be empty.
+struct PipeListener {
+  std::function<void(std::uint64_t line)> skipped;  // the job of this line has been finished before
+  std::function<std::string()> problem;             // asked at the end: why the writer has ended it early
+};
+
 class PipeSource final : public JobSource {
  public:
   // As for StreamReader and JobIntake.
   PipeSource(int fd, JobsFormat format, const JobDefaults& defaults, const JobIntake& intake,
-             std::function<void()> wake, const StreamLimits& limits = {})
-      : intake_(intake), reader_(fd, format, defaults, std::move(wake), limits) {}
+             std::function<void()> wake, PipeListener listener = {}, const StreamLimits& limits = {})
+      : intake_(intake),
+        listener_(std::move(listener)),
+        reader_(fd, format, defaults, std::move(wake), limits) {}
 
   void take(std::vector<Event>& events) override;
   void load(const std::vector<JobNumber>& /*numbers*/) override {}
@@ -24,6 +35,7 @@ class PipeSource final : public JobSource {
 
  private:
   JobIntake intake_;
+  PipeListener listener_;
   StreamReader reader_;
 };
 

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatcher/io/results/journal_writer.h"
@@ -45,8 +47,11 @@ class Journal {
 
   // Starts the thread, which calls `changed` until the journal is gone (see JournalWriter). `durability`:
   // nullopt means kSync for a regular file, else kOs.
-  void start(std::optional<Durability> durability, std::function<void()> changed) {
-    const JournalFiles files{store_.fd(), store_.regular(), store_.path(), store_.state_fd(), run_};
+  // `output`: prints what the jobs have written; may be null.
+  void start(std::optional<Durability> durability, std::function<void()> changed,
+             std::shared_ptr<JobOutput> output = nullptr) {
+    const JournalFiles files{store_.fd(), store_.regular(), store_.path(), store_.state_fd(),
+                             run_,        std::move(output)};
     writer_.emplace(files, durability.value_or(regular() ? Durability::kSync : Durability::kOs),
                     std::move(changed));
   }

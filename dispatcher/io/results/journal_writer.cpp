@@ -66,6 +66,7 @@ struct JournalWriter::Impl {
         path(files.path),
         run_id(files.run),
         sync_wanted(files.regular && durability == Durability::kSync),
+        output(files.output),
         changed_call(std::move(changed)) {
     if (files.state >= 0) state.emplace(files.state, true);
   }
@@ -85,6 +86,9 @@ struct JournalWriter::Impl {
   void fail(int error);
   void tell();
 
+  bool print();
+  bool print_rest();
+
   bool is_misplaced();
 
   LineOutput results;
@@ -92,6 +96,7 @@ struct JournalWriter::Impl {
   const std::string path;  // where RESULTS has to stay
   const RunId run_id;
   const bool sync_wanted;
+  const std::shared_ptr<JobOutput> output;
   Batch batch;                   // being formatted
   Timestamp batch_finished{0};   // when it was given, which is when its jobs have finished
   std::size_t batch_next = 0;    // its first entry that is not in `block`
@@ -122,7 +127,8 @@ struct JournalWriter::Impl {
   bool no_space = false;
   int error = 0;
   bool finishing = false;  // somebody waits for everything
-  bool stop = false;       // leave, at once if the file is blocked
+  bool rest_printed = false;
+  bool stop = false;  // leave, at once if the file is blocked
 
   WakeCall changed_call;  // not under `mutex`, since it may ask for the state
   LeavableThread thread;
@@ -152,13 +158,48 @@ JournalState JournalWriter::Impl::judged_state(Clock::time_point now) const {
 // ---- the thread ----
 
 void JournalWriter::Impl::run() {
-  while (collect_block() && write_block() && !is_misplaced() && sync_written()) {
+  while (collect_block()) {
+    if (block_entries == 0) {
+      if (!print_rest()) return;
+      continue;
+    }
+    if (!write_block() || is_misplaced() || !sync_written() || !print()) return;
     if (block.capacity() > kBufferBytesKept) block = std::string();
     tell();
   }
 }
 
-// Waits for entries and formats what is there, up to a block. Returns false if the thread is to leave.
+// Writes what the jobs of the block have printed. Returns false if the thread is to leave.
+bool JournalWriter::Impl::print() {
+  if (output == nullptr) return true;
+  for (LineOutput::Attempt attempt = output->write(); attempt.ending != LineOutput::Ending::kDone;
+       attempt = output->write()) {
+    if (attempt.ending != LineOutput::Ending::kNotReady) {
+      fail(attempt.error);
+      return false;
+    }
+    tell();
+    output->wait_ready(kStreamWait);
+    if (const std::lock_guard<std::mutex> lock(mutex); stop) return false;
+  }
+  const std::lock_guard<std::mutex> lock(mutex);
+  durable = written;
+  progress.notify_all();
+  return true;
+}
+
+// Nothing more comes: writes what was held back for its order.
+bool JournalWriter::Impl::print_rest() {
+  output->add_rest();
+  if (!print()) return false;
+  const std::lock_guard<std::mutex> lock(mutex);
+  rest_printed = true;
+  progress.notify_all();
+  return true;
+}
+
+// Waits for entries and formats what is there, up to a block, which stays empty if somebody waits for all of
+// it and nothing is left. Returns false if the thread is to leave.
 bool JournalWriter::Impl::collect_block() {
   block.clear();
   block_cost = 0;
@@ -173,7 +214,7 @@ bool JournalWriter::Impl::collect_block() {
     format_some();
     held.lock();
   }
-  return block_entries > 0;
+  return block_entries > 0 || !stop;
 }
 
 // Takes the next batch; waits for one only while the block is empty. Returns false if there is none, or if
@@ -181,11 +222,14 @@ bool JournalWriter::Impl::collect_block() {
 bool JournalWriter::Impl::take_batch(std::unique_lock<std::mutex>& held) {
   // A batch that does not fill the block is written at once: waiting for more would only add latency.
   if (block_entries == 0) {
-    wake.wait(held, [this] { return stop || !queue.empty(); });
+    wake.wait(held, [this] {
+      const bool has_rest = finishing && output != nullptr && !rest_printed;
+      return stop || !queue.empty() || has_rest;
+    });
     const auto is_due = [this] {
       return stop || finishing || names_queued > 0 || unwritten_bytes >= kBlockBytes;
     };
-    if (sync_wanted) wake.wait_until(held, results_synced + kSyncsApart, is_due);
+    if (sync_wanted && !queue.empty()) wake.wait_until(held, results_synced + kSyncsApart, is_due);
   }
   if (queue.empty()) return false;
   batch = std::move(queue.front());
@@ -204,6 +248,7 @@ void JournalWriter::Impl::format_some() {
     if (target_of(entry) != target) return;
     if (const auto* record = std::get_if<Record>(&entry)) {
       append_result_line(block, line_of(*record));
+      if (output != nullptr) output->add(*record);
     } else if (target != nullptr) {
       append_name_line(block, std::get<GrantedName>(entry));
     }
@@ -215,8 +260,12 @@ void JournalWriter::Impl::format_some() {
 
 ResultLine JournalWriter::Impl::line_of(const Record& record) const {
   const JobFacts& facts = record.facts;
-  return {facts.id,      facts.repeat, facts.line,     record.attempt, record.outcome, record.worker,
-          record.queued, record.ran,   batch_finished, run_id,         facts.spec};
+  return {facts.id,       facts.repeat,
+          facts.line,     record.attempt,
+          record.outcome, record.worker,
+          record.queued,  record.ran,
+          batch_finished, run_id,
+          facts.spec,     facts.notes ? std::string_view(facts.notes->members) : std::string_view()};
 }
 
 LineOutput* JournalWriter::Impl::target_of(const JournalEntry& entry) {
@@ -267,7 +316,7 @@ bool JournalWriter::Impl::write_block() {
 void JournalWriter::Impl::count_written(std::uint64_t entries) {
   const std::lock_guard<std::mutex> lock(mutex);
   written += entries;
-  if (!sync_wanted) {
+  if (!sync_wanted && output == nullptr) {
     durable = written;
     progress.notify_all();
   }
@@ -307,7 +356,7 @@ bool JournalWriter::Impl::sync_written() {
     syncing = false;
     sync_ended = Clock::now();
     if (target == &results) results_synced = sync_ended;
-    if (reason == 0) durable = written;
+    if (reason == 0 && output == nullptr) durable = written;
     progress.notify_all();
   }
   if (reason != 0) fail(reason);
@@ -397,7 +446,10 @@ bool JournalWriter::finish(Duration limit) {
   std::unique_lock<std::mutex> held(impl_->mutex);
   impl_->finishing = true;
   impl_->wake.notify_one();
-  const auto done = [this] { return impl_->durable == impl_->appended || impl_->error != 0; };
+  const auto done = [this] {
+    const bool printed = impl_->output == nullptr || impl_->rest_printed;
+    return (impl_->durable == impl_->appended && printed) || impl_->error != 0;
+  };
   impl_->progress.wait_for(held, limit, done);
   impl_->finishing = false;
   return impl_->durable == impl_->appended;

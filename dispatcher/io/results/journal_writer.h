@@ -15,6 +15,7 @@
 
 #include "common/base/time.h"
 #include "dispatcher/core/facts.h"
+#include "dispatcher/io/results/job_output.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
@@ -28,6 +29,8 @@ struct JournalFiles {
   std::string path = {};  // where a regular file has to stay (else ESTALE); empty: not checked
   int state = -1;         // RESULTS.state, for the names of workers; -1: they are kept nowhere
   RunId run = {};         // stands in every line
+  // Prints what the jobs have written once it is recorded, before that counts as durable; may be null.
+  std::shared_ptr<JobOutput> output = nullptr;
 };
 
 class JournalWriter {

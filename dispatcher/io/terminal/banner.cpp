@@ -23,7 +23,7 @@ std::string count_of(const BannerFacts& facts) {
 std::string worker_command(const BannerFacts& facts) {
   if (!facts.listen) return "";
   const Address address = {facts.reachable, facts.listen->port};
-  std::string command = "workpool-worker " + shell_word(address.text());
+  std::string command = facts.worker_program + " " + shell_word(address.text());
   // A worker needs the same flag before it trusts an address beyond loopback.
   if (facts.insecure && !is_loopback_literal(facts.listen->host)) command += " --insecure";
   return command;

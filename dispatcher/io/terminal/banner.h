@@ -12,7 +12,8 @@ namespace workpool::dispatcher {
 
 struct BannerFacts {
   std::string version;
-  std::string jobs;  // as given, "-" for stdin
+  std::string worker_program = "workpool-worker";  // what the user calls it
+  std::string jobs;                                // as given, "-" for stdin
   std::string results;
   std::optional<std::uint64_t> total;  // nullopt if it is not known (a pipe)
   std::uint64_t before = 0;            // finished in an earlier start

@@ -119,7 +119,7 @@ Outcome Command::take_outcome() {
     outcome.message = signal_text(status_);
   } else {
     end.exit = status_;
-    if (status_ != 0) {
+    if (!is_ok()) {
       outcome.status = Status::kFailed;
       outcome.kind = ErrorKind::kExit;
       outcome.message = "exit status " + std::to_string(status_);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,9 +26,11 @@ class Command {
   // The pidfd and our ends of the pipes, non-blocking; the input is closed if there is nothing to feed.
   using Channels = std::array<Descriptor, kChannels>;
 
+  // `ok_exits`: the exit statuses that are no failure.
   Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
-          std::uint64_t capture_bytes)
-      : pid_(pid),
+          std::uint64_t capture_bytes, const std::bitset<256>& ok_exits = {1})
+      : ok_exits_(ok_exits),
+        pid_(pid),
         channels_(std::move(channels)),
         attempt_key_(std::move(attempt_key)),
         input_(std::move(input)),
@@ -63,9 +66,11 @@ class Command {
   void abandon();
 
  private:
+  bool is_ok() const { return status_ >= 0 && status_ < 256 && ok_exits_[static_cast<std::size_t>(status_)]; }
   void drain(Channel channel, CaptureBuffer& into, std::string& buffer);
   void close(Channel channel);
 
+  std::bitset<256> ok_exits_;
   pid_t pid_;
   Channels channels_;
   int epoll_ = -1;

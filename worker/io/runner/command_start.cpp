@@ -118,7 +118,7 @@ CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& und
                              std::move(pipes.output.read), std::move(pipes.errors.read)};
   return std::make_unique<Command>(spawned.pid, std::move(channels), attempt_key,
                                    std::move(work->standard_input).value_or(""),
-                                   services_->capture_bytes.load());
+                                   services_->capture_bytes.load(), work->ok_exits);
 }
 
 }  // namespace workpool::worker

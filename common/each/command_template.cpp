@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+#include "common/each/command_template.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "common/base/text.h"
+
+namespace workpool {
+namespace {
+
+// More would be copied into every result line for nobody to read.
+constexpr std::size_t kEachBytesMost = 16 * 1024;
+constexpr std::size_t kColumnsShown = 20;  // in an error
+
+bool is_placeholder_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+         c == '%' || c == '#';
+}
+
+// Where the suffix (`.`, `/`, `//`, `/.`) of a placeholder's inside begins.
+std::size_t suffix_place(std::string_view inside) {
+  for (const std::string_view suffix : {"/.", "//", "/", "."}) {
+    if (inside.ends_with(suffix)) return inside.size() - suffix.size();
+  }
+  return inside.size();
+}
+
+bool needs_no_quotes(std::string_view value) {
+  return !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '+' || c == '@' || c == '%';
+  });
+}
+
+void append_member(std::string& out, std::string_view name) { out.append(",\"").append(name).append("\":"); }
+
+std::string members_of(const CommandSetting& setting) {
+  std::string out;
+  if (!setting.environment.empty()) {
+    append_member(out, "env");
+    char between = '{';
+    for (const auto& [name, value] : setting.environment) {
+      out += std::exchange(between, ',');
+      append_json_string(out, name);
+      out += ':';
+      append_json_string(out, value);
+    }
+    out += '}';
+  }
+  if (!setting.folder.empty()) {
+    append_member(out, "cwd");
+    append_json_bytes(out, setting.folder);
+  }
+  if (setting.shell && !setting.shell_program.empty()) {
+    append_member(out, "shell");
+    append_json_string(out, setting.shell_program);
+  }
+  return out;
+}
+
+}  // namespace
+
+void append_json_bytes(std::string& out, std::string_view bytes) {
+  if (is_utf8(bytes)) return append_json_string(out, bytes);
+  out += "{\"base64\":\"";
+  append_base64(out, bytes);
+  out += "\"}";
+}
+
+void append_shell_quoted(std::string& out, std::string_view value) {
+  if (needs_no_quotes(value)) {
+    out += value;
+    return;
+  }
+  out += '\'';
+  for (const char c : value) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  out += '\'';
+}
+
+std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vector<std::string>& words,
+                                                                  const ValueNames& names,
+                                                                  const CommandSetting& setting,
+                                                                  bool takes_values) {
+  CommandTemplate made;
+  made.names_ = names;
+  made.shell_ = setting.shell;
+  made.setting_ = members_of(setting);
+  for (const std::string& word : words) {
+    if (auto wrong = made.add_word(word)) return *std::move(wrong);
+  }
+  const auto is_value = [](const Piece& piece) { return piece.value != kText; };
+  const bool has_any = std::any_of(made.words_.begin(), made.words_.end(), [&](const Word& word) {
+    return std::any_of(word.begin(), word.end(), is_value);
+  });
+  if (takes_values && !has_any) made.words_.push_back({Piece{kAll}});
+  return made;
+}
+
+std::optional<std::string> CommandTemplate::add_word(const std::string& word) {
+  Word& pieces = words_.emplace_back();
+  std::string text;
+  const auto end_text = [&] {
+    if (!text.empty()) pieces.push_back({kText, ValuePart::kWhole, std::exchange(text, {})});
+  };
+  for (std::size_t at = 0; at < word.size();) {
+    if (word.compare(at, 2, "{{") == 0) {
+      text += '{';
+      at += 2;
+      continue;
+    }
+    Word placeholder;
+    std::string wrong;
+    const bool is_variable = at > 0 && word[at - 1] == '$';  // of a shell: ${HOME}
+    const std::size_t taken = is_variable ? 0 : placeholder_at(word, at, placeholder, wrong);
+    if (!wrong.empty()) return wrong;
+    if (taken == 0) {
+      text += word[at++];
+      continue;
+    }
+    end_text();
+    pieces.push_back(std::move(placeholder.front()));
+    at += taken;
+  }
+  end_text();
+  return std::nullopt;
+}
+
+std::size_t CommandTemplate::placeholder_at(std::string_view word, std::size_t at, Word& into,
+                                            std::string& wrong) const {
+  const std::size_t end = word[at] == '{' ? word.find('}', at) : std::string_view::npos;
+  if (end == std::string_view::npos) return 0;
+  const std::string_view inside = word.substr(at + 1, end - at - 1);
+  const std::size_t taken = end + 1 - at;
+  if (inside == "#") {
+    into.push_back({kNumber});
+    return taken;
+  }
+  // A column may be called anything, also something that ends like a suffix.
+  if (const auto value = value_named(inside)) {
+    into.push_back({*value});
+    return taken;
+  }
+  const std::string_view name = inside.substr(0, suffix_place(inside));
+  if (const auto value = value_named(name)) {
+    into.push_back({*value, *value_part_named(inside.substr(name.size()))});
+    return taken;
+  }
+  if (inside.starts_with('=')) {
+    wrong = "`" + printable(word.substr(at, taken), 80) +
+            "`: there are no Perl expressions here; use --shell, or write {{ for {";
+  } else if (inside == "%") {
+    wrong = "`{%}`: the slot is known only where the job runs, as $WORKPOOL_SLOT (use --shell)";
+  } else if (std::all_of(name.begin(), name.end(), is_placeholder_letter)) {
+    wrong = "unknown placeholder `" + printable(word.substr(at, taken), 80) + "`: known are " +
+            known_placeholders() + "; write {{ for {";
+  }
+  return 0;
+}
+
+// `{}` stands for all values. A number counts from 1.
+std::optional<std::size_t> CommandTemplate::value_named(std::string_view name) const {
+  if (name.empty()) return kAll;
+  const auto column = std::find(names_.columns.begin(), names_.columns.end(), name);
+  if (column != names_.columns.end()) return static_cast<std::size_t>(column - names_.columns.begin());
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size() || number == 0 || number > names_.count)
+    return std::nullopt;
+  return number - 1;
+}
+
+std::string CommandTemplate::known_placeholders() const {
+  std::string known = "{}, {#}";
+  if (names_.count > 0)
+    known += names_.count == 1 ? ", {1}" : ", {1} to {" + std::to_string(names_.count) + "}";
+  for (std::size_t i = 0; i < std::min(names_.columns.size(), kColumnsShown); ++i)
+    known += ", {" + printable(names_.columns[i], 40) + "}";
+  if (names_.columns.size() > kColumnsShown) known += ", …";
+  return known + ", each with . / // or /. before the }";
+}
+
+// Values that belong together are joined by a blank, each quoted for a shell if one reads them.
+void CommandTemplate::expand(std::string& out, const Word& word, const JobValues& job) const {
+  const auto put = [&](std::string_view value, ValuePart part) {
+    if (shell_) {
+      append_shell_quoted(out, part_of(value, part));
+    } else {
+      out += part_of(value, part);
+    }
+  };
+  for (const Piece& piece : word) {
+    if (piece.value == kText) {
+      out += piece.text;
+    } else if (piece.value == kNumber) {
+      out += std::to_string(job.number);
+    } else if (piece.value != kAll) {
+      put(piece.value < job.values.size() ? job.values[piece.value] : std::string_view(), piece.part);
+    } else {
+      for (std::size_t i = 0; i < job.values.size(); ++i) {
+        if (i > 0) out += ' ';
+        put(job.values[i], piece.part);
+      }
+    }
+  }
+}
+
+void CommandTemplate::append_array(std::string& out, const JobValues& job) const {
+  char between = '[';
+  std::string argument;
+  const auto put = [&](std::string_view value) {
+    out += std::exchange(between, ',');
+    append_json_bytes(out, value);
+  };
+  for (const Word& word : words_) {
+    // A word that is nothing but {} becomes as many arguments as there are values.
+    if (word.size() == 1 && word.front().value == kAll) {
+      for (const std::string_view value : job.values) put(part_of(value, word.front().part));
+      continue;
+    }
+    argument.clear();
+    expand(argument, word, job);
+    put(argument);
+  }
+  out += between == '[' ? "[]" : "]";
+}
+
+void CommandTemplate::append_shell(std::string& out, const JobValues& job) const {
+  std::string text;
+  for (const Word& word : words_) {
+    if (!text.empty()) text += ' ';
+    expand(text, word, job);
+  }
+  append_json_bytes(out, text);
+}
+
+// The member `each`: by column, else by number; a group of one source as a list.
+void CommandTemplate::append_values(std::string& out, const JobValues& job) const {
+  const std::size_t start = out.size();
+  append_member(out, "each");
+  const auto key = [&](std::size_t place) {
+    const bool has_name = place < names_.columns.size() && !names_.columns[place].empty();
+    append_json_string(out, has_name ? names_.columns[place] : std::to_string(place + 1));
+    out += ':';
+  };
+  char between = '{';
+  const bool is_list = names_.one_source && names_.count > 1 && names_.columns.empty();
+  if (is_list) {
+    out += "{\"1\":";
+    between = '[';
+  }
+  for (std::size_t i = 0; i < job.values.size(); ++i) {
+    out += std::exchange(between, ',');
+    if (!is_list) key(i);
+    append_json_bytes(out, job.values[i]);
+  }
+  out += is_list ? (between == '[' ? "[]}" : "]}") : (between == '{' ? "{}" : "}");
+  if (out.size() - start > kEachBytesMost) out.resize(start);
+}
+
+void CommandTemplate::append_line(std::string& out, const JobValues& job) const {
+  out += "{\"cmd\":";
+  if (shell_) {
+    append_shell(out, job);
+  } else {
+    append_array(out, job);
+  }
+  out += setting_;
+  if (job.standard_input) {
+    append_member(out, "stdin");
+    append_json_bytes(out, *job.standard_input);
+  }
+  if (!job.values.empty()) append_values(out, job);
+  out += '}';
+}
+
+}  // namespace workpool

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <array>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "common/base/address.h"
+#include "common/base/outcome.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
+#include "dispatcher/cli_commands.h"
+#include "dispatcher/cli_values.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr std::uint32_t kSlotsMax = 65'535;
+constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
+
+constexpr const char* kRunEpilogue = R"(Examples:
+  workpool-dispatcher run jobs.jsonl                        on all cores of this machine
+  workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
+  seq 1000 | jq -c '{cmd: ["factor", tostring]}' | workpool-dispatcher run - -o factors.jsonl
+  workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
+                                                            workers on other machines join
+The same command again continues: jobs that have a result are skipped.
+
+Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
+or the system refuses what a run needs, or the local worker cannot work; 73 RESULTS belongs to
+another jobs file; 74 RESULTS cannot be written; 75 RESULTS in use; 78 unsafe address; 130/143
+stopped by a signal with jobs left.
+)";
+
+Setter set_listen(std::optional<Address>& target) {
+  return [&target](const std::string& value) -> std::string {
+    target = parse_address(value, true);
+    return target ? "" : "is not an address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
+  };
+}
+
+Setter set_ports(RunOptions& options) {
+  return [&options](const std::string& value) -> std::string {
+    const char* end = value.data() + value.size();
+    std::uint16_t low = 0;
+    std::uint16_t high = 0;
+    const auto first = std::from_chars(value.data(), end, low);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-')
+      return "is not a range such as 6000-6099";
+    const auto second = std::from_chars(first.ptr + 1, end, high);
+    if (second.ec != std::errc() || second.ptr != end || low == 0) return "is not a range such as 6000-6099";
+    if (low >= high) return "is not a range of two ports or more: one for results and one for each worker";
+    options.ports_low = low;
+    options.ports_high = high;
+    return "";
+  };
+}
+
+Setter set_capture(std::uint64_t& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto size = parse_size(value);
+    if (!size) return "is not a size such as 64KiB or 100kB";
+    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
+    target = *size;
+    return "";
+  };
+}
+
+std::vector<Flag> worker_flags(RunOptions& options) {
+  return {
+      {"local", 0, "N", "slots of the local worker", "number of usable cores; 0 with --listen",
+       set_number(options.local, 0, kSlotsMax)},
+      {"jobs", 'j', "N",
+       "how many jobs the local worker runs at once: N, 200%, +1 or -1 (of the cores), 0 (many)",
+       "number of usable cores; 0 with --listen", set_jobs(options.local)},
+      {"listen", 0, "ADDRESS",
+       "let workers on other machines join at this address, such as tcp://0.0.0.0:5555", "",
+       set_listen(options.listen)},
+      {"ports", 0, "LO-HI", "ports for results (one) and jobs (one per worker), for firewalls",
+       "any free ports", set_ports(options)},
+      {"insecure", 0, "",
+       "allow a --listen address that is not loopback, without keys: only on trusted networks", "",
+       set_switch(options.insecure)},
+      {"worker-timeout", 0, "D", "a worker that is silent for this long is lost; at least 2s", "10s",
+       set_duration(options.worker_timeout, seconds(2))},
+      {"unsatisfiable-after", 0, "D",
+       "end the run if for this long no connected worker could run any remaining job", "60s",
+       set_duration(options.unsatisfiable_after)},
+      {"crash-limit", 0, "N",
+       "a job that was running in this many worker crashes runs alone, and is quarantined if that crashes "
+       "too",
+       "3", set_number(options.crash_limit, 1, 1000)},
+  };
+}
+
+}  // namespace
+
+std::vector<Flag> run_flags(RunOptions& options) {
+  static constexpr std::array<std::pair<std::string_view, Durability>, 2> kDurabilities = {
+      {{"sync", Durability::kSync}, {"os", Durability::kOs}}};
+  static constexpr std::array<std::pair<std::string_view, Progress>, 4> kProgress = {
+      {{"auto", Progress::kAuto},
+       {"bar", Progress::kBar},
+       {"plain", Progress::kPlain},
+       {"none", Progress::kNone}}};
+  std::vector<Flag> flags = {
+      {"results", 'o', "FILE",
+       "where results go, one JSON line per job; - is stdout; required if JOBS is not a regular file",
+       "JOBS with its ending replaced by .results.jsonl", set_stream(options.results, 1)},
+      {"overwrite", 0, "", "discard RESULTS and start again", "", set_switch(options.overwrite)},
+      {"retry-failed", 0, "", "also run jobs again whose result in RESULTS is not ok", "",
+       set_switch(options.retry_failed)},
+      format_flag(options.format),
+      {"retries", 0, "N", "how often a job that fails or times out is tried again, for jobs without retries",
+       "0", set_number(options.retries, 0, kRetriesMax)},
+      {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
+       set_duration(options.timeout)},
+      {"capture", 0, "SIZE",
+       "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 256KiB",
+       "64KiB", set_capture(options.capture_bytes)},
+      {"durability", 0, "sync|os",
+       "sync: a result counts once it is on disk; os: once the operating system has taken it",
+       "sync; os if RESULTS is not a regular file", set_choice(options.durability, kDurabilities)},
+      {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "30s", set_duration(options.grace)},
+  };
+  for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
+  flags.push_back({"progress", 0, "auto|bar|plain|none", "bar: one live line; plain: a line every 10 s",
+                   "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
+  flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)",
+                   "info", set_log_level(options.log_level)});
+  return flags;
+}
+
+namespace {
+
+// What a path (or `-`, for that descriptor) is right now; nullopt if it does not exist.
+std::optional<struct stat> look_at(const std::string& path, int descriptor_of_dash) {
+  struct stat info {};
+  const int result = path == "-" ? ::fstat(descriptor_of_dash, &info) : ::stat(path.c_str(), &info);
+  if (result != 0) return std::nullopt;
+  return info;
+}
+
+// Only regular files count: on a terminal stdin and stdout are one file, too.
+bool same_file(const std::optional<struct stat>& a, const std::optional<struct stat>& b) {
+  return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+std::string settle_results(RunOptions& options) {
+  const auto jobs = look_at(options.jobs, 0);
+  // A missing file and a folder are refused with 65 when they are opened.
+  const bool pipe = options.jobs == "-" || (jobs && !S_ISREG(jobs->st_mode) && !S_ISDIR(jobs->st_mode));
+  if (options.results.empty()) {
+    if (pipe) return "--results (-o) is required if JOBS is not a regular file; -o - writes to stdout";
+    options.results = default_results(options.jobs);
+  }
+  if (options.results == options.jobs && options.jobs != "-") {
+    return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
+  }
+  if (same_file(jobs, look_at(options.results, 1))) {
+    return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" +
+           printable(options.jobs, 200) + ") are the same file";
+  }
+  if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
+    return "--results: " + printable(options.results, 200) + ".state would be JOBS";
+  }
+  if (options.results != "-" && same_file(look_at(options.results, 1), look_at("-", 2))) {
+    return "--results: RESULTS (" + printable(options.results, 200) +
+           ") is the file that stderr goes to: results and messages would overwrite each other";
+  }
+  return "";
+}
+
+CommandTable table_of(RunOptions& options, const ProgramNames& names) {
+  return {names.dispatcher + " run",
+          "JOBS [-o RESULTS] [flags]",
+          "Runs a jobs file (or - for stdin) to the end and records one result per job. "
+          "Without --listen it starts one local worker itself.",
+          {{"JOBS", set_stream(options.jobs, 0)}},
+          run_flags(options),
+          with_names(kRunEpilogue, names)};
+}
+
+}  // namespace
+
+CommandTable describe_run(const ProgramNames& names) {
+  RunOptions none;
+  return table_of(none, names);
+}
+
+CommandLine parse_run(const Invocation& given) {
+  RunOptions options;
+  options.names = given.names;
+  const CommandTable table = table_of(options, given.names);
+  if (const auto code = read_command(table, given)) return *code;
+  return finish_run(std::move(options), "", table, given);
+}
+
+CommandLine finish_run(RunOptions options, std::string wrong, const CommandTable& table,
+                       const Invocation& given) {
+  if (wrong.empty()) wrong = settle_results(options);
+  if (wrong.empty() && options.local == 0U && !options.listen) {
+    wrong = "--local 0 without --listen: nothing could ever run";
+  }
+  if (!wrong.empty()) {
+    given.console.line(table.program + ": " + wrong + " (see --help)");
+    return ExitCode::kUsage;
+  }
+  if (options.listen && is_literal(options.listen->host)) {
+    const std::string refusal = refusal_to_listen(options.listen->host, options.insecure);
+    if (!refusal.empty()) {
+      given.console.line(table.program + ": --listen: " + refusal);
+      return ExitCode::kUnsafe;
+    }
+  }
+  return options;
+}
+
+std::string default_results(const std::string& jobs) {
+  const std::size_t slash = jobs.rfind('/');
+  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
+  const std::size_t dot = jobs.rfind('.');
+  // The dot of a hidden file starts its name, not an ending.
+  const bool has_ending = dot != std::string::npos && dot > name;
+  return jobs.substr(0, has_ending ? dot : jobs.size()) + ".results.jsonl";
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "common/base/address.h"
+#include "dispatcher/cli_commands.h"
+#include "dispatcher/cli_values.h"
+
+namespace workpool::dispatcher {
+
+namespace {
+
+constexpr const char* kCheckEpilogue = R"(Example:
+  workpool-dispatcher check jobs.jsonl
+
+Exit codes: 0 every line is fine; 2 wrong usage; 65 the file has errors or cannot be read; 71 the
+system refuses memory or files; 74 the answer cannot be written to stdout; 130/143 stopped by a
+signal.
+)";
+
+constexpr const char* kVerifyEpilogue = R"(Example:
+  workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
+
+Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
+65 the jobs file has errors or cannot be read; 71 the system refuses memory or files; 74 the answer
+cannot be written to stdout; 130/143 stopped by a signal.
+)";
+
+constexpr const char* kStatusEpilogue = R"(Example:
+  workpool-dispatcher status tcp://10.0.0.5:5555 --json
+
+Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system refuses memory or
+files; 74 the answer cannot be written to stdout; 130/143 stopped by a signal.
+)";
+
+CommandTable table_of(CheckOptions& options, const ProgramNames& names) {
+  return {names.dispatcher + " check",
+          "JOBS [flags]",
+          "Validates a jobs file (or - for stdin) and lists errors as file:line:column. Runs nothing.",
+          {{"JOBS", set_stream(options.jobs, 0)}},
+          {format_flag(options.format)},
+          with_names(kCheckEpilogue, names)};
+}
+
+CommandTable table_of(VerifyOptions& options, const ProgramNames& names) {
+  return {names.dispatcher + " verify",
+          "JOBS RESULTS [flags]",
+          "Proves that every job has exactly one result that counts. Changes nothing.",
+          {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
+          {format_flag(options.format)},
+          with_names(kVerifyEpilogue, names)};
+}
+
+CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
+  const Setter set_address = [&options](const std::string& value) -> std::string {
+    const auto address = parse_address(value);
+    if (!address || address->host == "*") return "is not an address such as tcp://10.0.0.5:5555";
+    options.address = *address;
+    return "";
+  };
+  return {names.dispatcher + " status",
+          "[ADDRESS] [flags]",
+          "Asks a running dispatcher what it is doing. ADDRESS is that of its --listen, tcp://127.0.0.1:5555 "
+          "if omitted.",
+          {{"ADDRESS", set_address, false}},
+          {{"json", 0, "", "print one JSON object instead of text", "", set_switch(options.json)}},
+          with_names(kStatusEpilogue, names)};
+}
+
+template <class Options>
+CommandTable describe(const ProgramNames& names) {
+  Options none;
+  return table_of(none, names);
+}
+
+template <class Options>
+CommandLine parse(Options options, const Invocation& given) {
+  const CommandTable table = table_of(options, given.names);
+  if (const auto code = read_command(table, given)) return *code;
+  return options;
+}
+
+}  // namespace
+
+CommandTable describe_check(const ProgramNames& names) { return describe<CheckOptions>(names); }
+CommandTable describe_verify(const ProgramNames& names) { return describe<VerifyOptions>(names); }
+CommandTable describe_status(const ProgramNames& names) { return describe<StatusOptions>(names); }
+
+CommandLine parse_check(const Invocation& given) { return parse(CheckOptions{}, given); }
+CommandLine parse_verify(const Invocation& given) { return parse(VerifyOptions{}, given); }
+CommandLine parse_status(const Invocation& given) {
+  StatusOptions options;
+  options.address = {"127.0.0.1", 5555};
+  return parse(options, given);
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/cli_values.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "common/base/text.h"
+#include "common/io/cores.h"
+
+namespace workpool::dispatcher {
+
+// A path. The other names of stdin (0) or stdout (1) mean `-`, also if the shell has put a file there.
+Setter set_stream(std::string& target, int descriptor) {
+  return [&target, descriptor](const std::string& value) -> std::string {
+    if (value.empty()) return "is empty";
+    const std::string number = std::to_string(descriptor);
+    const bool is_stream = value == (descriptor == 0 ? "/dev/stdin" : "/dev/stdout") ||
+                           value == "/dev/fd/" + number || value == "/proc/self/fd/" + number;
+    target = is_stream ? "-" : value;
+    return "";
+  };
+}
+
+namespace {
+
+constexpr std::uint32_t kJobsMost = 65'535;
+// What `-j 0` means: a worker takes fewer if the system has no room for so many.
+constexpr std::uint32_t kAsManyAsPossible = 1'000;
+
+Setter add_variable(std::vector<std::pair<std::string, std::string>>& variables) {
+  return [&variables](const std::string& value) -> std::string {
+    const std::size_t equals = value.find('=');
+    const std::string name = value.substr(0, equals);
+    if (name.empty()) return "is neither NAME nor NAME=VALUE";
+    const char* const ours = std::getenv(name.c_str());
+    if (equals == std::string::npos && ours == nullptr) return "is not set here; give NAME=VALUE";
+    std::string text = equals == std::string::npos ? ours : value.substr(equals + 1);
+    if (!is_utf8(name) || !is_utf8(text)) return "is not UTF-8";
+    const auto known = std::find_if(variables.begin(), variables.end(),
+                                    [&](const auto& variable) { return variable.first == name; });
+    if (known == variables.end()) {
+      variables.emplace_back(name, std::move(text));
+    } else {
+      known->second = std::move(text);
+    }
+    return "";
+  };
+}
+
+Setter set_format(std::optional<JobsFormat>& target) {
+  static constexpr std::array<std::pair<std::string_view, JobsFormat>, 2> kFormats = {
+      {{"jsonl", JobsFormat::kJsonLines}, {"lines", JobsFormat::kLines}}};
+  return set_choice(target, kFormats);
+}
+
+}  // namespace
+
+Setter set_jobs(std::optional<std::uint32_t>& target) {
+  return [&target](const std::string& value) -> std::string {
+    const bool relative = value.starts_with('+') || value.starts_with('-');
+    const bool percent = value.ends_with('%');
+    const char* const begin = value.data() + (relative ? 1 : 0);
+    const char* const end = value.data() + value.size() - (percent ? 1 : 0);
+    std::int64_t number = 0;
+    const auto [stop, error] = std::from_chars(begin, end, number);
+    if (error != std::errc() || stop != end || begin == end || number < 0 || number > 1'000'000)
+      return "is not a number of jobs such as 8, 200%, +1, -1 or 0 (as many as possible)";
+    const std::int64_t cores = usable_cores();
+    if (percent) number = std::max<std::int64_t>(cores * number / 100, 1);
+    if (relative) number = std::max<std::int64_t>(cores + (value.front() == '-' ? -number : number), 1);
+    if (number == 0) number = kAsManyAsPossible;
+    if (number > kJobsMost) return "is too many: at most " + std::to_string(kJobsMost);
+    target = static_cast<std::uint32_t>(number);
+    return "";
+  };
+}
+
+std::vector<Flag> command_flags(CommandSetting& setting) {
+  return {{"cwd", 0, "FOLDER", "the folder that jobs run in", "where the worker was started",
+           set_text(setting.folder)},
+          {"env", 0, "NAME[=VALUE]",
+           "a variable for the jobs, by default with our value; can be given several times", "",
+           add_variable(setting.environment), true}};
+}
+
+Flag format_flag(std::optional<JobsFormat>& target) {
+  return {
+      "format",
+      0,
+      "jsonl|lines",
+      "jsonl: one JSON object per line; lines: one shell command per line (blank lines and lines that start "
+      "with # are skipped)",
+      "jsonl for .jsonl, .ndjson, - and pipes; else lines",
+      set_format(target)};
+}
+
+}  // namespace workpool::dispatcher

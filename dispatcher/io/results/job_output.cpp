@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/results/job_output.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+#include "common/base/text.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::size_t kHeldBytesMost = 32 << 20;
+constexpr std::size_t kConsoleBytes = 64 * 1024;  // given to it at a time
+
+bool is_terminal_of_stderr() {
+  struct stat out {};
+  struct stat err {};
+  return ::isatty(STDOUT_FILENO) == 1 && ::fstat(STDOUT_FILENO, &out) == 0 &&
+         ::fstat(STDERR_FILENO, &err) == 0 && out.st_rdev == err.st_rdev && S_ISCHR(err.st_mode);
+}
+
+Descriptor unnamed_file() {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/tmp";
+  std::string path = std::string(folder) + "/workpool-XXXXXX";
+  Descriptor file(::mkostemp(path.data(), O_CLOEXEC));
+  if (file.is_open()) ::unlink(path.c_str());
+  return file;
+}
+
+bool write_at(int fd, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return true;
+}
+
+std::string bytes_at(int fd, std::size_t size, std::uint64_t offset) {
+  std::string bytes(size, '\0');
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t count = ::pread(fd, bytes.data() + have, size - have, static_cast<off_t>(offset + have));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    have += static_cast<std::size_t>(count);
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+}  // namespace
+
+JobOutput::JobOutput(Console& console, const OutputOptions& options)
+    : console_(console),
+      options_(options),
+      stdout_(STDOUT_FILENO, false),
+      one_terminal_(is_terminal_of_stderr()) {}
+
+std::string JobOutput::tagged(std::string_view text, const Record& record) const {
+  if (!options_.tagged || text.empty()) return std::string(text);
+  const bool has_name = record.facts.notes && !record.facts.notes->name.empty();
+  const std::string tag = (has_name ? record.facts.notes->name : record.facts.full_id()) + "\t";
+  std::string lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    lines.append(tag).append(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return lines;
+}
+
+void JobOutput::print(bool errors, std::string bytes) {
+  if (bytes.empty()) return;
+  if (!chunks_.empty() && chunks_.back().errors == errors && chunks_.back().bytes.size() < kConsoleBytes) {
+    chunks_.back().bytes += bytes;
+  } else {
+    chunks_.push_back({errors, std::move(bytes)});
+  }
+}
+
+void JobOutput::add(const Record& record) {
+  Held held;
+  if (record.outcome.command) {
+    held.output = tagged(record.outcome.command->standard_output, record);
+    held.errors = tagged(record.outcome.command->standard_error, record);
+  }
+  if (!options_.keep_order) return release(std::move(held));
+  hold(record.facts.line, std::move(held));
+  release_in_order();
+}
+
+void JobOutput::hold(std::uint64_t line, Held held) {
+  held.output_bytes = held.output.size();
+  held.errors_bytes = held.errors.size();
+  const std::size_t bytes = held.output_bytes + held.errors_bytes;
+  if (line != next_line_ && held_bytes_ + bytes > kHeldBytesMost && bytes > 0) {
+    if (!file_.is_open()) file_ = unnamed_file();
+    held.offset = file_bytes_;
+    held.in_file = file_.is_open() && write_at(file_.get(), held.output, held.offset) &&
+                   write_at(file_.get(), held.errors, held.offset + held.output_bytes);
+    if (held.in_file) {
+      file_bytes_ += bytes;
+      held.output = {};
+      held.errors = {};
+    }
+  }
+  held_bytes_ += held.output.size() + held.errors.size();
+  held_.insert_or_assign(line, std::move(held));
+}
+
+void JobOutput::release(Held held) {
+  if (held.in_file) {
+    held.output = bytes_at(file_.get(), held.output_bytes, held.offset);
+    held.errors = bytes_at(file_.get(), held.errors_bytes, held.offset + held.output_bytes);
+  }
+  print(false, std::move(held.output));
+  print(true, std::move(held.errors));
+}
+
+void JobOutput::release_in_order() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::uint64_t line : skipped_) held_.try_emplace(line);
+    skipped_.clear();
+  }
+  while (!held_.empty() && held_.begin()->first <= next_line_) {
+    Held held = std::move(held_.begin()->second);
+    next_line_ = held_.begin()->first + 1;
+    held_.erase(held_.begin());
+    held_bytes_ -= held.output.size() + held.errors.size();
+    release(std::move(held));
+  }
+}
+
+void JobOutput::skipped(std::uint64_t line) {
+  if (!options_.keep_order) return;
+  const std::lock_guard lock(mutex_);
+  skipped_.push_back(line);
+}
+
+void JobOutput::add_rest() {
+  release_in_order();
+  for (auto& [line, held] : held_) release(std::move(held));
+  held_.clear();
+  held_bytes_ = 0;
+}
+
+LineOutput::Attempt JobOutput::write() {
+  while (!chunks_.empty()) {
+    const Chunk& chunk = chunks_.front();
+    const std::string_view rest = std::string_view(chunk.bytes).substr(written_);
+    if (chunk.errors || one_terminal_) {
+      if (!console_.take(rest.substr(0, kConsoleBytes), rest.size() <= kConsoleBytes))
+        return {0, LineOutput::Ending::kNotReady, 0};
+      written_ += std::min(rest.size(), kConsoleBytes);
+    } else {
+      const LineOutput::Attempt attempt = stdout_.write(rest);
+      written_ += attempt.bytes;
+      if (attempt.ending != LineOutput::Ending::kDone) return attempt;
+    }
+    if (written_ < chunk.bytes.size()) continue;
+    chunks_.pop_front();
+    written_ = 0;
+  }
+  return {};
+}
+
+void JobOutput::wait_ready(Duration limit) {
+  if (chunks_.empty()) return;
+  if (chunks_.front().errors || one_terminal_) {
+    console_.flush(limit);
+  } else {
+    stdout_.wait_ready(limit);
+  }
+}
+
+}  // namespace workpool::dispatcher

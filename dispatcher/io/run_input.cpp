@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/run_input.h"
+
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "dispatcher/io/jobs/file_source.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/jobs/pipe_source.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+JobsInput taken(std::variant<JobsInput, JobsProblem>&& opened, Console& console) {
+  if (const auto* problem = std::get_if<JobsProblem>(&opened)) {
+    console.line("workpool-dispatcher: " + problem->message);
+    throw Ended{ExitCode::kBadInput};
+  }
+  return std::move(std::get<JobsInput>(opened));
+}
+
+JobsInput open_jobs(const std::string& path, Console& console) {
+  return taken(JobsInput::open(path), console);
+}
+
+EachJobs open_each(const EachOptions& options, Console& console) {
+  auto opened = EachJobs::open(options);
+  if (const auto* refused = std::get_if<EachJobs::Refused>(&opened)) {
+    console.line("workpool each: " + refused->message + (refused->bad_command ? " (see --help)" : ""));
+    throw Ended{refused->bad_command ? ExitCode::kUsage : ExitCode::kBadInput};
+  }
+  return std::move(std::get<EachJobs>(opened));
+}
+
+std::unique_ptr<EachFeeder> feeder_for(const RunOptions& options, Console& console) {
+  return options.each ? std::make_unique<EachFeeder>(open_each(*options.each, console)) : nullptr;
+}
+
+}  // namespace
+
+RunInput::RunInput(const RunOptions& options, Console& console)
+    : feeder_(feeder_for(options, console)),
+      input_(feeder_ ? feeder_->take_input() : open_jobs(options.jobs, console)),
+      format_(feeder_ ? JobsFormat::kJsonLines : format_of(options.jobs, input_.regular(), options.format)) {}
+
+void RunInput::index(JobIndex& index, Console& console) const {
+  if (!regular()) {
+    index.seal();
+    return;
+  }
+  const IndexReport report = index_jobs_file(input_, format_, index);
+  if (report.ok()) return;
+  console.line(format_errors(input_.shown_path(), report));
+  throw Ended{ExitCode::kBadInput};
+}
+
+std::unique_ptr<JobSource> RunInput::source(const JobIndex& index, const JobDefaults& defaults,
+                                            const JobIntake& intake, std::function<void()> wake,
+                                            std::function<void(std::uint64_t line)> skipped) const {
+  if (regular()) return std::make_unique<FileSource>(input_.fd(), format_, index, defaults, std::move(wake));
+  PipeListener listener;
+  listener.skipped = std::move(skipped);
+  if (feeder_) listener.problem = [this] { return feeder_->problem(); };
+  return std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, std::move(wake),
+                                      std::move(listener));
+}
+
+ExitCode print_jobs(const EachOptions& options, Console& console) {
+  try {
+    EachJobs jobs = open_each(options, console);
+    std::string lines;
+    const auto print = [&] {
+      const bool printed = print_answer(lines, console);
+      lines.clear();
+      return printed;
+    };
+    bool printed = true;
+    const BeforeWait before_wait = [&](int) { return printed = printed && print(); };
+    while (printed && jobs.next(lines, before_wait)) {
+      if (lines.size() >= 64 * 1024) printed = print();
+    }
+    if (!printed || !print()) return ExitCode::kResultsFailed;
+    if (jobs.problem().empty()) return ExitCode::kOk;
+    console.line("workpool each: " + jobs.problem());
+    return ExitCode::kBadInput;
+  } catch (const Ended& ended) {
+    return ended.code;
+  }
+}
+
+std::string advice_on(int error) {
+  if (error == EMFILE) return ": allow more open files (ulimit -n)";
+  if (error == EAGAIN || error == ENOMEM) return ": allow more processes or memory (ulimit -u, ulimit -v)";
+  return {};
+}
+
+ExitCode refused_by_system(const std::system_error& error, Console& console) {
+  console.line(std::string("workpool-dispatcher: ") + error.what() + advice_on(error.code().value()));
+  return ExitCode::kSystem;
+}
+
+JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
+  if (given) return *given;
+  if (!regular) return JobsFormat::kJsonLines;
+  const auto ends = [&](std::string_view ending) {
+    return path.size() >= ending.size() &&
+           path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
+  };
+  return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
+}
+
+ExitCode check(const CheckOptions& options, Console& console) {
+  try {
+    JobsInput input = open_jobs(options.jobs, console);
+    const JobsFormat format = format_of(options.jobs, input.regular(), options.format);
+    const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
+    JobIndex index;
+    const IndexReport report = index_jobs_file(whole, format, index);
+    if (!report.ok()) {
+      console.line(format_errors(whole.shown_path(), report));
+      return ExitCode::kBadInput;
+    }
+    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
+                             (index.size() == 1 ? " job" : " jobs") + ", all good\n";
+    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
+  } catch (const Ended& ended) {
+    return ended.code;
+  } catch (const std::system_error& error) {
+    return refused_by_system(error, console);
+  }
+}
+
+}  // namespace workpool::dispatcher
