@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/base/manual.h"
 #include "common/base/text.h"
 #include "common/io/flag_reader.h"
 #include "dispatcher/cli_commands.h"
@@ -36,9 +37,33 @@ std::string help(const ProgramNames& names) {
   if (names.worker != usual.worker) row("worker ADDRESS", "run jobs for the dispatcher at ADDRESS");
   text += "\n";
   row("COMMAND --help", "flags with their defaults, examples, exit codes");
+  row("--completion SHELL", "print a script that completes commands and flags: bash, zsh, fish");
   row("--version", "print the version and exit");
   text += "\nExample: printf 'date\\nuname -a\\n' > jobs.txt && " + names.dispatcher + " run jobs.txt\n\n";
   return text + kExitCodes;
+}
+
+// For the page of the manual, which names the short name; the worker's part is printed by that program.
+std::string manual() {
+  const ProgramNames names = names_from("workpool");
+  std::string page = manual_head("workpool", "run many jobs on many machines", WORKPOOL_VERSION);
+  for (const Command& command : commands()) page += manual_section(command.describe(names));
+  return page;
+}
+
+CommandLine print(const std::string& text) {
+  return print_help(text) ? ExitCode::kOk : ExitCode::kResultsFailed;
+}
+
+CommandLine complete(const std::string& shell, const ProgramNames& names, Console& console) {
+  std::vector<std::string_view> words;
+  for (const Command& command : commands()) words.push_back(command.name);
+  words.insert(words.end(), {"worker", "help"});
+  const std::string script = completion_script(shell, words);
+  if (!script.empty()) return print(script);
+  console.line(names.dispatcher + ": --completion: '" + printable(shell, 200) +
+               "' is none of bash, zsh, fish");
+  return ExitCode::kUsage;
 }
 
 CommandLine refuse_command(const ProgramNames& names, const std::string& given, Console& console) {
@@ -97,8 +122,9 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   const auto command = std::find_if(commands().begin(), commands().end(),
                                     [&](const Command& entry) { return entry.name == given; });
   if (command != commands().end()) return command->parse({names, rest, environment, console});
-  if (given == "--help" || given == "-h")
-    return print_help(help(names)) ? ExitCode::kOk : ExitCode::kResultsFailed;
+  if (given == "--help" || given == "-h") return print(help(names));
+  if (given == "--man") return print(manual());
+  if (given == "--completion") return complete(rest.empty() ? "" : rest.front(), names, console);
   if (given == "--version") {
     return run_table({names.dispatcher, "", "", {}, {}, ""}, {given}, environment, console)
         .value_or(ExitCode::kOk);

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/outcome.h"
 #include "common/base/text.h"
 #include "dispatcher/cli_commands.h"
 #include "dispatcher/cli_values.h"
@@ -85,7 +86,7 @@ std::vector<Flag> value_flags(Given& given) {
       {"tsv", 0, "FILE", "the same with tabs between the columns", "", set_rows(given, ValueFormat::kTsv)},
       {"jsonl", 0, "FILE", "values are the JSON objects of FILE, one a line; the first names the columns", "",
        set_rows(given, ValueFormat::kJsonLines)},
-      {"no-header", 0, "", "the first row of --csv or --tsv is a row: its columns are {1}, {2}, …", "",
+      {"no-header", 0, "", "the first row of --csv or --tsv is a row: its columns are {1}, {2} and so on", "",
        set_switch(given.no_header)},
       {"per-job", 'n', "N", "how many values each job takes; the last job takes what is left", "1",
        set_number(given.each.values_per_job, 1, kValuesPerJobMax)},
@@ -111,6 +112,8 @@ CommandTable table_of(Given& given, const ProgramNames& names) {
     if (flag.name == "results") {
       flag.help = "records the results here, one JSON line per job; the same command again continues";
       flag.initial = "not recorded";
+    } else if (flag.name == "capture") {
+      flag.initial = "256KiB";
     }
     flags.push_back(std::move(flag));
   }
@@ -228,6 +231,7 @@ CommandTable describe_each(const ProgramNames& names) {
 CommandLine parse_each(const Invocation& invocation) {
   Given given;
   given.options.names = invocation.names;
+  given.options.capture_bytes = kCaptureBytesMax;
   const CommandTable table = table_of(given, invocation.names);
   const std::size_t flags = flag_words(table, invocation.arguments);
   const auto command = invocation.arguments.begin() + static_cast<std::ptrdiff_t>(flags);

@@ -107,9 +107,11 @@ std::vector<Flag> run_flags(RunOptions& options) {
        {"plain", Progress::kPlain},
        {"none", Progress::kNone}}};
   std::vector<Flag> flags = {
-      {"results", 'o', "FILE",
-       "where results go, one JSON line per job; - is stdout; required if JOBS is not a regular file",
-       "JOBS with its ending replaced by .results.jsonl", set_stream(options.results, 1)},
+      {"results", 'o', "FILE", "where results go, one JSON line per job; - is stdout",
+       "JOBS with its ending replaced by .results.jsonl; from a pipe nothing is recorded, and what jobs "
+       "write is "
+       "printed",
+       set_stream(options.results, 1)},
       {"overwrite", 0, "", "discard RESULTS and start again", "", set_switch(options.overwrite)},
       {"retry-failed", 0, "", "also run jobs again whose result in RESULTS is not ok", "",
        set_switch(options.retry_failed)},
@@ -154,8 +156,8 @@ std::string settle_results(RunOptions& options) {
   // A missing file and a folder are refused with 65 when they are opened.
   const bool pipe = options.jobs == "-" || (jobs && !S_ISREG(jobs->st_mode) && !S_ISDIR(jobs->st_mode));
   if (options.results.empty()) {
-    if (pipe) return "--results (-o) is required if JOBS is not a regular file; -o - writes to stdout";
-    options.results = default_results(options.jobs);
+    options.results = pipe ? "/dev/null" : default_results(options.jobs);
+    if (pipe && !options.output) options.output.emplace();
   }
   if (options.results == options.jobs && options.jobs != "-") {
     return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);

@@ -91,7 +91,7 @@ Flag format_flag(std::optional<JobsFormat>& target) {
       "jsonl|lines",
       "jsonl: one JSON object per line; lines: one shell command per line (blank lines and lines that start "
       "with # are skipped)",
-      "jsonl for .jsonl, .ndjson, - and pipes; else lines",
+      "jsonl for .jsonl and .ndjson; else by the first job: jsonl if it begins with {",
       set_format(target)};
 }
 

@@ -22,7 +22,7 @@ using namespace workpool;
 using namespace workpool::dispatcher;
 
 ExitCode verify_command(const VerifyOptions& options, Console& console) {
-  const VerifyAnswer answer = verify(options, format_of(options.jobs, true, options.format));
+  const VerifyAnswer answer = verify(options);
   if (!answer.is_report) {
     console.line(answer.text);
   } else if (!print_answer(answer.text, console)) {

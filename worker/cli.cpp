@@ -10,6 +10,7 @@
 
 #include "common/base/address.h"
 #include "common/base/job.h"
+#include "common/base/manual.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/io/cores.h"
@@ -131,7 +132,7 @@ std::string wrong_with_hello(const WorkerOptions& options) {
 
 std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
   return {
-      {"slots", 0, "N", "how many jobs run at once", "number of usable cores",
+      {"slots", 'j', "N", "how many jobs run at once", "number of usable cores",
        set_number(slots, 1, kSlotsMax)},
       {"name", 0, "NAME", "what the dispatcher calls this worker; at most 64 bytes", "the host name",
        set_name(options.name)},
@@ -153,6 +154,17 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
   };
 }
 
+CommandTable table_of(WorkerOptions& options, std::optional<std::uint32_t>& slots,
+                      const ProgramNames& names) {
+  return {names.worker,
+          "ADDRESS [flags]",
+          "Runs jobs for the dispatcher at ADDRESS, such as tcp://10.0.0.5:5555 or tcp://[::1]:5555, until "
+          "the run is over. It does not matter which of the two is started first.",
+          {{"ADDRESS", set_dispatcher(options.dispatcher)}},
+          flags_of(options, slots),
+          with_names(kEpilogue, names)};
+}
+
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
@@ -163,14 +175,12 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   }
   WorkerOptions options;
   std::optional<std::uint32_t> slots;
-  const CommandTable table = {
-      names.worker,
-      "ADDRESS [flags]",
-      "Runs jobs for the dispatcher at ADDRESS, such as tcp://10.0.0.5:5555 or tcp://[::1]:5555, until "
-      "the run is over. It does not matter which of the two is started first.",
-      {{"ADDRESS", set_dispatcher(options.dispatcher)}},
-      flags_of(options, slots),
-      with_names(kEpilogue, names)};
+  // Its part of the page of the manual.
+  if (arguments.front() == "--man") {
+    const std::string section = manual_section(table_of(options, slots, names_from("workpool")));
+    return print_help(section) ? ExitCode::kOk : ExitCode::kResultsFailed;
+  }
+  const CommandTable table = table_of(options, slots, names);
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
   options.slots = slots ? *slots : usable_cores();
   if (options.name.empty()) options.name = host_name();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/base/boxed.h"
+#include "common/base/time.h"
 
 namespace workpool {
 
@@ -43,6 +44,9 @@ struct CommandEnd {
   std::string standard_output;         // arbitrary bytes, bounded by --capture
   std::string standard_error;
   std::uint64_t truncated = 0;  // bytes cut from both together
+  // Of the process and those that it waited for; 0 if not known.
+  Duration processor_time{0};
+  std::uint64_t memory_kib = 0;  // the most that one of them had resident
   bool operator==(const CommandEnd&) const = default;
 };
 

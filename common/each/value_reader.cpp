@@ -146,9 +146,8 @@ ValueReader::Taken ValueReader::next_row(std::vector<std::string>& fields) {
     }
     if (at == end_ && !finished_) break;
     if (at < end_ && buffer_[at] == separator) {
-      ++at;
-      if (at == end_ && finished_) fields.emplace_back();
-      continue;
+      if (++at < end_ || !finished_) continue;
+      fields.emplace_back();  // the input ends behind a separator
     }
     if (has_columns_ && fields.size() != columns_.size()) {
       return fail(counted(fields.size(), "column") + ", but the first row has " +

@@ -32,6 +32,13 @@ struct JobLineParser::State {
   Parsed parse_shell_line(std::string_view line) {
     const auto first = std::find_if_not(line.begin(), line.end(), is_blank);
     if (first == line.end() || *first == '#') return NoJob{};
+    if (format == JobsFormat::kGuessedLines && (*first == '{' || *first == '[')) {
+      return fault_at(
+          static_cast<std::size_t>(first - line.begin()),
+          std::string("begins with `") + *first +
+              "`, as JSON does, among shell commands: say --format lines if it is a command too, or "
+              "--format jsonl if all lines are jobs");
+    }
     const std::size_t valid = utf8_valid_bytes(line);
     if (valid != line.size()) return fault_at(valid, "not UTF-8: save the file as UTF-8");
     const std::size_t nul = line.find('\0');
@@ -171,8 +178,8 @@ JobLineParser::~JobLineParser() = default;
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse(std::string_view line) {
   if (line.size() > kLineBytesMax) return line_too_long();
-  return state_->format == JobsFormat::kLines ? state_->parse_shell_line(line)
-                                              : state_->parse_json_line(line);
+  return state_->format == JobsFormat::kJsonLines ? state_->parse_json_line(line)
+                                                  : state_->parse_shell_line(line);
 }
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse_as_any(std::string_view line) {

@@ -25,7 +25,11 @@ inline std::size_t byte_order_mark_bytes(std::string_view text) {
   return text.starts_with("\xef\xbb\xbf") ? 3 : 0;
 }
 
-enum class JobsFormat : std::uint8_t { kJsonLines, kLines };
+enum class JobsFormat : std::uint8_t {
+  kJsonLines,
+  kLines,        // shell commands
+  kGuessedLines  // the same, but nobody said so: a line that begins as JSON does is refused
+};
 
 // A line that holds no job: blank, or with `lines` a comment.
 struct NoJob {};

@@ -19,7 +19,7 @@ std::string_view from_first_job(std::string_view text, JobsFormat format) {
   for (;;) {
     const auto first = std::find_if_not(text.begin(), text.end(), is_space);
     text.remove_prefix(static_cast<std::size_t>(first - text.begin()));
-    if (text.empty() || text.front() != '#' || format != JobsFormat::kLines) return text;
+    if (text.empty() || text.front() != '#' || format == JobsFormat::kJsonLines) return text;
     const std::size_t newline = text.find('\n');
     text.remove_prefix(newline == std::string_view::npos ? text.size() : newline);
   }
@@ -105,7 +105,7 @@ JobsShape jobs_shape(std::string_view start, bool whole, JobsFormat format) {
   const auto fault = find_json_fault(first_line);
   const bool several_lines = first_line.find('\n') != std::string_view::npos;
   const bool unfinished = fault && fault->offset >= first_line.size();
-  if (format == JobsFormat::kLines) {
+  if (format != JobsFormat::kJsonLines) {
     const bool never_shell = opening.one_word() || several_lines || unfinished ||
                              (!opening.array() && first_line.find_first_of(";&(") == std::string_view::npos);
     if (!never_shell && fault) return cut ? JobsShape::kUndecided : JobsShape::kAsExpected;
@@ -120,8 +120,14 @@ JobsShape jobs_shape(std::string_view start, bool whole, JobsFormat format) {
   return several_lines || unfinished ? JobsShape::kIndentedObjects : JobsShape::kJsonLines;
 }
 
+JobsFormat guessed_format(std::string_view start) {
+  const std::size_t place = first_job_place(start, JobsFormat::kLines);
+  const bool is_json = place < start.size() && (start[place] == '{' || start[place] == '[');
+  return is_json ? JobsFormat::kJsonLines : JobsFormat::kGuessedLines;
+}
+
 const char* advice_for(JobsShape shape, JobsFormat format) {
-  const bool lines = format == JobsFormat::kLines;
+  const bool lines = format != JobsFormat::kJsonLines;
   switch (shape) {
     case JobsShape::kJsonLines:
       return "this is JSON, which would be run as shell commands: say --format jsonl, or give the file a "
@@ -131,13 +137,15 @@ const char* advice_for(JobsShape shape, JobsFormat format) {
       return lines ? "this is a JSON array, which would be run as shell commands: turn it into one JSON "
                      "object per "
                      "line (jq -c '.[]') and say --format jsonl"
-                   : "this is a JSON array: turn it into one JSON object per line (jq -c '.[]')";
+                   : "this is a JSON array: turn it into one JSON object per line (jq -c '.[]'); if it is a "
+                     "shell "
+                     "command, say --format lines";
     case JobsShape::kIndentedObjects:
       return lines ? "this is JSON over several lines, which would be run as shell commands: turn it into "
                      "one JSON "
                      "object per line (jq -c .) and say --format jsonl"
                    : "this JSON object goes over several lines: turn it into one JSON object per line (jq -c "
-                     ".)";
+                     ".); if it is a shell command, say --format lines";
     case JobsShape::kAsExpected:
     case JobsShape::kUndecided:
       break;

@@ -26,6 +26,10 @@ JobsShape jobs_shape(std::string_view start, bool whole, JobsFormat format);
 // The offset of the first byte that jobs_shape judges: after a byte order mark, blank lines and comments.
 std::size_t first_job_place(std::string_view start, JobsFormat format);
 
+// The format of a text that nobody has named: JSON lines if its first job begins with `{` or `[`, else shell
+// commands. `start`: the beginning of the text.
+JobsFormat guessed_format(std::string_view start);
+
 // What the text is and what to do about it, for people. REQUIRES: the shape is one of the last three.
 const char* advice_for(JobsShape shape, JobsFormat format);
 

@@ -157,6 +157,14 @@ void put_command(Pen& pen, const CommandEnd& end) {
     pen.text(",\"truncated\":");
     pen.number(end.truncated);
   }
+  if (end.processor_time > Duration(0)) {
+    pen.text(",\"cpu_ms\":");
+    pen.millis(end.processor_time);
+  }
+  if (end.memory_kib > 0) {
+    pen.text(",\"max_rss_kib\":");
+    pen.number(end.memory_kib);
+  }
 }
 
 void put_outcome(Pen& pen, const Outcome& outcome) {

@@ -37,14 +37,15 @@ struct ResultLine {
 };
 
 // Appends the line with its crc and a final newline; what `out` holds stays. Keys in this order:
-//   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, value, worker,
-//   queued_ms, run_ms, finished, each and meta as the job has them, run, spec or digest, crc
-// A field is left out if the others imply it: `error` is written only if the status is not ok, `truncated`
-// only above 0, worker and durations only if a worker ran the job, `value` only of a handler that succeeded
-// or returned one, no output of a command that crashed its worker, no spec next to an id made from it. Output
-// is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions also wrote base64 when
-// that was shorter. A line that was no job (`invalid`) has attempt 0, a digest instead of a spec, and
-// nothing that only a run could say; no job counts as done by it.
+//   id, line, status, attempt, error {kind, message}, exit, signal, stdout, stderr, truncated, cpu_ms,
+//   max_rss_kib, value, worker, queued_ms, run_ms, finished, each and meta as the job has them, run, spec or
+//   digest, crc
+// A field is left out if the others imply it: `error` is written only if the status is not ok; `truncated`,
+// `cpu_ms` and `max_rss_kib` only above 0, worker and durations only if a worker ran the job, `value` only of
+// a handler that succeeded or returned one, no output of a command that crashed its worker, no spec next to
+// an id made from it. Output is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions
+// also wrote base64 when that was shorter. A line that was no job (`invalid`) has attempt 0, a digest instead
+// of a spec, and nothing that only a run could say; no job counts as done by it.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.

@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/base/manual.h"
+
 namespace workpool {
 
 namespace {
@@ -70,6 +72,9 @@ bool print_help(std::string_view text) {
 
 std::optional<ExitCode> run_table(const CommandTable& table, const std::vector<std::string>& arguments,
                                   const Environment& environment, Console& console) {
+  // Not for people, so in no help.
+  if (arguments.size() == 1 && arguments.front() == "--list-flags")
+    return print_help(flag_list(table)) ? ExitCode::kOk : ExitCode::kResultsFailed;
   const GivenFlags given = read_flags(table, arguments);
   if (given.help || given.version) {
     const std::string text =

@@ -168,7 +168,9 @@ void read_result(WireReader& from, JobResult& result) {
   if (fields > 13) end.standard_output = from.bytes(kMessageBytesMost);
   if (fields > 14) end.standard_error = from.bytes(kMessageBytesMost);
   if (fields > 15) end.truncated = read_up_to(from, kCountMost);
-  skip_rest(from, fields, 16);
+  if (fields > 16) end.processor_time = read_duration(from);
+  if (fields > 17) end.memory_kib = read_up_to(from, kCountMost);
+  skip_rest(from, fields, 18);
   if (!fits(outcome.kind, end)) from.fail();
 }
 

@@ -98,10 +98,11 @@ void pack_optional(Packer& to, const std::optional<Number>& number) {
   }
 }
 
-// Trailing fields that hold their defaults are omitted: a no-op's result has six fields, a command's all
-// sixteen.
+// Trailing fields that hold their defaults are omitted: a no-op's result has six fields, a command's sixteen
+// or all eighteen.
 std::uint32_t result_fields(const Outcome& outcome) {
-  if (outcome.command) return 16;
+  if (outcome.command)
+    return outcome.command->processor_time == Duration(0) && outcome.command->memory_kib == 0 ? 16 : 18;
   if (!outcome.message.empty()) return 10;
   if (!outcome.value.empty()) return 9;
   return outcome.status == Status::kOk ? 6 : 8;
@@ -129,6 +130,9 @@ void pack_result(Packer& to, const JobResult& result) {
   pack_bytes(to, end.standard_output);
   pack_bytes(to, end.standard_error);
   to.pack_uint64(end.truncated);
+  if (fields == 16) return;
+  pack_duration(to, end.processor_time);
+  to.pack_uint64(end.memory_kib);
 }
 
 void pack_order(Packer& to, const JobOrder& order) {

@@ -32,6 +32,7 @@
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/status_json.h"
+#include "dispatcher/io/terminal/status_line.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -191,9 +192,13 @@ void Run::make_terminal() {
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
   terminal.results = options_.results;
-  terminal.shares_screen = ::isatty(journal_->results_fd()) == 1;
+  terminal.shares_screen = options_.results == "-" && ::isatty(journal_->results_fd()) == 1;
   terminal.resumable = journal_->regular();
   terminal.command = command_;
+  terminal.expected_jobs = input_.expected_jobs();
+  if (options_.each) terminal.flags_end = 2 + options_.flag_words;  // behind the program and `each`
+  terminal.brief = options_.each || options_.output;
+  terminal.prints_output = options_.output.has_value();
   terminal.overwrite_variable = std::getenv("WORKPOOL_OVERWRITE") != nullptr;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
 }
@@ -244,7 +249,7 @@ void Run::banner() {
   BannerFacts facts;
   facts.version = WORKPOOL_VERSION;
   facts.worker_program = options_.names.worker;
-  facts.jobs = options_.jobs;
+  facts.jobs = options_.each ? "each" : options_.jobs;
   facts.results = options_.results;
   if (input_.regular()) facts.total = index_.size();
   facts.before = done_.ok + done_.not_ok();
@@ -266,7 +271,7 @@ std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>&
   facts.uptime = uptime;
   facts.jobs = options_.jobs;
   facts.results = options_.results;
-  facts.snapshot = snapshot;
+  facts.snapshot = with_expected(snapshot, input_.expected_jobs());
   facts.workers = workers;
   return status_json(facts);
 }
@@ -358,7 +363,8 @@ ExitCode Run::run_jobs() {
 RunEnd Run::last_look(RunEnd end) {
   if (!needs_last_look(end)) return end;
   const auto look = std::make_shared<std::packaged_task<LastLook()>>([this, path = options_.jobs] {
-    return LastLook{journal_->in_place(), !jobs_changed(input_.file(), path, input_.format(), index_)};
+    return LastLook{journal_->in_place(),
+                    !(input_.regular() && jobs_changed(input_.file(), path, *input_.format(), index_))};
   });
   LeavableThread thread;
   thread.start([run = shared_from_this(), look] { (*look)(); });

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "dispatcher/io/jobs/file_source.h"
+#include "dispatcher/io/jobs/jobs_format.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 #include "dispatcher/io/jobs/pipe_source.h"
 
@@ -26,7 +27,21 @@ JobsInput open_jobs(const std::string& path, Console& console) {
   return taken(JobsInput::open(path), console);
 }
 
+JobsFormat judged_format(const JobsInput& input, const std::string& path,
+                         const std::optional<JobsFormat>& given, Console& console) {
+  const auto judged = format_of(input, path, given);
+  if (const auto* problem = std::get_if<JobsProblem>(&judged)) {
+    console.line("workpool-dispatcher: " + problem->message);
+    throw Ended{ExitCode::kBadInput};
+  }
+  return std::get<JobsFormat>(judged);
+}
+
 EachJobs open_each(const EachOptions& options, Console& console) {
+  for (const EachSource& source : options.sources) {
+    if (source.path == "-" && ::isatty(STDIN_FILENO) == 1)
+      console.line("workpool each: reading values from this terminal, one a line; Ctrl-D ends them");
+  }
   auto opened = EachJobs::open(options);
   if (const auto* refused = std::get_if<EachJobs::Refused>(&opened)) {
     console.line("workpool each: " + refused->message + (refused->bad_command ? " (see --help)" : ""));
@@ -44,14 +59,16 @@ std::unique_ptr<EachFeeder> feeder_for(const RunOptions& options, Console& conso
 RunInput::RunInput(const RunOptions& options, Console& console)
     : feeder_(feeder_for(options, console)),
       input_(feeder_ ? feeder_->take_input() : open_jobs(options.jobs, console)),
-      format_(feeder_ ? JobsFormat::kJsonLines : format_of(options.jobs, input_.regular(), options.format)) {}
+      format_(feeder_ ? JobsFormat::kJsonLines : options.format) {
+  if (regular()) format_ = judged_format(input_, options.jobs, options.format, console);
+}
 
 void RunInput::index(JobIndex& index, Console& console) const {
   if (!regular()) {
     index.seal();
     return;
   }
-  const IndexReport report = index_jobs_file(input_, format_, index);
+  const IndexReport report = index_jobs_file(input_, *format_, index);
   if (report.ok()) return;
   console.line(format_errors(input_.shown_path(), report));
   throw Ended{ExitCode::kBadInput};
@@ -60,7 +77,7 @@ void RunInput::index(JobIndex& index, Console& console) const {
 std::unique_ptr<JobSource> RunInput::source(const JobIndex& index, const JobDefaults& defaults,
                                             const JobIntake& intake, std::function<void()> wake,
                                             std::function<void(std::uint64_t line)> skipped) const {
-  if (regular()) return std::make_unique<FileSource>(input_.fd(), format_, index, defaults, std::move(wake));
+  if (regular()) return std::make_unique<FileSource>(input_.fd(), *format_, index, defaults, std::move(wake));
   PipeListener listener;
   listener.skipped = std::move(skipped);
   if (feeder_) listener.problem = [this] { return feeder_->problem(); };
@@ -102,21 +119,11 @@ ExitCode refused_by_system(const std::system_error& error, Console& console) {
   return ExitCode::kSystem;
 }
 
-JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given) {
-  if (given) return *given;
-  if (!regular) return JobsFormat::kJsonLines;
-  const auto ends = [&](std::string_view ending) {
-    return path.size() >= ending.size() &&
-           path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
-  };
-  return ends(".jsonl") || ends(".ndjson") ? JobsFormat::kJsonLines : JobsFormat::kLines;
-}
-
 ExitCode check(const CheckOptions& options, Console& console) {
   try {
     JobsInput input = open_jobs(options.jobs, console);
-    const JobsFormat format = format_of(options.jobs, input.regular(), options.format);
     const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
+    const JobsFormat format = judged_format(whole, options.jobs, options.format, console);
     JobIndex index;
     const IndexReport report = index_jobs_file(whole, format, index);
     if (!report.ok()) {

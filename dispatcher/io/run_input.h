@@ -31,8 +31,11 @@ class RunInput {
   RunInput(const RunOptions& options, Console& console);
 
   bool regular() const { return input_.regular(); }
+  // How many jobs a pipe will have, if that is known.
+  std::optional<std::uint64_t> expected_jobs() const { return feeder_ ? feeder_->total() : std::nullopt; }
   const JobsInput& file() const { return input_; }
-  JobsFormat format() const { return format_; }
+  // Of a pipe: nullopt if its first job is to tell.
+  std::optional<JobsFormat> format() const { return format_; }
 
   // Checks a regular file and fills `index`, which stays empty for a pipe. Throws Ended if it has errors.
   void index(JobIndex& index, Console& console) const;
@@ -45,11 +48,8 @@ class RunInput {
  private:
   std::unique_ptr<EachFeeder> feeder_;  // of `each`, else null
   JobsInput input_;
-  JobsFormat format_;
+  std::optional<JobsFormat> format_;
 };
-
-// `given` if there is one, else by the ending of a regular file; a pipe has JSON lines.
-JobsFormat format_of(const std::string& path, bool regular, const std::optional<JobsFormat>& given);
 
 // `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed, kSystem if the system
 // refuses something.

@@ -14,6 +14,7 @@
 
 #include "common/base/text.h"
 #include "common/io/descriptor.h"
+#include "dispatcher/io/jobs/jobs_format.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 
 namespace workpool::dispatcher {
@@ -145,7 +146,7 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
   return text;
 }
 
-VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
+VerifyAnswer verify(const VerifyOptions& options) {
   const auto opened = JobsInput::open(options.jobs);
   if (const auto* problem = std::get_if<JobsProblem>(&opened))
     return {ExitCode::kBadInput, kSpeaker + problem->message};
@@ -154,6 +155,10 @@ VerifyAnswer verify(const VerifyOptions& options, JobsFormat format) {
     return {ExitCode::kBadInput, kSpeaker + printable(input.shown_path()) +
                                      ": verify needs a jobs file that can be read again, not a pipe"};
   }
+  const auto judged = format_of(input, options.jobs, options.format);
+  if (const auto* problem = std::get_if<JobsProblem>(&judged))
+    return {ExitCode::kBadInput, kSpeaker + problem->message};
+  const JobsFormat format = std::get<JobsFormat>(judged);
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, format, index);
   if (!checked.ok()) return {ExitCode::kBadInput, format_errors(input.shown_path(), checked)};

@@ -61,6 +61,6 @@ struct VerifyAnswer {
   std::string text;
   bool is_report = false;
 };
-VerifyAnswer verify(const VerifyOptions& options, JobsFormat format);
+VerifyAnswer verify(const VerifyOptions& options);
 
 }  // namespace workpool::dispatcher

@@ -21,9 +21,11 @@ struct OwnedResult {
   std::int64_t finished_ms = 0;
   RunId run;
   Spec spec;
+  std::string notes;
 
   operator ResultLine() const {  // NOLINT: it stands wherever a ResultLine can
-    return {id, repeat, line, attempt, outcome, worker, queued, ran, Timestamp(finished_ms), run, spec};
+    return {id,  repeat, line, attempt, outcome, worker, queued, ran, Timestamp(finished_ms),
+            run, spec,   notes};
   }
 };
 

@@ -215,6 +215,59 @@ class Spawns(CliTest):
         self.assertEqual(found["late"]["stdout"], "here\n")
 
 
+class Members(CliTest):
+    """shell, ok_exit, meta, each, and what a command used."""
+
+    def test_exit_statuses_that_are_no_failure(self):
+        jobs = [{"id": f"{status} of {ok}", "cmd": f"exit {status}", "ok_exit": ok} for status in (0, 1, 2) for ok in ([0, 1], [1])]
+        found = self.run_jobs(*jobs, code=1).by_id
+        self.assertEqual({key: result["status"] for key, result in found.items()},
+                         {f"{status} of {ok}": "ok" if status in ok else "failed" for status in (0, 1, 2) for ok in ([0, 1], [1])})
+        self.assertEqual(found["1 of [1]"]["exit"], 1)
+        self.assertEqual(found["0 of [1]"]["error"], {"kind": "exit", "message": "exit status 0"})
+
+    def test_a_killed_command_is_never_ok(self):
+        self.assertEqual(self.run_command("kill -9 $$", ok_exit=list(range(256)), code=1)["signal"], 9)
+
+    def test_another_shell(self):
+        self.assertEqual(self.run_command("echo {1..3} $0", shell="bash", code=0)["stdout"], "1 2 3 bash\n")
+        message = self.run_command("true", shell="no-such-shell", code=1)["error"]["message"]
+        self.assertIn("no-such-shell", message)
+
+    def test_bytes_that_are_not_utf_8(self):
+        result = self.run_command(["printf", "%s", {"base64": "//4="}], code=0)
+        self.assertEqual(result["stdout_base64"], "//4=")
+        result = self.run_command(["cat"], stdin={"base64": "AP8="}, code=0)
+        self.assertEqual(result["stdout_base64"], "AP8=")
+
+    def test_meta_and_each_are_found_again(self):
+        meta = {"b": [1, None, {"a": "\u00e9\n"}], "a": 1.50}
+        for job in ({"cmd": ["true"]}, {"type": "noop"}, {"cmd": ["false"]}):
+            finished = self.run_jobs({**job, "meta": meta, "each": {"x": "1"}}, code=None, flags=("--overwrite",))
+            self.assertEqual((finished.only["meta"], finished.only["each"]), (meta, {"x": "1"}))
+        self.assertIn("not ok  '1' (job 1): exit status 1", finished.err)
+        # It is no part of the work.
+        again = self.run_jobs({"cmd": ["false"], "meta": 2}, code=None)
+        self.assertEqual(len(again.results), 1)
+
+    def test_processor_time_and_memory(self):
+        burn = "import os,time; b = bytearray(200 << 20); e = time.process_time() + 0.5\nwhile time.process_time() < e: pass"
+        result = self.run_command(["/usr/bin/python3", "-c", burn], code=0)
+        self.assertTrue(500 <= result["cpu_ms"] <= 500 * 4, result)
+        self.assertTrue(200 << 10 <= result["max_rss_kib"] <= 300 << 10, result)
+        # Also of what it waited for; not of the worker, which is larger than this program.
+        result = self.run_command(f"/usr/bin/python3 -c '{burn}'; true", code=0, flags=("--overwrite",))
+        self.assertGreaterEqual(result["cpu_ms"], 500)
+        self.assertNotIn("max_rss_kib", self.run_command(["true"], code=0, flags=("--overwrite",)))
+
+    def test_slots_are_numbered(self):
+        jobs = [{"cmd": "echo $WORKPOOL_SLOT; sleep 0.3", "id": str(n)} for n in range(8)]
+        results = self.run_jobs(*jobs, code=0, flags=("--local", "4")).results
+        slots = [int(result["stdout"]) for result in results]
+        self.assertEqual(sorted(slots[:4]), [1, 2, 3, 4])
+        self.assertEqual(set(slots), {1, 2, 3, 4})
+
+
 class Output(CliTest):
     def test_both_streams_whole_and_apart(self):
         result = self.run_command("for i in 1 2 3; do echo o$i; echo e$i >&2; done", code=0)

@@ -119,7 +119,7 @@ class World(CliTest):
         self.assertEqual((got["KEPT"], got["TAKEN"], got["NEW"], got["EQUALS"]),
                          ("from the caller", "by the job", "", "a=b=c"))
         ours = {name for name in got if name.startswith("WORKPOOL_")}
-        self.assertEqual(ours, {"WORKPOOL_JOB_ID", "WORKPOOL_ATTEMPT", "WORKPOOL_ATTEMPT_KEY"})
+        self.assertEqual(ours, {"WORKPOOL_JOB_ID", "WORKPOOL_ATTEMPT", "WORKPOOL_ATTEMPT_KEY", "WORKPOOL_SLOT"})
         self.assertEqual((got["WORKPOOL_JOB_ID"], got["WORKPOOL_ATTEMPT"]), ("an id", "1"))
         self.assertGreaterEqual(len(got["WORKPOOL_ATTEMPT_KEY"]), 16)
         self.assertEqual(set(got) - set(env) - {"LC_CTYPE"}, {"NEW", "EQUALS"} | ours)

@@ -171,16 +171,18 @@ class Values(CliTest):
         self.assertEqual(self.dispatcher("run", "sub.d/jobs").code, 0)
         self.assertTrue((self.folder / "sub.d" / "jobs.results.jsonl").exists())
 
-    def test_format_by_ending(self):
+    def test_format_by_ending_or_by_the_first_job(self):
         for name in ("a.jsonl", "a.ndjson"):
             self.write(name, "true\n")
             self.assertEqual(self.dispatcher("run", name).code, 65)
-        for name in ("a.txt", "a.sh", "a", "a.json"):
+        for name in ("a.txt", "a.sh", "a"):
             self.write(name, "echo '{}'\n")
             self.assertEqual(self.dispatcher("run", name, "-o", name + ".out", "--overwrite").code, 0)
         self.write("jobs.json", '{"cmd":["true"]}\n')
-        for command in ("check", "run"):
-            self.assertIn("say --format jsonl", self.dispatcher(command, "jobs.json").err)
+        for command in (["check"], ["run"], ["verify"]):
+            refused = self.dispatcher(*command, "jobs.json", *(["x"] if command == ["verify"] else []))
+            self.assertEqual(refused.code, 65)
+            self.assertIn("say --format jsonl", refused.err)
         self.write("b.txt", '{"type":"noop"}\n')
         self.assertEqual(self.dispatcher("run", "b.txt", "--format", "jsonl").code, 0)
 

@@ -17,10 +17,15 @@ PAGE = Page(SOURCE / "docs" / "reference.md")
 
 # Sections with flags, and the commands that have exactly these.
 COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
+            "`workpool-dispatcher each`": [[DISPATCHER, "each"]],
             "`workpool-dispatcher check` and `workpool-dispatcher verify`": [[DISPATCHER, "check"], [DISPATCHER, "verify"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
             "`workpool-worker`": [[WORKER]]}
-ARGUMENTS = {"run": ["jobs.jsonl"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "status": [],
+# These take any text, so it is the effect that shows that the variable is read.
+ANY_TEXT = {"WORKPOOL_ARG_FILE", "WORKPOOL_CSV", "WORKPOOL_TSV", "WORKPOOL_JSONL", "WORKPOOL_SHELL", "WORKPOOL_CWD"}
+# `each` has the flags of another section, too, less these.
+FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines"}}
+ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["--dry-run", "echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
 
 # Rows of "Limits", and the constants of the code that they are about.
@@ -61,7 +66,7 @@ def source(path):
 def constant(name):
     """The value of an integer constant, wherever it stands; a name may stand twice, with one value."""
     pattern = re.compile(rf"\b{name}\s*=\s*([1-9][0-9'<* ]*?)(?:ull|ULL|u|U)?\s*;")
-    found = {match for folder in ("common/base", "common/formats", "common/wire", "dispatcher/io/jobs", "dispatcher/cli.cpp")
+    found = {match for folder in ("common/base", "common/formats", "common/wire", "dispatcher/io/jobs", "dispatcher/cli_run.cpp")
              for path in ([SOURCE / folder] if folder.endswith(".cpp") else (SOURCE / folder).rglob("*.[ch]*"))
              for match in pattern.findall(path.read_text())}
     values = {eval(text.replace("'", ""), {"__builtins__": {}}) for text in found}  # digits, `<<` and `*` only
@@ -98,6 +103,10 @@ class Flags(CliTest):
         for section, commands in COMMANDS.items():
             rows = PAGE.table(section, "flag")
             on_page = {plain(row["flag"]): plain(row["default"]) for row in rows}
+            if section in FLAGS_OF_RUN:
+                of_run = {plain(row["flag"]): plain(row["default"]) for row in PAGE.table("`workpool-dispatcher run`", "flag")}
+                on_page |= {flag: default for flag, default in of_run.items() if flag not in FLAGS_OF_RUN[section]}
+                on_page |= {"-o, --results FILE": "not recorded", "--capture SIZE": "256KiB"}
             for command in commands:
                 with self.subTest(" ".join(command)):
                     in_help = flags_of_help(self.call([*command, "--help"]).out)
@@ -112,6 +121,12 @@ class Flags(CliTest):
                 variable = plain(row["environment variable"])
                 for command in commands:
                     with self.subTest(f"{command[-1]} {variable}"):
+                        if variable in ANY_TEXT:
+                            value = "/" if variable == "WORKPOOL_CWD" else "some-file"
+                            answers = [self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(**more))
+                                       for more in ({}, {variable: value})]
+                            self.assertNotEqual(*[(answer.code, answer.out) for answer in answers])
+                            continue
                         # What does not print is no value of any flag, except that a file may be called anything.
                         value = "jobs.jsonl" if variable == "WORKPOOL_RESULTS" else "\x01"
                         finished = self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(**{variable: value}))
@@ -194,7 +209,7 @@ class Formats(CliTest):
     def test_members_of_a_result(self):
         jobs = [{"cmd": "echo out; echo err >&2", "id": "ok"}, {"cmd": "exit 3"}, {"cmd": "kill -9 $$"},
                 {"cmd": ["head", "-c", "300000", "/dev/zero"]}, {"cmd": "printf '\\377' | tee /dev/stderr"},
-                {"type": "echo", "args": 1}]
+                {"type": "echo", "args": 1, "each": {"1": "a"}, "meta": 1}, {"cmd": ["/usr/bin/python3", "-c", "bytearray(100 << 20)"]}]
         finished = self.run_jobs(*jobs, code=1)
         _, of_bad_line = self.pipe_jobs("[oops]\n", code=1)
         seen = {member for result in [*finished.results, *of_bad_line] for member in result}

@@ -81,6 +81,11 @@ class CommandLineTest : public ::testing::Test {
     EXPECT_TRUE(std::holds_alternative<RunOptions>(line)) << said_;
     return std::holds_alternative<RunOptions>(line) ? std::get<RunOptions>(line) : RunOptions{};
   }
+  RunOptions run_of(const std::vector<std::string>& words) {
+    const auto line = dispatcher_line(words);
+    EXPECT_TRUE(std::holds_alternative<RunOptions>(line)) << said_;
+    return std::holds_alternative<RunOptions>(line) ? std::get<RunOptions>(line) : RunOptions{};
+  }
   WorkerOptions serve(const std::vector<std::string>& arguments) {
     const auto line = worker_line(arguments);
     EXPECT_TRUE(std::holds_alternative<WorkerOptions>(line)) << said_;
@@ -249,15 +254,54 @@ TEST_F(CommandLineTest, BareProgramsPrintAShortHelp) {
 
 TEST_F(CommandLineTest, AFileNamedLikeACommandIsAFile) { EXPECT_EQ(run({"check"}).jobs, "check"); }
 
+TEST_F(CommandLineTest, HowManyJobsAtOnce) {
+  const auto cores = static_cast<std::int64_t>(usable_cores());
+  const auto jobs = [&](const std::string& value) {
+    return std::int64_t{run({"jobs.jsonl", "-j", value}).local.value_or(0)};
+  };
+  EXPECT_EQ(jobs("3"), 3);
+  EXPECT_EQ(jobs("200%"), 2 * cores);
+  EXPECT_EQ(jobs("1%"), 1);
+  EXPECT_EQ(jobs("+2"), cores + 2);
+  EXPECT_EQ(jobs("-1"), std::max<std::int64_t>(cores - 1, 1));
+  EXPECT_EQ(jobs("-1000"), 1);
+  EXPECT_EQ(jobs("0"), 1000);
+  EXPECT_EQ(run({"jobs.jsonl", "-j8"}).local, 8U);
+  for (const char* bad : {"", "x", "1.5", "+", "%", "1e3", "99999999999", "70000"})
+    refused({"run", "jobs.jsonl", std::string("--jobs=") + bad}, 2, "--jobs");
+}
+
+TEST_F(CommandLineTest, EachTakesFlagsBeforeItsCommandOnly) {
+  const auto options = run_of({"each", "-k0n4", "-j", "-1", "--tag", "-o", "out", "grep", "-n", "-o", "x",
+                               "--tag", ":::", "a", "-b"});
+  EXPECT_EQ(options.each->command, (std::vector<std::string>{"grep", "-n", "-o", "x", "--tag"}));
+  EXPECT_EQ(options.each->sources.at(0).values, (std::vector<std::string>{"a", "-b"}));
+  EXPECT_EQ(options.each->values_per_job, 4U);
+  EXPECT_EQ(options.results, "out");
+  EXPECT_TRUE(options.output->keep_order && options.output->tagged);
+  EXPECT_EQ(options.flag_words, 6U);
+  const auto dashes = run_of({"each", "--shell=bash", "--", "-k", ":::"});
+  EXPECT_EQ(dashes.each->command, (std::vector<std::string>{"-k"}));
+  EXPECT_EQ(dashes.each->setting.shell_program, "bash");
+  EXPECT_TRUE(dashes.each->sources.at(0).values.empty());
+  const auto quiet = run_of({"each", "--quiet", "--shell", "x"});
+  EXPECT_FALSE(quiet.output);
+  EXPECT_TRUE(quiet.each->setting.shell && quiet.each->setting.shell_program.empty());
+  EXPECT_EQ(quiet.each->sources.at(0).path, "-");
+}
+
 TEST_F(CommandLineTest, ResultsByDefault) {
   EXPECT_EQ(dispatcher::default_results("a.d/jobs"), "a.d/jobs.results.jsonl");
   EXPECT_EQ(dispatcher::default_results("a.d/jobs.txt"), "a.d/jobs.results.jsonl");
   EXPECT_EQ(dispatcher::default_results(".jobs"), ".jobs.results.jsonl");
   EXPECT_EQ(dispatcher::default_results("jobs.tar.gz"), "jobs.tar.results.jsonl");
   ASSERT_EQ(::mkfifo("fifo", 0600), 0);
-  refused({"run", "-"}, 2, "--results (-o) is required");
-  refused({"run", "fifo"}, 2, "--results (-o) is required");
+  for (const char* pipe : {"-", "fifo"}) {
+    EXPECT_EQ(run({pipe}).results, "/dev/null");
+    EXPECT_TRUE(run({pipe}).output);
+  }
   EXPECT_EQ(run({"-", "-o", "-"}).results, "-");
+  EXPECT_FALSE(run({"-", "-o", "-"}).output);
   // Both are for whoever opens them to refuse, with 65.
   EXPECT_EQ(run({"missing.jsonl"}).results, "missing.results.jsonl");
   EXPECT_EQ(run({"."}).jobs, ".");

@@ -32,7 +32,7 @@ class SourceTest : public ::testing::Test {
     ASSERT_EQ(pipe2(ends_, O_CLOEXEC), 0);
     source_ = std::make_unique<PipeSource>(
         ends_[0], JobsFormat::kJsonLines, JobDefaults{}, JobIntake(index_.ids(), resumable, false), [] {},
-        limits);
+        PipeListener{}, limits);
   }
   void send(const std::string& text) const {
     ASSERT_EQ(write(ends_[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));

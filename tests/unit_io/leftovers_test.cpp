@@ -40,7 +40,7 @@ class LeftoversTest : public ::testing::Test {
     if (::fork() == 0) {
       ::setsid();
       const InheritedEnvironment inherited(environ);
-      const ChildEnvironment environment(inherited, {}, "job", 1, inherited.attempt_key("key"));
+      const ChildEnvironment environment(inherited, {}, "job", 1, 1, inherited.attempt_key("key"));
       const char* const argv[] = {"sh", "-c", script.c_str(), nullptr};
       ::execve("/bin/sh", const_cast<char* const*>(argv), environment.pointers());
       ::_exit(127);

@@ -153,6 +153,9 @@ std::map<std::string, MsgpackNode> sample_trees() {
   add("PART");
   trees.erase("HELD EMPTY");
   trees.erase("BEAT PLAIN");
+  // Its fourth result with every field.
+  trees.at("RESULTS").elements.at(4).elements.at(3) = trees.at("RESULTS USED").elements.at(4).elements.at(0);
+  trees.erase("RESULTS USED");
   return trees;
 }
 
@@ -260,7 +263,9 @@ TEST(ProtocolPage, FieldsOfWhatIsInLists) {
            {"signal", "nil"},
            {"stdout", std::string("out\0\xff", 5)},
            {"stderr", std::string(300, 'e')},
-           {"truncated", "99"}},
+           {"truncated", "99"},
+           {"cpu", "2500"},
+           {"memory", "70001"}},
           "a result");
 }
 

@@ -127,7 +127,9 @@ class GivenStarter : public Starter {
  public:
   using Body = std::function<CommandStart(const StartAttempt&)>;
   explicit GivenStarter(Body body) : body_(std::move(body)) {}
-  CommandStart start(const StartAttempt& attempt, StartUnderWay&) override { return body_(attempt); }
+  CommandStart start(const StartAttempt& attempt, std::uint32_t, StartUnderWay&) override {
+    return body_(attempt);
+  }
 
  private:
   Body body_;

@@ -24,7 +24,7 @@ class Verify : public testing::Test {
     options.results = folder_.results();
     folder_.write(options.jobs, jobs);
     folder_.write(options.results, results);
-    return verify(options, JobsFormat::kJsonLines);
+    return verify(options);
   }
   // A line for the job {"cmd":["WORD"]} of this id, a default one if it is empty.
   static std::string result_of(const std::string& word, const std::string& id = "") {
@@ -140,7 +140,7 @@ TEST_F(Verify, ABadJobsFileIs65) {
   VerifyOptions options;
   options.jobs = folder_.path("none.jsonl");
   options.results = folder_.results();
-  EXPECT_EQ(verify(options, JobsFormat::kJsonLines).exit_code, ExitCode::kBadInput);
+  EXPECT_EQ(verify(options).exit_code, ExitCode::kBadInput);
 }
 
 TEST_F(Verify, ResultsThatCannotBeReadAre1) {
@@ -149,7 +149,7 @@ TEST_F(Verify, ResultsThatCannotBeReadAre1) {
   folder_.write(options.jobs, "");
   for (const std::string& path : {folder_.path("none"), folder_.path(""), std::string("/dev/null")}) {
     options.results = path;
-    const VerifyAnswer answer = verify(options, JobsFormat::kJsonLines);
+    const VerifyAnswer answer = verify(options);
     EXPECT_EQ(answer.exit_code, ExitCode::kNotAllOk) << path;
     EXPECT_FALSE(answer.is_report);
     EXPECT_TRUE(has(answer.text, "cannot read the results file")) << answer.text;

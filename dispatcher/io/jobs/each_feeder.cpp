@@ -24,7 +24,7 @@ constexpr Duration kLeaveMax = milliseconds(200);
 }  // namespace
 
 struct EachFeeder::Impl {
-  explicit Impl(EachJobs&& made) : jobs(std::move(made)) {}
+  explicit Impl(EachJobs&& made) : total(made.total()), jobs(std::move(made)) {}
 
   void serve() {
     std::string lines;
@@ -63,6 +63,7 @@ struct EachFeeder::Impl {
     return all && !stopping;
   }
 
+  const std::optional<std::uint64_t> total;
   EachJobs jobs;  // the thread's
   Descriptor reading;
   Descriptor writing;  // the thread's
@@ -95,6 +96,8 @@ JobsInput EachFeeder::take_input() {
   impl_->reading.close();
   return JobsInput::of_pipe(fd, "each");
 }
+
+std::optional<std::uint64_t> EachFeeder::total() const { return impl_->total; }
 
 std::string EachFeeder::problem() const {
   const std::lock_guard lock(impl_->mutex);

@@ -4,7 +4,9 @@
 // pipe is full. A line is written as soon as its values are there.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "dispatcher/io/jobs/each_jobs.h"
@@ -20,6 +22,8 @@ class EachFeeder {
   EachFeeder(const EachFeeder&) = delete;
   EachFeeder& operator=(const EachFeeder&) = delete;
 
+  // As EachJobs::total().
+  std::optional<std::uint64_t> total() const;
   // The other end of the pipe. Once.
   JobsInput take_input();
   // Once the pipe has ended: why it ended early, for people; empty if it did not.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,7 @@ struct PipeListener {
 class PipeSource final : public JobSource {
  public:
   // As for StreamReader and JobIntake.
-  PipeSource(int fd, JobsFormat format, const JobDefaults& defaults, const JobIntake& intake,
+  PipeSource(int fd, std::optional<JobsFormat> format, const JobDefaults& defaults, const JobIntake& intake,
              std::function<void()> wake, PipeListener listener = {}, const StreamLimits& limits = {})
       : intake_(intake),
         listener_(std::move(listener)),

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -27,15 +28,20 @@ constexpr Duration kLeaveMax = milliseconds(200);
 }  // namespace
 
 struct StreamReader::Impl {
-  Impl(int descriptor, JobsFormat given_format, const JobDefaults& given, std::function<void()> woken,
-       const StreamLimits& bounds)
+  Impl(int descriptor, std::optional<JobsFormat> given_format, const JobDefaults& given,
+       std::function<void()> woken, const StreamLimits& bounds)
       : fd(descriptor),
         defaults(given),
         wake(std::move(woken)),
         limits(bounds),
-        format(given_format),
-        parser(given_format),
-        shape_known(given_format == JobsFormat::kJsonLines) {}
+        shape_known(given_format == JobsFormat::kJsonLines) {
+    if (given_format) use(*given_format);
+  }
+
+  void use(JobsFormat chosen) {
+    format = chosen;
+    parser.emplace(chosen);
+  }
 
   void serve() {
     while (!stopping && !shape_refused) {
@@ -74,8 +80,14 @@ struct StreamReader::Impl {
   void judge_shape(std::string_view text, bool last) {
     start.append(text);
     start += '\n';
-    const std::size_t place = first_job_place(start, format);
+    const std::size_t place = first_job_place(start, parser ? format : JobsFormat::kLines);
     if (place == start.size()) return start.clear();
+    if (!parser) {
+      use(guessed_format(start));
+      // Not judged by more than its first byte, so that its first job need not wait for a second.
+      shape_known = format == JobsFormat::kJsonLines && start[place] == '{';
+      if (shape_known) return start.clear();
+    }
     const JobsShape shape = jobs_shape(start, last, format);
     if (shape == JobsShape::kUndecided) return;
     shape_known = true;
@@ -108,7 +120,8 @@ struct StreamReader::Impl {
     ++line;
     if (!shape_known) judge_shape(next.text, false);
     if (shape_refused) return pending.clear();
-    auto parsed = next.too_long ? line_too_long() : parser.parse(next.text);
+    if (!parser) return;  // nothing but blank lines and comments so far
+    auto parsed = next.too_long ? line_too_long() : parser->parse(next.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
       pending.push_back({line, std::move(*error), spec_of_work(next.text)});
     } else if (const auto* job = std::get_if<JobView>(&parsed)) {
@@ -143,8 +156,8 @@ struct StreamReader::Impl {
   const JobDefaults defaults;
   WakeCall wake;
   const StreamLimits limits;
-  const JobsFormat format;
-  JobLineParser parser;
+  JobsFormat format = JobsFormat::kJsonLines;
+  std::optional<JobLineParser> parser;  // once the format is known
   SharedBytesPacker works;
   LineSplitter lines{kLineBytesMax, kReadBytes};
   std::uint64_t line = 0;
@@ -168,8 +181,8 @@ struct StreamReader::Impl {
   LeavableThread thread;
 };
 
-StreamReader::StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
-                           const StreamLimits& limits)
+StreamReader::StreamReader(int fd, std::optional<JobsFormat> format, const JobDefaults& defaults,
+                           std::function<void()> wake, const StreamLimits& limits)
     : impl_(std::make_shared<Impl>(fd, format, defaults, std::move(wake), limits)) {
   impl_->thread.start([impl = impl_] { impl->serve(); });
 }

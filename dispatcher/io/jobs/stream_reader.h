@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -45,9 +46,9 @@ class StreamReader {
  public:
   // `fd` outlives the reader; it may be blocking. `wake` is called from the reader's thread when there is
   // something to take, never after the destructor; it must be quick. A line is handed over as soon as it has
-  // been read.
-  StreamReader(int fd, JobsFormat format, const JobDefaults& defaults, std::function<void()> wake,
-               const StreamLimits& limits = {});
+  // been read. `format`: nullopt if the first job is to tell.
+  StreamReader(int fd, std::optional<JobsFormat> format, const JobDefaults& defaults,
+               std::function<void()> wake, const StreamLimits& limits = {});
   ~StreamReader();  // does not wait for input, and at most 0.2 s for a read that hangs
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;

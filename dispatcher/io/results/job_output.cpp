@@ -57,6 +57,11 @@ std::string bytes_at(int fd, std::size_t size, std::uint64_t offset) {
   return bytes;
 }
 
+std::string name_of_job(const Record& record) {
+  const bool has_name = record.facts.notes && !record.facts.notes->name.empty();
+  return has_name ? record.facts.notes->name : record.facts.full_id();
+}
+
 }  // namespace
 
 JobOutput::JobOutput(Console& console, const OutputOptions& options)
@@ -67,8 +72,7 @@ JobOutput::JobOutput(Console& console, const OutputOptions& options)
 
 std::string JobOutput::tagged(std::string_view text, const Record& record) const {
   if (!options_.tagged || text.empty()) return std::string(text);
-  const bool has_name = record.facts.notes && !record.facts.notes->name.empty();
-  const std::string tag = (has_name ? record.facts.notes->name : record.facts.full_id()) + "\t";
+  const std::string tag = name_of_job(record) + "\t";
   std::string lines;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
@@ -92,6 +96,11 @@ void JobOutput::add(const Record& record) {
   if (record.outcome.command) {
     held.output = tagged(record.outcome.command->standard_output, record);
     held.errors = tagged(record.outcome.command->standard_error, record);
+    if (const std::uint64_t cut = record.outcome.command->truncated; cut > 0) {
+      if (!held.errors.empty() && !held.errors.ends_with('\n')) held.errors += '\n';
+      held.errors += "workpool: " + name_of_job(record) + ": " + counted(cut, "byte") +
+                     " of its output are missing, from the middle: more than --capture keeps\n";
+    }
   }
   if (!options_.keep_order) return release(std::move(held));
   hold(record.facts.line, std::move(held));

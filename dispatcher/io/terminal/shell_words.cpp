@@ -59,9 +59,10 @@ std::string shell_line(const std::vector<std::string>& words) {
 }
 
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
-                                       bool overwrite_variable) {
+                                       bool overwrite_variable, std::size_t flags_end) {
+  const auto end = command.begin() + static_cast<std::ptrdiff_t>(std::min(flags_end, command.size()));
   // Words after a lone "--" are not flags.
-  const auto end_of_flags = std::find(command.begin(), command.end(), "--");
+  const auto end_of_flags = std::find(command.begin(), end, "--");
   std::vector<std::string> again;
   for (auto word = command.begin(); word != end_of_flags; ++word) {
     if (*word == "--overwrite" || word->rfind("--overwrite=", 0) == 0) continue;

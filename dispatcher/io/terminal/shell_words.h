@@ -2,6 +2,8 @@
 // Command lines for people to paste.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +17,9 @@ std::string shell_line(const std::vector<std::string>& words);
 
 // The command (argv as given) that continues the same run: without --overwrite, which would throw its results
 // away, and with --retry-failed if asked for. `overwrite_variable`: the environment has WORKPOOL_OVERWRITE,
-// which has to be overruled.
+// which has to be overruled. `flags_end`: flags are among the words before this one; what follows is another
+// command.
 std::vector<std::string> command_again(const std::vector<std::string>& command, bool retry_failed,
-                                       bool overwrite_variable);
+                                       bool overwrite_variable, std::size_t flags_end = SIZE_MAX);
 
 }  // namespace workpool::dispatcher

@@ -60,6 +60,14 @@ double RateMeter::per_second() const {
   return static_cast<double>(last_.finished - window_.front().finished) / elapsed;
 }
 
+Snapshot with_expected(const Snapshot& snapshot, const std::optional<std::uint64_t>& jobs) {
+  Snapshot result = snapshot;
+  if (snapshot.total_known || !jobs) return result;
+  result.total = std::max(snapshot.total, *jobs);
+  result.total_known = true;
+  return result;
+}
+
 std::string waiting_text(const WaitingFor& waiting) {
   struct Visitor {
     std::string operator()(const Nothing&) const { return ""; }

@@ -37,6 +37,9 @@ class RateMeter {
 // If it is wider than `columns` letters, the least useful parts are left out first, `waiting:` last.
 std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns = 10'000);
 
+// `snapshot`, with the number of jobs that will come if it does not know that itself.
+Snapshot with_expected(const Snapshot& snapshot, const std::optional<std::uint64_t>& jobs);
+
 // "a worker", "space for the results file"; "" for Nothing. No control characters.
 std::string waiting_text(const WaitingFor& waiting);
 

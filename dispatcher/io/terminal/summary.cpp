@@ -37,6 +37,8 @@ bool is_digest(std::string_view id) {
 }
 
 std::string place_of(const JobEnded& job) {
+  if (!job.name.empty())
+    return "'" + printable(job.name, kIdBytesMax) + "' (job " + std::to_string(job.line) + ")";
   if (is_digest(job.id)) return "the job on line " + std::to_string(job.line);
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
@@ -73,11 +75,12 @@ std::string next_line(const SummaryFacts& facts) {
   // A pipe cannot be read again, and without a results file nothing is remembered.
   if (!facts.resumable || !s.total_known || facts.command.empty()) return "";
   if (left != 0 || is_early(facts.end)) {
-    return "to continue: " + shell_line(command_again(facts.command, false, facts.overwrite_variable));
+    return "to continue: " +
+           shell_line(command_again(facts.command, false, facts.overwrite_variable, facts.flags_end));
   }
   if (s.done() != s.ok)
     return "to run what is not ok again: " +
-           shell_line(command_again(facts.command, true, facts.overwrite_variable));
+           shell_line(command_again(facts.command, true, facts.overwrite_variable, facts.flags_end));
   return "";
 }
 
@@ -124,7 +127,7 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
   std::string text = place_of(job) + ": " + reason;
   if (job.attempt > 1) text += fmt::format(" (attempt {})", job.attempt);
   if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
-  if (!job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
+  if (with_stderr_ && !job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
   return text;
 }
 
@@ -178,7 +181,9 @@ std::string summary_text(const SummaryFacts& facts) {
   if (s.done() != s.before || s.retried + s.redelivered != 0) text += "\n" + pace_line(facts);
   if (!facts.failure_groups.empty()) text += "\nnot ok, by reason:\n" + facts.failure_groups;
   for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
-  text += "\nresults: " + (facts.results == "-" ? std::string("on stdout") : printable(facts.results, 300));
+  text += facts.results == "/dev/null"
+              ? "\nno results are kept: give -o FILE to keep them, and to continue after a stop"
+              : "\nresults: " + (facts.results == "-" ? "on stdout" : printable(facts.results, 300));
   const std::string next = next_line(facts);
   if (!next.empty()) text += "\n" + next;
   return text;

@@ -18,6 +18,9 @@ class Failures {
  public:
   static constexpr std::uint64_t kShownOnce = 10;
 
+  // `with_stderr`: the end of what it wrote there is part of what add() returns.
+  explicit Failures(bool with_stderr = true) : with_stderr_(with_stderr) {}
+
   // What to print about this one, printable; nullopt if it is only counted. Only for jobs that are not ok.
   std::optional<std::string> add(const JobEnded& job);
   std::uint64_t count() const { return count_; }
@@ -31,6 +34,7 @@ class Failures {
     std::string example;                // id and line of the first one
     std::optional<std::string> worker;  // that all of them were on; nullopt if there were several
   };
+  bool with_stderr_;
   std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
   std::uint64_t other_ = 0;
   std::uint64_t count_ = 0;
@@ -51,6 +55,7 @@ struct SummaryFacts {
   bool resumable = true;              // RESULTS is a regular file
   std::vector<std::string> command;   // argv as given
   bool overwrite_variable = false;    // WORKPOOL_OVERWRITE is set
+  std::size_t flags_end = SIZE_MAX;   // see command_again
 };
 
 // Several lines without the last newline, printable.

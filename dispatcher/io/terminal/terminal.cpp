@@ -20,6 +20,8 @@ constexpr Duration kPlainInterval = seconds(10);
 // Workers that come and go must not scroll the failures away.
 constexpr std::uint64_t kChatLinesInWindow = 20;
 constexpr Duration kChatWindow = seconds(10);
+// A brief terminal sums up what went as expected only if somebody had time to watch it.
+constexpr Duration kWorthASummary = seconds(2);
 constexpr std::size_t kGivenUpKept = 20;
 constexpr std::size_t kNameBytesMax = 80;
 
@@ -56,19 +58,23 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
       start_(start),
       last_seen_(start),
       next_draw_(start),
-      rate_(start) {
+      rate_(start),
+      failures_(!options_.prints_output) {
   const char* no_color = std::getenv("NO_COLOR");
   colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
   const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
   // No live line without a terminal, or on one that results go to, whatever was asked for.
   live_ = wants_bar && console_.redrawable() && !options_.shares_screen;
-  plain_ = !live_ && options_.progress != Progress::kNone;
+  const bool is_wanted =
+      options_.progress != Progress::kNone && (!options_.brief || options_.progress == Progress::kPlain);
+  plain_ = !live_ && is_wanted;
   if (plain_) next_draw_ = start + kPlainInterval;
 }
 
 void Terminal::banner(const BannerFacts& facts) {
   // With --listen people must know how workers join, even if they want no progress.
-  if (options_.progress != Progress::kNone || options_.listening) console_.line(banner_text(facts));
+  const bool is_wanted = options_.progress != Progress::kNone && !options_.brief;
+  if (is_wanted || options_.listening) console_.line(banner_text(facts));
 }
 
 void Terminal::report(const Report& report, Time now) {
@@ -212,7 +218,7 @@ void Terminal::draw(Time now) {
 void Terminal::show(const Snapshot& snapshot, Time now) {
   if (finished_) return;
   if (!over_) count(snapshot, now);
-  snapshot_ = snapshot;
+  snapshot_ = with_expected(snapshot, options_.expected_jobs);
   if ((live_ || plain_) && now >= next_draw_) draw(now);
 }
 
@@ -254,7 +260,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   count(snapshot, end_of_work);
   SummaryFacts facts;
   facts.end = end;
-  facts.snapshot = snapshot;
+  facts.snapshot = with_expected(snapshot, options_.expected_jobs);
   facts.elapsed = end_of_work - start_;
   facts.per_second = rate_.per_second_overall();
   // We do not know how long cancelled jobs ran.
@@ -266,8 +272,11 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.resumable = options_.resumable;
   facts.command = options_.command;
   facts.overwrite_variable = options_.overwrite_variable;
+  facts.flags_end = options_.flags_end;
   console_.live("");
-  console_.line(summary_text(facts));
+  const bool as_expected = reason_of(end).empty() && snapshot.ok == snapshot.total && !options_.resumable;
+  const bool is_shown = live_ && facts.elapsed > kWorthASummary;
+  if (!options_.brief || plain_ || !as_expected || is_shown) console_.line(summary_text(facts));
   console_.flush(patience);
 }
 

@@ -29,6 +29,10 @@ struct TerminalOptions {
   bool resumable = true;             // RESULTS is a regular file
   std::vector<std::string> command;  // argv as given, for the command that continues
   bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
+  std::size_t flags_end = SIZE_MAX;  // see command_again
+  std::optional<std::uint64_t> expected_jobs;  // how many will come, if the snapshots do not know
+  bool brief = false;          // says only what people need to know: no banner, no line every 10 s
+  bool prints_output = false;  // what jobs write is printed by others
 };
 
 class Terminal {

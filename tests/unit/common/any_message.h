@@ -74,6 +74,10 @@ inline Outcome outcome() {
   end.standard_output = bytes(100'000);
   end.standard_error = bytes(100'000);
   end.truncated = number() >> 11;
+  if (*rc::gen::arbitrary<bool>()) {
+    end.processor_time = Duration(u32());
+    end.memory_kib = number() >> 11;
+  }
   return o;
 }
 

@@ -92,7 +92,7 @@ TEST(CodecRefusal, NumbersTextsAndBooleansAreNotMixedUp) {
 
 TEST(CodecRefusal, RecordsThatAreTooShort) {
   for (const SampleFrame& frame : sample_frames()) {
-    if (frame.name == "RESULTS") continue;  // may end early: codec_test.cpp
+    if (frame.name.starts_with("RESULTS")) continue;  // may end early: codec_test.cpp
     MsgpackNode tree = read_tree(frame.bytes);
     std::size_t records = 0;
     visit_tree(tree,
@@ -138,7 +138,7 @@ TEST(CodecRefusal, NumbersOutOfRange) {
   EXPECT_TRUE(takes("RESULTS", {4, 3, 3}, "\xce\x80\0\0\0"s));
   EXPECT_FALSE(takes("RESULTS", {4, 3, 3}, "\xce\x80\0\0\1"s)) << "too near the end of its type";
   EXPECT_FALSE(takes("RETURNED", {4, 0, 3}, "\0"s)) << "never given";
-  EXPECT_FALSE(takes("RESULTS", {4, 3, 11}, "\0"s)) << "failed by its exit status, and that is 0";
+  EXPECT_TRUE(takes("RESULTS", {4, 3, 11}, "\0"s)) << "the job says which exit status is a failure";
   EXPECT_TRUE(takes("RESULTS", {4, 3, 15}, "\xcf\0\x20\0\0\0\0\0\0"s));
   EXPECT_FALSE(takes("RESULTS", {4, 3, 15}, "\xcf\0\x20\0\0\0\0\0\1"s)) << "what is cut is added to it";
   EXPECT_TRUE(takes("BEAT", {4}, "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"s));

@@ -40,6 +40,7 @@ FRAMES = {
         [*RESULT, 1, 1, b"", b"exit status 3", True, 3, None, *OUTPUT],
         [*RESULT, 1, 2, b"", b"exit status 3", True, None, -9, *OUTPUT],
     ]],
+    "RESULTS_USED": [12, *HEAD, [[*RESULT, 1, 1, b"", b"exit status 3", True, 3, None, *OUTPUT, 2500, 70001]]],
     "RETURNED": [13, *HEAD, [[HANDLE, KEY, SPEC, 1, 2]]],
     "READY": [14, *HEAD, False],
     "BEAT": [15, *HEAD, 123456789, 40, [KEY], [HANDLE, 1]],

@@ -260,6 +260,33 @@ TEST(JobsFileErrors, ShellLines) {
   EXPECT_EQ(bad(std::string(kArgumentBytesMax + 1, 'x'), lines).column, 1U);
 }
 
+TEST(JobsFileErrors, BytesShellsAndNotes) {
+  expect_rows({
+      {R"({"cmd":["x",{"base64":"Zg"}]})", 13, "not base64"},
+      {R"({"cmd":["x",{"base64":"AA=="}]})", 13, "NUL"},
+      {R"({"cmd":["x",{"base65":"Zg=="}]})", 13, "must be a string"},
+      {R"({"cmd":["x",{"base64":"Zg==","a":1}]})", 13, "must be a string"},
+      {R"({"cmd":{"base64":""}})", 8, "empty command"},
+      {R"({"cmd":[{"base64":""}]})", 9, "name in \"cmd\" is empty"},
+      {R"({"cmd":"x","cwd":{"base64":""}})", 18, "\"cwd\""},
+      {R"({"cmd":"x","stdin":1})", 20, "\"stdin\""},
+      {R"({"cmd":["x"],"shell":"bash"})", 14, "that is a string"},
+      {R"({"cmd":"x","shell":""})", 20, "\"shell\""},
+      {R"({"type":"noop","shell":"bash"})", 16, "belongs to \"cmd\""},
+      {R"({"type":"noop","ok_exit":[0]})", 16, "belongs to \"cmd\""},
+      {R"({"cmd":"x","ok_exit":[]})", 22, "\"ok_exit\""},
+      {R"({"cmd":"x","ok_exit":1})", 22, "\"ok_exit\""},
+      {R"({"cmd":"x","ok_exit":[0,256]})", 25, "\"ok_exit\""},
+      {R"({"cmd":"x","each":[]})", 19, "\"each\""},
+      {R"({"cmd":"x","each":{"1":"a","2":1}})", 32, "\"each\""},
+      {R"({"cmd":"x","each":{"1":"a","1":"b"}})", 28, "twice"},
+      {R"({"cmd":"x","meta":{"a":1,"a":2}})", 26, "twice"},
+  });
+  const std::string long_text(kMetaBytesMax - 1, 'x');
+  EXPECT_EQ(bad(R"({"cmd":"x","meta":")" + long_text + "\"}").column, 19U);
+  good(R"({"cmd":"x","meta":")" + long_text.substr(1) + "\"}");
+}
+
 TEST(JobsFileErrors, MessagesShowNoControlCharacters) {
   const LineError error = bad("{\"cmd\":\"a\",\"\\u001b[31m\":1}");
   EXPECT_EQ(error.column, 12U);

@@ -47,6 +47,21 @@ TEST(JobsFile, ReadsEveryMember) {
       << "in the order of the spec";
 }
 
+TEST(JobsFile, NotesAreNoPartOfTheSpec) {
+  const JobLine job = good(
+      R"({"meta": [1, {"a": "b"}], "cmd": ["x"], "each": {"1": "a b", "n": {"base64":"/w=="}, "g": ["c", "d"]}})");
+  EXPECT_EQ(job.notes.members,
+            R"("meta":[1,{"a":"b"}],"each":{"1":"a b","n":{"base64":"/w=="},"g":["c","d"]})");
+  EXPECT_EQ(job.notes.name, "a b \xff c d");
+  EXPECT_EQ(job.spec, good(R"({"cmd":["x"]})").spec);
+  EXPECT_EQ(good(R"({"cmd":["x"]})").notes, JobNotes{});
+}
+
+TEST(JobsFile, ShellAndOkExitArePartOfTheSpec) {
+  EXPECT_EQ(good(R"({"ok_exit": [0, 1], "shell":"bash", "cmd": "x", "stdin":"y"})").work,
+            R"({"cmd":"x","stdin":"y","shell":"bash","ok_exit":[0,1]})");
+}
+
 TEST(JobsFile, TimeoutsAreSecondsOrDurations) {
   const auto timeout = [](const char* value) {
     return good(R"({"cmd":"x","timeout":)" + std::string(value) + "}").timeout;
@@ -137,7 +152,7 @@ TEST(Work, CommandsComeBackAsTheyWere) {
       good(R"({"cmd":["a","b c\u0041"],"env":{"A":"1","B":""},"cwd":"/t","stdin":"x\n"})").work);
   const auto* command = std::get_if<CommandWork>(&parsed);
   ASSERT_NE(command, nullptr);
-  EXPECT_FALSE(command->shell);
+  EXPECT_FALSE(command->for_shell);
   EXPECT_EQ(command->argv, (std::vector<std::string>{"a", "b cA"}));
   EXPECT_EQ(command->env, (std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}}));
   EXPECT_EQ(command->cwd, "/t");
@@ -149,7 +164,7 @@ TEST(Work, ShellLinesComeBackAsTheyWere) {
   const auto parsed = WorkParser().parse(good(line, JobsFormat::kLines).work);
   const auto* command = std::get_if<CommandWork>(&parsed);
   ASSERT_NE(command, nullptr);
-  EXPECT_TRUE(command->shell);
+  EXPECT_TRUE(command->for_shell);
   EXPECT_EQ(command->argv, (std::vector<std::string>{"/bin/sh", "-c", line}));
   EXPECT_FALSE(command->cwd);
   EXPECT_FALSE(command->standard_input);
@@ -164,6 +179,25 @@ TEST(Work, ShellLinesComeBackAsTheyWere) {
   const auto large = WorkParser().parse(good(longest, JobsFormat::kLines).work);
   ASSERT_TRUE(std::holds_alternative<CommandWork>(large));
   EXPECT_EQ(std::get<CommandWork>(large).argv[2], longest);
+}
+
+TEST(Work, BytesAShellAndExitStatusesArrive) {
+  const auto command_of = [](const char* line) {
+    const JobLine job = good(line);
+    WorkParser parser;
+    return std::get<CommandWork>(parser.parse(job.work));
+  };
+  const CommandWork bytes =
+      command_of(R"({"cmd":["a",{"base64":"/w=="}],"stdin":{"base64":"/gA="},"cwd":{"base64":"Lw=="}})");
+  EXPECT_EQ(bytes.argv, (std::vector<std::string>{"a", "\xff"}));
+  EXPECT_EQ(bytes.standard_input, std::string("\xfe\0", 2));
+  EXPECT_EQ(bytes.cwd, "/");
+  EXPECT_EQ(bytes.ok_exits, std::bitset<256>{1});
+  const CommandWork shell = command_of(R"({"cmd":{"base64":"ZWNobyD/"},"shell":"bash","ok_exit":[1,255]})");
+  EXPECT_EQ(shell.argv, (std::vector<std::string>{"bash", "-c", "echo \xff"}));
+  EXPECT_TRUE(shell.ok_exits[1] && shell.ok_exits[255] && !shell.ok_exits[0]);
+  WorkParser parser;
+  EXPECT_TRUE(std::holds_alternative<LineError>(parser.parse(R"({"cmd":["x"],"shell":"bash"})")));
 }
 
 TEST(Work, HandlersGetTheirArgsAsText) {

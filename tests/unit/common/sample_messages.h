@@ -67,6 +67,9 @@ inline Named<SinkMessage> sink() {
   killed.kind = ErrorKind::kSignal;
   killed.command->exit.reset();
   killed.command->signal = -9;
+  Outcome used = command_outcome();
+  used.command->processor_time = microseconds(2500);
+  used.command->memory_kib = 70001;
   Outcome late;
   late.status = Status::kTimeout;
   late.kind = ErrorKind::kTimeout;
@@ -78,6 +81,7 @@ inline Named<SinkMessage> sink() {
           {"HELD_EMPTY", Held{}},
           {"RESULTS",
            Results{{result({}), result(late), result(value), result(command_outcome()), result(killed)}}},
+          {"RESULTS_USED", Results{{result(used)}}},
           {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
           {"READY", Ready{false}},
           {"BEAT", Beat{123456789, microseconds(40), {kKey}, {kHandle, Handle{1}}}},

@@ -76,6 +76,18 @@ TEST(Text, Base64IsThatOfRfc4648) {
   EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
 }
 
+TEST(Text, Base64IsReadStrictly) {
+  for (const char* text : {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYmFy", "//79"})
+    EXPECT_EQ(base64(base64_bytes(text).value_or("refused")), text);
+  for (const char* text :
+       {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v=", "====", "Zm 9", "Zm9v\n", "=m9v", "Z=9v"})
+    EXPECT_FALSE(base64_bytes(text)) << text;
+}
+
+RC_GTEST_PROP(Text, Base64GoesBothWays, (const std::string& bytes)) {
+  RC_ASSERT(base64_bytes(base64(bytes)) == bytes);
+}
+
 TEST(Text, PrintableShowsEveryControlByte) {
   EXPECT_EQ(printable("a\x1b[31m\x7f"), "a\\x1b[31m\\x7f");
   EXPECT_EQ(printable("\xc2\x9b"

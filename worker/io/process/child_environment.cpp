@@ -17,7 +17,8 @@ bool is_given(const Variables& variables, std::string_view name) {
 }
 
 bool is_reserved(std::string_view name) {
-  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == kAttemptKeyName;
+  return name == "WORKPOOL_JOB_ID" || name == "WORKPOOL_ATTEMPT" || name == "WORKPOOL_SLOT" ||
+         name == kAttemptKeyName;
 }
 
 }  // namespace
@@ -34,12 +35,13 @@ InheritedEnvironment::InheritedEnvironment(char* const* environment) {
 }
 
 ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const Variables& of_job,
-                                   const std::string& id, std::uint32_t attempt,
+                                   const std::string& id, std::uint32_t attempt, std::uint32_t slot,
                                    const std::string& attempt_key) {
-  own_.reserve(of_job.size() + 3);
+  own_.reserve(of_job.size() + 4);
   own_.push_back(std::string(kAttemptKeyName) + '=' + attempt_key);
   own_.push_back("WORKPOOL_JOB_ID=" + id);
   own_.push_back("WORKPOOL_ATTEMPT=" + std::to_string(attempt));
+  own_.push_back("WORKPOOL_SLOT=" + std::to_string(slot));
   for (const auto& [name, value] : of_job) {
     if (!is_reserved(name)) own_.push_back(name + '=' + value);
   }

@@ -39,7 +39,7 @@ class InheritedEnvironment {
 class ChildEnvironment {
  public:
   ChildEnvironment(const InheritedEnvironment& inherited, const Variables& of_job, const std::string& id,
-                   std::uint32_t attempt, const std::string& attempt_key);
+                   std::uint32_t attempt, std::uint32_t slot, const std::string& attempt_key);
 
   char* const* pointers() const { return pointers_.data(); }       // ends with a null pointer
   const std::string& search_path() const { return search_path_; }  // its PATH, or the system's default

@@ -2,6 +2,7 @@
 #include "worker/io/process/command.h"
 
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,10 +88,24 @@ void Command::drain(Channel channel, CaptureBuffer& into, std::string& buffer) {
   }
 }
 
+void Command::take_usage(const rusage& used) {
+  const auto micros = [](const timeval& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000 + time.tv_usec;
+  };
+  processor_time_ = Duration(micros(used.ru_utime) + micros(used.ru_stime));
+  // The kernel also counts the memory that the process shared with us before it executed its program, so what
+  // is not more than ours may be ours.
+  rusage own{};
+  if (::getrusage(RUSAGE_SELF, &own) == 0 && used.ru_maxrss > own.ru_maxrss)
+    memory_kib_ = static_cast<std::uint64_t>(used.ru_maxrss);
+}
+
 bool Command::reap() {
   siginfo_t info{};
+  rusage used{};
   if (exited_) return true;
-  if (::waitid(P_PIDFD, static_cast<id_t>(channels_[kProcess].get()), &info, WEXITED | WNOHANG) != 0) {
+  // The function of the C library does not return the usage.
+  if (::syscall(SYS_waitid, P_PIDFD, channels_[kProcess].get(), &info, WEXITED | WNOHANG, &used) != 0) {
     // Cannot happen, since only we wait for this child. Report a kill rather than wait forever.
     if (errno != ECHILD) return false;
     info.si_code = CLD_KILLED;
@@ -98,6 +113,7 @@ bool Command::reap() {
   } else if (info.si_pid == 0) {
     return false;
   }
+  take_usage(used);
   exited_ = true;
   by_signal_ = info.si_code != CLD_EXITED;
   status_ = info.si_status;
@@ -125,6 +141,8 @@ Outcome Command::take_outcome() {
       outcome.message = "exit status " + std::to_string(status_);
     }
   }
+  end.processor_time = processor_time_;
+  end.memory_kib = memory_kib_;
   end.standard_output = output_.take(end.truncated);
   end.standard_error = error_output_.take(end.truncated);
   return outcome;

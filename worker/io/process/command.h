@@ -3,6 +3,7 @@
 // thread, which decides when to do what; this knows how.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <array>
@@ -66,6 +67,7 @@ class Command {
   void abandon();
 
  private:
+  void take_usage(const rusage& used);
   bool is_ok() const { return status_ >= 0 && status_ < 256 && ok_exits_[static_cast<std::size_t>(status_)]; }
   void drain(Channel channel, CaptureBuffer& into, std::string& buffer);
   void close(Channel channel);
@@ -81,6 +83,8 @@ class Command {
   CaptureBuffer error_output_;
   bool exited_ = false;
   bool by_signal_ = false;
+  Duration processor_time_{0};
+  std::uint64_t memory_kib_ = 0;
   int status_ = 0;  // exit status, or the number of the signal
 };
 

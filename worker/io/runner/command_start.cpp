@@ -76,7 +76,7 @@ StartingPoint::StartingPoint(char* const* environ_of_worker, std::uint64_t job_d
   if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit) == 0) descriptor_limit.rlim_cur = job_descriptors;
 }
 
-CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& under_way) {
+CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot, StartUnderWay& under_way) {
   const JobOrder& order = start.order;
   auto parsed = parser_.parse(order.work);
   if (const auto* error = std::get_if<LineError>(&parsed))
@@ -92,7 +92,7 @@ CommandStart CommandStarter::start(const StartAttempt& start, StartUnderWay& und
   }
 
   const std::string attempt_key = from_->environment.attempt_key(random_key());
-  const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt,
+  const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt, slot,
                                      attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
                        candidates_for(work->argv[0], environment.search_path()), work->cwd.value_or("")};

@@ -54,7 +54,8 @@ class Starter {
  public:
   virtual ~Starter() = default;
   // May take forever. May throw std::bad_alloc and std::system_error; nothing runs then.
-  virtual CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) = 0;
+  // `slot`: from 1, which no other attempt of the worker has at the same time.
+  virtual CommandStart start(const StartAttempt& attempt, std::uint32_t slot, StartUnderWay& under_way) = 0;
 };
 
 // What all starters of a runner share; made once.
@@ -74,7 +75,7 @@ class CommandStarter : public Starter {
   CommandStarter(std::shared_ptr<const RunServices> services, std::shared_ptr<const StartingPoint> from)
       : services_(std::move(services)), from_(std::move(from)) {}
 
-  CommandStart start(const StartAttempt& attempt, StartUnderWay& under_way) override;
+  CommandStart start(const StartAttempt& attempt, std::uint32_t slot, StartUnderWay& under_way) override;
 
  private:
   const std::shared_ptr<const RunServices> services_;

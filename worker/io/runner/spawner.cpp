@@ -283,17 +283,18 @@ bool Spawner::begin(Helper& self, StartAttempt&& attempt) {
     in_start_since_ = now;
     self.is_in_start = true;
   }
+  const std::uint32_t slot = run.place + 1;
   services_->note_start();
   // From here on the loop, and all that belongs to it, may be another thread's.
-  CommandStart started = start_command(self, attempt);
+  CommandStart started = start_command(self, attempt, slot);
   if (is_replaced(self, number, started)) return false;
   came_back(number, std::move(started));
   return true;
 }
 
-CommandStart Spawner::start_command(Helper& self, const StartAttempt& attempt) {
+CommandStart Spawner::start_command(Helper& self, const StartAttempt& attempt, std::uint32_t slot) {
   try {
-    return self.starter->start(attempt, self.under_way);
+    return self.starter->start(attempt, slot, self.under_way);
   } catch (const std::bad_alloc&) {
     return NoResources{std::generic_category().message(ENOMEM)};
   } catch (const std::system_error& error) {

@@ -99,7 +99,7 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   void handle_event(std::uint64_t tag, Time now);
   bool start_pending(Helper& self);
   bool begin(Helper& self, StartAttempt&& attempt);
-  static CommandStart start_command(Helper& self, const StartAttempt& attempt);
+  static CommandStart start_command(Helper& self, const StartAttempt& attempt, std::uint32_t slot);
   bool is_replaced(Helper& self, std::uint32_t number, CommandStart& started);
   void came_back(std::uint32_t number, CommandStart&& started);
   void not_started(std::uint32_t number, CommandStart&& started);
