@@ -100,6 +100,8 @@ const std::vector<Command>& commands() {
        parse_check},
       {"verify", "verify JOBS RESULTS", "prove that every job has exactly one result that counts",
        describe_verify, parse_verify},
+      {"show", "show RESULTS [ID]...", "show what jobs printed and how they ended", describe_show,
+       parse_show},
       {"status", "status [ADDRESS]", "show what a running dispatcher is doing", describe_status,
        parse_status},
   };

@@ -39,11 +39,13 @@ CommandTable describe_run(const ProgramNames& names);
 CommandTable describe_each(const ProgramNames& names);
 CommandTable describe_check(const ProgramNames& names);
 CommandTable describe_verify(const ProgramNames& names);
+CommandTable describe_show(const ProgramNames& names);
 CommandTable describe_status(const ProgramNames& names);
 CommandLine parse_run(const Invocation& given);
 CommandLine parse_each(const Invocation& given);
 CommandLine parse_check(const Invocation& given);
 CommandLine parse_verify(const Invocation& given);
+CommandLine parse_show(const Invocation& given);
 CommandLine parse_status(const Invocation& given);
 
 // As run_table, for a command.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// workpool-dispatcher: run, check, verify, status.
+// workpool-dispatcher: run, check, verify, show, status.
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "dispatcher/cli.h"
 #include "dispatcher/io/run.h"
 #include "dispatcher/io/run_input.h"
+#include "dispatcher/io/show/show.h"
 #include "dispatcher/io/status_client.h"
 #include "dispatcher/io/verify.h"
 
@@ -40,6 +41,7 @@ struct Dispatch {
   }
   ExitCode operator()(const CheckOptions& options) const { return check(options, console); }
   ExitCode operator()(const VerifyOptions& options) const { return verify_command(options, console); }
+  ExitCode operator()(const ShowOptions& options) const { return show(options, console); }
   ExitCode operator()(const StatusOptions& options) const { return ask_status(options, console); }
 };
 

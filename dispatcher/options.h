@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/address.h"
+#include "common/base/outcome.h"
 #include "common/base/program_names.h"
 #include "common/base/time.h"
 #include "common/formats/jobs_file.h"
@@ -61,6 +63,26 @@ struct VerifyOptions {
   std::string results;
   std::optional<JobsFormat> format;
 };
+struct ShowOptions {
+  std::string results;
+  std::vector<std::string> wanted;  // ids, patterns and lines; empty = all
+  std::vector<Status> statuses;     // empty = all
+  bool failed = false;              // also those that are not ok
+  // Instead of rows; at most one of them.
+  bool csv = false;
+  bool json = false;
+  bool stats = false;
+  // What jobs printed or returned: instead of rows, or as columns of `csv`.
+  bool standard_output = false;
+  bool standard_error = false;
+  bool value = false;
+  bool tag = false;
+  bool no_jobs = false;
+  std::optional<JobsFormat> format;  // of the jobs file; nullopt = by the ending
+
+  bool shows_content() const { return standard_output || standard_error || value; }
+};
+
 struct StatusOptions {
   Address address;
   bool json = false;

@@ -86,19 +86,16 @@ std::string apply_values(const Flag& flag, const std::vector<std::string>& value
 }
 
 std::string apply_positionals(const CommandTable& table, const std::vector<std::string>& given) {
-  for (std::size_t i = 0; i < table.positionals.size(); ++i) {
-    const Positional& positional = table.positionals[i];
-    if (i >= given.size()) {
-      if (positional.required) return positional.name + " is missing";
-      continue;
+  std::size_t taken = 0;
+  for (const Positional& positional : table.positionals) {
+    const std::size_t end = positional.repeatable ? given.size() : std::min(given.size(), taken + 1);
+    if (taken == end && positional.required) return positional.name + " is missing";
+    for (; taken < end; ++taken) {
+      const std::string wrong = positional.set(given[taken]);
+      if (!wrong.empty()) return positional.name + ": " + quoted(given[taken]) + " " + wrong;
     }
-    const std::string wrong = positional.set(given[i]);
-    if (!wrong.empty()) return positional.name + ": " + quoted(given[i]) + " " + wrong;
   }
-  if (given.size() > table.positionals.size()) {
-    return "unexpected argument " + quoted(given[table.positionals.size()]);
-  }
-  return "";
+  return taken == given.size() ? "" : "unexpected argument " + quoted(given[taken]);
 }
 
 std::optional<std::uint32_t> parse_number(const std::string& text) {

@@ -34,6 +34,7 @@ struct Positional {
   std::string name;  // "JOBS"
   Setter set;
   bool required = true;
+  bool repeatable = false;  // the last one only: takes all arguments that are left, each one sets
 };
 
 struct CommandTable {

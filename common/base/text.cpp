@@ -227,6 +227,16 @@ std::optional<std::string> base64_bytes(std::string_view text) {
 std::string printable(std::string_view bytes, std::size_t limit) {
   std::string out;
   for (std::size_t at = 0; at < bytes.size();) {
+    // Most text is plain ASCII.
+    std::size_t plain = at;
+    while (plain < bytes.size() && byte_at(bytes, plain) >= 0x20 && byte_at(bytes, plain) < 0x7f) ++plain;
+    if (plain > at) {
+      const std::size_t room = std::min(plain - at, limit - std::min(limit, out.size()));
+      out.append(bytes, at, room);
+      if (room < plain - at) return out + "…";
+      at = plain;
+      continue;
+    }
     const std::size_t length = letter_bytes(bytes, at);
     const bool control = byte_at(bytes, at) < 0x20 || byte_at(bytes, at) == 0x7f ||
                          (length == 2 && byte_at(bytes, at) == 0xc2 && byte_at(bytes, at + 1) < 0xa0);  // C1

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/byte_spans.h"
 #include "common/base/text.h"
 
 namespace workpool {
@@ -342,14 +343,25 @@ std::string json_string_value(std::string_view text, std::size_t at) {
 }
 
 std::size_t json_string_end(std::string_view text, std::size_t at) {
-  for (++at; at < text.size(); ++at) {
-    if (text[at] == '"') return at + 1;
-    if (text[at] == '\\') ++at;
+  const auto stops = [](SixteenBytes some) { return as_bytes((some == '"') | (some == '\\')); };
+  const char* const end = text.data() + text.size();
+  const char* next = text.data() + std::min(at + 1, text.size());
+  for (;;) {
+    while (end - next >= 16) {
+      const std::size_t place = first_byte(next, stops);
+      next += place;
+      if (place < 16) break;
+    }
+    while (next < end && *next != '"' && *next != '\\') ++next;
+    if (next == end) return text.size();
+    if (*next == '"') return static_cast<std::size_t>(next + 1 - text.data());
+    next += std::min<std::ptrdiff_t>(2, end - next);
   }
-  return text.size();
 }
 
-std::size_t json_value_end(std::string_view text, std::size_t at) { return walk_value(nullptr, text, at); }
+std::size_t json_value_end(std::string_view text, std::size_t at) {
+  return at < text.size() && text[at] == '"' ? json_string_end(text, at) : walk_value(nullptr, text, at);
+}
 
 std::size_t append_compact_json(std::string& out, std::string_view text, std::size_t at) {
   return walk_value(&out, text, at);

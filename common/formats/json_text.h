@@ -49,4 +49,28 @@ std::size_t json_element_place(std::string_view text, std::size_t at, std::size_
 // The offset of the value of the member whose key starts at `key`.
 std::size_t json_member_value(std::string_view text, std::size_t key);
 
+// ---- For any text: ----
+
+// Calls `visit(key, value)` with the text of each member of the object that begins at body[0], the quotes of
+// the key included, until that returns false. `body` ends where the closing brace would stand, which is left
+// out. Returns false if `visit` did, or if `body` is no such object as far as its outermost level shows.
+template <class Visit>
+bool visit_json_members(std::string_view body, Visit&& visit) {
+  if (body.substr(0, 1) != "{") return false;
+  std::size_t at = skip_json_space(body, 1);
+  while (at < body.size() && body[at] == '"') {
+    const std::string_view key = body.substr(at, json_string_end(body, at) - at);
+    const std::size_t colon = skip_json_space(body, at + key.size());
+    if (colon >= body.size() || body[colon] != ':') return false;
+    const std::size_t value = skip_json_space(body, colon + 1);
+    const std::size_t end = json_value_end(body, value);
+    if (!visit(key, body.substr(value, end - value))) return false;
+    at = skip_json_space(body, end);
+    if (at == body.size()) return true;
+    if (body[at] != ',') return false;
+    at = skip_json_space(body, at + 1);
+  }
+  return false;
+}
+
 }  // namespace workpool

@@ -254,10 +254,11 @@ bool parse_spec(std::string_view digits, Spec& spec) {
          parse_hex_digits(digits.substr(16), spec.low);
 }
 
-// A decimal number without sign or leading zeros.
-bool take_number(std::string_view& rest) {
+// A decimal number without sign or leading zeros; if it is too large for `value`, that means nothing.
+bool take_number(std::string_view& rest, std::uint64_t& value) {
   std::size_t count = 0;
-  while (count < rest.size() && rest[count] >= '0' && rest[count] <= '9') ++count;
+  for (value = 0; count < rest.size() && rest[count] >= '0' && rest[count] <= '9'; ++count)
+    value = value * 10 + static_cast<std::uint64_t>(rest[count] - '0');
   if (count == 0 || (count > 1 && rest.front() == '0')) return false;
   rest.remove_prefix(count);
   return true;
@@ -323,7 +324,9 @@ bool take_last(std::string_view& rest, std::string_view key, std::size_t count, 
 bool spec_of_default_id(std::string_view id, Spec& spec) {
   if (id.size() < 32 || !parse_spec(id.substr(0, 32), spec)) return false;
   std::string_view rest = id.substr(32);
-  return rest.empty() || (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest) && rest.empty());
+  std::uint64_t repeat = 0;
+  return rest.empty() ||
+         (take(rest, "#") && rest != "0" && rest != "1" && take_number(rest, repeat) && rest.empty());
 }
 
 // Reads the spec of a line whose id and status are known: its own (`digits`), or the one that made its id. A
@@ -340,18 +343,21 @@ bool read_as_printed(std::string_view body, ReplayedLine& out) {
   std::string_view run;
   const bool has_spec = take_last(body, ",\"spec\":\"", 32, spec);
   if (!take_last(body, ",\"run\":\"", 16, run) || !parse_hex_digits(run, out.run.value)) return false;
+  std::uint64_t attempt = 0;
   const bool head = take(body, "{\"id\":") && take_string(body, out.id) && take(body, ",\"line\":") &&
-                    take_number(body) && take(body, ",\"status\":\"") && take_status(body, out.status) &&
-                    take(body, ",\"attempt\":") && take_number(body) && take(body, ",");
+                    take_number(body, out.line) && take(body, ",\"status\":\"") &&
+                    take_status(body, out.status) && take(body, ",\"attempt\":") &&
+                    take_number(body, attempt) && take(body, ",");
   return head && !out.id.empty() && read_spec(has_spec, spec, out);
 }
 
 // The members that a replay needs, as JSON text; empty if missing.
 struct Members {
-  std::string_view id, status, run, spec, digest;
+  std::string_view id, line, status, run, spec, digest;
 
   std::string_view* named(std::string_view key) {
     if (key == "\"id\"") return &id;
+    if (key == "\"line\"") return &line;
     if (key == "\"status\"") return &status;
     if (key == "\"run\"") return &run;
     if (key == "\"digest\"") return &digest;
@@ -362,24 +368,13 @@ struct Members {
 // Finds them in `body`, an object without its closing brace. Returns false if it is no object, or has one of
 // them twice.
 bool find_members(std::string_view body, Members& found) {
-  std::size_t at = skip_json_space(body, 1);
-  if (body.substr(0, 1) != "{") return false;
-  while (at < body.size() && body[at] == '"') {
-    const std::string_view key = body.substr(at, json_string_end(body, at) - at);
-    const std::size_t colon = skip_json_space(body, at + key.size());
-    if (colon >= body.size() || body[colon] != ':') return false;
-    const std::size_t value = json_member_value(body, at);
-    const std::size_t end = json_value_end(body, value);
-    if (std::string_view* const wanted = found.named(key)) {
-      if (!wanted->empty()) return false;
-      *wanted = body.substr(value, end - value);
-    }
-    at = skip_json_space(body, end);
-    if (at == body.size()) return true;
-    if (body[at] != ',') return false;
-    at = skip_json_space(body, at + 1);
-  }
-  return false;
+  return visit_json_members(body, [&found](std::string_view key, std::string_view value) {
+    std::string_view* const wanted = found.named(key);
+    if (wanted == nullptr) return true;
+    const bool first = wanted->empty();
+    *wanted = value;
+    return first;
+  });
 }
 
 // Like read_as_printed, but for members in any order and of any name, spelled as JSON allows, since a later
@@ -400,6 +395,7 @@ bool read_members(std::string_view body, ReplayedLine& out) {
   out.id = values->at("id");
   if (out.id.empty() || !status || run.size() != 16 || !parse_hex_digits(run, out.run.value)) return false;
   out.status = *status;
+  if (!take_number(found.line, out.line) || !found.line.empty()) out.line = 0;
   const auto spec = values->find("spec");
   if (!read_spec(spec != values->end(), spec != values->end() ? spec->second : "", out)) return false;
   const bool has_digest = out.status == Status::kInvalid && found.digest.size() == 34;  // with its quotes

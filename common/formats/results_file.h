@@ -51,6 +51,7 @@ void append_result_line(std::string& out, const ResultLine& result);
 // What a replay needs of a line.
 struct ReplayedLine {
   std::string id;
+  std::uint64_t line = 0;  // in the jobs file; 0 if the line does not say it
   Status status = Status::kOk;
   Spec spec;  // of the line, or made from a default id; of an `invalid` line its digest, zero if it has none
   RunId run;

@@ -29,7 +29,8 @@ GivenFlags read_flags(const CommandTable& table, const std::vector<std::string>&
   }
   std::vector<const CLI::Option*> positionals;
   for (const Positional& positional : table.positionals) {
-    positionals.push_back(app.add_option(positional.name, keep)->expected(1));
+    // One that may be repeated is what remains.
+    if (!positional.repeatable) positionals.push_back(app.add_option(positional.name, keep)->expected(1));
   }
 
   // CLI11 would take the next argument as the value of `--flag=`.
@@ -56,9 +57,13 @@ GivenFlags read_flags(const CommandTable& table, const std::vector<std::string>&
   for (const CLI::Option* positional : positionals) {
     if (positional->count() != 0) given.positionals.push_back(positional->results().front());
   }
+  bool flags_over = false;
   for (const std::string& extra : app.remaining()) {
-    if (extra == "--") continue;
-    const bool is_flag = extra.size() > 1 && extra.front() == '-';
+    const bool is_flag = !flags_over && extra.size() > 1 && extra.front() == '-';
+    if (!flags_over && extra == "--") {
+      flags_over = true;
+      continue;
+    }
     (is_flag ? given.unknown : given.positionals).push_back(extra);
   }
   return given;

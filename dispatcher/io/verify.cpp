@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/verify.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <variant>
 
 #include "common/base/text.h"
-#include "common/io/descriptor.h"
 #include "dispatcher/io/jobs/jobs_format.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 
@@ -42,15 +35,6 @@ std::string damaged_text(const ReplaySummary& results) {
   for (const std::uint64_t number : results.damaged_lines) numbers.push_back(std::to_string(number));
   return "  damaged: " + counted(results.damaged, "line") +
          " (crc missing or wrong, not counted): " + listed(numbers, results.damaged) + "\n";
-}
-
-// Why `fd`, opened from RESULTS with `error`, cannot be verified; empty if it can.
-std::string unreadable(int fd, int error) {
-  if (fd < 0) return std::generic_category().message(error);
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return std::generic_category().message(errno);
-  if (S_ISDIR(status.st_mode)) return "it is a directory";
-  return S_ISREG(status.st_mode) ? "" : "it is not a regular file";
 }
 
 }  // namespace
@@ -163,16 +147,17 @@ VerifyAnswer verify(const VerifyOptions& options) {
   const IndexReport checked = index_jobs_file(input, format, index);
   if (!checked.ok()) return {ExitCode::kBadInput, format_errors(input.shown_path(), checked)};
 
-  const Descriptor results(open(options.results.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (const std::string why = unreadable(results.get(), errno); !why.empty()) {
+  const auto results = open_to_read(options.results);
+  if (const auto* why = std::get_if<std::string>(&results)) {
     return {ExitCode::kNotAllOk,
-            kSpeaker + "cannot read the results file " + printable(options.results) + ": " + why};
+            kSpeaker + "cannot read the results file " + printable(options.results) + ": " + *why};
   }
   BoundedLines lines(input.fd(), kLineBytesMax);
   JobLineParser parser(format);
   try {
-    const VerifyReport report = verify_results(
-        index, results.get(), [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
+    const VerifyReport report =
+        verify_results(index, std::get<Descriptor>(results).get(),
+                       [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
     return {report.complete() ? ExitCode::kOk : ExitCode::kNotAllOk,
             format_report(report, options.jobs, options.results), true};
   } catch (const StoreError& error) {

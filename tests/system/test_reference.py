@@ -19,13 +19,15 @@ PAGE = Page(SOURCE / "docs" / "reference.md")
 COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
             "`workpool-dispatcher each`": [[DISPATCHER, "each"]],
             "`workpool-dispatcher check` and `workpool-dispatcher verify`": [[DISPATCHER, "check"], [DISPATCHER, "verify"]],
+            "`workpool-dispatcher show`": [[DISPATCHER, "show"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
             "`workpool-worker`": [[WORKER]]}
 # These take any text, so it is the effect that shows that the variable is read.
 ANY_TEXT = {"WORKPOOL_ARG_FILE", "WORKPOOL_CSV", "WORKPOOL_TSV", "WORKPOOL_JSONL", "WORKPOOL_SHELL", "WORKPOOL_CWD"}
 # `each` has the flags of another section, too, less these.
 FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines"}}
-ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["--dry-run", "echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"], "status": [],
+ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["--dry-run", "echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
+             "show": ["results"], "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
 
 # Rows of "Limits", and the constants of the code that they are about.
@@ -155,8 +157,8 @@ class ExitCodes(CliTest):
         self.assertEqual(self.in_help(DISPATCHER, "run"), self.column("`run`"))
         self.assertEqual(self.in_help(DISPATCHER), self.column("`run`"))
         self.assertEqual(self.in_help(WORKER), self.column("`workpool-worker`"))
-        helps = [self.in_help(DISPATCHER, command) for command in ("check", "verify", "status")]
-        self.assertEqual(set().union(*helps), self.column("`check`, `verify`, `status`"))
+        helps = [self.in_help(DISPATCHER, command) for command in ("check", "verify", "show", "status")]
+        self.assertEqual(set().union(*helps), self.column("`check`, `verify`, `show`, `status`"))
         for codes in helps:
             self.assertLessEqual({130, 143}, codes)
 

@@ -46,6 +46,16 @@ TEST_F(Replay, AnEmptyFileSaysNothing) {
   EXPECT_FALSE(summary.newline_missing);
 }
 
+TEST_F(Replay, SaysWhereALineStands) {
+  const std::string content = "\xef\xbb\xbf" + line_of("a") + "\n junk\n  " +
+                              line_of("b").insert(line_of("b").size() - 1, "\r") + line_of("c");
+  folder_.write(folder_.results(), content);
+  const OpenFile file(folder_.results());
+  std::string found;
+  replay(file.fd(), [&](const PlacedLine& line) { found += content.substr(line.offset, line.bytes) + "\n"; });
+  EXPECT_EQ(found, line_of("a") + line_of("b") + line_of("c"));
+}
+
 TEST_F(Replay, GivesTheLinesInOrderAndTheRunOfTheLast) {
   const std::string content =
       line_of("a") + line_of("b", Status::kFailed, 1, RunId{1}) + line_of("a", Status::kTimeout);

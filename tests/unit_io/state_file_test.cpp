@@ -47,6 +47,24 @@ TEST_F(State, ANameLineIsAsItWasAlways) {
   EXPECT_EQ(name(7, "a \"b\""), line);
 }
 
+TEST_F(State, AReaderOfResultsLearnsTheJobsFile) {
+  EXPECT_EQ(jobs_file_named_in(folder_.state()), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_.state()));
+  for (const std::string path : {"/a/j\"\\.jsonl", "-", "/a/\xff", "/ü\n"}) {
+    EXPECT_EQ(StateFile(folder_.state()).begin(kRun, path), 0);
+    EXPECT_EQ(jobs_file_named_in(folder_.state()), path);
+  }
+  folder_.write(folder_.state(),
+                head(RunId{1}, "/old") + head(kRun, "/new") + head(kRun, "/torn").substr(0, 40));
+  EXPECT_EQ(jobs_file_named_in(folder_.state()), "/new");
+  folder_.write(folder_.state(), "junk\n");
+  EXPECT_EQ(jobs_file_named_in(folder_.state()), "");
+  EXPECT_EQ(content(), "junk\n");
+  EXPECT_EQ(jobs_file_named_in(folder_.path("")), "");
+  std::filesystem::create_symlink(folder_.state(), folder_.path("link"));
+  EXPECT_EQ(jobs_file_named_in(folder_.path("link")), "");
+}
+
 TEST_F(State, TheNamesOfTheLastRunAreRead) {
   folder_.write(folder_.state(), head(RunId{1}, "/jobs") + name(1, "of another run") + head(kRun, "/jobs") +
                                      name(2, "two") + "damaged\n" + head(kRun, "/moved") + name(3, "three") +

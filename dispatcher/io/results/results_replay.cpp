@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/results/results_replay.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <string_view>
 #include <system_error>
 
@@ -39,11 +43,20 @@ JobRegister::Past past_of(Status status) {
 
 }  // namespace
 
-ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line) {
+std::variant<Descriptor, std::string> open_to_read(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (!file.is_open() || fstat(file.get(), &status) != 0) return std::generic_category().message(errno);
+  if (S_ISDIR(status.st_mode)) return "it is a directory";
+  if (!S_ISREG(status.st_mode)) return "it is not a regular file";
+  return file;
+}
+
+ReplaySummary replay(int fd, const std::function<void(const PlacedLine&)>& line) {
   ReplaySummary summary;
   BoundedLines lines(fd, kResultLineBytesMax);
   BoundedLines::Line raw;
-  ReplayedLine replayed;
+  PlacedLine replayed;
   try {
     for (std::uint64_t number = 1; lines.next(raw); ++number) {
       summary.bytes = raw.end;
@@ -65,6 +78,8 @@ ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& lin
       ++summary.lines;
       if (replayed.status == Status::kInvalid) ++summary.invalid;
       summary.run = replayed.run.value;
+      replayed.offset = raw.offset + static_cast<std::uint64_t>(text.data() - raw.text.data());
+      replayed.bytes = text.size();
       line(replayed);
     }
   } catch (const std::system_error& error) {

@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/formats/results_file.h"
+#include "common/io/descriptor.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/results/store_error.h"
 
@@ -38,11 +41,20 @@ struct ReplaySummary {
   bool empty() const { return lines + damaged + torn_bytes == 0; }
 };
 
+// A valid line, and where its text stands in the file.
+struct PlacedLine : ReplayedLine {
+  std::uint64_t offset = 0;
+  std::size_t bytes = 0;
+};
+
+// Opens RESULTS to read it, or says why it cannot be read: it must be a regular file. Takes no lock.
+std::variant<Descriptor, std::string> open_to_read(const std::string& path);
+
 // Reads the file at `fd` from its start in blocks (constant memory; a line over kResultLineBytesMax is
 // damaged) and calls `line` for each valid line in order. As tolerant as the reader of jobs files: a byte
 // order mark, CRs and blank lines are ignored. Never fails on content; throws StoreError{74} on a read error.
 // Does not fill superseded, removed, changed and matched, which need an index.
-ReplaySummary replay(int fd, const std::function<void(const ReplayedLine&)>& line);
+ReplaySummary replay(int fd, const std::function<void(const PlacedLine&)>& line);
 
 // Replays into `index` by set_past: the last line with a job's id and spec counts for it. Fills all of
 // ReplaySummary.

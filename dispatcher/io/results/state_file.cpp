@@ -55,9 +55,20 @@ void append_name_line(std::string& out, const GrantedName& granted) {
   append_crc(out, start);
 }
 
-StateFile::StateFile(std::string path) : path_(std::move(path)) {
+std::string jobs_file_named_in(const std::string& path) {
+  try {
+    // Another user's may be readable only.
+    return StateFile(path, O_RDONLY | O_NONBLOCK).jobs_path();
+  } catch (const std::system_error&) {
+    return "";
+  }
+}
+
+StateFile::StateFile(std::string path) : StateFile(std::move(path), O_RDWR | O_APPEND) {}
+
+StateFile::StateFile(std::string path, int access) : path_(std::move(path)) {
   // Not through a link: the name is made from that of RESULTS, and nobody has a reason to put a link there.
-  fd_ = open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+  fd_ = open(path_.c_str(), access | O_CLOEXEC | O_NOFOLLOW);
   if (fd_ >= 0) {
     read();
   } else if (errno != ENOENT) {
@@ -102,6 +113,15 @@ std::string StateFile::jobs_shown() const {
   if (path != members->end()) return printable(path->second);
   const auto base64 = members->find("jobs_base64");
   return base64 != members->end() ? "whose name in base64 is " + base64->second : jobs_;
+}
+
+std::string StateFile::jobs_path() const {
+  const auto members = json_scalars("{" + jobs_ + "}");
+  if (!members) return "";
+  const auto path = members->find("jobs");
+  if (path != members->end()) return path->second;
+  const auto base64 = members->find("jobs_base64");
+  return base64 != members->end() ? base64_bytes(base64->second).value_or("") : "";
 }
 
 int StateFile::begin(RunId run, const std::string& jobs_path) {

@@ -24,6 +24,11 @@ namespace workpool::dispatcher {
 // Appends a line with its newline: from now on the run calls this worker so.
 void append_name_line(std::string& out, const GrantedName& granted);
 
+// The jobs file that the state file at `path` names, for readers of results: no lock, nothing written.
+// Returns
+// "-" for a pipe, and "" if there is no state file that can be read.
+std::string jobs_file_named_in(const std::string& path);
+
 class StateFile {
  public:
   // Reads what is there, if anything; writes nothing. Throws std::system_error if it is there and cannot
@@ -41,6 +46,8 @@ class StateFile {
   bool names(const std::string& jobs_path) const;
   // The jobs file as the last head names it, for people.
   std::string jobs_shown() const;
+  // The same as a path; empty if there is no valid head.
+  std::string jobs_path() const;
 
   // The names of this run: those read from the lines since its first head.
   const std::vector<GrantedName>& worker_names() const { return worker_names_; }
@@ -54,6 +61,9 @@ class StateFile {
   int fd() const { return output_ == nullptr ? -1 : fd_; }
 
  private:
+  friend std::string jobs_file_named_in(const std::string& path);
+
+  StateFile(std::string path, int access);
   void read();
   void read_head(std::string_view text);
   int open_to_write(std::int64_t keep_bytes);

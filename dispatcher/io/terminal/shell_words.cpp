@@ -2,6 +2,7 @@
 #include "dispatcher/io/terminal/shell_words.h"
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/text.h"
 
@@ -9,10 +10,13 @@ namespace workpool::dispatcher {
 
 namespace {
 
-bool is_bare(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("_@%+=:,./-").find(c) != std::string_view::npos;
-}
+constexpr std::array<bool, 256> kIsBare = [] {
+  std::array<bool, 256> bare{};
+  for (const char c :
+       std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"))
+    bare[static_cast<unsigned char>(c)] = true;
+  return bare;
+}();
 
 std::string escaped_word(std::string_view word) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -35,8 +39,13 @@ std::string escaped_word(std::string_view word) {
 
 }  // namespace
 
+bool is_bare_word(std::string_view word) {
+  return !word.empty() &&
+         std::all_of(word.begin(), word.end(), [](char c) { return kIsBare[static_cast<unsigned char>(c)]; });
+}
+
 std::string shell_word(std::string_view word) {
-  if (!word.empty() && std::all_of(word.begin(), word.end(), is_bare)) return std::string(word);
+  if (is_bare_word(word)) return std::string(word);
   if (printable(word, word.size() * 4 + 16) != word) return escaped_word(word);
   std::string out = "'";
   for (const char c : word) {

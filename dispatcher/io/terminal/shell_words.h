@@ -10,6 +10,8 @@
 
 namespace workpool::dispatcher {
 
+// Whether a shell takes `word` as it is, without quotes.
+bool is_bare_word(std::string_view word);
 // `word` as a shell needs it: without quotes if that is safe, else in single quotes. A word with control
 // characters or bytes that are not UTF-8 is put in $'…', so that showing it never acts on the terminal.
 std::string shell_word(std::string_view word);

@@ -22,10 +22,6 @@ constexpr std::uint64_t kWindowJobsMin = 5;
 
 bool starts_letter(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
 
-std::size_t letters_in(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_letter));
-}
-
 double in_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 std::string eta(const Snapshot& snapshot, const RateMeter& rate) {
@@ -122,6 +118,10 @@ std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::si
   std::string text;
   for (const Piece& piece : pieces) text += piece.text;
   return fit(text, columns);
+}
+
+std::size_t letters_in(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_letter));
 }
 
 std::string fit(const std::string& text, std::size_t columns) {

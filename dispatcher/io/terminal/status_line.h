@@ -43,6 +43,8 @@ Snapshot with_expected(const Snapshot& snapshot, const std::optional<std::uint64
 // "a worker", "space for the results file"; "" for Nothing. No control characters.
 std::string waiting_text(const WaitingFor& waiting);
 
+// How many columns UTF-8 text takes, each letter counted as one.
+std::size_t letters_in(const std::string& text);
 // Cut to `columns` letters, the last one "…" if something is missing.
 std::string fit(const std::string& text, std::size_t columns);
 

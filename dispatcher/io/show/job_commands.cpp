@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/show/job_commands.h"
+
+#include <optional>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/formats/json_text.h"
+#include "common/formats/result_view.h"
+#include "dispatcher/io/jobs/jobs_format.h"
+#include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/terminal/shell_words.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::uint64_t kReadAheadBytes = 16 << 10;  // rows mostly follow one another in the jobs file, too
+
+// `array`: compact.
+std::string words_in(std::string_view array) {
+  std::string line;
+  line.reserve(array.size());
+  for (std::size_t at = 1; at < array.size() && array[at] == '"';) {
+    const std::size_t end = json_string_end(array, at);
+    if (at > 1) line += ' ';
+    const std::string_view quoted = array.substr(at, end - at);
+    // Most words need neither an escape in JSON nor quotes in a shell.
+    if (const std::string_view inside = quoted.substr(1, quoted.size() - 2); is_bare_word(inside)) {
+      line += inside;
+    } else {
+      line += shell_word(text_in(quoted));
+    }
+    at = end + 1;
+  }
+  return line;
+}
+
+}  // namespace
+
+std::string command_text(std::string_view work) {
+  std::string text;
+  visit_json_members(work.substr(0, work.size() - 1), [&text](std::string_view key, std::string_view value) {
+    if (key == "\"cmd\"") text = value.front() == '[' ? words_in(value) : text_in(value);
+    if (key == "\"type\"") text = text_in(value);
+    if (key == "\"args\"") text.append(" ").append(value);
+    return true;
+  });
+  return text;
+}
+
+std::variant<std::unique_ptr<JobsAtHand>, std::string> JobsAtHand::open(
+    const std::string& path, const std::optional<JobsFormat>& format) {
+  auto opened = JobsInput::open(path);
+  if (auto* problem = std::get_if<JobsProblem>(&opened)) return problem->message;
+  JobsInput& input = std::get<JobsInput>(opened);
+  if (!input.regular()) return printable(path) + ": is not a regular file";
+  const auto judged = format_of(input, path, format);
+  if (const auto* problem = std::get_if<JobsProblem>(&judged)) return problem->message;
+  std::unique_ptr<JobsAtHand> jobs(new JobsAtHand(std::move(input), std::get<JobsFormat>(judged)));
+  const IndexReport report = index_jobs_file(jobs->input_, jobs->format_, jobs->index_);
+  if (report.problem) return report.problem->message;
+  if (!report.ok())
+    return printable(path) + ": has " + counted(report.error_count, "error") + ", which check lists";
+  return jobs;
+}
+
+JobsAtHand::Reader::Reader(const JobsAtHand& jobs)
+    : jobs_(jobs), lines_(jobs.input_.fd(), kLineBytesMax), parser_(jobs.format_) {}
+
+std::string JobsAtHand::Reader::command_of(std::uint32_t job) {
+  const JobIndex::Entry entry = jobs_.index_.entry(job);
+  const std::optional<std::string_view> line = lines_.line_at(entry.offset, entry.offset + kReadAheadBytes);
+  if (!line) return "";
+  const auto parsed = parser_.parse(*line);
+  const auto* read = std::get_if<JobView>(&parsed);
+  if (read == nullptr || read->spec.high != entry.spec_prefix) return "";
+  return command_text(read->work);
+}
+
+}  // namespace workpool::dispatcher

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The jobs file that results belong to, if it is still there: which work each of its jobs has, and how the
+// command of a job reads.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "common/formats/jobs_file.h"
+#include "common/io/bounded_lines.h"
+#include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/jobs_input.h"
+
+namespace workpool::dispatcher {
+
+// As a person would type it: `./simulate --rate '0.1 %'`, `zcat a.gz | wc -l`, `sha256 {"path":"a.bin"}`.
+// `work`: as JobView has it.
+std::string command_text(std::string_view work);
+
+class JobsAtHand {
+ public:
+  // Reads all of the file, which must be a regular one without errors; else returns why it is of no use.
+  // `format`: see format_of.
+  static std::variant<std::unique_ptr<JobsAtHand>, std::string> open(const std::string& path,
+                                                                     const std::optional<JobsFormat>& format);
+
+  const JobIndex& index() const { return index_; }
+
+  // Reads commands; for one thread.
+  class Reader {
+   public:
+    explicit Reader(const JobsAtHand& jobs);
+    // Empty if the line of the job was changed meanwhile.
+    std::string command_of(std::uint32_t job);
+
+   private:
+    const JobsAtHand& jobs_;
+    BoundedLines lines_;
+    JobLineParser parser_;
+  };
+
+ private:
+  JobsAtHand(JobsInput input, JobsFormat format) : input_(std::move(input)), format_(format) {}
+
+  JobsInput input_;
+  JobsFormat format_;
+  JobIndex index_;
+};
+
+}  // namespace workpool::dispatcher
