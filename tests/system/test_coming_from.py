@@ -361,6 +361,7 @@ EFFECTS = {
     "hq output-log logs cat 1 stdout": prints("sim 1", "sim 2", before=STUDY, ordered=True),
     "hq job cat last stdout": prints("sim 1", "sim 2", before=STUDY, ordered=True),
     "hq job cat last stderr": prints("oh 1", "oh 2", before=STUDY, ordered=True),
+    "hq job cat last --tasks 2 stderr": prints("oh 2", before=STUDY),
     "hq job info last": checks(says("ok", "failed"), before=STUDY),
     "hq task list last --task-status failed": checks(one_row, before=STUDY),
     "hq job summary": checks(says("ok", "failed"), before=STUDY),
