@@ -26,7 +26,7 @@ COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
 ANY_TEXT = {"WORKPOOL_ARG_FILE", "WORKPOOL_CSV", "WORKPOOL_TSV", "WORKPOOL_JSONL", "WORKPOOL_SHELL", "WORKPOOL_CWD"}
 # `each` has the flags of another section, too, less these.
 FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines"}}
-ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["--dry-run", "echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
+ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
              "show": ["results"], "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
 
@@ -125,7 +125,7 @@ class Flags(CliTest):
                     with self.subTest(f"{command[-1]} {variable}"):
                         if variable in ANY_TEXT:
                             value = "/" if variable == "WORKPOOL_CWD" else "some-file"
-                            answers = [self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(**more))
+                            answers = [self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(WORKPOOL_DRY_RUN="1", **more))
                                        for more in ({}, {variable: value})]
                             self.assertNotEqual(*[(answer.code, answer.out) for answer in answers])
                             continue
