@@ -107,6 +107,7 @@ std::vector<Flag> value_flags(Given& given) {
 CommandTable table_of(Given& given, const ProgramNames& names) {
   std::vector<Flag> flags = value_flags(given);
   for (Flag& flag : command_flags(given.each.setting)) flags.push_back(std::move(flag));
+  flags = without_variables(std::move(flags));
   for (Flag& flag : run_flags(given.options)) {
     if (flag.name == "format") continue;
     if (flag.name == "results") {

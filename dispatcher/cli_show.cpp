@@ -55,7 +55,7 @@ CommandTable table_of(ShowOptions& options, const ProgramNames& names) {
       "Shows what jobs printed and how they ended, from the file of run's -o; also while the run goes on. "
       "Without IDs or patterns it shows all jobs. Changes nothing.",
       {{"RESULTS", set_text(options.results)}, {"ID", add_wanted, false, true}},
-      {
+      without_variables({
           {"failed", 0, "", "only jobs that are not ok", "", set_switch(options.failed)},
           {"status", 0, "S",
            "only jobs with this status: ok, failed, timeout, quarantined or invalid; several with commas "
@@ -80,7 +80,7 @@ CommandTable table_of(ShowOptions& options, const ProgramNames& names) {
           {"no-jobs", 0, "", "do not read the jobs file, from which the commands come", "",
            set_switch(options.no_jobs)},
           format_flag(options.format),
-      },
+      }),
       with_names(kShowEpilogue, names)};
 }
 

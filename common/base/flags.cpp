@@ -110,11 +110,14 @@ std::optional<std::uint32_t> parse_number(const std::string& text) {
 std::string about_flags(const CommandTable& table) {
   std::string text;
   bool has_durations = false;
+  bool has_variable = false;
   for (const Flag& flag : table.flags) {
     if (flag.hidden) continue;
-    if (text.empty()) {
-      text = "Defaults are in brackets. Each flag can also be set in the environment; the flag wins. --" +
-             flag.name + " is " + variable_of(flag) + ".";
+    if (text.empty()) text = "Defaults are in brackets.";
+    if (!has_variable && flag.has_variable) {
+      has_variable = true;
+      text += " Each flag can also be set in the environment; the flag wins. --" + flag.name + " is " +
+              variable_of(flag) + ".";
     }
     has_durations |= flag.value == "D";
   }
@@ -124,7 +127,13 @@ std::string about_flags(const CommandTable& table) {
 
 }  // namespace
 
+std::vector<Flag> without_variables(std::vector<Flag> flags) {
+  for (Flag& flag : flags) flag.has_variable = false;
+  return flags;
+}
+
 std::string variable_of(const Flag& flag) {
+  if (flag.hidden || !flag.has_variable) return "";
   std::string variable = "WORKPOOL_";
   for (const char c : flag.name)
     variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
@@ -139,8 +148,7 @@ std::string apply_flags(const CommandTable& table, const GivenFlags& given, cons
     const auto place = given.values.find(flag.name);
     if (place != given.values.end()) {
       wrong = apply_values(flag, place->second, "--" + flag.name);
-    } else if (!flag.hidden) {
-      const std::string variable = variable_of(flag);
+    } else if (const std::string variable = variable_of(flag); !variable.empty()) {
       const char* value = environment(variable);
       if (value == nullptr || *value == '\0') continue;
       wrong = apply_values(flag, flag.repeatable ? split_at_commas(value) : std::vector<std::string>{value},

@@ -20,14 +20,15 @@ namespace workpool {
 using Setter = std::function<std::string(const std::string&)>;
 
 struct Flag {
-  std::string name;         // "worker-timeout"; its variable is WORKPOOL_WORKER_TIMEOUT
-  char letter = 0;          // one-letter form, 0 = none
-  std::string value;        // what help calls the value: "FILE"; "" = a switch
-  std::string help;         // one sentence, wrapped by help_text
-  std::string initial;      // the default, as help shows it; "" = none worth showing
-  Setter set;               // a switch is set with "true" or "false"
-  bool repeatable = false;  // each occurrence sets; the variable may hold several, separated by commas
-  bool hidden = false;      // internal: not in the help, no variable
+  std::string name;          // "worker-timeout"; its variable is WORKPOOL_WORKER_TIMEOUT
+  char letter = 0;           // one-letter form, 0 = none
+  std::string value;         // what help calls the value: "FILE"; "" = a switch
+  std::string help;          // one sentence, wrapped by help_text
+  std::string initial;       // the default, as help shows it; "" = none worth showing
+  Setter set;                // a switch is set with "true" or "false"
+  bool repeatable = false;   // each occurrence sets; the variable may hold several, separated by commas
+  bool hidden = false;       // internal: not in the help, no variable
+  bool has_variable = true;  // if not, only a command line can say so
 };
 
 struct Positional {
@@ -65,7 +66,9 @@ std::string apply_flags(const CommandTable& table, const GivenFlags& given, cons
 
 // At most 100 columns wide, ends with a newline.
 std::string help_text(const CommandTable& table);
-std::string variable_of(const Flag& flag);
+std::string variable_of(const Flag& flag);  // "" if it has none
+// The same flags without variables, for those that mean something else in another command.
+std::vector<Flag> without_variables(std::vector<Flag> flags);
 
 // Setters. The target outlives the table.
 Setter set_text(std::string& target);  // anything but ""

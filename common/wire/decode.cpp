@@ -133,16 +133,9 @@ bool fits(Status status, ErrorKind kind) {
 
 // Whether exit status and signal agree with the kind; each may be missing.
 bool fits(ErrorKind kind, const CommandEnd& end) {
-  switch (kind) {
-    case ErrorKind::kNone:
-    case ErrorKind::kExit:
-      // Which exit status is a failure is up to the job ("ok_exit").
-      return !end.signal;
-    case ErrorKind::kSignal:
-      return !end.exit;
-    default:
-      return true;
-  }
+  // Which exit status is a failure is up to the job ("ok_exit").
+  if (kind == ErrorKind::kNone || kind == ErrorKind::kExit) return !end.signal;
+  return kind != ErrorKind::kSignal || !end.exit;
 }
 
 void read_result(WireReader& from, JobResult& result) {

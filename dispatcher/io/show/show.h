@@ -9,9 +9,8 @@
 
 namespace workpool::dispatcher {
 
-// kOk: shown, also if stdout was closed before the
-// end; kNotAllOk: RESULTS cannot be read or is none, or has nothing for one that was named; kResultsFailed:
-// stdout cannot be written.
+// kOk: shown, also if stdout was closed before the end; kNotAllOk: RESULTS cannot be read or is none, or has
+// nothing for one that was named; kResultsFailed: stdout cannot be written.
 ExitCode show(const ShowOptions& options, Console& console);
 
 }  // namespace workpool::dispatcher

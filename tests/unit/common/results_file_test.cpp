@@ -84,23 +84,6 @@ TEST(ResultLine, OfACommandIsAsInTheInterface) {
             R"("run":"0123456789abcdef","spec":"385bb00ad9936907bb3342b79c51cb85")");
 }
 
-TEST(ResultLine, HasTheNotesOfItsJobAndWhatItUsed) {
-  OwnedResult result = command_line();
-  result.notes = R"("each":{"1":"a"},"meta":[1])";
-  result.outcome.command->processor_time = microseconds(2500);
-  result.outcome.command->memory_kib = 70001;
-  const std::string line = without_newline(result);
-  EXPECT_EQ(without_crc(line),
-            R"({"id":"logs","line":2,"status":"ok","attempt":1,"exit":0,"stdout":"a\n","stderr":"",)"
-            R"("cpu_ms":2.5,"max_rss_kib":70001,"worker":"node7","queued_ms":1.2,"run_ms":35.1,)"
-            R"("finished":"2026-11-23T16:21:07.123Z","each":{"1":"a"},"meta":[1],)"
-            R"("run":"0123456789abcdef","spec":"385bb00ad9936907bb3342b79c51cb85")");
-  ReplayedLine read;
-  EXPECT_EQ(read_result_line(line, read), LineDamage::kNone);
-  EXPECT_EQ(read.id, "logs");
-  EXPECT_EQ(read.spec, kSpec);
-}
-
 TEST(ResultLine, OfAHandlerHasItsValueAndNoSpecBesideADefaultId) {
   EXPECT_EQ(without_crc(without_newline(handler_line(R"({"n":[1,"x"]})"))),
             R"({"id":"385bb00ad9936907bb3342b79c51cb85","line":2,"status":"ok","attempt":1,)"
