@@ -58,7 +58,9 @@ Bench::Evidence Bench::evidence_of(const Session& session) const {
   for (const Streak::OfClass& of : session.streak->classes) {
     if (!classes_.used(of.requirement) || classes_.at(of.requirement).serial() != of.serial) continue;
     const EndCounts& now = classes_.at(of.requirement).ended;
-    EndCounts elsewhere{now.ok - of.before.ok, now.not_ok - of.before.not_ok - of.failed};
+    // What others failed at is counted off when they are benched, though it may have come before this streak.
+    const std::uint64_t known = of.before.not_ok + of.failed;
+    EndCounts elsewhere{now.ok - of.before.ok, now.not_ok - std::min(now.not_ok, known)};
     if (elsewhere.ok == 0) continue;
     elsewhere.not_ok -= std::min(elsewhere.not_ok, failed_at_other_suspects(session, of));
     if (elsewhere.ok < kOkPerNotOk * elsewhere.not_ok) continue;
@@ -145,6 +147,12 @@ void Bench::bench(Session& session, const Evidence& evidence, Step& step) {
   benched.serial = classes_.at(evidence.requirement).serial();
   benched.probe_at = step.now + kProbeInterval;
   workers_.bench(session, benched);
+  // It says nothing about the jobs, so others are not judged by it.
+  for (const Streak::OfClass& of : session.streak->classes) {
+    if (!classes_.used(of.requirement) || classes_.at(of.requirement).serial() != of.serial) continue;
+    EndCounts& ended = classes_.change(of.requirement).ended;
+    ended.not_ok -= std::min(ended.not_ok, of.failed);
+  }
   streaks_.end(session);
   ledger_.recall(session, step);
   step.decide(Report{std::move(report)});

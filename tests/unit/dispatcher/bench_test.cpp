@@ -125,11 +125,13 @@ TEST_F(BenchTest, AJobThatFailsElsewhereTooAcquitsIt) {
   start();
   worker("good", 1);
   worker("unlucky", 1);
-  fail("unlucky", 10);
+  const Numbers failed = fail("unlucky", 10);
   succeed("good");
   advance(milliseconds(100));
   EXPECT_EQ(withdrawn(), 1U);
-  fail("good", 1);
+  JobNumber tried = next("good");
+  for (; tried != failed.back(); tried = next("good")) ends("good", tried);
+  ends("good", tried, Status::kFailed);
   advance(milliseconds(100));
   EXPECT_TRUE(all<WorkerBenched>().empty());
   EXPECT_EQ(withdrawn(), 1U) << "the other failures stand";
@@ -196,6 +198,51 @@ TEST_F(BenchTest, NeverTheLastOneForARequirement) {
   advance(seconds(1));
   EXPECT_TRUE(all<WorkerBenched>().empty());
   EXPECT_EQ(withdrawn(), 0U);
+}
+
+TEST_F(BenchTest, TwoBadOnesOfThreeDoNotProtectEachOther) {
+  submit(300);
+  start();
+  worker("good", 1);
+  worker("bad1", 1);
+  worker("bad2", 1);
+  for (int i = 0; i < 20; ++i) {
+    fail("bad1", 1);
+    fail("bad2", 1);
+  }
+  succeed("good");
+  advance(milliseconds(100));
+  EXPECT_EQ(withdrawn(), 2U) << "one of each is tried elsewhere";
+  give_back("bad1");
+  give_back("bad2");
+  for (int i = 0; i < 30 && all<WorkerBenched>().size() < 2; ++i) {
+    succeed("good");
+    advance(milliseconds(100));
+  }
+  EXPECT_EQ(all<WorkerBenched>().size(), 2U);
+  EXPECT_EQ(snapshot().failed, 0U);
+}
+
+TEST_F(BenchTest, AFailureThatNobodyElseCouldRunStands) {
+  submit(3, {.type = "rare"});
+  submit(60);
+  start();
+  worker("good", 1);
+  handlers = {"rare"};
+  worker("bad", 1);
+  const Numbers failed = fail("bad", 13);
+  EXPECT_EQ((Numbers{failed.begin(), failed.begin() + 3}), (Numbers{0, 1, 2}));
+  succeed("good");
+  advance(milliseconds(100));
+  give_back("bad");
+  for (int i = 0; i < 20 && all<WorkerBenched>().empty(); ++i) {
+    succeed("good");
+    advance(milliseconds(100));
+  }
+  ASSERT_EQ(all<WorkerBenched>().size(), 1U);
+  EXPECT_EQ(all<WorkerBenched>()[0].failed, 13U);
+  EXPECT_EQ(withdrawn(), 10U);
+  EXPECT_EQ(snapshot().failed, 3U);
 }
 
 class OnTheBench : public BenchTest {
