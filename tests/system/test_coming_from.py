@@ -322,7 +322,7 @@ def says(*words):
 
 
 # A study of which one job failed, and each wrote to both streams.
-STUDY = "workpool each --quiet -o study.jsonl --shell './sim {}; echo oh {} >&2; exit $(({} - 1))' ::: 1 2"
+STUDY = "workpool each --quiet -o study.jsonl --shell './sim {}; echo oh {} >&2; test {} = 1' ::: 1 2"
 BROKEN = "touch broken; seq 1 2 | workpool each -o study.jsonl ./sim; rm broken"
 # Runs that listen while a line runs: the first needs its worker, the second has one.
 NEEDS_A_WORKER = "workpool run jobs.jsonl --listen {address} --insecure -o beside.jsonl"

@@ -70,7 +70,7 @@ class Sources(EachTest):
         self.assertEqual(self.lines("-n3", "printf", "<%s>", "{}", ":::", "a b", "c"), ["<a b><c>"])
 
     def test_chunks_of_the_input(self):
-        self.assertEqual(self.lines("--chunks", "4", "wc", "-l", stdin="\n".join(str(n) for n in range(1, 11))), ["4", "4", "2"])
+        self.assertEqual(self.lines("--chunks", "4", "wc", "-l", stdin="".join(f"{n}\n" for n in range(1, 11))), ["4", "4", "2"])
         big = "".join("x" * 999 + "\n" for _ in range(1000))
         self.assertEqual(self.lines("--chunks", "1000000", "wc", "-c", stdin=big), [str(len(big))])
         too_big = self.each("--chunks", "1000000", "wc", "-c", stdin=big + big, code=65)
@@ -214,7 +214,7 @@ class Output(EachTest):
         self.assertIn("give -o FILE", finished.err)
 
     def test_a_reader_that_goes_away_ends_it(self):
-        process = subprocess.Popen([FRONT, "each", "--shell", "head -c 30000 /dev/zero"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        process = subprocess.Popen([FRONT, "each", "--shell", ": {}; head -c 30000 /dev/zero"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, cwd=self.folder, env=clean_environment())
         process.stdout.close()
         _, err = process.communicate(b"".join(b"%d\n" % n for n in range(1000)), timeout=60)

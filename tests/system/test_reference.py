@@ -213,7 +213,7 @@ class Formats(CliTest):
                 {"cmd": ["head", "-c", "300000", "/dev/zero"]}, {"cmd": "printf '\\377' | tee /dev/stderr"},
                 {"type": "echo", "args": 1, "each": {"1": "a"}, "meta": 1}, {"cmd": ["/usr/bin/python3", "-c", "bytearray(100 << 20)"]}]
         finished = self.run_jobs(*jobs, code=1)
-        _, of_bad_line = self.pipe_jobs("[oops]\n", code=1)
+        _, of_bad_line = self.pipe_jobs("{oops}\n", code=1)
         seen = {member for result in [*finished.results, *of_bad_line] for member in result}
         on_page = {plain(name) for row in PAGE.table("Results file", "member") for name in cells_of(row["member"])}
         # The page names these in the words about stdout and stderr.
