@@ -179,7 +179,7 @@ std::string settle_results(RunOptions& options) {
     options.results = pipe ? "/dev/null" : default_results(options.jobs);
     if (pipe && !options.output) options.output.emplace();
   }
-  if (options.results == options.jobs && options.jobs != "-") {
+  if (options.results == options.jobs && options.jobs != "-" && options.jobs != "/dev/null") {
     return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
   }
   if (same_file(jobs, look_at(options.results, 1))) {

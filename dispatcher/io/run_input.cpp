@@ -27,16 +27,6 @@ JobsInput open_jobs(const std::string& path, Console& console) {
   return taken(JobsInput::open(path), console);
 }
 
-JobsFormat judged_format(const JobsInput& input, const std::string& path,
-                         const std::optional<JobsFormat>& given, Console& console) {
-  const auto judged = format_of(input, path, given);
-  if (const auto* problem = std::get_if<JobsProblem>(&judged)) {
-    console.line("workpool-dispatcher: " + problem->message);
-    throw Ended{ExitCode::kBadInput};
-  }
-  return std::get<JobsFormat>(judged);
-}
-
 EachJobs open_each(const EachOptions& options, Console& console) {
   for (const EachSource& source : options.sources) {
     if (source.path == "-" && ::isatty(STDIN_FILENO) == 1)
@@ -60,7 +50,7 @@ RunInput::RunInput(const RunOptions& options, Console& console)
     : feeder_(feeder_for(options, console)),
       input_(feeder_ ? feeder_->take_input() : open_jobs(options.jobs, console)),
       format_(feeder_ ? JobsFormat::kJsonLines : options.format) {
-  if (regular()) format_ = judged_format(input_, options.jobs, options.format, console);
+  if (regular()) format_ = format_of(input_, options.jobs, options.format);
 }
 
 void RunInput::index(JobIndex& index, Console& console) const {
@@ -123,7 +113,7 @@ ExitCode check(const CheckOptions& options, Console& console) {
   try {
     JobsInput input = open_jobs(options.jobs, console);
     const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
-    const JobsFormat format = judged_format(whole, options.jobs, options.format, console);
+    const JobsFormat format = format_of(whole, options.jobs, options.format);
     JobIndex index;
     const IndexReport report = index_jobs_file(whole, format, index);
     if (!report.ok()) {

@@ -139,10 +139,7 @@ VerifyAnswer verify(const VerifyOptions& options) {
     return {ExitCode::kBadInput, kSpeaker + printable(input.shown_path()) +
                                      ": verify needs a jobs file that can be read again, not a pipe"};
   }
-  const auto judged = format_of(input, options.jobs, options.format);
-  if (const auto* problem = std::get_if<JobsProblem>(&judged))
-    return {ExitCode::kBadInput, kSpeaker + problem->message};
-  const JobsFormat format = std::get<JobsFormat>(judged);
+  const JobsFormat format = format_of(input, options.jobs, options.format);
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, format, index);
   if (!checked.ok()) return {ExitCode::kBadInput, format_errors(input.shown_path(), checked)};

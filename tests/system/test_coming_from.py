@@ -130,7 +130,7 @@ class Lines(CliTest):
         home = self.folder / "home"
         (home / ".parallel").mkdir(parents=True)
         (home / ".parallel" / "will-cite").touch()
-        environment = clean_environment(HOME=str(home), TMPDIR=str(home), SHELL="/bin/bash", LC_ALL="C.UTF-8")
+        environment = clean_environment(HOME=str(home), TMPDIR=str(home), SHELL="/bin/bash", PARALLEL_SHELL="/bin/bash", LC_ALL="C.UTF-8")
         environment["PATH"] = f"{tools}:{environment['PATH']}"
         self.environment = environment
         self.template = self.folder / "template"

@@ -156,12 +156,18 @@ class BadLines(CliTest):
                     os.unlink(self.folder / file)
 
     def test_json_lines_of_another_ending_are_not_run_as_shell_commands(self):
-        for file in ("bad.json", "bad.txt"):
-            finished = self.run_jobs(GOOD, GOOD, name=file, code=65)
-            self.assertRegex(finished.err, rf"^{re.escape(file)}:1:1: this is JSON[^\n]*--format jsonl[^\n]*\n$")
+        finished = self.run_jobs(GOOD, GOOD, name="bad.json", code=65)
+        self.assertRegex(finished.err, r"^bad.json:1:1: this is JSON[^\n]*--format jsonl[^\n]*\n$")
+        self.assert_no_trace(finished)
+        self.assertEqual(self.run_jobs(GOOD, name="bad.json", flags=("--format", "jsonl", "--overwrite")).code, 0)
+        os.unlink(self.folder / "ran")
+        # Of any other name the first job tells, and a line among others of another kind is refused.
+        self.assertEqual(self.run_jobs(GOOD, name="good.txt").code, 0)
+        os.unlink(self.folder / "ran")
+        for text in (b"true\n" + GOOD.encode() + b"\n", b"# x\ntrue\n [1]\n"):
+            finished = self.run_jobs(text, name="mixed.txt", code=65)
+            self.assertIn("as JSON does, among shell commands: say --format lines", finished.err)
             self.assert_no_trace(finished)
-            self.assertEqual(self.run_jobs(GOOD, name=file, flags=("--format", "jsonl", "--overwrite")).code, 0)
-            os.unlink(self.folder / "ran")
 
     def test_other_encodings_of_a_whole_file(self):
         for encoding in ("utf-16", "utf-32"):

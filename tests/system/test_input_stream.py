@@ -198,10 +198,11 @@ class Ids(CliTest):
 
 
 class Sources(CliTest):
-    def test_results_are_required_where_jobs_is_no_regular_file(self):
-        os.mkfifo(self.folder / "fifo")
-        for jobs in ("-", "fifo", "/dev/null"):
-            self.assert_one_line_error(self.dispatcher("run", jobs), 2, "--results", "-o")
+    def test_without_results_what_jobs_write_is_printed(self):
+        finished = self.dispatcher("run", "-", stdin="echo one; echo two >&2\n")
+        self.assertEqual((finished.code, finished.out, finished.err), (0, "one\n", "two\n"))
+        self.assertEqual(self.dispatcher("run", "/dev/null").code, 0)
+        self.assertEqual([path.name for path in self.folder.iterdir()], [])
 
     def test_fifo_streams(self):
         os.mkfifo(self.folder / "fifo.jsonl")
@@ -244,8 +245,14 @@ class Sources(CliTest):
     def test_format_of_stdin(self):
         _, results = self.pipe_jobs("echo one\n# no\n\n  echo two\n", "--format", "lines", code=0)
         self.assertEqual({result["id"]: result["stdout"] for result in results}, {"L1": "one\n", "L4": "two\n"})
-        _, results = self.pipe_jobs("echo one\n", code=1)  # jsonl by default
-        self.assertEqual(results[0]["status"], "invalid")
+        # The first job tells.
+        _, results = self.pipe_jobs("echo one\n", code=0)
+        self.assertEqual(results[0]["stdout"], "one\n")
+        _, results = self.pipe_jobs('{"cmd": "echo one"}\necho two\n', code=1)
+        self.assertEqual(sorted(result["status"] for result in results), ["invalid", "ok"])
+        refused = self.dispatcher("run", "-", "-o", "-", stdin='[{"cmd": "touch ran"}]\n')
+        self.assertEqual((refused.code, refused.out), (65, ""), str(refused))
+        self.assertIn("jq -c '.[]'", refused.err)
 
     def test_json_is_not_run_as_shell_commands(self):
         for text in (jsonl({"cmd": "touch ran"}) * 3, json.dumps([{"cmd": "touch ran"}], indent=2) + "\n",
@@ -271,7 +278,7 @@ class Sources(CliTest):
                 finished = self.dispatcher("run", name, "-o", "/dev/stdout", stdin=jobs.fileno())
             self.assertEqual(finished.code, 0, str(finished))
             self.assertEqual(json.loads(finished.out)["id"], "L1")
-        self.assertEqual(self.dispatcher("run", "/dev/stdin").code, 2)
+        self.assertEqual(self.dispatcher("run", "/dev/stdin").code, 0)
 
     def test_stdin_that_cannot_be_read(self):
         for command in ("run - -o r.jsonl", "run - -o -", "check -", "run /dev/stdin -o -"):

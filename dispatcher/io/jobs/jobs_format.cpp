@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "common/base/text.h"
 #include "common/formats/jobs_shape.h"
 #include "common/io/bounded_lines.h"
 
@@ -15,17 +14,12 @@ constexpr std::size_t kStartBytes = 64 * 1024;  // comments before the first job
 
 }  // namespace
 
-std::variant<JobsFormat, JobsProblem> format_of(const JobsInput& input, const std::string& path,
+JobsFormat format_of(const JobsInput& input, const std::string& path,
                                                 const std::optional<JobsFormat>& given) {
   if (given) return *given;
   if (path.ends_with(".jsonl") || path.ends_with(".ndjson")) return JobsFormat::kJsonLines;
-  if (path.ends_with(".json")) {
-    const std::string shown = printable(path, 200);
-    return JobsProblem{
-        shown +
-        ": a .json file holds one value, not one job a line: make lines of an array with jq -c "
-        "'.[]', or say --format jsonl if it has them"};
-  }
+  // One value, mostly. Read as lines, it is refused with advice on how to make jobs lines of it.
+  if (path.ends_with(".json")) return JobsFormat::kGuessedLines;
   std::string start(kStartBytes, '\0');
   start.resize(static_cast<std::size_t>(
       std::max<std::int64_t>(read_at(input.fd(), start.data(), start.size(), 0), 0)));

@@ -54,9 +54,8 @@ std::variant<std::unique_ptr<JobsAtHand>, std::string> JobsAtHand::open(
   if (auto* problem = std::get_if<JobsProblem>(&opened)) return problem->message;
   JobsInput& input = std::get<JobsInput>(opened);
   if (!input.regular()) return printable(path) + ": is not a regular file";
-  const auto judged = format_of(input, path, format);
-  if (const auto* problem = std::get_if<JobsProblem>(&judged)) return problem->message;
-  std::unique_ptr<JobsAtHand> jobs(new JobsAtHand(std::move(input), std::get<JobsFormat>(judged)));
+  const JobsFormat judged = format_of(input, path, format);
+  std::unique_ptr<JobsAtHand> jobs(new JobsAtHand(std::move(input), judged));
   const IndexReport report = index_jobs_file(jobs->input_, jobs->format_, jobs->index_);
   if (report.problem) return report.problem->message;
   if (!report.ok())
