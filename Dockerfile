@@ -1,6 +1,6 @@
-# Both programs in one image: workpool-dispatcher and workpool-worker.
+# All programs in one image: workpool, workpool-dispatcher and workpool-worker.
 #   docker build -t workpool .
-#   docker run --rm workpool workpool-worker tcp://dispatcher.example:5555 --insecure
+#   docker run --rm workpool workpool worker tcp://dispatcher.example:5555 --insecure
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src
@@ -8,8 +8,8 @@ WORKDIR /src
 COPY scripts/setup scripts/setup
 RUN scripts/setup
 COPY . .
-RUN scripts/build release workpool-dispatcher workpool-worker \
-    && strip build/release/bin/workpool-*
+RUN scripts/build release workpool workpool-dispatcher workpool-worker \
+    && strip build/release/bin/workpool*
 
 FROM debian:bookworm-slim
 # What the programs load (ldd tells), nothing of what built them.
@@ -17,9 +17,10 @@ RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         libisal2 libsimdjson14 libxxhash0 \
     && rm -rf /var/lib/apt/lists/*
-COPY --from=build /src/build/release/bin/workpool-dispatcher /src/build/release/bin/workpool-worker /usr/local/bin/
-RUN workpool-dispatcher --version && workpool-worker --version
+COPY --from=build /src/build/release/bin/workpool /src/build/release/bin/workpool-dispatcher \
+     /src/build/release/bin/workpool-worker /usr/local/bin/
+RUN workpool --version && workpool worker --version
 # Jobs are other people's commands. The worker's supervisor is made to be PID 1: no init is needed.
 USER 1000:1000
 STOPSIGNAL SIGTERM
-CMD ["workpool-dispatcher", "--help"]
+CMD ["workpool", "--help"]
