@@ -19,7 +19,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ.get("WORKPOOL_SOURCE", Path(__file__).resolve().parents[2]))
 PARTS = ["Dockerfile", "docker-compose.yml", ".dockerignore", "CMakeLists.txt", "CMakePresets.json", "common",
-         "dispatcher", "worker", "scripts", "examples"]
+         "dispatcher", "worker", "front", "scripts", "examples"]
 LIMIT = 300  # seconds for anything; nothing here is decided by speed
 JOBS = 300   # of 0.2 s: half a minute for the first two workers of one slot each
 
