@@ -64,8 +64,9 @@ Setter set_rows(Given& given, ValueFormat format) {
 
 Setter set_shell(CommandSetting& setting) {
   return [&setting](const std::string& value) -> std::string {
-    setting.shell = value != "false";
-    setting.shell_program = value == "true" || value == "false" ? "" : value;
+    const bool is_switch = set_switch(setting.shell)(value).empty();
+    if (!is_switch) setting.shell = true;
+    setting.shell_program = is_switch ? "" : value;
     return "";
   };
 }
@@ -201,6 +202,12 @@ std::string settle(Given& given, const std::vector<std::string>& words) {
   each.command.assign(words.begin(), end);
   if (each.command.empty())
     return "COMMAND is missing; to run the values themselves: each sh -c {} ::: …, or run FILE";
+  const auto is_blank = [](const std::string& word) {
+    return word.find_first_not_of(" \t\n") == std::string::npos;
+  };
+  if (each.command.front().empty() ||
+      (each.setting.shell && std::all_of(each.command.begin(), each.command.end(), is_blank)))
+    return "COMMAND is empty";
   if (!each.setting.shell && is_shell_text(each.command))
     return "COMMAND is one word, so it is the name of a program: add --shell to have a shell run it";
   for (const std::string& file : given.files) each.sources.push_back(file_source(file));
@@ -266,7 +273,10 @@ CommandLine parse_each(const Invocation& invocation) {
   std::string wrong = settle(given, words);
   options.jobs = "-";
   options.flag_words = flags;
-  if (!given.quiet) options.output = given.output;
+  // Results on stdout leave no room there for what jobs write.
+  if (!given.quiet && options.results != "-") options.output = given.output;
+  given.each.setting.timeout = options.timeout;
+  given.each.setting.retries = options.retries;
   options.each = std::move(given.each);
   if (options.results.empty()) options.results = "/dev/null";
   if (options.dry_run && wrong.empty()) return options;

@@ -193,6 +193,17 @@ std::string settle_results(RunOptions& options) {
     return "--results: RESULTS (" + printable(options.results, 200) +
            ") is the file that stderr goes to: results and messages would overwrite each other";
   }
+  if (options.output && options.results != "-" && same_file(look_at(options.results, 1), look_at("-", 1))) {
+    return "--results: RESULTS (" + printable(options.results, 200) +
+           ") is the file that stdout goes to: results and what jobs write would overwrite each other";
+  }
+  for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
+    const auto values = source.is_file ? look_at(source.path, 0) : std::nullopt;
+    if (same_file(values, look_at(options.results, 1)) ||
+        (options.results != "-" && same_file(values, look_at(options.results + ".state", 1))))
+      return "--results: " + printable(options.results, 200) + " would overwrite the values of " +
+             printable(source.path, 200);
+  }
   return "";
 }
 

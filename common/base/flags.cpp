@@ -116,7 +116,9 @@ std::string about_flags(const CommandTable& table) {
     if (text.empty()) text = "Defaults are in brackets.";
     if (!has_variable && flag.has_variable) {
       has_variable = true;
-      text += " Each flag can also be set in the environment; the flag wins. --" + flag.name + " is " +
+      const bool all = &flag == &table.flags.front();
+      text += (all ? " Each flag" : " Each flag from --" + flag.name + " on") +
+              std::string(" can also be set in the environment; the flag wins. --") + flag.name + " is " +
               variable_of(flag) + ".";
     }
     has_durations |= flag.value == "D";

@@ -50,6 +50,14 @@ std::string members_of(const CommandSetting& setting) {
     append_member(out, "shell");
     append_json_string(out, setting.shell_program);
   }
+  if (setting.timeout > Duration(0)) {
+    append_member(out, "timeout");
+    out += '"' + std::to_string(setting.timeout.count()) + "us\"";
+  }
+  if (setting.retries > 0) {
+    append_member(out, "retries");
+    out += std::to_string(setting.retries);
+  }
   if (setting.slots != 1) {
     append_member(out, "slots");
     out += std::to_string(setting.slots);
@@ -143,12 +151,13 @@ std::optional<std::string> CommandTemplate::find_shell_places() {
         text.read(piece.text);
         continue;
       }
-      const auto place = text.place_of_value();
+      const auto place = text.place_value();
       if (const auto* wrong = std::get_if<std::string>(&place)) return *wrong;
       piece.place = std::get<ShellPlace>(place);
     }
     text.read(" ");
   }
+  if (std::string late = text.late_problem(); !late.empty()) return late;
   return std::nullopt;
 }
 
@@ -186,7 +195,7 @@ std::size_t CommandTemplate::placeholder_at(std::string_view word, std::size_t a
 
 // `{}` stands for all values. A number counts from 1.
 std::optional<std::size_t> CommandTemplate::value_named(std::string_view name) const {
-  if (name.empty()) return kAll;
+  if (name.empty()) return names_.count > 0 ? std::optional(kAll) : std::nullopt;
   const auto column = std::find(names_.columns.begin(), names_.columns.end(), name);
   if (column != names_.columns.end()) return static_cast<std::size_t>(column - names_.columns.begin());
   std::size_t number = 0;
@@ -197,7 +206,7 @@ std::optional<std::size_t> CommandTemplate::value_named(std::string_view name) c
 }
 
 std::string CommandTemplate::known_placeholders() const {
-  std::string known = "{}, {#}";
+  std::string known = names_.count > 0 ? "{}, {#}" : "{#}";
   if (names_.count > 0)
     known += names_.count == 1 ? ", {1}" : ", {1} to {" + std::to_string(names_.count) + "}";
   for (std::size_t i = 0; i < std::min(names_.columns.size(), kColumnsShown); ++i)
@@ -219,7 +228,7 @@ void CommandTemplate::expand(std::string& out, const Word& word, const JobValues
     if (piece.value == kText) {
       out += piece.text;
     } else if (piece.value == kNumber) {
-      out += std::to_string(job.number);
+      put(std::to_string(job.number), piece);
     } else if (piece.value != kAll) {
       put(piece.value < job.values.size() ? job.values[piece.value] : std::string_view(), piece);
     } else {

@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/time.h"
 #include "common/each/shell_text.h"
 #include "common/each/value_parts.h"
 
@@ -32,6 +33,8 @@ struct ValueNames {
 
 // What a line says next to its command, the same in all jobs.
 struct CommandSetting {
+  Duration timeout{0};  // 0: none
+  std::uint32_t retries = 0;
   std::uint32_t slots = 1;
   std::int32_t priority = 0;
   std::vector<std::string> labels;
@@ -67,7 +70,7 @@ class CommandTemplate {
     std::size_t value = kText;  // the value's place, or one of the three above
     ValuePart part = ValuePart::kWhole;
     std::string text{};
-    ShellPlace place = ShellPlace::kBare;  // what quotes stand around it, if a shell reads it
+    ShellPlace place{};  // if a shell reads it
   };
   using Word = std::vector<Piece>;
 

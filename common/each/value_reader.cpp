@@ -37,14 +37,19 @@ ValueReader::Taken ValueReader::fail(std::string message) {
 
 // What a row that has no end yet means.
 ValueReader::Taken ValueReader::not_enough() {
-  if (end_ - at_ > kValueRowBytesMax) return fail("more than 1 MiB: no job can take it");
+  if (end_ - at_ > kValueRowBytesMax) {
+    row_line_ = line_;
+    return fail("more than 1 MiB: no job can take it");
+  }
   return finished_ ? Taken::kEnd : Taken::kMore;
 }
 
 // Whether the place of a byte order mark is behind us.
 bool ValueReader::has_begun() {
   if (began_) return true;
-  if (end_ - at_ < kByteOrderMark.size() && !finished_) return false;
+  const bool may_be_mark = rest().size() < kByteOrderMark.size() && kByteOrderMark.starts_with(rest());
+  if (may_be_mark && !finished_ && format_ != ValueFormat::kNul && format_ != ValueFormat::kRawLines)
+    return false;
   const bool raw = format_ == ValueFormat::kNul || format_ == ValueFormat::kRawLines;
   if (!raw && rest().starts_with(kByteOrderMark)) at_ += kByteOrderMark.size();
   return began_ = true;
@@ -255,8 +260,13 @@ ValueReader::Taken ValueReader::read_columns(bool named) {
     return taken;
   }
   for (auto name = row.begin(); name != row.end(); ++name) {
+    if (!is_utf8(*name)) return fail("the name of a column is not UTF-8: save the file as UTF-8");
     if (!name->empty() && std::find(row.begin(), name, *name) != name)
       return fail("two columns are called \"" + printable(*name, 80) + "\": rename one");
+  }
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (row[i].empty() && std::find(row.begin(), row.end(), std::to_string(i + 1)) != row.end())
+      return fail("column " + std::to_string(i + 1) + " has no name, and another is called so: name it");
   }
   columns_ = std::move(row);
   has_columns_ = true;

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 namespace workpool {
 
@@ -112,6 +113,7 @@ bool Console::write_waiting() {
       return false;
     } else {
       // Closed, gone or full: these bytes will never be read. A disk may have room for the next line.
+      error_ = errno;
       const std::string_view rest = std::string_view(waiting_).substr(written);
       dropped_ += static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
       break;
@@ -137,9 +139,9 @@ void Console::line(std::string_view text) {
 }
 
 void Console::add_line(std::string_view text) {
-  if (in_text_) waiting_ += '\n';
+  if (in_text_ || open_line_) waiting_ += '\n';
   if (!live_.empty() && !in_text_) waiting_ += kClearLine;
-  in_text_ = false;
+  in_text_ = open_line_ = false;
   waiting_ += text;
   waiting_ += '\n';
   waiting_ += live_;
@@ -149,13 +151,23 @@ bool Console::take(std::string_view text, bool last) {
   const std::lock_guard lock(mutex_);
   if (text.empty()) return true;
   if (!waiting_.empty() && !write_waiting()) return false;
+  error_ = 0;
+  if (open_line_ && redrawable_) waiting_ += '\n';
   if (!live_.empty() && !in_text_) waiting_ += kClearLine;
   waiting_ += text;
-  if (last && !text.ends_with('\n')) waiting_ += '\n';
   in_text_ = !last;
-  if (last) waiting_ += live_;
+  open_line_ = last && !text.ends_with('\n');
+  if (last && !live_.empty()) {
+    if (std::exchange(open_line_, false)) waiting_ += '\n';
+    waiting_ += live_;
+  }
   write_waiting();
   return true;
+}
+
+int Console::error() const {
+  const std::lock_guard lock(mutex_);
+  return error_;
 }
 
 void Console::live(std::string_view text) {
@@ -163,7 +175,8 @@ void Console::live(std::string_view text) {
   if (!redrawable_ || in_text_ || (text.empty() && live_.empty())) return;
   if (!waiting_.empty() && !write_waiting()) return;
   live_ = text;
-  waiting_ = kClearLine;
+  waiting_ = std::exchange(open_line_, false) ? "\n" : "";
+  waiting_ += kClearLine;
   waiting_ += live_;
   write_waiting();
 }
@@ -178,10 +191,14 @@ void Console::flush(Duration limit) {
   }
 }
 
-bool print_answer(std::string_view text, Console& console) {
+bool print_answer(std::string_view text, Console& console, bool* closed) {
   while (!text.empty()) {
     const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EPIPE && closed != nullptr) {
+      *closed = true;
+      return false;
+    }
     if (count <= 0) {
       console.line(std::string("cannot write the answer to stdout: ") + std::strerror(errno));
       return false;

@@ -36,9 +36,12 @@ class Console {
   // One or more whole lines without the last newline, already printable. What cannot be written now waits (up
   // to 256 KiB) and goes out with the next call; beyond that lines are dropped and counted.
   void line(std::string_view text);
-  // What a job has written, as it is, above the live line. `last`: the text ends here, so a line that it
-  // leaves open is ended. Returns false and takes nothing while earlier bytes wait: flush(), then again.
+  // What a job has written, as it is, above the live line. `last`: the text ends here. A line that it leaves
+  // open is ended before a message, and before anything else on a terminal. Returns false and takes nothing
+  // while earlier bytes wait: flush(), then again.
   bool take(std::string_view text, bool last);
+  // The errno of the last write that failed; 0 if none has.
+  int error() const;
   // Shows `text` as the live line below all others, in place of the one before; "" takes it away. Does
   // nothing if the console is not redrawable, or while messages wait.
   void live(std::string_view text);
@@ -58,14 +61,17 @@ class Console {
   int own_fd_ = -1;  // our own description of the same pipe or terminal
   Way way_ = Way::kPlain;
   bool redrawable_ = false;
-  std::string waiting_;        // bytes not yet written
-  std::string live_;           // the live line as shown or to be shown
-  bool in_text_ = false;       // a text was taken that does not end here: no live line below it
+  std::string waiting_;     // bytes not yet written
+  std::string live_;        // the live line as shown or to be shown
+  bool in_text_ = false;    // a text was taken that does not end here: no live line below it
+  bool open_line_ = false;  // the last text ended within a line
+  int error_ = 0;
   std::uint64_t dropped_ = 0;  // lines that were lost and have not been mentioned yet
 };
 
 // Writes all of an answer to stdout. If that fails, prints a line that says why on the console and returns
 // false.
-bool print_answer(std::string_view text, Console& console);
+// `closed`: if given, a pipe that its reader has closed sets it, and there is no such line.
+bool print_answer(std::string_view text, Console& console, bool* closed = nullptr);
 
 }  // namespace workpool

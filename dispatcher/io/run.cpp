@@ -371,6 +371,9 @@ ExitCode Run::run_jobs() {
                               Duration uptime) { return status(snapshot, workers, uptime); }});
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
+  // What was held back for its order is printed as fast as it is read, until a signal comes.
+  while (output && !end.at_once && !journal_->finish(milliseconds(100)))
+    end.at_once = signal_number().has_value();
   if (local_) local_->shut_down(milliseconds(1500));
   const RunEnd counts = last_look(std::move(end.end));
   if (options_.output && is_closed_pipe(counts)) end_by_closed_pipe();

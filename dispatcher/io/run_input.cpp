@@ -79,8 +79,9 @@ ExitCode print_jobs(const EachOptions& options, Console& console) {
   try {
     EachJobs jobs = open_each(options, console);
     std::string lines;
+    bool closed = false;  // by whoever read it, such as head: that is no error
     const auto print = [&] {
-      const bool printed = print_answer(lines, console);
+      const bool printed = lines.empty() || print_answer(lines, console, &closed);
       lines.clear();
       return printed;
     };
@@ -89,7 +90,7 @@ ExitCode print_jobs(const EachOptions& options, Console& console) {
     while (printed && jobs.next(lines, before_wait)) {
       if (lines.size() >= 64 * 1024) printed = print();
     }
-    if (!printed || !print()) return ExitCode::kResultsFailed;
+    if (!printed || !print()) return closed ? ExitCode::kOk : ExitCode::kResultsFailed;
     if (jobs.problem().empty()) return ExitCode::kOk;
     console.line("workpool each: " + jobs.problem());
     return ExitCode::kBadInput;

@@ -5,6 +5,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 import unittest
 from pathlib import Path
+from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cli_testing import BIN, SLACK, CliTest, clean_environment, parse_results  # noqa: E402
@@ -89,6 +91,9 @@ class Sources(EachTest):
                 (["echo", "{foo}", ":::", "1"], 2, "unknown placeholder `{foo}`"),
                 (["echo", "{..}", ":::", "1"], 2, "unknown placeholder `{..}`"),
                 (["zcat {} | wc -l", ":::", "1"], 2, "add --shell"),
+                (["--shell", "", ":::", "date"], 2, "COMMAND is empty"),
+                (["", ":::", "date"], 2, "COMMAND is empty"),
+                (["--chunks", "2", "echo", "{}", "::::", "bad.csv"], 2, "unknown placeholder `{}`"),
                 (["-P", "4", "echo", ":::", "1"], 2, "there is no -P here; instead: -j N"),
                 (["--joblog", "x", "echo", ":::", "1"], 2, "there is no --joblog here; instead: -o FILE"),
                 (["-k", "--halt=now,fail=1", "echo", ":::", "1"], 2, "there is no --halt here; instead: --max-fails"),
@@ -151,9 +156,34 @@ class OddValues(EachTest):
 
     def test_are_refused_where_a_shell_might_run_them(self):
         for command in ("echo `cat {}`", 'echo "$(cat {})"', "cat <<EOF\n{}\nEOF", "echo $(({} + 1))", "true # {}", "echo \\{}", "echo $'{}'",
-                        "echo '`' `echo '{}'`"):
+                        "echo '`' `echo '{}'`", "[[ {} -gt 5 ]]", "let x={}", "eval {}", "declare -i x={}", "x[{}]=1", "[[ -v {} ]]"):
             finished = self.each("--shell=bash", command, ":::", "$(touch gotcha)", code=2)
             self.assertIn("a placeholder ", finished.err, command)
+
+    def test_no_template_runs_a_value(self):
+        """Random templates of the letters that quoting is made of: what is accepted never runs a value, in dash and bash."""
+        pieces = ["'", '"', "$'", "\\", "${x:-", "}", "${x%", "#", " # ", "<<", "<<<", "`", "$(echo ", ")", "$((", "[[ ", " ]]", " -gt ", "$x", "$$",
+                  " ", "\n", ";", "|cat ", "echo ", "echo ", "{}", "{}", "{}", "a", "x=", "let ", "eval ", "$[", "]", "a[", "{", ","]
+        values = [";touch pwned;", "'", "$(touch pwned)", "`touch pwned`", "a[$(touch pwned)]", "2", "a,b", "\ntouch pwned\n", "'; touch pwned #",
+                  '"; touch pwned; "', "\\", "x' 'y"]
+        random = Random(7)
+        accepted = 0
+        for _ in range(150):
+            template = "".join(random.choice(pieces) for _ in range(random.randint(3, 9)))
+            if "{}" not in template:
+                continue
+            for shell in ("/bin/sh", "bash"):
+                done = self.each(f"--shell={shell}", "--quiet", "--timeout", "10", template, ":::", *values, code=None)
+                accepted += done.code != 2
+                self.assertEqual([path.name for path in self.folder.glob("pwned*")], [], f"{shell}: {template!r}")
+        print(f"{accepted} templates were accepted")
+        self.assertGreater(accepted, 30)
+
+    def test_a_number_is_no_descriptor_and_a_value_lengthens_no_name(self):
+        self.each("--shell", "echo {}>f{}; echo {#}>g{#}", ":::", "3", "2")
+        self.assertEqual([(self.folder / name).read_text() for name in ("f2", "f3", "g1", "g2")], ["2\n", "3\n", "1\n", "2\n"])
+        for shell in ("/bin/sh", "bash"):
+            self.assertEqual(self.lines(f"--shell={shell}", "x=y; echo $x{} \"$x{}\" '$x{}' p{,{}}", ":::", "z")[0].split()[:3], ["yz", "yz", "$xz"])
 
     def test_arrive_through_bash_and_a_jobs_file(self):
         folder = self.make()
@@ -184,6 +214,28 @@ class Output(EachTest):
         self.assertEqual(self.lines("-j", "3", "--shell", "sleep 0.{}; echo {}", ":::", "4", "1", "2"), ["4", "1", "2"])
         out_of_order = self.each("-j", "3", "--shell", "sleep 0.{}; echo {}", ":::", "6", "1").out
         self.assertEqual(out_of_order.split(), ["1", "6"])
+
+    def test_both_streams_into_one_pipe(self):
+        words = ["--shell", "yes 'out {}' | head -20000; yes 'err {}' | head -20000 >&2", ":::", "1", "2", "3", "4"]
+        for order in ([], ["-k"]):
+            finished = self.call(["bash", "-c", 'exec "$@" 2>&1 | cat', "bash", FRONT, "each", *order, *words])
+            lines = finished.out.splitlines()
+            self.assertEqual(len(lines), 4 * 40000)
+            blocks = [lines[i] for i in range(0, len(lines), 20000)]
+            self.assertEqual([set(lines[i:i + 20000]) for i in range(0, len(lines), 20000)], [{line} for line in blocks])
+            self.assertEqual(sorted(blocks), sorted(f"{stream} {n}" for stream in ("out", "err") for n in range(1, 5)))
+
+    def test_what_waits_for_an_earlier_job_takes_no_memory(self):
+        self.write("big.sh", "[ $1 = 1 ] && sleep 8; head -c 250000 /dev/zero | tr '\\0' x; echo \" $1\"\n")
+        started = self.start(FRONT, "each", "-k", "sh", "big.sh", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        started.process.stdin.write("".join(f"{n}\n" for n in range(1, 801)).encode())
+        started.process.stdin.close()
+        self.assertEqual(started.finish().code, 0)
+        peak = 0
+        _, _, usage = 0, 0, resource.getrusage(resource.RUSAGE_CHILDREN)
+        peak = usage.ru_maxrss // 1024
+        print(f"200 MB of output in order: peak {peak} MiB of any program so far")
+        self.assertLess(peak, 4 * 80)
 
     def test_much_output_in_order(self):
         # The first job is the slowest, so all others wait for it, on disk for the most part.
@@ -267,6 +319,31 @@ class Recording(EachTest):
                               '{"cmd":["touch","y"],"env":{"A":"1"},"cwd":"/tmp","each":{"1":"y"}}\n')
         self.assertEqual(list(self.folder.glob("x")), [])
         self.assertEqual(self.lines("--cwd", "/", "--env", "A=1 2", "--shell", "pwd; echo $A; : {}", ":::", "x"), ["/", "1 2"])
+
+    def test_results_overwrite_nothing_else(self):
+        self.write("values", "a\nb\n")
+        for words in (["-o", "values", "echo", "::::", "values"], ["-o", "values", "-a", "values", "echo"], ["-o", "values", "--csv", "values", "echo"]):
+            refused = self.each("--overwrite", *words, code=2)
+            self.assertIn("would overwrite the values of values", refused.err)
+        self.write("r.jsonl", "")
+        refused = self.call(["bash", "-c", f"'{FRONT}' each -o r.jsonl echo ::: a > r.jsonl"])
+        self.assertEqual(refused.code, 2)
+        self.assertIn("the file that stdout goes to", refused.err)
+        self.assertEqual((self.folder / "values").read_text(), "a\nb\n")
+        only = self.each("-o", "-", "echo", ":::", "a")
+        self.assertEqual(parse_results(only.out)[0]["stdout"], "a\n")
+
+    def test_what_was_held_back_is_printed_at_a_stop(self):
+        started = self.start(FRONT, "each", "-k", "-j", "4", "--shell", "test {} = 1 && sleep 30; head -c 100000 /dev/zero | tr '\\0' x; echo",
+                             ":::", *map(str, range(1, 41)))
+        time.sleep(2)
+        started.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        started.process.send_signal(signal.SIGINT)
+        time.sleep(4)  # longer than anything else waits at the end
+        out = started.finish().out
+        self.assertGreaterEqual(out.count("\n"), 20)
+        self.assertEqual({len(line) for line in out.splitlines()}, {100000})
 
     def test_retries_and_timeouts(self):
         finished = self.each("-o", "r.jsonl", "--timeout", "0.3", "sleep", ":::", "10", code=1)

@@ -139,7 +139,7 @@ bool EachJobs::append_job(std::string& out) {
   if (job_.standard_input && out.size() - start > kLineBytesMax) {
     out.resize(start);
     problem_ = "chunk " + std::to_string(job_.number) + " of " + std::to_string(options_->lines_per_chunk) +
-               " lines is more than the 1 MiB that a job can hold: give --chunks fewer lines";
+               " lines is more than a job can hold, 1 MiB as JSON: give --chunks fewer lines";
     return false;
   }
   ++number_;

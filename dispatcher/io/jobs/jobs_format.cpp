@@ -15,7 +15,7 @@ constexpr std::size_t kStartBytes = 64 * 1024;  // comments before the first job
 }  // namespace
 
 JobsFormat format_of(const JobsInput& input, const std::string& path,
-                                                const std::optional<JobsFormat>& given) {
+                     const std::optional<JobsFormat>& given) {
   if (given) return *given;
   if (path.ends_with(".jsonl") || path.ends_with(".ndjson")) return JobsFormat::kJsonLines;
   // One value, mostly. Read as lines, it is refused with advice on how to make jobs lines of it.

@@ -2,6 +2,7 @@
 #include "dispatcher/io/jobs/value_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,7 +76,12 @@ bool ValueSource::fill(ValueReader& reader, const BeforeWait& before_wait) {
   while (regular_ || before_wait(file_.get())) {
     const std::span<char> room = reader.room();
     const ssize_t got = ::read(file_.get(), room.data(), room.size());
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0 && errno == EAGAIN) {
+      pollfd ready{file_.get(), POLLIN, 0};
+      ::poll(&ready, 1, 100);
+      continue;
+    }
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) problem_ = shown_name(*source_) + ": cannot be read: " + reason(errno);
     if (got < 0) return false;
     if (got == 0) reader.finish();

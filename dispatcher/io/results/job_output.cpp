@@ -17,11 +17,12 @@ namespace {
 constexpr std::size_t kHeldBytesMost = 32 << 20;
 constexpr std::size_t kConsoleBytes = 64 * 1024;  // given to it at a time
 
-bool is_terminal_of_stderr() {
+bool is_file_of_stderr() {
   struct stat out {};
   struct stat err {};
-  return ::isatty(STDOUT_FILENO) == 1 && ::fstat(STDOUT_FILENO, &out) == 0 &&
-         ::fstat(STDERR_FILENO, &err) == 0 && out.st_rdev == err.st_rdev && S_ISCHR(err.st_mode);
+  if (::fstat(STDOUT_FILENO, &out) != 0 || ::fstat(STDERR_FILENO, &err) != 0) return false;
+  const bool same_device = S_ISCHR(err.st_mode) && ::isatty(STDOUT_FILENO) == 1 && out.st_rdev == err.st_rdev;
+  return same_device || (!S_ISCHR(err.st_mode) && out.st_dev == err.st_dev && out.st_ino == err.st_ino);
 }
 
 Descriptor unnamed_file() {
@@ -65,10 +66,7 @@ std::string name_of_job(const Record& record) {
 }  // namespace
 
 JobOutput::JobOutput(Console& console, const OutputOptions& options)
-    : console_(console),
-      options_(options),
-      stdout_(STDOUT_FILENO, false),
-      one_terminal_(is_terminal_of_stderr()) {}
+    : console_(console), options_(options), stdout_(STDOUT_FILENO, false), one_file_(is_file_of_stderr()) {}
 
 std::string JobOutput::tagged(std::string_view text, const Record& record) const {
   if (!options_.tagged || text.empty()) return std::string(text);
@@ -102,9 +100,11 @@ void JobOutput::add(const Record& record) {
                      " of its output are missing, from the middle: more than --capture keeps\n";
     }
   }
-  if (!options_.keep_order) return release(std::move(held));
-  hold(record.facts.line, std::move(held));
-  release_in_order();
+  if (options_.keep_order) {
+    hold(record.facts.line, std::move(held));
+  } else {
+    release(std::move(held));
+  }
 }
 
 void JobOutput::hold(std::uint64_t line, Held held) {
@@ -118,8 +118,10 @@ void JobOutput::hold(std::uint64_t line, Held held) {
                    write_at(file_.get(), held.errors, held.offset + held.output_bytes);
     if (held.in_file) {
       file_bytes_ += bytes;
-      held.output = {};
-      held.errors = {};
+      ++held_in_file_;
+      // An assignment would keep their memory.
+      std::string().swap(held.output);
+      std::string().swap(held.errors);
     }
   }
   held_bytes_ += held.output.size() + held.errors.size();
@@ -135,19 +137,23 @@ void JobOutput::release(Held held) {
   print(true, std::move(held.errors));
 }
 
-void JobOutput::release_in_order() {
+// Releases the output of the next job, if it is its turn. One at a time: what is in the file stays there
+// until it is written.
+bool JobOutput::release_next() {
   {
     const std::lock_guard lock(mutex_);
     for (const std::uint64_t line : skipped_) held_.try_emplace(line);
     skipped_.clear();
   }
-  while (!held_.empty() && held_.begin()->first <= next_line_) {
-    Held held = std::move(held_.begin()->second);
-    next_line_ = held_.begin()->first + 1;
-    held_.erase(held_.begin());
-    held_bytes_ -= held.output.size() + held.errors.size();
-    release(std::move(held));
-  }
+  if (held_.empty() || (held_.begin()->first > next_line_ && !nothing_comes_)) return false;
+  Held held = std::move(held_.begin()->second);
+  next_line_ = held_.begin()->first + 1;
+  held_.erase(held_.begin());
+  held_bytes_ -= held.output.size() + held.errors.size();
+  const bool was_in_file = held.in_file;
+  release(std::move(held));
+  if (was_in_file && --held_in_file_ == 0 && ::ftruncate(file_.get(), 0) == 0) file_bytes_ = 0;
+  return true;
 }
 
 void JobOutput::skipped(std::uint64_t line) {
@@ -156,20 +162,16 @@ void JobOutput::skipped(std::uint64_t line) {
   skipped_.push_back(line);
 }
 
-void JobOutput::add_rest() {
-  release_in_order();
-  for (auto& [line, held] : held_) release(std::move(held));
-  held_.clear();
-  held_bytes_ = 0;
-}
-
 LineOutput::Attempt JobOutput::write() {
-  while (!chunks_.empty()) {
+  while (!chunks_.empty() || release_next()) {
+    if (chunks_.empty()) continue;
     const Chunk& chunk = chunks_.front();
     const std::string_view rest = std::string_view(chunk.bytes).substr(written_);
-    if (chunk.errors || one_terminal_) {
+    if (chunk.errors || one_file_) {
       if (!console_.take(rest.substr(0, kConsoleBytes), rest.size() <= kConsoleBytes))
         return {0, LineOutput::Ending::kNotReady, 0};
+      if (const int error = console_.error(); one_file_ && error != 0)
+        return {0, LineOutput::Ending::kError, error};
       written_ += std::min(rest.size(), kConsoleBytes);
     } else {
       const LineOutput::Attempt attempt = stdout_.write(rest);
@@ -185,7 +187,7 @@ LineOutput::Attempt JobOutput::write() {
 
 void JobOutput::wait_ready(Duration limit) {
   if (chunks_.empty()) return;
-  if (chunks_.front().errors || one_terminal_) {
+  if (chunks_.front().errors || one_file_) {
     console_.flush(limit);
   } else {
     stdout_.wait_ready(limit);

@@ -32,8 +32,8 @@ class JobOutput {
   void add(const Record& record);
   // The job of this line does not run, so no other waits for its output.
   void skipped(std::uint64_t line);
-  // No more jobs end: what still waits for others is to be printed, too.
-  void add_rest();
+  // Call this when no more jobs will end: what still waits for others is then printed, too.
+  void expect_nothing() { nothing_comes_ = true; }
   // Writes what is to be printed. kNotReady: it takes no more now; wait_ready(), then again.
   LineOutput::Attempt write();
   void wait_ready(Duration limit);
@@ -58,18 +58,20 @@ class JobOutput {
   void print(bool errors, std::string bytes);
   void hold(std::uint64_t line, Held held);
   void release(Held held);
-  void release_in_order();
+  bool release_next();
 
   Console& console_;
   const OutputOptions options_;
   LineOutput stdout_;
-  bool one_terminal_;  // stdout is the terminal that the console draws on
+  bool one_file_;  // stdout is what the console writes to: then both go through it, in their order
   std::deque<Chunk> chunks_;
   std::size_t written_ = 0;  // of the first chunk
 
   std::uint64_t next_line_ = 1;
   std::map<std::uint64_t, Held> held_;
   std::size_t held_bytes_ = 0;  // in memory
+  std::size_t held_in_file_ = 0;
+  bool nothing_comes_ = false;
   Descriptor file_;
   std::uint64_t file_bytes_ = 0;
   std::mutex mutex_;

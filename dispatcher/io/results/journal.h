@@ -60,6 +60,7 @@ class Journal {
   void append_all(std::vector<std::vector<JournalEntry>>&& parts) { writer_->append_all(std::move(parts)); }
   JournalState state() const { return writer_->state(); }
   bool in_place() const { return writer_->in_place(); }
+  bool finish(Duration limit) { return writer_->finish(limit); }
   void give_up() { writer_->give_up(); }
 
   // A descriptor for the local worker to inherit, or -1: see ResultsStore.

@@ -164,7 +164,7 @@ void JournalWriter::Impl::run() {
       continue;
     }
     if (!write_block() || is_misplaced() || !sync_written() || !print()) return;
-    if (block.capacity() > kBufferBytesKept) block = std::string();
+    if (block.capacity() > kBufferBytesKept) std::string().swap(block);  // an assignment would keep it
     tell();
   }
 }
@@ -190,7 +190,7 @@ bool JournalWriter::Impl::print() {
 
 // Nothing more comes: writes what was held back for its order.
 bool JournalWriter::Impl::print_rest() {
-  output->add_rest();
+  output->expect_nothing();
   if (!print()) return false;
   const std::lock_guard<std::mutex> lock(mutex);
   rest_printed = true;
@@ -450,9 +450,9 @@ bool JournalWriter::finish(Duration limit) {
     const bool printed = impl_->output == nullptr || impl_->rest_printed;
     return (impl_->durable == impl_->appended && printed) || impl_->error != 0;
   };
-  impl_->progress.wait_for(held, limit, done);
+  const bool all = impl_->progress.wait_for(held, limit, done);
   impl_->finishing = false;
-  return impl_->durable == impl_->appended;
+  return all;
 }
 
 }  // namespace workpool::dispatcher

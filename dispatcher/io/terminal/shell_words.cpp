@@ -75,7 +75,7 @@ std::vector<std::string> command_again(const std::vector<std::string>& command, 
   std::vector<std::string> again;
   for (auto word = command.begin(); word != end_of_flags; ++word) {
     if (*word == "--overwrite" || word->rfind("--overwrite=", 0) == 0) continue;
-    if (*word == "--retry-failed") continue;
+    if (retry_failed && *word == "--retry-failed") continue;
     again.push_back(*word);
   }
   if (overwrite_variable) again.emplace_back("--overwrite=false");

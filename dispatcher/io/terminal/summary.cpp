@@ -209,6 +209,8 @@ std::string summary_text(const SummaryFacts& facts) {
   text += facts.results == "/dev/null"
               ? "\nno results are kept: give -o FILE to keep them, and to continue after a stop"
               : "\nresults: " + (facts.results == "-" ? "on stdout" : printable(facts.results, 300));
+  if (facts.prints_output && facts.snapshot.before > 0)
+    text += "\nwhat jobs of earlier starts wrote is not printed again: show --stdout has it";
   const std::string next = next_line(facts);
   if (!next.empty()) text += "\n" + next;
   return text;

@@ -58,6 +58,7 @@ struct SummaryFacts {
   std::vector<std::string> command;   // argv as given
   bool overwrite_variable = false;    // WORKPOOL_OVERWRITE is set
   std::size_t flags_end = SIZE_MAX;   // see command_again
+  bool prints_output = false;         // of the jobs
 };
 
 // Several lines without the last newline, printable.

@@ -300,6 +300,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.command = options_.command;
   facts.overwrite_variable = options_.overwrite_variable;
   facts.flags_end = options_.flags_end;
+  facts.prints_output = options_.prints_output;
   console_.live("");
   const bool as_expected = reason_of(end).empty() && snapshot.ok == snapshot.total && !options_.resumable;
   const bool is_shown = live_ && facts.elapsed > kWorthASummary;

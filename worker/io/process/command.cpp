@@ -68,7 +68,7 @@ void Command::feed() {
     // Anything else is EPIPE: a command may end, or close its stdin, without reading all of it.
     if (written < 0 || fed_ == input_.size()) {
       close(kInput);
-      input_ = {};
+      std::string().swap(input_);  // an assignment would keep its memory
       fed_ = 0;
     }
   }
