@@ -372,7 +372,10 @@ ExitCode Run::run_jobs() {
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
   // What was held back for its order is printed as fast as it is read, until a signal comes.
-  while (output && !end.at_once && !journal_->finish(milliseconds(100)))
+  // Not if the run leaves because nobody reads.
+  const bool is_stuck = scheduler.snapshot(boot_time()).stuck_records > 0;
+  while (output && !is_stuck && !end.at_once && !journal_->finish(milliseconds(100)) &&
+         journal_->state().error == 0)
     end.at_once = signal_number().has_value();
   if (local_) local_->shut_down(milliseconds(1500));
   const RunEnd counts = last_look(std::move(end.end));

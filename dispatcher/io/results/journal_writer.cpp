@@ -446,13 +446,13 @@ bool JournalWriter::finish(Duration limit) {
   std::unique_lock<std::mutex> held(impl_->mutex);
   impl_->finishing = true;
   impl_->wake.notify_one();
-  const auto done = [this] {
+  const auto all = [this] {
     const bool printed = impl_->output == nullptr || impl_->rest_printed;
-    return (impl_->durable == impl_->appended && printed) || impl_->error != 0;
+    return impl_->durable == impl_->appended && printed;
   };
-  const bool all = impl_->progress.wait_for(held, limit, done);
+  impl_->progress.wait_for(held, limit, [&] { return all() || impl_->error != 0; });
   impl_->finishing = false;
-  return all;
+  return all();
 }
 
 }  // namespace workpool::dispatcher
