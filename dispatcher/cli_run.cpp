@@ -198,7 +198,8 @@ std::string settle_results(RunOptions& options) {
            ") is the file that stdout goes to: results and what jobs write would overwrite each other";
   }
   for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
-    const auto values = source.is_file ? look_at(source.path, 0) : std::nullopt;
+    if (!source.is_file) continue;
+    const auto values = look_at(source.path, 0);
     if (same_file(values, look_at(options.results, 1)) ||
         (options.results != "-" && same_file(values, look_at(options.results + ".state", 1))))
       return "--results: " + printable(options.results, 200) + " would overwrite the values of " +
