@@ -53,8 +53,8 @@ class JournalWriter {
   // unwritten, or there is no space. This is judged at the call: a write that hangs does not call `changed`,
   // so ask now and then. During a sync the limit is 1 s instead, since a slow disk has taken the lines.
   JournalState state() const;
-  // Waits until everything given is durable and printed, an error is final, or `limit` is over. Returns whether
-  // all of it is.
+  // Waits until everything given is durable and printed, an error is final, or `limit` is over. Returns
+  // whether all of it is.
   bool finish(Duration limit);
   // After finish(): whether RESULTS is still where it was, whole.
   bool in_place() const;
