@@ -34,7 +34,7 @@ void append_flag(std::string& out, const Flag& flag) {
   out += '\n';
 }
 
-// COMMANDS and WORKPOOL stand for the commands and the name of the program.
+// COMMANDS stands for the names of the commands.
 constexpr std::string_view kBash = R"sh(_workpool() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} flags values
   COMPREPLY=()

@@ -16,7 +16,8 @@ enum class ValuePart : std::uint8_t {
   kNameWithoutEnding  // {/.}   a.b
 };
 
-// `suffix`: what stands behind the name in a placeholder: "", ".", "/", "//" or "/.". Nullopt for any other.
+// `suffix`: what stands behind the name in a placeholder: "", ".", "/", "//" or "/.". Returns nullopt
+// otherwise.
 std::optional<ValuePart> value_part_named(std::string_view suffix);
 
 // A part of `value`, or `.`. A dot at the start of a file's name begins no ending, and slashes at the end of

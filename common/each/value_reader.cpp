@@ -44,7 +44,7 @@ ValueReader::Taken ValueReader::not_enough() {
   return finished_ ? Taken::kEnd : Taken::kMore;
 }
 
-// Whether the place of a byte order mark is behind us.
+// Whether a byte order mark can no longer come.
 bool ValueReader::has_begun() {
   if (began_) return true;
   const bool may_be_mark = rest().size() < kByteOrderMark.size() && kByteOrderMark.starts_with(rest());
