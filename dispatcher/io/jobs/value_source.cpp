@@ -51,9 +51,11 @@ std::variant<ValueSource, JobsProblem> ValueSource::open(const EachSource& sourc
   return opened;
 }
 
-bool ValueSource::read_columns(ValueReader& reader, const BeforeWait& before_wait) {
+// Calls `take` until it has a row, reading more bytes as it needs them. Returns false if there is none.
+template <class Take>
+bool ValueSource::take_from(ValueReader& reader, const BeforeWait& before_wait, const Take& take) {
   while (true) {
-    switch (reader.read_columns(named_columns_)) {
+    switch (take()) {
       case ValueReader::Taken::kRow:
         return true;
       case ValueReader::Taken::kMore:
@@ -66,6 +68,10 @@ bool ValueSource::read_columns(ValueReader& reader, const BeforeWait& before_wai
         return false;
     }
   }
+}
+
+bool ValueSource::read_columns(ValueReader& reader, const BeforeWait& before_wait) {
+  return take_from(reader, before_wait, [&] { return reader.read_columns(named_columns_); });
 }
 
 void ValueSource::describe(const ValueReader& reader) {
@@ -101,20 +107,7 @@ bool ValueSource::next(std::vector<std::string>& row, const BeforeWait& before_w
 }
 
 bool ValueSource::next_of(ValueReader& reader, std::vector<std::string>& row, const BeforeWait& before_wait) {
-  while (true) {
-    switch (reader.next(row)) {
-      case ValueReader::Taken::kRow:
-        return true;
-      case ValueReader::Taken::kMore:
-        if (!fill(reader, before_wait)) return false;
-        break;
-      case ValueReader::Taken::kError:
-        describe(reader);
-        return false;
-      case ValueReader::Taken::kEnd:
-        return false;
-    }
-  }
+  return take_from(reader, before_wait, [&] { return reader.next(row); });
 }
 
 std::optional<std::uint64_t> ValueSource::count() {

@@ -45,6 +45,8 @@ class ValueSource {
         separator_(options.separator) {}
   // Reads more bytes. Returns false if nothing more is to be read.
   bool fill(ValueReader& reader, const BeforeWait& before_wait);
+  template <class Take>
+  bool take_from(ValueReader& reader, const BeforeWait& before_wait, const Take& take);
   bool read_columns(ValueReader& reader, const BeforeWait& before_wait);
   bool next_of(ValueReader& reader, std::vector<std::string>& row, const BeforeWait& before_wait);
   void describe(const ValueReader& reader);
