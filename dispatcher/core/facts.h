@@ -13,6 +13,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/job.h"
+#include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 #include "dispatcher/core/causes.h"
@@ -202,7 +203,9 @@ struct WorkerOutOfReach {
 struct JobEnded {  // for good and not ok: one for each such Record, behind it
   std::string id;
   std::string name;  // the values of `each` that made it, for people; empty if there are none
+  JobNumber number = 0;
   std::uint64_t line = 0;
+  SharedBytes work;  // if its source does not keep it
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;
   std::string message;
@@ -318,6 +321,20 @@ struct WorkerView {
   std::uint64_t done = 0;
   bool accepting = true;
   bool suspect = false;
+};
+
+// The jobs that run, as far as the dispatcher knows: a worker starts its jobs in the order in which it got
+// them.
+struct RunningJobs {
+  struct Longest {
+    std::string id;
+    std::string name;        // as in JobEnded
+    std::uint64_t line = 0;  // 0 if it has not been read yet
+    std::string worker;
+    Duration ran{0};  // at most: since it was given
+  };
+  std::optional<Longest> longest;
+  Duration shortest_ran{0};  // of the job that was started last
 };
 
 // What a run waits for while nothing moves; the terminal words it.

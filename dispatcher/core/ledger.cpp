@@ -22,6 +22,7 @@ JobEnded ended_of(const JobFacts& facts, const JobResult& result, const std::str
   JobEnded ended;
   ended.id = facts.full_id();
   if (facts.notes) ended.name = facts.notes->name;
+  ended.number = facts.number;
   ended.line = facts.line;
   ended.status = result.outcome.status;
   ended.kind = result.outcome.kind;
@@ -293,7 +294,10 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   const Duration queued = (held != kNoHolding ? holdings_.at(held).queued : Duration{0}) + result.waited;
   holdings_.end_all(row);
   std::optional<JobEnded> ended;
-  if (result.outcome.status != Status::kOk) ended = ended_of(job.facts, result, worker);
+  if (result.outcome.status != Status::kOk) {
+    ended = ended_of(job.facts, result, worker);
+    if (job.only_copy) ended->work = job.work;
+  }
   Record& record = persist(result.outcome.status, step);
   record.facts = std::move(job.facts);
   record.attempt = result.attempt;

@@ -145,6 +145,32 @@ Snapshot Scheduler::snapshot(Time now) const {
   return view;
 }
 
+RunningJobs Scheduler::running_jobs(Time now) const {
+  const Holdings& holdings = ledger_.holdings();
+  const Holding* longest = nullptr;
+  const Session* where = nullptr;
+  Time latest = Time{};
+  for (const auto& [id, session] : workers_.sessions()) {
+    if (!std::holds_alternative<Live>(session.phase)) continue;
+    const HoldingRow end = holdings.running(session.held, session.slots).next;
+    for (HoldingRow row = holdings.first(session.held); row != end; row = holdings.next(row)) {
+      const Holding& holding = holdings.at(row);
+      if (holding.is<Doubtful>()) continue;
+      latest = std::max(latest, holding.since);
+      if (longest != nullptr && longest->since <= holding.since) continue;
+      longest = &holding;
+      where = &session;
+    }
+  }
+  RunningJobs view;
+  if (longest == nullptr) return view;
+  const JobFacts& facts = ledger_.jobs().at(longest->job).facts;
+  view.longest = {facts.full_id(), facts.notes ? facts.notes->name : "", facts.line, where->name,
+                  std::max(Duration{0}, now - longest->since)};
+  view.shortest_ran = std::max(Duration{0}, now - latest);
+  return view;
+}
+
 std::vector<WorkerView> Scheduler::workers(Time now) const {
   std::vector<WorkerView> views;
   for (const auto& [id, session] : workers_.sessions()) {

@@ -36,6 +36,8 @@ class Scheduler {
 
   Snapshot snapshot(Time now) const;
   std::vector<WorkerView> workers(Time now) const;
+  // Looks at every job that runs, so it is for people, not for every step.
+  RunningJobs running_jobs(Time now) const;
   RunPhase phase() const { return ending_.phase(); }
 
   // For checks of the simulator and the fuzzer.

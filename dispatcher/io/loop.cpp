@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/loop.h"
 
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -33,6 +34,9 @@ constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
+constexpr int kSignalsAtOnce = 3;  // so many end the run at once
+// For the commands that the summary shows; a disk that hangs must not hold up the end.
+constexpr Duration kCommandsLimit = milliseconds(200);
 constexpr Duration kEndPatience = seconds(2);  // for END to get out of a lane that is closed
 
 SessionId random_session() {
@@ -57,7 +61,31 @@ LoopEnd Loop::run() {
     gather();
     show(step(sink_drained_));
   }
-  return {std::move(*end_), signals_ >= 3};
+  if (signals_ < kSignalsAtOnce) learn_commands();
+  return {std::move(*end_), signals_ >= kSignalsAtOnce};
+}
+
+void Loop::learn_commands() {
+  parts_.terminal.ask_for_examples();
+  ask_commands();
+  const Time until = boot_time() + kCommandsLimit;
+  for (now_ = boot_time(); parts_.terminal.awaits_answers() && now_ < until; now_ = boot_time()) {
+    pollfd woken{parts_.wake.fd(), POLLIN, 0};
+    ::poll(&woken, 1, static_cast<int>((until - now_) / milliseconds(1)) + 1);
+    parts_.wake.clear();
+    gather_commands();
+  }
+}
+
+// Of the few jobs that the terminal shows: the source reads their lines in its own thread.
+void Loop::ask_commands() {
+  for (const JobNumber number : parts_.terminal.take_questions()) parts_.jobs.describe(number);
+}
+
+void Loop::gather_commands() {
+  if (!parts_.terminal.awaits_answers()) return;
+  for (const DescribedJob& job : parts_.jobs.described())
+    parts_.terminal.described(job.number, job.work, now_);
 }
 
 Duration Loop::patience() const {
@@ -166,6 +194,7 @@ void Loop::gather_jobs() {
   for (std::size_t i = first; i < events_.size(); ++i) {
     if (const auto* broken = std::get_if<InputBroken>(&events_[i])) parts_.terminal.say(broken->problem);
   }
+  gather_commands();
 }
 
 void Loop::tend_local() {
@@ -213,6 +242,7 @@ bool Loop::carry_out() {
         std::holds_alternative<WorkerJoined>(*report) || std::holds_alternative<WorkerLeft>(*report);
     parts_.terminal.report(*report, now_);
   }
+  ask_commands();
   actions_.clear();
   return came_or_left;
 }

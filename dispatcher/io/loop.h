@@ -56,6 +56,9 @@ class Loop {
   void gather_registration();
   void gather_jobs();
   void gather_journal();
+  void gather_commands();
+  void ask_commands();
+  void learn_commands();
   void tend_local();
 
   // `sink_drained`: everything that has arrived is among the events; only then can silence be judged.

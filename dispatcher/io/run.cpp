@@ -213,6 +213,7 @@ void Run::make_terminal() {
   terminal.resumable = journal_->regular();
   terminal.command = command_;
   terminal.expected_jobs = input_.expected_jobs();
+  terminal.describes = input_.regular();
   if (options_.each) terminal.flags_end = 2 + options_.flag_words;  // behind the program and `each`
   terminal.brief = options_.each || options_.output;
   terminal.prints_output = options_.output.has_value();

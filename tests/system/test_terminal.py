@@ -95,6 +95,37 @@ class Plain(CliTest):
         self.assertRegex(summary, r"20 +exit status 3")
         self.assertRegex(summary, r"10 +exit status 4")
 
+    def test_a_failure_names_its_command_not_a_digest(self):
+        long = ["sh", "-c", "echo one >&2; echo 'no room' >&2; exit 3", "a b.jpg", "--size", "100x100", "--output", "thumbs/a.jpg"]
+        jobs = [{"cmd": long}, {"cmd": "exit 4", "id": "mine"}, {"type": "fail"}]
+        said = {"file": self.run_jobs(*jobs, flags=("--local", "1"), code=1).err}
+        pipe = self.dispatcher("run", "-", "-o", "pipe.results", "--local", "1", stdin=jsonl(*jobs))
+        self.assertEqual(pipe.code, 1, str(pipe))
+        said["pipe"] = pipe.err
+        for source, err in said.items():
+            with self.subTest(source):
+                self.assertRegex(err, r"(?m)^not ok  line 1: sh -c 'echo one >&2; [^\n]*…: exit status 3 on [^ ]+: no room$")
+                self.assertRegex(err, r"(?m)^not ok  job 'mine' \(line 2\): exit 4: exit status 4 on [^ ]+$")
+                self.assertRegex(err, r"(?m)^not ok  line 3: fail: ")
+                summary = err[err.index("done:"):]
+                self.assertRegex(summary, r"exit status 3, e\.g\. line 1: sh -c 'echo one")
+                self.assertIn("exit status 4, e.g. job 'mine' (line 2): exit 4", summary)
+                self.assertNotRegex(err, r"[0-9a-f]{32}")
+
+    def test_a_missing_program_is_named_without_the_folders_that_were_searched(self):
+        finished = self.run_jobs({"cmd": ["no-such-program", "x"]}, code=1,
+                                 env=clean_environment(PATH="/usr/bin:/bin:/a-folder-of-its-own"))
+        self.assertIn("not ok  line 1: no-such-program x: ", finished.err)
+        self.assertNotIn("/a-folder-of-its-own", finished.err)
+
+    def test_the_last_failure_of_a_run_has_its_command_too(self):
+        self.write("commands.txt", "true\n" * 500 + "false first\nfalse second\n")
+        for _ in range(3):
+            finished = self.dispatcher("run", "commands.txt", "--overwrite")
+            self.assertEqual(finished.code, 1, str(finished))
+            self.assertIn("not ok  line 501: false first: exit status 1", finished.err)
+            self.assertIn("not ok  line 502: false second: exit status 1", finished.err)
+
     def test_reasons_that_differ_in_the_job_alone_are_one_group(self):
         jobs = [{"cmd": [f"no-such-program-{n}"], "id": str(n)} for n in range(30)]
         finished = self.run_jobs(*jobs, code=1)

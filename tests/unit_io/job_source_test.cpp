@@ -161,5 +161,29 @@ TEST_F(SourceTest, AFileLoadsWhatItIsAskedFor) {
   close(file_);
 }
 
+TEST_F(SourceTest, AJobOfAFileIsDescribedApartFromThoseThatAreLoaded) {
+  open_file("{\"cmd\":[\"a\"]}\n{\"cmd\":\"b\",\"id\":\"x\"}\n{\"type\":\"noop\"}\n");
+  const auto describe = [&](const std::vector<JobNumber>& numbers) {
+    for (const JobNumber number : numbers) source_->describe(number);
+    std::vector<std::string> texts;
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (texts.size() < numbers.size() && std::chrono::steady_clock::now() < limit) {
+      for (const DescribedJob& job : source_->described())
+        texts.push_back(std::to_string(job.number) + std::string(job.work.view()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return texts;
+  };
+  EXPECT_EQ(describe({2, 1}), (std::vector<std::string>{R"(2{"type":"noop"})", R"(1{"cmd":"b"})"}));
+  // Another job stands on the second line now.
+  ASSERT_EQ(pwrite(file_, "c", 1, 14 + 8), 1);
+  EXPECT_EQ(describe({1, 0}), (std::vector<std::string>{"1", R"(0{"cmd":["a"]})"}));
+  std::vector<Event> events;
+  source_->take(events);
+  EXPECT_TRUE(events.empty()) << "nothing ends for that";
+  source_.reset();
+  close(file_);
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher

@@ -11,6 +11,7 @@
 #include "dispatcher/io/show/result_fields.h"
 #include "dispatcher/io/show/rows.h"
 #include "dispatcher/io/show/stats.h"
+#include "dispatcher/io/terminal/command_words.h"
 #include "tests/unit_io/show_fixture.h"
 
 namespace workpool::dispatcher {

@@ -65,9 +65,9 @@ TEST(Summary, WhatIsWithdrawnIsNoReasonAtTheEnd) {
   failures.add(failure("c", "exit status 2"));
   failures.take_back(failure("a", "exit status 1"));
   failures.take_back(failure("c", "exit status 2"));
-  EXPECT_EQ(failures.groups(false), "       1  exit status 1, e.g. job 'a' (line 12)");
+  EXPECT_EQ(failures.groups(false, {}), "       1  exit status 1, e.g. job 'a' (line 12)");
   failures.take_back(failure("b", "exit status 1"));
-  EXPECT_EQ(failures.groups(false), "");
+  EXPECT_EQ(failures.groups(false, {}), "");
 }
 
 }  // namespace

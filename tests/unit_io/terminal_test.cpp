@@ -3,101 +3,17 @@
 // moves.
 #include "dispatcher/io/terminal/terminal.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <pty.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/terminal/shell_words.h"
+#include "tests/unit_io/terminal_fixture.h"
 
 namespace workpool::dispatcher {
 namespace {
-
-using std::string;
-
-class Screen {
- public:
-  enum class Kind { kPipe, kTerminal };
-  explicit Screen(Kind kind) {
-    if (kind == Kind::kPipe) {
-      EXPECT_EQ(::pipe2(ends_, O_CLOEXEC), 0);
-    } else {
-      EXPECT_EQ(::openpty(&ends_[0], &ends_[1], nullptr, nullptr, nullptr), 0);
-      columns(100);
-    }
-    ::setenv("TERM", "xterm", 1);
-    ::unsetenv("NO_COLOR");
-  }
-  ~Screen() {
-    ::close(ends_[0]);
-    ::close(ends_[1]);
-  }
-  Screen(const Screen&) = delete;
-  Screen& operator=(const Screen&) = delete;
-  int fd() const { return ends_[1]; }
-  void columns(unsigned short count) const {
-    const winsize size = {24, count, 0, 0};
-    EXPECT_EQ(::ioctl(ends_[0], TIOCSWINSZ, &size), 0);
-  }
-  string read() const {
-    string text;
-    char buffer[4096];
-    pollfd poll_fd{ends_[0], POLLIN, 0};
-    while (::poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN) != 0) {
-      const ssize_t count = ::read(ends_[0], buffer, sizeof buffer);
-      if (count <= 0) break;
-      text.append(buffer, static_cast<std::size_t>(count));
-    }
-    text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
-    return text;
-  }
-
- private:
-  int ends_[2] = {-1, -1};
-};
-
-constexpr Time kStart{seconds(1000)};
-
-TerminalOptions options_of(Progress progress = Progress::kAuto) {
-  TerminalOptions options;
-  options.progress = progress;
-  options.results = "out.jsonl";
-  options.command = {"workpool-dispatcher", "run", "my jobs.jsonl", "-o", "out.jsonl"};
-  options.listening = true;
-  return options;
-}
-
-Snapshot snapshot_of(std::uint64_t ok, std::uint64_t failed, std::uint64_t total) {
-  Snapshot snapshot;
-  snapshot.total = total;
-  snapshot.ok = ok;
-  snapshot.failed = failed;
-  snapshot.running = 4;
-  snapshot.workers = 2;
-  snapshot.slots = 4;
-  snapshot.phase = "running";
-  return snapshot;
-}
-
-JobEnded failure(const string& id, const string& message) {
-  JobEnded job;
-  job.id = id;
-  job.line = 12;
-  job.status = Status::kFailed;
-  job.kind = ErrorKind::kExit;
-  job.message = message;
-  job.attempt = 1;
-  job.worker = "node7";
-  return job;
-}
-
-bool has(const string& text, const string& part) { return text.find(part) != string::npos; }
 
 // ---- live line and plain lines ----
 
@@ -223,16 +139,6 @@ TEST(TerminalTest, TheFirstTenFailuresAreToldOthersCounted) {
       << summary;
 }
 
-TEST(TerminalTest, AJobWithoutAnIdIsNamedByItsLine) {
-  Failures failures;
-  EXPECT_EQ(failures.add(failure(string(32, 'a'), "exit status 2")),
-            "the job on line 12: exit status 2 on node7");
-  EXPECT_EQ(failures.add(failure(string(32, '0') + "#2", "exit status 2")),
-            "the job on line 12: exit status 2 on node7");
-  EXPECT_EQ(failures.add(failure(string(32, 'g'), "exit status 2")),
-            "job '" + string(32, 'g') + "' (line 12): exit status 2 on node7");
-}
-
 TEST(TerminalTest, AReasonThatOneWorkerHasIsNamedWithItIfThereAreSeveral) {
   Failures failures;
   for (int i = 0; i < 2; ++i) failures.add(failure("x", "no such program"));
@@ -240,10 +146,10 @@ TEST(TerminalTest, AReasonThatOneWorkerHasIsNamedWithItIfThereAreSeveral) {
   failures.add(other);
   other.worker = "node8";
   failures.add(other);
-  EXPECT_EQ(failures.groups(true),
+  EXPECT_EQ(failures.groups(true, {}),
             "       2  exit status 2, e.g. job 'y' (line 12)\n"
             "       2  no such program, e.g. job 'x' (line 12); all on worker node7");
-  EXPECT_EQ(failures.groups(false).find("all on worker"), string::npos);
+  EXPECT_EQ(failures.groups(false, {}).find("all on worker"), string::npos);
 }
 
 TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
@@ -266,8 +172,8 @@ TEST(TerminalTest, NothingOfAJobReachesTheTerminalRaw) {
   EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
     return c == '\n' || (c >= 0x20 && c < 0x7f);
   })) << text;
-  EXPECT_TRUE(has(
-      text, "job 'a\\x1b[2Jb' (line 12): exit\\x0astatus\\x07 on w\\x9b; stderr: \\x1b]0;title\\x07\\xff\n"))
+  EXPECT_TRUE(
+      has(text, "job 'a\\x1b[2Jb' (line 12): exit\\x0astatus\\x07 on w\\x9b: \\x1b]0;title\\x07\\xff\n"))
       << text;
 }
 

@@ -19,6 +19,8 @@ class FileSource final : public JobSource {
 
   void take(std::vector<Event>& events) override;
   void load(const std::vector<JobNumber>& numbers) override { reader_.load(numbers); }
+  void describe(JobNumber number) override { reader_.describe(number); }
+  std::vector<DescribedJob> described() override { return reader_.take_described(); }
   void recorded(const JobFacts& /*facts*/) override {}
 
  private:

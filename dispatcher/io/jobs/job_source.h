@@ -10,6 +10,12 @@
 
 namespace workpool::dispatcher {
 
+// The work of a job, for people: as JobView has it, or empty if its line is another one now.
+struct DescribedJob {
+  JobNumber number = 0;
+  SharedBytes work;
+};
+
 // All calls come from the loop's thread and never block.
 class JobSource {
  public:
@@ -21,6 +27,10 @@ class JobSource {
   // Asks for these jobs' payloads (Load). Only a file is asked, since only its jobs leave their payload in
   // the source.
   virtual void load(const std::vector<JobNumber>& numbers) = 0;
+  // Asks for the work of one job, of a few in the whole run; described() has it later. Only a file is asked
+  // here, too.
+  virtual void describe(JobNumber /*number*/) {}
+  virtual std::vector<DescribedJob> described() { return {}; }
   // A job or a bad line that this source has reported is recorded, so nothing more happens to it.
   virtual void recorded(const JobFacts& facts) = 0;
 };

@@ -34,6 +34,12 @@ struct Request {
   std::uint64_t end = 0;  // of its line at the latest; of the last line a guess
 };
 
+Request request_for(const JobIndex& index, JobNumber number) {
+  const JobIndex::Entry entry = index.entry(number);
+  const bool is_last = number + 1 == index.size();
+  return {number, entry, is_last ? entry.offset + kLastLineBytes : index.offset(number + 1)};
+}
+
 // A request's turn in the order of the file.
 struct Turn {
   std::size_t place = 0;    // in the batch
@@ -61,11 +67,13 @@ struct JobsReader::Impl {
   void serve() {
     while (!stopping) {
       std::vector<Request> requests;
+      std::vector<Request> asked;
       {
         const std::lock_guard lock(mutex);
         requests.swap(requested);
+        asked.swap(to_describe);
       }
-      if (requests.empty()) {
+      if (requests.empty() && asked.empty()) {
         wake_up.wait();
         continue;
       }
@@ -79,7 +87,17 @@ struct JobsReader::Impl {
         hand_over(read_batch(rest.first(size)));
         rest = rest.subspan(size);
       }
+      for (const Request& request : asked) describe(request);
     }
+  }
+
+  void describe(const Request& request) {
+    auto loaded = read(request, request.end);
+    {
+      const std::lock_guard lock(mutex);
+      descriptions.push_back({request.number, loaded ? std::move(loaded->work) : SharedBytes()});
+    }
+    wake.make();
   }
 
   static std::size_t batch_size(std::span<const Request> requests) {
@@ -215,8 +233,10 @@ struct JobsReader::Impl {
   std::atomic<bool> stopping{false};
   WakeUp wake_up;
   std::mutex mutex;
-  std::vector<Request> requested;  // guarded by mutex
-  LoadedJobs ready;                // guarded by mutex
+  std::vector<Request> requested;  // guarded by mutex, like the next three
+  std::vector<Request> to_describe;
+  std::vector<DescribedJob> descriptions;
+  LoadedJobs ready;
 
   LeavableThread thread;
 };
@@ -237,15 +257,22 @@ void JobsReader::load(const std::vector<JobNumber>& numbers) {
   if (numbers.empty()) return;
   {
     const std::lock_guard lock(impl_->mutex);
-    const JobIndex& index = impl_->index;
-    for (const JobNumber number : numbers) {
-      const JobIndex::Entry entry = index.entry(number);
-      const bool is_last = number + 1 == index.size();
-      impl_->requested.push_back(
-          {number, entry, is_last ? entry.offset + kLastLineBytes : index.offset(number + 1)});
-    }
+    for (const JobNumber number : numbers) impl_->requested.push_back(request_for(impl_->index, number));
   }
   impl_->wake_up.raise();
+}
+
+void JobsReader::describe(JobNumber number) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->to_describe.push_back(request_for(impl_->index, number));
+  }
+  impl_->wake_up.raise();
+}
+
+std::vector<DescribedJob> JobsReader::take_described() {
+  const std::lock_guard lock(impl_->mutex);
+  return std::exchange(impl_->descriptions, {});
 }
 
 LoadedJobs JobsReader::take() {

@@ -13,6 +13,7 @@
 #include "common/formats/jobs_file.h"
 #include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 
 namespace workpool::dispatcher {
@@ -38,6 +39,9 @@ class JobsReader {
   // Both are for the loop's thread and never block. The caller bounds how much is under way.
   void load(const std::vector<JobNumber>& numbers);
   LoadedJobs take();
+  // The same for people, apart from those: a line that has changed ends nothing. `wake` is called here, too.
+  void describe(JobNumber number);
+  std::vector<DescribedJob> take_described();
 
  private:
   struct Impl;

@@ -5,48 +5,16 @@
 #include <utility>
 
 #include "common/base/text.h"
-#include "common/formats/json_text.h"
-#include "common/formats/result_view.h"
 #include "dispatcher/io/jobs/jobs_format.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
-#include "dispatcher/io/terminal/shell_words.h"
+#include "dispatcher/io/terminal/command_words.h"
 
 namespace workpool::dispatcher {
 namespace {
 
 constexpr std::uint64_t kReadAheadBytes = 16 << 10;  // rows mostly follow one another in the jobs file, too
 
-// `array`: compact.
-std::string words_in(std::string_view array) {
-  std::string line;
-  line.reserve(array.size());
-  for (std::size_t at = 1; at < array.size() && array[at] == '"';) {
-    const std::size_t end = json_string_end(array, at);
-    if (at > 1) line += ' ';
-    const std::string_view quoted = array.substr(at, end - at);
-    // Most words need neither an escape in JSON nor quotes in a shell.
-    if (const std::string_view inside = quoted.substr(1, quoted.size() - 2); is_bare_word(inside)) {
-      line += inside;
-    } else {
-      line += shell_word(text_in(quoted));
-    }
-    at = end + 1;
-  }
-  return line;
-}
-
 }  // namespace
-
-std::string command_text(std::string_view work) {
-  std::string text;
-  visit_json_members(work.substr(0, work.size() - 1), [&text](std::string_view key, std::string_view value) {
-    if (key == "\"cmd\"") text = value.front() == '[' ? words_in(value) : text_in(value);
-    if (key == "\"type\"") text = text_in(value);
-    if (key == "\"args\"") text.append(" ").append(value);
-    return true;
-  });
-  return text;
-}
 
 std::variant<std::unique_ptr<JobsAtHand>, std::string> JobsAtHand::open(
     const std::string& path, const std::optional<JobsFormat>& format) {

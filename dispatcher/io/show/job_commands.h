@@ -16,10 +16,6 @@
 
 namespace workpool::dispatcher {
 
-// As a person would type it: `./simulate --rate '0.1 %'`, `zcat a.gz | wc -l`, `sha256 {"path":"a.bin"}`.
-// `work`: as JobView has it.
-std::string command_text(std::string_view work);
-
 class JobsAtHand {
  public:
   // Reads all of the file, which must be a regular one without errors; else returns why it is of no use.

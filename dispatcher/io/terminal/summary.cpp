@@ -39,7 +39,7 @@ bool is_digest(std::string_view id) {
 std::string place_of(const JobEnded& job) {
   if (!job.name.empty())
     return "'" + printable(job.name, kIdBytesMax) + "' (job " + std::to_string(job.line) + ")";
-  if (is_digest(job.id)) return "the job on line " + std::to_string(job.line);
+  if (is_digest(job.id)) return "line " + std::to_string(job.line);
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
 
@@ -125,7 +125,21 @@ std::string reason_of(const RunEnd& end) {
   return std::visit(Visitor{}, end);
 }
 
-std::optional<std::string> Failures::add(const JobEnded& job) {
+bool can_be_described(const JobEnded& job) {
+  return job.name.empty() && job.work.empty() && job.status != Status::kInvalid;
+}
+
+std::string failure_text(const JobEnded& job, const std::string& command, bool with_stderr) {
+  std::string text = place_of(job);
+  if (!command.empty()) text += ": " + command;
+  text += ": " + reason_of(job);
+  if (job.attempt > 1) text += fmt::format(" (attempt {})", job.attempt);
+  if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
+  if (with_stderr && !job.last_line.empty()) text += ": " + printable(job.last_line, 300);
+  return text;
+}
+
+bool Failures::add(const JobEnded& job) {
   ++count_;
   const std::string reason = reason_of(job);
   const auto place = by_reason_.find(reason);
@@ -133,16 +147,16 @@ std::optional<std::string> Failures::add(const JobEnded& job) {
     ++place->second.count;
     if (place->second.worker != job.worker) place->second.worker.reset();
   } else if (by_reason_.size() < kGroupsKept) {
-    by_reason_[reason] = {1, place_of(job), job.worker};
+    Group& group = by_reason_[reason];
+    group.count = 1;
+    group.example = place_of(job);
+    if (!job.work.empty()) group.command = short_command(job.work);
+    if (can_be_described(job)) group.number = job.number;
+    group.worker = job.worker;
   } else {
     ++other_;
   }
-  if (count_ > kShownOnce) return std::nullopt;
-  std::string text = place_of(job) + ": " + reason;
-  if (job.attempt > 1) text += fmt::format(" (attempt {})", job.attempt);
-  if (!job.worker.empty()) text += " on " + printable(job.worker, kIdBytesMax);
-  if (with_stderr_ && !job.last_line.empty()) text += "; stderr: " + printable(job.last_line, 300);
-  return text;
+  return count_ <= kShownOnce;
 }
 
 void Failures::take_back(const JobEnded& job) {
@@ -154,23 +168,39 @@ void Failures::take_back(const JobEnded& job) {
   }
 }
 
-std::string Failures::groups(bool several_workers) const {
-  std::vector<std::pair<const std::string*, const Group*>> order;
-  for (const auto& [reason, group] : by_reason_) order.emplace_back(&reason, &group);
+std::vector<const Failures::Reason*> Failures::in_order() const {
+  std::vector<const Reason*> order;
+  for (const Reason& reason : by_reason_) order.push_back(&reason);
   std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.second->count > b.second->count; });
+                   [](const auto* a, const auto* b) { return a->second.count > b->second.count; });
+  return order;
+}
+
+std::vector<JobNumber> Failures::examples() const {
+  std::vector<JobNumber> numbers;
+  const auto order = in_order();
+  for (std::size_t i = 0; i < std::min(order.size(), kGroupsShown); ++i) {
+    if (order[i]->second.number) numbers.push_back(*order[i]->second.number);
+  }
+  return numbers;
+}
+
+std::string Failures::groups(bool several_workers, const AskedCommands& commands) const {
+  const auto order = in_order();
   std::string text;
   std::uint64_t rest = other_;
   std::size_t hidden = 0;
   for (std::size_t i = 0; i < order.size(); ++i) {
+    const Group& group = order[i]->second;
     if (i >= kGroupsShown) {
-      rest += order[i].second->count;
+      rest += group.count;
       ++hidden;
       continue;
     }
-    const Group& group = *order[i].second;
-    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", group.count, *order[i].first,
+    text += fmt::format("{}{:>8}  {}, e.g. {}", text.empty() ? "" : "\n", group.count, order[i]->first,
                         group.example);
+    const std::string command = group.number ? commands.find(*group.number) : group.command;
+    if (!command.empty()) text += ": " + command;
     if (several_workers && group.count > 1 && group.worker && !group.worker->empty())
       text += "; all on worker " + printable(*group.worker, kIdBytesMax);
   }

@@ -6,37 +6,50 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/time.h"
 #include "dispatcher/core/facts.h"
+#include "dispatcher/io/terminal/asked_commands.h"
 
 namespace workpool::dispatcher {
 
-// Jobs that are not ok: reported one by one at first, and grouped by reason at the end.
+// What to print about a job that is not ok, printable: "line 12: vipsthumbnail 'a b.jpg' …: exit status 1 on
+// node3: cannot open a b.jpg". `command`: as short_command has it, empty if it is not known.
+std::string failure_text(const JobEnded& job, const std::string& command, bool with_stderr);
+
+// Whether the source of the job can be asked for its command, and that would say more than what is known.
+bool can_be_described(const JobEnded& job);
+
+// Jobs that are not ok: the first ones are shown one by one, all are grouped by reason at the end.
 class Failures {
  public:
   static constexpr std::uint64_t kShownOnce = 10;
 
-  // `with_stderr`: the end of what it wrote there is part of what add() returns.
-  explicit Failures(bool with_stderr = true) : with_stderr_(with_stderr) {}
-
-  // What to print about this one, printable; nullopt if it is only counted. Only for jobs that are not ok.
-  std::optional<std::string> add(const JobEnded& job);
+  // Counts one that is not ok. Returns whether it is to be shown.
+  bool add(const JobEnded& job);
   // This one does not count any more; it was added before.
   void take_back(const JobEnded& job);
   std::uint64_t count() const { return count_; }
+  // The jobs whose commands groups() shows if they are known.
+  std::vector<JobNumber> examples() const;
   // The most frequent reasons, one line each, indented; "" if nothing failed. `several_workers`: also names
   // the worker if all failures of a reason were on one, which may be the cause.
-  std::string groups(bool several_workers) const;
+  std::string groups(bool several_workers, const AskedCommands& commands) const;
 
  private:
   struct Group {
     std::uint64_t count = 0;
     std::string example;                // id and line of the first one
+    std::string command;                // of that one, if it had come with its work
+    std::optional<JobNumber> number;    // to ask for its command
     std::optional<std::string> worker;  // that all of them were on; nullopt if there were several
   };
-  bool with_stderr_;
+  using Reason = std::pair<const std::string, Group>;
+  // The most frequent first.
+  std::vector<const Reason*> in_order() const;
+
   std::map<std::string, Group> by_reason_;  // bounded; what does not fit is counted only
   std::uint64_t other_ = 0;
   std::uint64_t count_ = 0;

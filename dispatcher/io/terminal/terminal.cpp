@@ -23,6 +23,8 @@ constexpr Duration kChatWindow = seconds(10);
 // A brief terminal sums up what went as expected only if somebody had time to watch it.
 constexpr Duration kWorthASummary = seconds(2);
 constexpr std::size_t kGivenUpKept = 20;
+// The command of a failure is read in a millisecond, unless the disk hangs.
+constexpr Duration kCommandPatience = milliseconds(500);
 constexpr std::size_t kNameBytesMax = 80;
 
 int level_number(const std::string& name) {
@@ -58,8 +60,7 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
       start_(start),
       last_seen_(start),
       next_draw_(start),
-      rate_(start),
-      failures_(!options_.prints_output) {
+      rate_(start) {
   const char* no_color = std::getenv("NO_COLOR");
   colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
   const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
@@ -136,12 +137,37 @@ void Terminal::on(const JobsFileRefused& refused, Time) {
                   refused.line));
 }
 
-void Terminal::on(const JobEnded& job, Time) {
-  if (const auto text = failures_.add(job)) {
-    console_.line(red("not ok") + "  " + *text);
+void Terminal::on(const JobEnded& job, Time now) {
+  if (failures_.add(job)) {
+    if (options_.describes && can_be_described(job)) commands_.ask(job.number);
+    untold_.push_back({job, now});
   } else if (failures_.count() == Failures::kShownOnce + 1) {
-    console_.line("(further failures are only counted)");
+    tell_of_more_ = true;
   }
+  tell_failures(now);
+}
+
+void Terminal::tell_failures(Time now, bool all) {
+  while (!untold_.empty()) {
+    const auto& [job, since] = untold_.front();
+    if (!all && commands_.awaits(job.number) && now < since + kCommandPatience) return;
+    const std::string command = job.work.empty()   ? commands_.find(job.number)
+                                : job.name.empty() ? short_command(job.work)
+                                                   : "";
+    console_.line(red("not ok") + "  " + failure_text(job, command, !options_.prints_output));
+    untold_.pop_front();
+  }
+  if (std::exchange(tell_of_more_, false)) console_.line("(further failures are only counted)");
+}
+
+void Terminal::described(JobNumber number, std::string_view work, Time now) {
+  commands_.answer(number, work);
+  tell_failures(now);
+}
+
+void Terminal::ask_for_examples() {
+  if (!options_.describes) return;
+  for (const JobNumber number : failures_.examples()) commands_.ask(number);
 }
 
 void Terminal::on(const JobRetried& job, Time now) {
@@ -244,12 +270,17 @@ void Terminal::draw(Time now) {
 
 void Terminal::show(const Snapshot& snapshot, Time now) {
   if (finished_) return;
+  tell_failures(now);
   if (!over_) count(snapshot, now);
   snapshot_ = with_expected(snapshot, options_.expected_jobs);
   if ((live_ || plain_) && now >= next_draw_) draw(now);
 }
 
-Time Terminal::next_draw() const { return (live_ || plain_) && !finished_ ? next_draw_ : kNever; }
+Time Terminal::next_draw() const {
+  if (finished_) return kNever;
+  const Time next = live_ || plain_ ? next_draw_ : kNever;
+  return untold_.empty() ? next : std::min(next, untold_.front().since + kCommandPatience);
+}
 
 void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace) {
   const bool interrupt = kind == StopKind::kInterrupt;
@@ -283,6 +314,7 @@ void Terminal::say(std::string_view text) { console_.line(printable(text, 2000))
 void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience) {
   if (finished_) return;
   finished_ = true;
+  tell_failures(now, true);
   const Time end_of_work = over_.value_or(now);
   count(snapshot, end_of_work);
   SummaryFacts facts;
@@ -293,7 +325,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   // We do not know how long cancelled jobs ran.
   if (reason_of(end).empty() && slot_seconds_ > 0.001)
     facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
-  facts.failure_groups = failures_.groups(workers_seen_ > 1);
+  facts.failure_groups = failures_.groups(workers_seen_ > 1, commands_);
   facts.given_up = given_up_;
   facts.results = options_.results;
   facts.resumable = options_.resumable;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "common/base/time.h"
 #include "common/io/console.h"
 #include "dispatcher/core/facts.h"
+#include "dispatcher/io/terminal/asked_commands.h"
 #include "dispatcher/io/terminal/banner.h"
 #include "dispatcher/io/terminal/status_line.h"
 #include "dispatcher/io/terminal/summary.h"
@@ -33,6 +35,7 @@ struct TerminalOptions {
   std::optional<std::uint64_t> expected_jobs;  // how many will come, if the snapshots do not know
   bool brief = false;          // says only what people need to know: no banner, no line every 10 s
   bool prints_output = false;  // what jobs write is printed by others
+  bool describes = false;      // jobs can be asked for their commands: see take_questions
 };
 
 class Terminal {
@@ -54,6 +57,14 @@ class Terminal {
 
   // Says at once what the n-th stop does (n from 1).
   void stop_requested(StopKind kind, int nth, const Snapshot& snapshot, Duration grace);
+  // Jobs whose commands are to be shown: their source is asked, and the answer goes to described(). A failure
+  // is shown without its command if that has not come after a while.
+  std::vector<JobNumber> take_questions() { return commands_.take_questions(); }
+  bool awaits_answers() const { return commands_.awaits_answers(); }
+  void described(JobNumber number, std::string_view work, Time now);
+  // The run is about to end: asks for what the summary shows.
+  void ask_for_examples();
+
   // Any other line for people, made printable.
   void say(std::string_view text);
 
@@ -75,6 +86,8 @@ class Terminal {
     std::uint64_t left_out_ = 0;
   };
 
+  // Those failures whose commands are known; all of them at the end.
+  void tell_failures(Time now, bool all = false);
   void chat(const std::string& text, Time now);
   void count(const Snapshot& snapshot, Time now);
   void draw(Time now);
@@ -113,7 +126,14 @@ class Terminal {
   Snapshot snapshot_;
   RateMeter rate_;
   std::uint64_t workers_seen_ = 0;  // that ever joined
+  struct Untold {
+    JobEnded job;
+    Time since;
+  };
   Failures failures_;
+  AskedCommands commands_;
+  std::deque<Untold> untold_;  // at most Failures::kShownOnce
+  bool tell_of_more_ = false;  // behind these, that further ones are only counted
   Budget chat_;
   std::vector<std::string> given_up_;
   double busy_slot_seconds_ = 0;
