@@ -297,6 +297,7 @@ void Loop::admit(Admit& admit) {
 void Loop::show(bool changed) {
   if (!changed && now_ < shown_ + kShowInterval && now_ < parts_.terminal.next_draw()) return;
   shown_ = now_;
+  if (now_ >= parts_.terminal.next_draw()) parts_.terminal.note_running(parts_.scheduler.running_jobs(now_));
   parts_.terminal.show(parts_.scheduler.snapshot(now_), now_);
 }
 

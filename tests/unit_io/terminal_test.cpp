@@ -23,13 +23,15 @@ TEST(TerminalTest, APipeGetsALineEveryTenSecondsAndNoEscapes) {
     Console console(screen.fd());
     Terminal terminal(console, options_of(progress), kStart);
     EXPECT_EQ(terminal.next_draw(), kStart + seconds(10));
+    terminal.attempt_ended(milliseconds(1), 1);
     for (int i = 0; i <= 25; ++i)
       terminal.show(snapshot_of(static_cast<std::uint64_t>(i), 0, 100), kStart + seconds(i));
     terminal.report(failure("x", "exit status 2"), kStart);
     terminal.finish(snapshot_of(99, 1, 100), AllRecorded{false}, kStart + seconds(26));
     const string text = screen.read();
     EXPECT_EQ(text.find('\x1b'), string::npos);
-    EXPECT_TRUE(has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  1.0/s  ETA 1m30s\n"))
+    EXPECT_TRUE(
+        has(text, "10/100 (10%)  ok 10  failed 0  running 4  2 workers, 4 slots  10s  1.0/s  ETA 1m30s\n"))
         << text;
     EXPECT_TRUE(has(text, "\n20/100 (20%)")) << text;
     EXPECT_FALSE(has(text, "\n25/100"));
@@ -41,13 +43,14 @@ TEST(TerminalTest, ATerminalGetsOneLineThatMovesTenTimesASecond) {
   const Screen screen(Screen::Kind::kTerminal);
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
+  terminal.attempt_ended(milliseconds(1), 1);
   for (int i = 0; i < 1000; ++i) terminal.show(snapshot_of(1, 0, 10), kStart + milliseconds(i));
   const string text = screen.read();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\x1b'), 10) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 0);
   screen.columns(20);
   terminal.show(snapshot_of(2, 0, 10), kStart + seconds(2));
-  EXPECT_EQ(screen.read(), "\x1b[K2/10  ETA 8.0s");
+  EXPECT_EQ(screen.read(), "\x1b[K2/10  1.0/s  ETA 8s");
   terminal.report(failure("x", "exit status 2"), kStart + seconds(2));
   EXPECT_TRUE(has(screen.read(), "\x1b[31mnot ok\x1b[0m  job 'x'"));
   terminal.finish(snapshot_of(10, 0, 10), AllRecorded{true}, kStart + seconds(3));
@@ -87,30 +90,53 @@ TEST(TerminalTest, ProgressNoneLeavesFailuresAndSummary) {
   EXPECT_TRUE(has(screen.read(), "done: 9 ok, 1 failed of 10 jobs"));
 }
 
-TEST(TerminalTest, RateAndEta) {
+TEST(TerminalTest, RatesAndDurations) {
   RateMeter meter(kStart);
   for (int i = 0; i <= 100; ++i)
     meter.sample(static_cast<std::uint64_t>(i < 50 ? i : 50 + (i - 50) * 3), kStart + seconds(i));
   EXPECT_NEAR(meter.per_second(), 3.0, 0.01);
   EXPECT_NEAR(meter.per_second_overall(), 2.0, 0.01);
-  Snapshot stream = snapshot_of(3, 0, 5);
-  stream.total_known = false;
-  stream.waiting_for = AnyWorker{};
-  stream.phase = "draining";
-  const string line = status_line(stream, RateMeter(kStart));
-  EXPECT_TRUE(has(line, "3/5+  ok 3")) << line;
-  EXPECT_TRUE(has(line, "0.00/s  draining  waiting: a worker")) << line;
-  stream.phase = "running";
-  EXPECT_TRUE(has(status_line(stream, RateMeter(kStart)), "ETA --  waiting: a worker"));
-  EXPECT_EQ(status_line(stream, RateMeter(kStart), 41), "3/5+  failed 0  ETA --  waiting: a worker");
-  EXPECT_EQ(status_line(stream, RateMeter(kStart), 26), "3/5+  waiting: a worker");
-  EXPECT_EQ(status_line(stream, RateMeter(kStart), 12), "3/5+");
   EXPECT_EQ(format_roughly(seconds(59)), "59.0s");
   EXPECT_EQ(format_roughly(milliseconds(59'990)), "1m0s");
   EXPECT_EQ(format_roughly(seconds(7322)), "2h2m");
   EXPECT_EQ(fit("aöüb", 4), "aöüb");
   EXPECT_EQ(fit("aöüb", 3), "aö…");
   EXPECT_EQ(fit("ab", 0), "");
+}
+
+TEST(TerminalTest, IfNothingEndsForAWhileTheLongestJobIsShown) {
+  const Screen screen(Screen::Kind::kTerminal);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  RunningJobs running;
+  const auto show = [&](std::uint64_t ok, Duration after) {
+    running.longest = {"slow", "", 3, "node7", after};
+    terminal.note_running(running);
+    terminal.show(snapshot_of(ok, 0, 10), kStart + after);
+    return screen.read();
+  };
+  EXPECT_FALSE(has(show(1, seconds(1)), "longest"));
+  EXPECT_FALSE(has(show(1, milliseconds(5999)), "longest"));
+  EXPECT_TRUE(has(show(1, milliseconds(6100)), "longest: 'slow' on node7, 6s"));
+  EXPECT_FALSE(has(show(2, milliseconds(6300)), "longest")) << "something has ended";
+  EXPECT_TRUE(has(show(2, seconds(12)), "longest: 'slow' on node7, 12s"));
+}
+
+TEST(TerminalTest, TheRetryThatComesFirstIsShownUntilItComes) {
+  const Screen screen(Screen::Kind::kTerminal);
+  screen.columns(160);
+  Console console(screen.fd());
+  Terminal terminal(console, options_of(), kStart);
+  Snapshot snapshot = snapshot_of(1, 0, 10);
+  snapshot.delayed = 2;
+  terminal.report(JobRetried{"x", 1, "exit status 1", seconds(30)}, kStart);
+  terminal.report(JobRetried{"y", 1, "exit status 2", seconds(12)}, kStart);
+  for (int i = 0; i < 1000; ++i) terminal.report(JobRetried{"z", 1, "later", seconds(40)}, kStart);
+  terminal.show(snapshot, kStart);
+  EXPECT_TRUE(has(screen.read(), "2 wait to be retried, the first for 12s: exit status 2"));
+  snapshot.delayed = 1;
+  terminal.show(snapshot, kStart + seconds(13));
+  EXPECT_TRUE(has(screen.read(), "1 waits 17s to be retried: exit status 1"));
 }
 
 // ---- failures and other reports ----

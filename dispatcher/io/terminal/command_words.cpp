@@ -7,8 +7,8 @@
 #include "common/base/text.h"
 #include "common/formats/json_text.h"
 #include "common/formats/result_view.h"
+#include "dispatcher/io/terminal/letters.h"
 #include "dispatcher/io/terminal/shell_words.h"
-#include "dispatcher/io/terminal/status_line.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kShortLetters = 60;
 // A cut is made between words if that leaves so much.
 constexpr std::size_t kShortLeast = 20;
+constexpr std::size_t kPlaceLetters = 30;
 
 // `array`: compact.
 std::string words_in(std::string_view array) {
@@ -54,6 +55,17 @@ std::size_t last_gap(std::string_view text, std::size_t most) {
 }
 
 }  // namespace
+
+bool is_digest(std::string_view id) {
+  constexpr std::size_t kDigits = 32;
+  return id.size() >= kDigits && (id.size() == kDigits || id[kDigits] == '#') &&
+         id.substr(0, kDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::string short_place(std::string_view id, std::string_view name, std::uint64_t line) {
+  if (name.empty() && (id.empty() || is_digest(id))) return "line " + std::to_string(line);
+  return "'" + fit(printable(name.empty() ? id : name, 4 * kPlaceLetters), kPlaceLetters) + "'";
+}
 
 std::string command_text(std::string_view work) {
   std::string text;

@@ -2,10 +2,16 @@
 // How the command of a job reads.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace workpool::dispatcher {
+
+// Whether the id was made from the work: 32 hex digits, perhaps with #2. It says nothing to people.
+bool is_digest(std::string_view id);
+// The shortest that names a job: its values of `each` (`name`), else its id if it was given, else its line.
+std::string short_place(std::string_view id, std::string_view name, std::uint64_t line);
 
 // As a person would type it: `./simulate --rate '0.1 %'`, `zcat a.gz | wc -l`, `sha256 {"path":"a.bin"}`.
 // `work`: as JobView has it.

@@ -5,33 +5,83 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "dispatcher/io/terminal/command_words.h"
 
 namespace workpool::dispatcher {
 
 namespace {
 
-constexpr std::size_t kNeedBytesMax = 100;  // of a type or label that is shown
+constexpr std::size_t kNeedBytesMax = 100;  // of a type, label or worker that is shown
+constexpr std::size_t kReasonBytesMax = 60;
 
 constexpr std::size_t kWindowSamples = 30;
 // Fewer finished jobs than this in the window say less than the mean over everything.
 constexpr std::uint64_t kWindowJobsMin = 5;
 
-bool starts_letter(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
-
 double in_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
-std::string eta(const Snapshot& snapshot, const RateMeter& rate) {
-  if (!snapshot.total_known) return "ETA --";
-  const std::uint64_t left = snapshot.total - std::min(snapshot.done(), snapshot.total);
-  if (left == 0) return "ETA 0s";
-  const double per_second = rate.per_second();
-  const double seconds_left = per_second > 0 ? static_cast<double>(left) / per_second : 1e9;
-  if (seconds_left > 365.0 * 86'400) return "ETA --";
-  return "ETA " + format_roughly(Duration(static_cast<std::int64_t>(seconds_left * 1e6)));
+// In the order in which they stand; the lowest weight is shortened or left out first.
+struct Piece {
+  int weight = 0;
+  std::string text;
+  std::string shorter;  // used before anything that matters is left out; empty if there is none
+
+  int rank() const { return shorter.empty() ? weight : std::min(weight, kShortened); }
+  static constexpr int kShortened = 6;
+};
+
+std::string bar(const Snapshot& snapshot, std::size_t columns) {
+  const std::size_t width = std::clamp<std::size_t>(columns / 8, 10, 30);
+  const std::size_t done = std::min<std::size_t>(width, snapshot.done() * width / snapshot.total);
+  return '[' + std::string(done, '#') + std::string(width - done, '-') + "] ";
+}
+
+void add_counts(std::vector<Piece>& pieces, const Snapshot& snapshot) {
+  pieces.push_back(
+      {11, fmt::format("{}/{}{}", snapshot.done(), snapshot.total, snapshot.total_known ? "" : "+"), ""});
+  if (snapshot.total_known && snapshot.total != 0)
+    pieces.push_back({1, fmt::format(" ({}%)", snapshot.done() * 100 / snapshot.total), ""});
+  pieces.push_back({3, fmt::format("  ok {}", snapshot.ok), ""});
+  const auto add = [&](const char* name, std::uint64_t count) {
+    if (count != 0) pieces.push_back({7, fmt::format("  {} {}", name, count), ""});
+  };
+  pieces.push_back({snapshot.failed == 0 ? 4 : 7, fmt::format("  failed {}", snapshot.failed), ""});
+  add("timed out", snapshot.timeout);
+  add("quarantined", snapshot.quarantined);
+  add("invalid", snapshot.invalid);
+}
+
+std::string eta(const std::optional<Duration>& left) {
+  if (!left) return "ETA --";
+  return "ETA " + format_clock(left->count() == 0 ? *left : std::max<Duration>(*left, seconds(1)));
+}
+
+Piece longest_piece(const RunningJobs::Longest& job) {
+  const std::string what = "  longest: " + short_place(job.id, job.name, job.line);
+  const std::string ran = ", " + format_clock(job.ran);
+  return {9, what + " on " + printable(job.worker, kNeedBytesMax) + ran, what + ran};
+}
+
+Piece retry_piece(const LineFacts& facts, bool nothing_else) {
+  const std::uint64_t jobs = facts.snapshot.delayed;
+  const int weight = nothing_else ? 10 : 7;
+  if (!facts.retry)
+    return {weight, fmt::format("  {} wait{} to be tried again", jobs, jobs == 1 ? "s" : ""), ""};
+  const std::string wait = format_clock(std::max<Duration>(facts.retry->wait, seconds(1)));
+  const std::string text = jobs == 1 ? fmt::format("  1 waits {} to be retried", wait)
+                                     : fmt::format("  {} wait to be retried, the first for {}", jobs, wait);
+  return {weight, text + ": " + printable(facts.retry->reason, kReasonBytesMax), text};
+}
+
+std::size_t width_of(const std::vector<Piece>& pieces) {
+  std::size_t sum = 0;
+  for (const Piece& piece : pieces) sum += letters_in(piece.text);
+  return sum;
 }
 
 }  // namespace
@@ -85,53 +135,37 @@ std::string waiting_text(const WaitingFor& waiting) {
   return std::visit(Visitor{}, waiting);
 }
 
-std::string status_line(const Snapshot& snapshot, const RateMeter& rate, std::size_t columns) {
-  // In the order in which they stand; the lowest weight is left out first.
-  struct Piece {
-    int weight = 0;
-    std::string text;
-  };
+std::string status_line(const LineFacts& facts, std::size_t columns) {
+  const Snapshot& snapshot = facts.snapshot;
   std::vector<Piece> pieces;
-  const bool has_share = snapshot.total_known && snapshot.total != 0;
+  if (facts.bar && snapshot.total_known && snapshot.total != 0)
+    pieces.push_back({0, bar(snapshot, columns), ""});
+  add_counts(pieces, snapshot);
+  pieces.push_back({5, fmt::format("  running {}", snapshot.running), ""});
   pieces.push_back(
-      {9, fmt::format("{}/{}{}", snapshot.done(), snapshot.total, snapshot.total_known ? "" : "+")});
-  if (has_share) pieces.push_back({1, fmt::format(" ({}%)", snapshot.done() * 100 / snapshot.total)});
-  pieces.push_back({3, fmt::format("  ok {}", snapshot.ok)});
-  pieces.push_back({6, fmt::format("  failed {}", snapshot.done() - snapshot.ok)});
-  pieces.push_back({4, fmt::format("  running {}", snapshot.running)});
-  pieces.push_back({2, "  " + counted(snapshot.workers, "worker") + ", " + counted(snapshot.slots, "slot")});
-  pieces.push_back({5, "  " + format_rate(rate.per_second())});
+      {2, "  " + counted(snapshot.workers, "worker") + ", " + counted(snapshot.slots, "slot"), ""});
+  pieces.push_back({4, "  " + format_clock(facts.elapsed), ""});
+  pieces.push_back({6, "  " + format_rate(facts.per_second), ""});
   const bool goes_on = snapshot.phase == "running" || snapshot.phase.empty();
-  pieces.push_back(goes_on ? Piece{7, "  " + eta(snapshot, rate)} : Piece{7, "  " + snapshot.phase});
-  if (const std::string waiting = waiting_text(snapshot.waiting_for); !waiting.empty())
-    pieces.push_back({8, "  waiting: " + waiting});
+  pieces.push_back({goes_on && !facts.left ? 6 : 8, "  " + (goes_on ? eta(facts.left) : snapshot.phase), ""});
+  if (facts.longest) pieces.push_back(longest_piece(*facts.longest));
+  const bool only_retries = std::holds_alternative<BackoffOver>(snapshot.waiting_for);
+  if (snapshot.delayed > 0) pieces.push_back(retry_piece(facts, only_retries));
+  if (const std::string waiting = waiting_text(snapshot.waiting_for); !waiting.empty() && !only_retries)
+    pieces.push_back({10, "  waiting: " + waiting, ""});
 
-  const auto width = [&] {
-    std::size_t sum = 0;
-    for (const Piece& piece : pieces) sum += letters_in(piece.text);
-    return sum;
-  };
-  while (pieces.size() > 1 && width() > columns) {
-    pieces.erase(std::min_element(pieces.begin(), pieces.end(),
-                                  [](const Piece& a, const Piece& b) { return a.weight < b.weight; }));
+  while (pieces.size() > 1 && width_of(pieces) > columns) {
+    const auto least = std::min_element(pieces.begin(), pieces.end(),
+                                        [](const Piece& a, const Piece& b) { return a.rank() < b.rank(); });
+    if (least->shorter.empty()) {
+      pieces.erase(least);
+    } else {
+      least->text = std::exchange(least->shorter, "");
+    }
   }
   std::string text;
   for (const Piece& piece : pieces) text += piece.text;
   return fit(text, columns);
-}
-
-std::size_t letters_in(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_letter));
-}
-
-std::string fit(const std::string& text, std::size_t columns) {
-  if (letters_in(text) <= columns) return text;
-  if (columns == 0) return "";
-  std::size_t seen = 0;
-  std::size_t end = 0;
-  while (end < text.size() && !(starts_letter(text[end]) && seen == columns - 1))
-    seen += starts_letter(text[end++]) ? 1 : 0;
-  return text.substr(0, end) + "…";
 }
 
 std::string format_rate(double per_second) {
@@ -146,6 +180,15 @@ std::string format_roughly(Duration duration) {
   const auto whole = static_cast<std::uint64_t>(std::llround(total));
   if (whole < 3600) return fmt::format("{}m{}s", whole / 60, whole % 60);
   if (whole < 86'400) return fmt::format("{}h{}m", whole / 3600, whole / 60 % 60);
+  return fmt::format("{}d{}h", whole / 86'400, whole / 3600 % 24);
+}
+
+std::string format_clock(Duration duration) {
+  const auto whole = std::max<std::int64_t>(0, duration / seconds(1));
+  if (whole < 60) return fmt::format("{}s", whole);
+  if (whole < 600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  if (whole < 3600) return fmt::format("{}m", whole / 60);
+  if (whole < 86'400) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);
   return fmt::format("{}d{}h", whole / 86'400, whole / 3600 % 24);
 }
 

@@ -29,13 +29,6 @@ std::string reason_of(const JobEnded& job) {
   return reason.empty() ? message : reason + ": " + message;
 }
 
-// Whether the id was made from the work: 32 hex digits, perhaps with #2. It says nothing to people.
-bool is_digest(std::string_view id) {
-  constexpr std::size_t kDigits = 32;
-  return id.size() >= kDigits && (id.size() == kDigits || id[kDigits] == '#') &&
-         id.substr(0, kDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 std::string place_of(const JobEnded& job) {
   if (!job.name.empty())
     return "'" + printable(job.name, kIdBytesMax) + "' (job " + std::to_string(job.line) + ")";

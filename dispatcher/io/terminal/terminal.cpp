@@ -23,6 +23,9 @@ constexpr Duration kChatWindow = seconds(10);
 // A brief terminal sums up what went as expected only if somebody had time to watch it.
 constexpr Duration kWorthASummary = seconds(2);
 constexpr std::size_t kGivenUpKept = 20;
+constexpr std::size_t kRetriesKept = 64;
+// If nothing has ended for so long, people want to know what runs.
+constexpr Duration kQuiet = seconds(5);
 // The command of a failure is read in a millisecond, unless the disk hangs.
 constexpr Duration kCommandPatience = milliseconds(500);
 constexpr std::size_t kNameBytesMax = 80;
@@ -60,7 +63,8 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
       start_(start),
       last_seen_(start),
       next_draw_(start),
-      rate_(start) {
+      rate_(start),
+      last_end_(start) {
   const char* no_color = std::getenv("NO_COLOR");
   colour_ = console_.redrawable() && (no_color == nullptr || *no_color == '\0');
   const bool wants_bar = options_.progress == Progress::kAuto || options_.progress == Progress::kBar;
@@ -172,6 +176,12 @@ void Terminal::ask_for_examples() {
 
 void Terminal::on(const JobRetried& job, Time now) {
   attempt_ended(job.ran, job.slots);
+  if (job.delay.count() > 0) {
+    const auto later = [](const Retry& a, const Retry& b) { return a.due < b.due; };
+    retries_.push_back({now + job.delay, job.message});
+    if (retries_.size() > kRetriesKept)
+      retries_.erase(std::max_element(retries_.begin(), retries_.end(), later));
+  }
   if (level_ < 3) return;
   chat(fmt::format("job '{}' is tried again in {} (attempt {}: {})", printable(job.id, kNameBytesMax),
                    format_duration(job.delay), job.attempt, printable(job.message, 300)),
@@ -254,16 +264,37 @@ void Terminal::count(const Snapshot& snapshot, Time now) {
     slot_seconds_ += static_cast<double>((now - last_seen_).count()) / 1e6 * snapshot_.slots;
     last_seen_ = now;
   }
+  if (const std::uint64_t ends = snapshot.done() + snapshot.retried + snapshot.redelivered; ends != ends_) {
+    ends_ = ends;
+    last_end_ = now;
+  }
   rate_.sample(snapshot.done() - std::min(snapshot.before, snapshot.done()), now);
 }
 
+LineFacts Terminal::line_facts(Time now) {
+  LineFacts facts;
+  facts.snapshot = snapshot_;
+  facts.per_second = rate_.per_second();
+  facts.elapsed = now - start_;
+  facts.left = time_left(snapshot_, running_, times_, rate_);
+  facts.bar = live_;
+  const bool quiet = now - last_end_ >= kQuiet && snapshot_.running > 0;
+  if (quiet && running_.longest && running_.longest->ran >= kQuiet) facts.longest = running_.longest;
+  std::erase_if(retries_, [now](const Retry& retry) { return retry.due <= now; });
+  const auto next = std::min_element(retries_.begin(), retries_.end(),
+                                     [](const Retry& a, const Retry& b) { return a.due < b.due; });
+  if (next != retries_.end()) facts.retry = {next->due - now, next->reason};
+  return facts;
+}
+
 void Terminal::draw(Time now) {
+  const LineFacts facts = line_facts(now);
   if (live_) {
     // The last column stays free: some terminals wrap as soon as it is written.
-    console_.live(status_line(snapshot_, rate_, console_.columns() - 1));
+    console_.live(status_line(facts, console_.columns() - 1));
     next_draw_ = now + kLiveInterval;
   } else {
-    console_.line(status_line(snapshot_, rate_));
+    console_.line(status_line(facts));
     next_draw_ = now + kPlainInterval;
   }
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/time.h"
@@ -17,6 +18,7 @@
 #include "dispatcher/io/terminal/banner.h"
 #include "dispatcher/io/terminal/status_line.h"
 #include "dispatcher/io/terminal/summary.h"
+#include "dispatcher/io/terminal/time_left.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
@@ -48,10 +50,13 @@ class Terminal {
   // An attempt of `slots` slots has ended, which counts for their use.
   void attempt_ended(Duration ran, std::uint32_t slots) {
     busy_slot_seconds_ += static_cast<double>(ran.count()) / 1e6 * slots;
+    times_.add(ran);
   }
   // The newest snapshot. Draws at most ten times a second on a terminal, a line every 10 s elsewhere; between
   // that it only counts, so it may be called after every step.
   void show(const Snapshot& snapshot, Time now);
+  // What runs now, before a show() at next_draw(): it is costly to find out.
+  void note_running(RunningJobs running) { running_ = std::move(running); }
   // When show should be called next even if nothing happens; kNever if nothing is drawn.
   Time next_draw() const;
 
@@ -90,6 +95,7 @@ class Terminal {
   void tell_failures(Time now, bool all = false);
   void chat(const std::string& text, Time now);
   void count(const Snapshot& snapshot, Time now);
+  LineFacts line_facts(Time now);
   void draw(Time now);
   std::string red(const std::string& text) const;
 
@@ -125,6 +131,15 @@ class Terminal {
   Time next_draw_;
   Snapshot snapshot_;
   RateMeter rate_;
+  RunTimes times_;
+  RunningJobs running_;
+  struct Retry {
+    Time due;
+    std::string reason;
+  };
+  std::vector<Retry> retries_;  // bounded; the first ones to come
+  std::uint64_t ends_ = 0;      // of attempts, as last seen
+  Time last_end_;
   std::uint64_t workers_seen_ = 0;  // that ever joined
   struct Untold {
     JobEnded job;
