@@ -328,6 +328,7 @@ class CoreTest : public testing::Test {
   std::uint64_t said(const std::string& name) const { return peers_.at(name).seq; }  // its last message
   Time now() const { return now_; }
   Snapshot snapshot() const { return scheduler_->snapshot(now_); }
+  RunningJobs running_jobs() const { return scheduler_->running_jobs(now_); }
   const Ledger& ledger() const { return scheduler_->ledger(); }
   std::uint64_t records() const { return records_; }  // issued so far
   std::uint32_t attempt(JobNumber job) const { return last_given_.at(job).attempt; }

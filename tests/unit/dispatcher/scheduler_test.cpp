@@ -63,6 +63,31 @@ TEST_F(SchedulerTest, TinyJobsDoNotGoAheadOfABetterOneThatIsBeingRead) {
   expect_given("w", {6});
 }
 
+TEST_F(SchedulerTest, TheJobThatRunsForLongestIsKnownWithItsWorker) {
+  submit(4);
+  start();
+  EXPECT_FALSE(running_jobs().longest);
+  worker("w1", 1);
+  expect_given("w1", {0});
+  advance(seconds(3));
+  worker("w2", 2);
+  expect_given("w2", {1, 2});
+  advance(seconds(2));
+  RunningJobs running = running_jobs();
+  ASSERT_TRUE(running.longest);
+  EXPECT_EQ(running.longest->worker, "w1");
+  EXPECT_EQ(running.longest->line, 1u);
+  EXPECT_EQ(running.longest->ran, seconds(5));
+  EXPECT_EQ(running.shortest_ran, seconds(2));
+  ends("w1", 0);
+  expect_recorded(0, Status::kOk);
+  expect_given("w1", {3});
+  running = running_jobs();
+  ASSERT_TRUE(running.longest);
+  EXPECT_EQ(running.longest->worker, "w2");
+  EXPECT_EQ(running.shortest_ran, Duration{0});
+}
+
 TEST_F(SchedulerTest, WhatRunsIsNeverMoreThanTheSlotsThatAreShown) {
   submit(4);
   start();
