@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "dispatcher/core/local_name.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -40,7 +41,13 @@ Worker& WorkerTable::worker_of(const Session& session) {
   return *worker;
 }
 
+// Each start of the run has a local worker of its own, on the same machine. The one before has ended with its
+// dispatcher, so the name is free again.
 void WorkerTable::know(const GrantedName& granted) {
+  if (granted.name == kLocalName) {
+    granted_[granted.worker] = granted.name;
+    return;
+  }
   if (names_.insert(granted.name).second) granted_[granted.worker] = granted.name;
 }
 

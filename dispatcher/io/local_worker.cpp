@@ -20,6 +20,7 @@
 #include "common/base/exit_code.h"
 #include "common/base/units.h"
 #include "common/io/clock.h"
+#include "dispatcher/core/local_name.h"
 
 extern char** environ;
 
@@ -108,9 +109,11 @@ LocalWorker::LocalWorker(const LocalWorkerOptions& options, const DescriptorLimi
 LocalWorker::~LocalWorker() { shut_down(milliseconds(1500)); }
 
 std::vector<std::string> LocalWorker::command_line(bool has_lock) const {
-  std::vector<std::string> line = {
-      program_,         options_.address,           "--slots",     std::to_string(options_.slots),
-      "--local-parent", std::to_string(kChildPipe), "--log-level", options_.log_level};
+  std::vector<std::string> line = {program_,         options_.address,
+                                   "--name",         kLocalName,
+                                   "--slots",        std::to_string(options_.slots),
+                                   "--local-parent", std::to_string(kChildPipe),
+                                   "--log-level",    options_.log_level};
   if (has_lock) line.insert(line.end(), {"--lock", std::to_string(kChildLock)});
   if (options_.insecure) line.emplace_back("--insecure");
   return line;

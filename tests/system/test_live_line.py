@@ -73,14 +73,14 @@ class LiveLine(CliTest):
         self.assertEqual([normal(row.rstrip()) for row in screen.wait_for(r"longest: line 3, ")], [
             f"workpool {self.version()}: 3 jobs from jobs.jsonl",
             "results go to jobs.results.jsonl; a local worker runs 1 job at a time",
-            "not ok  line 2: sh -c 'exit 3' x: exit status 3 on vm",
+            "not ok  line 2: sh -c 'exit 3' x: exit status 3 on local",
             "2/3  failed 1  longest: line 3, T"])
         lines = {
             40: "2/3  failed 1  longest: line 3, T",
-            60: "2/3  failed 1  R/s  ETA --  longest: line 3 on vm, T",
-            100: "2/3  ok 1  failed 1  running 1  1 worker, 1 slot  T  R/s  ETA --  longest: line 3 on vm, T",
+            60: "2/3  failed 1  R/s  ETA --  longest: line 3 on local, T",
+            100: "2/3  ok 1  failed 1  running 1  1 worker, 1 slot  T  R/s  ETA --  longest: line 3 on local, T",
             200: "[################--------] 2/3 (66%)  ok 1  failed 1  running 1  1 worker, 1 slot  T  R/s  ETA --  "
-                 "longest: line 3 on vm, T"}
+                 "longest: line 3 on local, T"}
         for columns in (60, 100, 200, 60, 40):
             with self.subTest(columns):
                 screen.resize(columns)

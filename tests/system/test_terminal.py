@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cli_testing import (DISPATCHER, LIMIT, CliTest, Terminal, clean_environment, free_port, jsonl,  # noqa: E402
+from cli_testing import (DISPATCHER, LIMIT, WORKER, CliTest, Terminal, clean_environment, free_port, jsonl,  # noqa: E402
                          wait_until)
 
 ESCAPE = "\x1b"
@@ -125,6 +125,33 @@ class Plain(CliTest):
             self.assertEqual(finished.code, 1, str(finished))
             self.assertIn("not ok  line 501: false first: exit status 1", finished.err)
             self.assertIn("not ok  line 502: false second: exit status 1", finished.err)
+
+    def test_a_crowd_of_workers_is_one_line_and_the_order_stays(self):
+        self.write("jobs.jsonl", jsonl({"cmd": "while [ ! -e go ]; do sleep 0.05; done", "id": "x"}))
+        address = f"tcp://127.0.0.1:{free_port()}"
+        run = self.start_run("jobs.jsonl", "--listen", address)
+        run.wait_for(address)
+        for n in range(12):
+            self.start(WORKER, address, "--name", f"w{n}", "--slots", "2")
+        came = r"^(?:(\d+) workers joined, (\d+) slots|worker w\d+ joined \(2 slots\))$"
+        def joined():
+            return sum(int(match[1] or 1) for match in re.finditer(came, run.err, re.M))
+        wait_until("12 workers", lambda: joined() == 12)
+        lines = [match[0] for match in re.finditer(came, run.err, re.M)]
+        self.assertLess(len(lines), 12, lines)
+        self.assertIn("workers joined, ", run.err)
+        (self.folder / "go").touch()
+        finished = run.finish()
+        self.assertEqual(finished.code, 0, str(finished))
+        self.assertLess(finished.err.index("joined"), finished.err.index("said goodbye"))
+        self.assertLess(finished.err.rindex("said goodbye"), finished.err.index("done:"))
+
+    def test_the_local_worker_is_called_local(self):
+        finished = self.run_jobs({"cmd": ["true"]}, {"cmd": ["false"]}, code=1)
+        self.assertEqual({result["worker"] for result in finished.results}, {"local"})
+        self.assertIn("exit status 1 on local", finished.err)
+        again = self.dispatcher("run", "jobs.jsonl", "--retry-failed")
+        self.assertIn("exit status 1 on local\n", again.err)
 
     def test_reasons_that_differ_in_the_job_alone_are_one_group(self):
         jobs = [{"cmd": [f"no-such-program-{n}"], "id": str(n)} for n in range(30)]

@@ -207,13 +207,43 @@ TEST(TerminalTest, ComingAndGoingIsToldWithinBounds) {
   const Screen screen(Screen::Kind::kPipe);
   Console console(screen.fd());
   Terminal terminal(console, options_of(), kStart);
+  // Every half second one leaves and one joins, so there are four of each in two seconds.
+  for (int i = 0; i < 18; ++i) {
+    const Time now = kStart + i * milliseconds(500);
+    terminal.report(WorkerJoined{"w" + std::to_string(i), 2, false}, now);
+    terminal.report(WorkerLeft{"w" + std::to_string(i), SaidGoodbye{}, 0, false}, now);
+    terminal.show(snapshot_of(0, 0, 9), now);
+  }
+  const string text = screen.read();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20) << text;
+  EXPECT_TRUE(text.starts_with("worker w0 joined (2 slots)\nworker w0 left: said goodbye\n")) << text;
+  terminal.report(WorkerLeft{"w1", SilentFor{seconds(10)}, 1, true}, kStart + seconds(30));
+  terminal.say("something else");
+  const string later = screen.read();
+  EXPECT_TRUE(has(later, " more such lines left out)\n")) << later;
+  EXPECT_TRUE(later.ends_with("worker w1 is lost: silent for 10s; 1 job goes to others\nsomething else\n"))
+      << later;
+}
+
+TEST(TerminalTest, ACrowdOfWorkersIsOneLineAndNoLineComesLate) {
+  const Screen screen(Screen::Kind::kPipe);
+  Console console(screen.fd());
+  TerminalOptions options = options_of(Progress::kNone);
+  Terminal terminal(console, options, kStart);
   for (int i = 0; i < 100; ++i) terminal.report(WorkerJoined{"w" + std::to_string(i), 2, false}, kStart);
-  string text = screen.read();
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
-  EXPECT_TRUE(has(text, "worker w19 joined (2 slots)\n"));
-  terminal.report(WorkerLeft{"w1", SilentFor{seconds(10)}, 1, true}, kStart + seconds(10));
-  EXPECT_EQ(screen.read(),
-            "(80 more such lines left out)\nworker w1 is lost: silent for 10s; 1 job goes to others\n");
+  EXPECT_EQ(screen.read(), "");
+  EXPECT_EQ(terminal.next_draw(), kStart + seconds(2));
+  terminal.show(snapshot_of(0, 0, 9), kStart + milliseconds(1999));
+  EXPECT_EQ(screen.read(), "");
+  terminal.show(snapshot_of(0, 0, 9), kStart + seconds(2));
+  EXPECT_EQ(screen.read(), "100 workers joined, 200 slots\n");
+  // Whatever else is said comes behind what was there before.
+  terminal.report(WorkerJoined{"late", 2, false}, kStart + seconds(3));
+  terminal.report(failure("x", "exit status 2"), kStart + seconds(3));
+  EXPECT_TRUE(screen.read().starts_with("worker late joined (2 slots)\nnot ok  job 'x'"));
+  for (int i = 0; i < 6; ++i) terminal.report(WorkerLeft{"w", SaidGoodbye{}, 0, false}, kStart + seconds(4));
+  terminal.finish(snapshot_of(9, 0, 9), AllRecorded{true}, kStart + seconds(4));
+  EXPECT_TRUE(screen.read().starts_with("6 workers left: said goodbye\ndone: 9 ok"));
 }
 
 TEST(TerminalTest, LevelsAndTheLocalWorker) {
@@ -255,6 +285,7 @@ TEST(TerminalTest, AWorkerOutOfReachIsNotSaidToBeLost) {
   Terminal terminal(console, options_of(), kStart);
   terminal.report(WorkerOutOfReach{"w"}, kStart);
   terminal.report(WorkerLeft{"w", SilentFor{seconds(10)}, 0, true, false}, kStart);
+  terminal.say("end");
   const string text = screen.read();
   EXPECT_TRUE(has(text, "worker w has registered but did not connect for its jobs")) << text;
   EXPECT_FALSE(has(text, "lost")) << text;
@@ -267,10 +298,11 @@ TEST(TerminalTest, WhileStoppingNothingGoesToOthers) {
   terminal.report(WorkerLeft{"w", SilentFor{seconds(2)}, 2, true}, kStart);
   terminal.stop_requested(StopKind::kInterrupt, 3, {}, seconds(30));
   terminal.report(WorkerLeft{"w", SilentFor{seconds(2)}, 2, true}, kStart);
+  terminal.say("end");
   EXPECT_EQ(screen.read(),
             "worker w is lost: silent for 2s; 2 jobs go to others\n"
             "Ctrl-C: leaving now\n"
-            "worker w is lost: silent for 2s; 2 jobs not done\n");
+            "worker w is lost: silent for 2s; 2 jobs not done\nend\n");
 }
 
 TEST(TerminalTest, StopsAreAnsweredAtOnce) {

@@ -61,6 +61,7 @@ Terminal::Terminal(Console& console, TerminalOptions options, Time start)
       options_(std::move(options)),
       level_(level_number(options_.log_level)),
       start_(start),
+      now_(start),
       last_seen_(start),
       next_draw_(start),
       rate_(start),
@@ -83,42 +84,48 @@ void Terminal::banner(const BannerFacts& facts) {
 }
 
 void Terminal::report(const Report& report, Time now) {
-  std::visit([&](const auto& fact) { on(fact, now); }, report);
+  now_ = now;
+  std::visit([&](const auto& fact) { on(fact); }, report);
 }
 
-void Terminal::chat(const std::string& text, Time now) {
-  const std::uint64_t left_out = chat_.take_left_out(now);
+void Terminal::line(std::string_view text) {
+  tell_comings();
+  console_.line(text);
+}
+
+void Terminal::tell_comings() {
+  for (const std::string& text : comings_.take()) line_within_budget(text);
+}
+
+void Terminal::chat(const std::string& text) {
+  tell_comings();
+  line_within_budget(text);
+}
+
+void Terminal::line_within_budget(const std::string& text) {
+  const std::uint64_t left_out = chat_.take_left_out(now_);
   if (left_out != 0) console_.line(fmt::format("({} more such lines left out)", left_out));
-  if (chat_.admits(now)) console_.line(text);
+  if (chat_.admits(now_)) console_.line(text);
 }
 
 std::string Terminal::red(const std::string& text) const {
   return colour_ ? "\x1b[31m" + text + "\x1b[0m" : text;
 }
 
-void Terminal::on(const WorkerJoined& joined, Time now) {
+void Terminal::on(const WorkerJoined& joined) {
   if (!joined.back) ++workers_seen_;
   // The one local worker is in the banner already.
   if (level_ < 2 || (!options_.listening && !joined.back)) return;
-  chat(fmt::format("worker {} {} ({} slot{})", printable(joined.name, kNameBytesMax),
-                   joined.back ? "is back" : "joined", joined.slots, joined.slots == 1 ? "" : "s"),
-       now);
+  comings_.add(joined, now_);
 }
 
-void Terminal::on(const WorkerLeft& left, Time now) {
+void Terminal::on(const WorkerLeft& left) {
   if (left.lost ? level_ < 1 : level_ < 2 || !options_.listening) return;
   if (!left.known) return;
-  std::string text = fmt::format("worker {} {}: {}", printable(left.name, kNameBytesMax),
-                                 left.lost ? "is lost" : "left", leave_text(left.cause));
-  if (left.requeued != 0 && stopping_) {
-    text += fmt::format("; {} not done", counted(left.requeued, "job"));
-  } else if (left.requeued != 0) {
-    text += fmt::format("; {} go{} to others", counted(left.requeued, "job"), left.requeued == 1 ? "es" : "");
-  }
-  chat(text, now);
+  comings_.add(left, stopping_, now_);
 }
 
-void Terminal::on(const WorkerOutOfReach& worker, Time now) {
+void Terminal::on(const WorkerOutOfReach& worker) {
   if (level_ < 1) return;
   const std::string name = printable(worker.name, kNameBytesMax);
   chat(worker.for_results
@@ -129,44 +136,44 @@ void Terminal::on(const WorkerOutOfReach& worker, Time now) {
            : fmt::format(
                  "worker {} has registered but did not connect for its jobs: open the ports of --ports to "
                  "its machine too",
-                 name),
-       now);
+                 name));
 }
 
-void Terminal::on(const JobsFileRefused& refused, Time) {
+void Terminal::on(const JobsFileRefused& refused) {
   if (level_ < 1) return;
-  console_.line(
+  line(
       fmt::format("the jobs file was changed during the run (line {}): nothing more is started, running "
                   "jobs are finished; the same command continues",
                   refused.line));
 }
 
-void Terminal::on(const JobEnded& job, Time now) {
+void Terminal::on(const JobEnded& job) {
   if (failures_.add(job)) {
     if (options_.describes && can_be_described(job)) commands_.ask(job.number);
-    untold_.push_back({job, now});
+    untold_.push_back({job, now_});
   } else if (failures_.count() == Failures::kShownOnce + 1) {
     tell_of_more_ = true;
   }
-  tell_failures(now);
+  tell_failures();
 }
 
-void Terminal::tell_failures(Time now, bool all) {
+void Terminal::tell_failures(bool all) {
   while (!untold_.empty()) {
     const auto& [job, since] = untold_.front();
-    if (!all && commands_.awaits(job.number) && now < since + kCommandPatience) return;
+    if (!all && commands_.awaits(job.number) && now_ < since + kCommandPatience) return;
     const std::string command = job.work.empty()   ? commands_.find(job.number)
                                 : job.name.empty() ? short_command(job.work)
                                                    : "";
-    console_.line(red("not ok") + "  " + failure_text(job, command, !options_.prints_output));
+    line(red("not ok") + "  " + failure_text(job, command, !options_.prints_output));
     untold_.pop_front();
   }
-  if (std::exchange(tell_of_more_, false)) console_.line("(further failures are only counted)");
+  if (std::exchange(tell_of_more_, false)) line("(further failures are only counted)");
 }
 
 void Terminal::described(JobNumber number, std::string_view work, Time now) {
+  now_ = now;
   commands_.answer(number, work);
-  tell_failures(now);
+  tell_failures();
 }
 
 void Terminal::ask_for_examples() {
@@ -174,29 +181,28 @@ void Terminal::ask_for_examples() {
   for (const JobNumber number : failures_.examples()) commands_.ask(number);
 }
 
-void Terminal::on(const JobRetried& job, Time now) {
+void Terminal::on(const JobRetried& job) {
   attempt_ended(job.ran, job.slots);
   if (job.delay.count() > 0) {
     const auto later = [](const Retry& a, const Retry& b) { return a.due < b.due; };
-    retries_.push_back({now + job.delay, job.message});
+    retries_.push_back({now_ + job.delay, job.message});
     if (retries_.size() > kRetriesKept)
       retries_.erase(std::max_element(retries_.begin(), retries_.end(), later));
   }
   if (level_ < 3) return;
   chat(fmt::format("job '{}' is tried again in {} (attempt {}: {})", printable(job.id, kNameBytesMax),
-                   format_duration(job.delay), job.attempt, printable(job.message, 300)),
-       now);
+                   format_duration(job.delay), job.attempt, printable(job.message, 300)));
 }
 
-void Terminal::on(const JobUnsatisfiable& jobs, Time now) {
+void Terminal::on(const JobUnsatisfiable& jobs) {
   if (jobs.given_up) {
     if (given_up_.size() < kGivenUpKept) given_up_.push_back(describe(jobs));
     return;
   }
-  if (level_ >= 1) chat("warning: no connected worker can run " + describe(jobs), now);
+  if (level_ >= 1) chat("warning: no connected worker can run " + describe(jobs));
 }
 
-void Terminal::on(const EngineDied& died, Time now) {
+void Terminal::on(const EngineDied& died) {
   if (level_ < 1) return;
   std::string text = fmt::format("warning: the engine of worker {} died ({})",
                                  printable(died.name, kNameBytesMax), printable(died.cause, 200));
@@ -205,58 +211,56 @@ void Terminal::on(const EngineDied& died, Time now) {
     text += fmt::format("{}'{}'", i == 0 ? "; it ran " : ", ", printable(died.ran[i], kNameBytesMax));
   }
   if (died.ran.size() > kShown) text += fmt::format(" and {} more", died.ran.size() - kShown);
-  chat(text, now);
+  chat(text);
 }
 
-void Terminal::on(const WorkerUntrue& worker, Time now) {
-  if (level_ >= 1) chat("warning: " + untruth_text(worker), now);
+void Terminal::on(const WorkerUntrue& worker) {
+  if (level_ >= 1) chat("warning: " + untruth_text(worker));
 }
 
-void Terminal::on(const NoPortForWorker& worker, Time) {
+void Terminal::on(const NoPortForWorker& worker) {
   if (level_ < 1) return;
-  console_.line(fmt::format(
+  line(fmt::format(
       "warning: no port is left for worker {}, which tries on: widen --ports, or allow more open files "
       "(ulimit -n)",
       printable(worker.name, kNameBytesMax)));
 }
 
-void Terminal::on(const ReturnsEverything& worker, Time) {
+void Terminal::on(const ReturnsEverything& worker) {
   if (level_ < 1) return;
-  console_.line(fmt::format(
+  line(fmt::format(
       "warning: worker {} gives back every job that it gets: others get them first, and it gets some again "
       "after a pause",
       printable(worker.name, kNameBytesMax)));
 }
 
-void Terminal::on(const OverItsTimeout& job, Time) {
-  if (level_ >= 1) console_.line("warning: " + over_timeout_text(job));
+void Terminal::on(const OverItsTimeout& job) {
+  if (level_ >= 1) line("warning: " + over_timeout_text(job));
 }
 
-void Terminal::on(const JobMoved& job, Time now) {
+void Terminal::on(const JobMoved& job) {
   attempt_ended(job.ran, job.slots);
   if (level_ < 3) return;
   chat(fmt::format("job '{}' goes to another worker than {} (attempt {}: {})",
                    printable(job.id, kNameBytesMax), printable(job.worker, kNameBytesMax), job.attempt,
-                   printable(job.message, 300)),
-       now);
+                   printable(job.message, 300)));
 }
 
-void Terminal::on(const FailuresWithdrawn& withdrawn, Time) {
+void Terminal::on(const FailuresWithdrawn& withdrawn) {
   for (const JobEnded& job : withdrawn.failures) failures_.take_back(job);
 }
 
-void Terminal::on(const WorkerBenched& worker, Time) {
-  if (level_ >= 1) console_.line(benched_text(worker));
+void Terminal::on(const WorkerBenched& worker) {
+  if (level_ >= 1) line(benched_text(worker));
 }
 
-void Terminal::on(const WorkerUnbenched& worker, Time) {
-  if (level_ >= 1) console_.line(unbenched_text(worker));
+void Terminal::on(const WorkerUnbenched& worker) {
+  if (level_ >= 1) line(unbenched_text(worker));
 }
 
-void Terminal::on(const RunStops& stops, Time) {
+void Terminal::on(const RunStops& stops) {
   stopping_ = true;
-  console_.line(printable(reason_of(stops.why), 1000) +
-                ": nothing new is started, running jobs are finished");
+  line(printable(reason_of(stops.why), 1000) + ": nothing new is started, running jobs are finished");
 }
 
 void Terminal::count(const Snapshot& snapshot, Time now) {
@@ -294,14 +298,16 @@ void Terminal::draw(Time now) {
     console_.live(status_line(facts, console_.columns() - 1));
     next_draw_ = now + kLiveInterval;
   } else {
-    console_.line(status_line(facts));
+    line(status_line(facts));
     next_draw_ = now + kPlainInterval;
   }
 }
 
 void Terminal::show(const Snapshot& snapshot, Time now) {
   if (finished_) return;
-  tell_failures(now);
+  now_ = now;
+  if (now >= comings_.due()) tell_comings();
+  tell_failures();
   if (!over_) count(snapshot, now);
   snapshot_ = with_expected(snapshot, options_.expected_jobs);
   if ((live_ || plain_) && now >= next_draw_) draw(now);
@@ -309,7 +315,7 @@ void Terminal::show(const Snapshot& snapshot, Time now) {
 
 Time Terminal::next_draw() const {
   if (finished_) return kNever;
-  const Time next = live_ || plain_ ? next_draw_ : kNever;
+  const Time next = std::min(live_ || plain_ ? next_draw_ : kNever, comings_.due());
   return untold_.empty() ? next : std::min(next, untold_.front().since + kCommandPatience);
 }
 
@@ -321,31 +327,32 @@ void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, 
   const std::uint64_t running = snapshot.running;
   stopping_ = true;
   if (nth >= 3) {
-    console_.line(cause + ": leaving now");
+    line(cause + ": leaving now");
   } else if (running == 0 && snapshot.stuck_records > 0) {
     const std::string stuck = counted(snapshot.stuck_records, "result");
-    console_.line(
-        nth == 2 ? fmt::format("{}: leaving; {} could not be written, and those jobs run again", cause, stuck)
-                 : fmt::format("{}: nothing new is started; waiting until {} can be written{}; "
-                               "{} leaves without them",
-                               cause, stuck, limit, more));
+    line(nth == 2
+             ? fmt::format("{}: leaving; {} could not be written, and those jobs run again", cause, stuck)
+             : fmt::format("{}: nothing new is started; waiting until {} can be written{}; "
+                           "{} leaves without them",
+                           cause, stuck, limit, more));
   } else if (nth == 2) {
-    console_.line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
-                              interrupt ? "Ctrl-C again" : "a third signal"));
+    line(fmt::format("{}: cancelling {}; {} leaves at once", cause, counted(running, "job"),
+                     interrupt ? "Ctrl-C again" : "a third signal"));
   } else if (running == 0) {
-    console_.line(cause + ": nothing new is started, and nothing runs");
+    line(cause + ": nothing new is started, and nothing runs");
   } else {
-    console_.line(fmt::format("{}: finishing {}{}; {} cancels {}", cause, counted(running, "running job"),
-                              limit, more, running == 1 ? "it" : "them"));
+    line(fmt::format("{}: finishing {}{}; {} cancels {}", cause, counted(running, "running job"), limit, more,
+                     running == 1 ? "it" : "them"));
   }
 }
 
-void Terminal::say(std::string_view text) { console_.line(printable(text, 2000)); }
+void Terminal::say(std::string_view text) { line(printable(text, 2000)); }
 
 void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience) {
   if (finished_) return;
   finished_ = true;
-  tell_failures(now, true);
+  now_ = now;
+  tell_failures(true);
   const Time end_of_work = over_.value_or(now);
   count(snapshot, end_of_work);
   SummaryFacts facts;
@@ -367,7 +374,7 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   console_.live("");
   const bool as_expected = reason_of(end).empty() && snapshot.ok == snapshot.total && !options_.resumable;
   const bool is_shown = live_ && facts.elapsed > kWorthASummary;
-  if (!options_.brief || plain_ || !as_expected || is_shown) console_.line(summary_text(facts));
+  if (!options_.brief || plain_ || !as_expected || is_shown) line(summary_text(facts));
   console_.flush(patience);
 }
 

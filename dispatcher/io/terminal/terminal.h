@@ -16,6 +16,7 @@
 #include "dispatcher/core/facts.h"
 #include "dispatcher/io/terminal/asked_commands.h"
 #include "dispatcher/io/terminal/banner.h"
+#include "dispatcher/io/terminal/comings.h"
 #include "dispatcher/io/terminal/status_line.h"
 #include "dispatcher/io/terminal/summary.h"
 #include "dispatcher/io/terminal/time_left.h"
@@ -92,30 +93,35 @@ class Terminal {
   };
 
   // Those failures whose commands are known; all of them at the end.
-  void tell_failures(Time now, bool all = false);
-  void chat(const std::string& text, Time now);
+  void tell_failures(bool all = false);
+  // Above it, everything that waits to be told of workers, so that the order stays.
+  void line(std::string_view text);
+  void tell_comings();
+  // As line(), but only so many in a while.
+  void chat(const std::string& text);
+  void line_within_budget(const std::string& text);
   void count(const Snapshot& snapshot, Time now);
   LineFacts line_facts(Time now);
   void draw(Time now);
   std::string red(const std::string& text) const;
 
-  void on(const WorkerJoined& joined, Time now);
-  void on(const WorkerLeft& left, Time now);
-  void on(const WorkerOutOfReach& worker, Time now);
-  void on(const JobEnded& job, Time now);
-  void on(const JobRetried& job, Time now);
-  void on(const JobUnsatisfiable& jobs, Time now);
-  void on(const EngineDied& died, Time now);
-  void on(const WorkerUntrue& worker, Time now);
-  void on(const JobsFileRefused& refused, Time now);
-  void on(const NoPortForWorker& worker, Time now);
-  void on(const ReturnsEverything& worker, Time now);
-  void on(const OverItsTimeout& job, Time now);
-  void on(const JobMoved& job, Time now);
-  void on(const FailuresWithdrawn& withdrawn, Time now);
-  void on(const WorkerBenched& worker, Time now);
-  void on(const WorkerUnbenched& worker, Time now);
-  void on(const RunStops& stops, Time now);
+  void on(const WorkerJoined& joined);
+  void on(const WorkerLeft& left);
+  void on(const WorkerOutOfReach& worker);
+  void on(const JobEnded& job);
+  void on(const JobRetried& job);
+  void on(const JobUnsatisfiable& jobs);
+  void on(const EngineDied& died);
+  void on(const WorkerUntrue& worker);
+  void on(const JobsFileRefused& refused);
+  void on(const NoPortForWorker& worker);
+  void on(const ReturnsEverything& worker);
+  void on(const OverItsTimeout& job);
+  void on(const JobMoved& job);
+  void on(const FailuresWithdrawn& withdrawn);
+  void on(const WorkerBenched& worker);
+  void on(const WorkerUnbenched& worker);
+  void on(const RunStops& stops);
 
   Console& console_;
   TerminalOptions options_;
@@ -125,6 +131,7 @@ class Terminal {
   int level_ = 2;  // 0 error, 1 warn, 2 info, 3 debug and more
 
   Time start_;
+  Time now_;               // the last time that was passed in
   bool stopping_ = false;  // a signal has come
   std::optional<Time> over_;
   Time last_seen_;
@@ -150,6 +157,7 @@ class Terminal {
   std::deque<Untold> untold_;  // at most Failures::kShownOnce
   bool tell_of_more_ = false;  // behind these, that further ones are only counted
   Budget chat_;
+  Comings comings_;
   std::vector<std::string> given_up_;
   double busy_slot_seconds_ = 0;
   double slot_seconds_ = 0;

@@ -51,6 +51,14 @@ TEST_F(WorkerTableTest, EarlierStartsHaveGrantedSome) {
   EXPECT_EQ(enrol(3, "n"), "n-4 new");
 }
 
+TEST_F(WorkerTableTest, TheLocalWorkerOfEachStartIsCalledLocal) {
+  table_.know({{1}, "local"});
+  table_.know({{2}, "local"});
+  EXPECT_EQ(enrol(3, "local"), "local new");
+  EXPECT_EQ(enrol(4, "local"), "local-2 new") << "somebody else who wants the name";
+  EXPECT_EQ(enrol(1, "local"), "local") << "with the results of an earlier start";
+}
+
 TEST_F(WorkerTableTest, OfWorkersThatNeverGotANameTheLastOnesAreRemembered) {
   constexpr std::uint64_t kFlood = 10'000;
   for (std::uint64_t id = 1; id <= kFlood; ++id) come_and_go(id, "n");
