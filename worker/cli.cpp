@@ -78,6 +78,15 @@ Setter set_orphan_grace(OrphanGrace& target) {
   };
 }
 
+Setter set_level(std::string& target) {
+  return [&target](const std::string& value) -> std::string {
+    if (value != "auto" && !set_log_level(target)(value).empty())
+      return "is not a log level: auto, error, warn, info, debug or trace";
+    target = value;
+    return "";
+  };
+}
+
 Setter set_dispatcher(Address& target) {
   return [&target](const std::string& value) -> std::string {
     const auto address = parse_address(value);
@@ -147,8 +156,8 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
        "how long to go on without a dispatcher; 0 leaves at once, inf waits without limit",
        "60s after the first contact, no limit before it", set_orphan_grace(options.orphan_grace)},
       {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "25s", set_duration(options.grace)},
-      {"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)", "info",
-       set_log_level(options.log_level)},
+      {"log-level", 0, "LEVEL", "auto, error, warn, info, debug (each job) or trace (each message)",
+       "auto: info, in plain words on a terminal", set_level(options.log_level)},
       {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
       {"lock", 0, "FD", "", "", set_descriptor(options.lock_fd), false, true},
   };

@@ -3,6 +3,7 @@
 // its child.
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <exception>
@@ -38,7 +39,10 @@ int serve(WorkerOptions options, Console& console) {
     console.line("workpool-worker: cannot start (exit 71): " + missing);
     return exit_status(ExitCode::kSystem);
   }
-  Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo));
+  // Whoever sits at the terminal reads words; a file or a pipe, or who asks for a level, gets the log.
+  const bool talks = options.log_level == "auto" && ::isatty(STDERR_FILENO) == 1;
+  Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo), {},
+          talks ? LogStyle::kWords : LogStyle::kEvents);
   const DescriptorLimit limit = raise_descriptor_limit();
   const std::uint32_t slots = slots_within(limit, options.slots);
   if (slots < options.slots) {

@@ -25,8 +25,8 @@ struct WorkerOptions {
   std::vector<std::string> labels;  // sorted, without repeats
   bool insecure = false;            // may dial a non-loopback address
   OrphanGrace orphan_grace;
-  Duration grace = seconds(25);  // for running jobs after a first SIGTERM
-  std::string log_level = "info";
+  Duration grace = seconds(25);    // for running jobs after a first SIGTERM
+  std::string log_level = "auto";  // info, in words if stderr is a terminal
 
   // Only for a local worker; set by its dispatcher.
   int parent_fd = -1;  // end of file: the dispatcher is gone, stop now

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common/io/log.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -67,6 +68,35 @@ void append_value(std::string& out, std::string_view value) {
   out += '"';
 }
 
+std::string with_blanks(std::string_view text) {
+  std::string words(text);
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
+// "warning: cannot kill: they go on without their job (pids 7,8)".
+std::string spoken(LogLevel level, std::string_view event, Fields fields, std::string_view words,
+                   std::uint64_t left_out) {
+  std::string text = level == LogLevel::kError ? "error: " : level == LogLevel::kWarn ? "warning: " : "";
+  if (!words.empty()) {
+    text += printable(words, kValueBytesMax);
+  } else {
+    text += with_blanks(event);
+    std::string facts;
+    for (const Field& field : fields) {
+      const std::string value = printable(field.value, kValueBytesMax);
+      if (field.key == "detail" || field.key == "reason") {
+        text += ": " + value;
+      } else {
+        facts += (facts.empty() ? "" : ", ") + with_blanks(field.key) + ' ' + value;
+      }
+    }
+    if (!facts.empty()) text += " (" + facts + ')';
+  }
+  if (left_out != 0) text += " (" + counted(left_out, "more such line") + " left out)";
+  return text;
+}
+
 struct Repeats {
   Time window_start;
   std::uint64_t shown = 0;
@@ -86,8 +116,9 @@ Field::Field(std::string_view field_key, Duration duration)
     : key(field_key), value(format_duration(duration)) {}
 
 struct Log::Impl {
-  Impl(Console& console, std::function<Time()> given_clock)
-      : logger("workpool", std::make_shared<ConsoleSink>(console)),
+  Impl(Console& console_given, std::function<Time()> given_clock)
+      : console(console_given),
+        logger("workpool", std::make_shared<ConsoleSink>(console_given)),
         clock(given_clock ? std::move(given_clock) : boot_time) {
     logger.set_level(spdlog::level::trace);
     // Lines go out through Console::line, which ends them.
@@ -115,24 +146,29 @@ struct Log::Impl {
     return 0;
   }
 
+  Console& console;
   spdlog::logger logger;
   std::function<Time()> clock;
   std::mutex mutex;
   std::map<std::string, Repeats> repeats;  // by event
 };
 
-Log::Log(Console& console, LogLevel level, std::function<Time()> clock)
-    : level_(level), impl_(std::make_unique<Impl>(console, std::move(clock))) {}
+Log::Log(Console& console, LogLevel level, std::function<Time()> clock, LogStyle style)
+    : level_(level), style_(style), impl_(std::make_unique<Impl>(console, std::move(clock))) {}
 
 Log::~Log() = default;
 
-void Log::write(LogLevel level, std::string_view event, Fields fields) {
+void Log::write(LogLevel level, std::string_view event, Fields fields, std::string_view words) {
   if (!shows(level)) return;
   std::uint64_t left_out = 0;
   if (level <= LogLevel::kInfo) {
     const auto admitted = impl_->admit(event);
     if (!admitted) return;
     left_out = *admitted;
+  }
+  if (style_ == LogStyle::kWords) {
+    impl_->console.line(spoken(level, event, fields, words, left_out));
+    return;
   }
   const Level& shown_level = kLevels[static_cast<std::size_t>(level)];
   std::string text(shown_level.name);

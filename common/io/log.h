@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The log: `event key=value …` lines on the console, for whoever operates a program. error = a person must
+// The log: `event key=value …` lines on the console, for whoever operates a program, or the same in words for
+// a person who watches a terminal. error = a person must
 // act, warn = something was lost, retried or refused, info = lifecycle, debug = per job, trace = per message.
 // Secrets and payloads are never logged. Thread-safe. An event that repeats is rate-limited, except at debug
 // and trace.
@@ -40,10 +41,12 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
+enum class LogStyle : std::uint8_t { kEvents, kWords };
+
 class Log {
  public:
   // `console` outlives the log. `clock` paces repeated events; boot_time() if it is empty.
-  Log(Console& console, LogLevel level, std::function<Time()> clock = {});
+  Log(Console& console, LogLevel level, std::function<Time()> clock = {}, LogStyle style = LogStyle::kEvents);
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -52,8 +55,8 @@ class Log {
   bool shows(LogLevel level) const { return level <= level_; }
 
   // `event`: a short literal in snake_case, the same one for the same kind of thing: repeats are recognised
-  // by it.
-  void write(LogLevel level, std::string_view event, Fields fields = {});
+  // by it. `words`: the same for a person; made of the event and its fields if empty.
+  void write(LogLevel level, std::string_view event, Fields fields = {}, std::string_view words = {});
   void error(std::string_view event, Fields fields = {}) { write(LogLevel::kError, event, fields); }
   void warn(std::string_view event, Fields fields = {}) { write(LogLevel::kWarn, event, fields); }
   void info(std::string_view event, Fields fields = {}) { write(LogLevel::kInfo, event, fields); }
@@ -63,6 +66,7 @@ class Log {
  private:
   struct Impl;
   LogLevel level_;
+  LogStyle style_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -348,5 +348,51 @@ class OnATerminal(CliTest):
         self.assertFalse((self.folder / "never").exists())
 
 
+class AWorker(CliTest):
+    """A worker speaks plainly on a terminal, and logs anywhere else."""
+
+    def shown(self, *flags, on_terminal=True):
+        self.write("jobs.jsonl", jsonl({"cmd": ["true"]}, {"cmd": "exit 3"}, {"cmd": ["true"]}))
+        address = f"tcp://127.0.0.1:{free_port()}"
+        run = self.start_run("jobs.jsonl", "--overwrite", "--listen", address)
+        run.wait_for(address)
+        arguments = (WORKER, address, "--name", "node7", "--slots", "16", *flags)
+        if on_terminal:
+            terminal = Terminal(200)
+            self.addCleanup(terminal.close)
+            worker = self.start(*arguments, stderr=terminal.slave, env=clean_environment(TERM="xterm"))
+            terminal.close_slave()
+            text = terminal.read_until(None).decode().replace("\r\n", "\n")
+        else:
+            worker = self.start(*arguments)
+        self.assertEqual(worker.process.wait(LIMIT), 0)
+        self.assertEqual(run.finish().code, 1)
+        return address, text if on_terminal else worker.err
+
+    def test_on_a_terminal(self):
+        address, text = self.shown()
+        self.assertRegex(text, f"^joined {address} as node7, 16 slots\nthe run is over: leaving\nran 3 jobs, 1 not ok, in [0-9.]+m?s\n$")
+
+    def test_its_log_stays_anywhere_else(self):
+        for flags, on_terminal in (((), False), (("--log-level", "info"), True)):
+            with self.subTest(flags=flags):
+                text = self.shown(*flags, on_terminal=on_terminal)[1]
+                stamp = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+                self.assertRegex(text, rf'(?m)^{stamp} info joined detail="as node7"$')
+                self.assertRegex(text, rf"(?m)^{stamp} info ran jobs=3 not_ok=1 time=[^ ]+$")
+                self.assertEqual(len(re.findall(f"(?m)^{stamp} ", text)), len(text.splitlines()), text)
+
+    def test_a_warning_is_one(self):
+        terminal = Terminal(200)
+        self.addCleanup(terminal.close)
+        worker = self.start(WORKER, f"tcp://127.0.0.1:{free_port()}", "--orphan-grace", "1500ms", stderr=terminal.slave,
+                            env=clean_environment(TERM="xterm"))
+        terminal.close_slave()
+        lines = terminal.read_until(None).decode().splitlines()
+        self.assertEqual(worker.process.wait(LIMIT), 69)
+        self.assertRegex(lines[0], "^warning: .*refused")
+        self.assertRegex(lines[-1], "^ran 0 jobs in ")
+
+
 if __name__ == "__main__":
     unittest.main()

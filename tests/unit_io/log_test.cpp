@@ -222,6 +222,25 @@ TEST_F(LogTest, EventsWithFields) {
                    "warn worker_lost name=\"a b\" why=\"said \\\"no\\\"\\x0a\\x1b[2J\" empty=\"\""}));
 }
 
+TEST_F(LogTest, InWordsForAPerson) {
+  Log log(
+      console_, LogLevel::kInfo, [this] { return now_; }, LogStyle::kWords);
+  log.info("joined", {{"detail", "as w"}});
+  log.write(LogLevel::kInfo, "joined", {{"detail", "as w"}}, "joined tcp://h:1 as w");
+  log.warn("fewer_slots", {{"slots", 4}, {"asked_for", 9}, {"reason", "no room\x1b[2J"}});
+  log.error("engine_hangs");
+  log.debug("job_started");
+  EXPECT_EQ(
+      pipe_.read(),
+      "joined: as w\njoined tcp://h:1 as w\nwarning: fewer slots: no room\\x1b[2J (slots 4, asked for 9)\n"
+      "error: engine hangs\n");
+  for (int i = 0; i < 50; ++i) log.warn("bad");
+  now_ += seconds(11);
+  pipe_.read();
+  log.warn("bad");
+  EXPECT_EQ(pipe_.read(), "warning: bad (45 more such lines left out)\n");
+}
+
 TEST_F(LogTest, LevelsByName) {
   EXPECT_EQ(log_level_named("trace"), LogLevel::kTrace);
   EXPECT_EQ(log_level_named("error"), LogLevel::kError);

@@ -8,7 +8,7 @@ namespace workpool::worker {
 namespace {
 
 std::string said(const Say& say) {
-  const SessionWords words = words_for(say);
+  const SessionWords words = words_for(say, {"tcp://10.0.0.5:5555", 16});
   const char* level = words.level == LogLevel::kError  ? "error"
                       : words.level == LogLevel::kWarn ? "warn"
                                                        : "info";
@@ -21,6 +21,23 @@ TEST(SessionWords, Registration) {
             "info refused: the run is complete");
   EXPECT_EQ(said(RefusedForGood{Refusal::kOther, "no name"}), "error refused: no name");
   EXPECT_EQ(said(NotAllowed{"say --insecure"}), "error not_allowed: say --insecure");
+}
+
+std::string spoken(const Say& say, std::uint32_t slots = 16) {
+  return words_for(say, {"tcp://10.0.0.5:5555", slots}).spoken;
+}
+
+TEST(SessionWords, APersonHearsSentences) {
+  EXPECT_EQ(spoken(Joined{"node7"}), "joined tcp://10.0.0.5:5555 as node7, 16 slots");
+  EXPECT_EQ(spoken(Joined{"node7"}, 1), "joined tcp://10.0.0.5:5555 as node7, 1 slot");
+  EXPECT_EQ(spoken(RefusedForGood{Refusal::kOther, "no name"}), "refused: no name");
+  EXPECT_EQ(spoken(RunIsOver{}), "the run is over: leaving");
+}
+
+TEST(SessionWords, WhatAWorkerHasDone) {
+  EXPECT_EQ(work_text(340, 2, seconds(754)), "ran 340 jobs, 2 not ok, in 12m");
+  EXPECT_EQ(work_text(1, 0, milliseconds(1234)), "ran 1 job in 1.2s");
+  EXPECT_EQ(work_text(0, 0, milliseconds(61'900)), "ran 0 jobs in 1m1s");
 }
 
 TEST(SessionWords, ADispatcherThatIsSilent) {

@@ -69,6 +69,7 @@ class Engine {
         runner_(runner_options(options, limit, birth),
                 [this](std::vector<AttemptEnded>&& endings) { endings_.post_all(std::move(endings)); }),
         session_(session_options(options, birth)),
+        where_{options.dispatcher.text(), options.slots},
         is_local_(options.local()),
         first_steps_(*birth.page) {}
 
@@ -86,6 +87,7 @@ class Engine {
   template <class Message>
   void send(const Header& header, const Message& message, const char* type);
   void judge_first_steps();
+  void say_what_was_done();
 
   const EngineBirth birth_;
   Log& log_;
@@ -105,6 +107,7 @@ class Engine {
   std::vector<Event> stepping_;
   Actions actions_;
   std::optional<int> exit_code_;
+  const Whereabouts where_;
   const bool is_local_;
   FirstSteps first_steps_;
 };
@@ -164,7 +167,13 @@ void Engine::gather() {
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
   AttemptsEnded ended{endings_.take()};
+  std::uint64_t ran = 0;
+  std::uint64_t not_ok = 0;
   for (const AttemptEnded& ending : ended.attempts) {
+    if (ending.how == AttemptEnd::kOutcome) {
+      ++ran;
+      not_ok += ending.outcome.status == Status::kOk ? 0 : 1;
+    }
     if (!ending.alive.empty()) complain_of(ending.alive);
     if (ending.how == AttemptEnd::kNoResources) {
       first_steps_.lacked_resources(ending.outcome.message, now_);
@@ -172,6 +181,7 @@ void Engine::gather() {
       first_steps_.job_ran();
     }
   }
+  if (ran > 0) birth_.page->note_ran(ran, not_ok);
   if (!ended.attempts.empty()) events_.emplace_back(std::move(ended));
   const std::size_t before = events_.size();
   transport_.receive(kFramesATurn, events_);
@@ -215,9 +225,9 @@ void Engine::carry_out(Action& action) {
     void operator()(SetLease& a) { self.runner_.set_lease(a.until); }
     void operator()(ForgetDeaths& a) { self.birth_.page->deaths_acked(a.up_to_engine); }
     void operator()(Say& a) {
-      const SessionWords words = words_for(a);
+      const SessionWords words = words_for(a, self.where_);
       if (words.level == LogLevel::kWarn) self.first_steps_.not_reached(words.text);
-      self.log_.write(words.level, words.event, {{"detail", words.text}});
+      self.log_.write(words.level, words.event, {{"detail", words.text}}, words.spoken);
     }
     void operator()(Exit& a) {
       if (!self.exit_code_) self.exit_code_ = a.code;
@@ -238,6 +248,14 @@ void Engine::judge_first_steps() {
   if (!verdict) return;
   log_.error("cannot_work_here", {{"detail", *verdict}});
   exit_code_ = exit_status(ExitCode::kSystem);
+}
+
+// Of all engines of this worker.
+void Engine::say_what_was_done() {
+  const Work work = birth_.page->work();
+  const Duration time = boot_time() - birth_.page->made_at();
+  log_.write(LogLevel::kInfo, "ran", {{"jobs", work.jobs}, {"not_ok", work.not_ok}, {"time", time}},
+             work_text(work.jobs, work.not_ok, time));
 }
 
 int Engine::run() {
@@ -262,6 +280,7 @@ int Engine::run() {
     carry_out();
     judge_first_steps();
   }
+  if (*exit_code_ != kExitRestart) say_what_was_done();
   return *exit_code_;
 }
 

@@ -29,9 +29,15 @@ std::string cause_text(const AloneCause& cause) {
 struct Worder {
   using Words = SessionWords;
 
-  Words operator()(const Joined& s) const { return {LogLevel::kInfo, "joined", "as " + s.name}; }
+  const Whereabouts& where;
+
+  Words operator()(const Joined& s) const {
+    return {LogLevel::kInfo, "joined", "as " + s.name,
+            "joined " + where.dispatcher + " as " + s.name + ", " + counted(where.slots, "slot")};
+  }
   Words operator()(const RefusedForGood& s) const {
-    return {s.code == Refusal::kComplete ? LogLevel::kInfo : LogLevel::kError, "refused", s.reason};
+    return {s.code == Refusal::kComplete ? LogLevel::kInfo : LogLevel::kError, "refused", s.reason,
+            s.code == Refusal::kComplete ? s.reason : "refused: " + s.reason};
   }
   Words operator()(const NotAllowed& s) const { return {LogLevel::kError, "not_allowed", s.reason}; }
   Words operator()(const DispatcherSilent& s) const {
@@ -81,6 +87,20 @@ struct Worder {
 
 }  // namespace
 
-SessionWords words_for(const Say& say) { return std::visit(Worder{}, say); }
+SessionWords words_for(const Say& say, const Whereabouts& where) {
+  SessionWords words = std::visit(Worder{where}, say);
+  if (words.spoken.empty()) words.spoken = words.text;
+  return words;
+}
+
+std::string work_text(std::uint64_t jobs, std::uint64_t not_ok, Duration time) {
+  // A person reads no more than two figures.
+  const Duration unit = time >= seconds(600)  ? seconds(60)
+                        : time >= seconds(10) ? seconds(1)
+                                              : milliseconds(100);
+  std::string text = "ran " + counted(jobs, "job");
+  if (not_ok > 0) text += ", " + std::to_string(not_ok) + " not ok,";
+  return text + " in " + format_duration(time / unit * unit);
+}
 
 }  // namespace workpool::worker

@@ -64,6 +64,8 @@ struct SharedPage::Layout {
   std::atomic<bool> heard_dispatcher;
   std::atomic<bool> ran_job;
   std::atomic<std::int64_t> lacking_since_us;  // CLOCK_BOOTTIME; 0 = never
+  std::atomic<std::uint64_t> jobs_ran;
+  std::atomic<std::uint64_t> jobs_not_ok;
 };
 
 SharedPage::SharedPage(std::uint32_t places) {
@@ -188,6 +190,12 @@ void SharedPage::note_run(RunId run) {
 }
 std::uint32_t SharedPage::joins() const { return layout_->joins; }
 RunId SharedPage::last_run() const { return {layout_->run}; }
+
+void SharedPage::note_ran(std::uint64_t jobs, std::uint64_t not_ok) {
+  layout_->jobs_ran += jobs;
+  layout_->jobs_not_ok += not_ok;
+}
+Work SharedPage::work() const { return {layout_->jobs_ran, layout_->jobs_not_ok}; }
 
 Time SharedPage::made_at() const { return layout_->made_at; }
 

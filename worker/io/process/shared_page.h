@@ -25,6 +25,12 @@ struct EngineEnd {
   bool left_some = false;    // processes below it survived KILL
 };
 
+// What a worker has done.
+struct Work {
+  std::uint64_t jobs = 0;  // attempts that ended by themselves or at their timeout
+  std::uint64_t not_ok = 0;
+};
+
 class SharedPage {
  public:
   // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error if mmap fails.
@@ -70,6 +76,10 @@ class SharedPage {
   // The worker timeout in the last WELCOME that any engine had; 10 s before the first.
   void note_worker_timeout(Duration timeout);
   Duration worker_timeout() const;
+
+  // Engine: adds to what the worker has done.
+  void note_ran(std::uint64_t jobs, std::uint64_t not_ok);
+  Work work() const;
 
   // When the page, and with it the worker, was made.
   Time made_at() const;
