@@ -32,8 +32,8 @@ The same command again continues: jobs that have a result are skipped.
 
 Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
 or the system refuses what a run needs, or the local worker cannot work; 73 RESULTS belongs to
-another jobs file; 74 RESULTS cannot be written; 75 RESULTS in use; 78 unsafe address; 130/143
-stopped by a signal with jobs left.
+another jobs file; 74 RESULTS, or the file of --summary, cannot be written; 75 RESULTS in use; 78
+unsafe address; 130/143 stopped by a signal with jobs left.
 )";
 
 Setter set_listen(std::optional<Address>& target) {
@@ -151,6 +151,8 @@ std::vector<Flag> run_flags(RunOptions& options) {
   for (Flag& flag : worker_flags(options)) flags.push_back(std::move(flag));
   flags.push_back({"progress", 0, "auto|bar|plain|none", "bar: one live line; plain: a line every 10 s",
                    "auto: bar on a terminal, else plain", set_choice(options.progress, kProgress)});
+  flags.push_back({"summary", 0, "FILE", "write how the run ended here, as one JSON object", "",
+                   set_text(options.summary)});
   flags.push_back({"log-level", 0, "LEVEL", "error, warn, info, debug (each job) or trace (each message)",
                    "info", set_log_level(options.log_level)});
   return flags;
@@ -169,6 +171,24 @@ std::optional<struct stat> look_at(const std::string& path, int descriptor_of_da
 // Only regular files count: on a terminal stdin and stdout are one file, too.
 bool same_file(const std::optional<struct stat>& a, const std::optional<struct stat>& b) {
   return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+// It is removed when the run starts, so it must be nothing that is still needed.
+std::string wrong_with_summary(const RunOptions& options, const std::optional<struct stat>& jobs) {
+  if (options.summary.empty()) return "";
+  if (options.summary == "-") return "--summary: name a file; /dev/stdout and /dev/stderr are files, too";
+  const auto summary = look_at(options.summary, 1);
+  const auto is = [&](const std::string& path, int descriptor) {
+    return options.summary == path || same_file(summary, look_at(path, descriptor));
+  };
+  const std::string shown = "--summary: " + printable(options.summary, 200);
+  if (options.summary == options.jobs || same_file(summary, jobs)) return shown + " is JOBS";
+  if (is(options.results, 1)) return shown + " is RESULTS";
+  if (is(options.results + ".state", 1)) return shown + " belongs to RESULTS";
+  for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
+    if (source.is_file && is(source.path, 0)) return shown + " has the values of the jobs";
+  }
+  return "";
 }
 
 std::string settle_results(RunOptions& options) {
@@ -197,6 +217,7 @@ std::string settle_results(RunOptions& options) {
     return "--results: RESULTS (" + printable(options.results, 200) +
            ") is the file that stdout goes to: results and what jobs write would overwrite each other";
   }
+  if (const std::string wrong = wrong_with_summary(options, jobs); !wrong.empty()) return wrong;
   for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
     if (!source.is_file) continue;
     const auto values = look_at(source.path, 0);

@@ -30,12 +30,16 @@ Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system 
 files; 74 the answer cannot be written to stdout; 130/143 stopped by a signal.
 )";
 
+Flag json_flag(bool& target) {
+  return {"json", 0, "", "print one JSON object instead of text", "", set_switch(target)};
+}
+
 CommandTable table_of(CheckOptions& options, const ProgramNames& names) {
   return {names.dispatcher + " check",
           "JOBS [flags]",
           "Validates a jobs file (or - for stdin) and lists errors as file:line:column. Runs nothing.",
           {{"JOBS", set_stream(options.jobs, 0)}},
-          {format_flag(options.format)},
+          {format_flag(options.format), json_flag(options.json)},
           with_names(kCheckEpilogue, names)};
 }
 
@@ -44,7 +48,7 @@ CommandTable table_of(VerifyOptions& options, const ProgramNames& names) {
           "JOBS RESULTS [flags]",
           "Proves that every job has exactly one result that counts. Changes nothing.",
           {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
-          {format_flag(options.format)},
+          {format_flag(options.format), json_flag(options.json)},
           with_names(kVerifyEpilogue, names)};
 }
 
@@ -60,7 +64,7 @@ CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
           "Asks a running dispatcher what it is doing. ADDRESS is that of its --listen, tcp://127.0.0.1:5555 "
           "if omitted.",
           {{"ADDRESS", set_address, false}},
-          {{"json", 0, "", "print one JSON object instead of text", "", set_switch(options.json)}},
+          {json_flag(options.json)},
           with_names(kStatusEpilogue, names)};
 }
 

@@ -11,6 +11,7 @@
 #include "common/io/console.h"
 #include "common/io/freed_memory.h"
 #include "dispatcher/cli.h"
+#include "dispatcher/io/check.h"
 #include "dispatcher/io/run.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/show/show.h"

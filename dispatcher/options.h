@@ -55,15 +55,18 @@ struct RunOptions {
   std::uint64_t capture_bytes = 64 * 1024;
   Progress progress = Progress::kAuto;
   std::string log_level = "info";
+  std::string summary;  // the path of a file for the end as JSON; empty = none
 };
 
 struct CheckOptions {
   std::string jobs;
+  bool json = false;
   std::optional<JobsFormat> format;
 };
 struct VerifyOptions {
   std::string jobs;
   std::string results;
+  bool json = false;
   std::optional<JobsFormat> format;
 };
 struct ShowOptions {

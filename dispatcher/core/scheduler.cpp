@@ -171,6 +171,18 @@ RunningJobs Scheduler::running_jobs(Time now) const {
   return view;
 }
 
+std::vector<WorkDone> Scheduler::work_done() const {
+  std::vector<WorkDone> all;
+  for (const auto& [id, worker] : workers_.workers()) {
+    if (!worker.named || worker.name_entry + worker.done == 0) continue;
+    all.push_back({worker.name, worker.done});
+    const Session* session = worker.session ? workers_.find(*worker.session) : nullptr;
+    if (session != nullptr) all.back().done += session->done;
+  }
+  std::sort(all.begin(), all.end(), [](const WorkDone& a, const WorkDone& b) { return a.name < b.name; });
+  return all;
+}
+
 std::vector<WorkerView> Scheduler::workers(Time now) const {
   std::vector<WorkerView> views;
   for (const auto& [id, session] : workers_.sessions()) {

@@ -18,6 +18,7 @@
 #include "dispatcher/core/ledger.h"
 #include "dispatcher/core/placement.h"
 #include "dispatcher/core/sessions.h"
+#include "dispatcher/core/work_done.h"
 
 namespace workpool::dispatcher {
 
@@ -36,6 +37,8 @@ class Scheduler {
 
   Snapshot snapshot(Time now) const;
   std::vector<WorkerView> workers(Time now) const;
+  // Of every worker that was given a name in this start, by name; those that have left included.
+  std::vector<WorkDone> work_done() const;
   // Looks at every job that runs, so it is for people, not for every step.
   RunningJobs running_jobs(Time now) const;
   RunPhase phase() const { return ending_.phase(); }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/run.h"
 
-#include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -19,11 +18,13 @@
 
 #include "common/base/address.h"
 #include "common/base/text.h"
+#include "common/formats/timestamp.h"
 #include "common/io/clock.h"
 #include "common/io/cores.h"
 #include "common/io/leavable_thread.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
+#include "common/io/whole_file.h"
 #include "dispatcher/io/jobs/jobs_change.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
@@ -34,6 +35,7 @@
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/status_line.h"
+#include "dispatcher/io/terminal/summary_json.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -73,27 +75,24 @@ AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
   return done;
 }
 
+Timestamp wall_time() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return Timestamp(std::chrono::duration_cast<milliseconds>(now).count());
+}
+
 bool is_closed_pipe(const RunEnd& end) {
   const auto* lost = std::get_if<ResultsLost>(&end);
   return lost != nullptr && lost->error == EPIPE;
 }
 
-// Nobody reads what jobs write any more, as with `| head`: ends as other programs do then, without a word.
-void end_by_closed_pipe() {
-  ::signal(SIGPIPE, SIG_DFL);
-  sigset_t pipe_only;
-  ::sigemptyset(&pipe_only);
-  ::sigaddset(&pipe_only, SIGPIPE);
-  ::sigprocmask(SIG_UNBLOCK, &pipe_only, nullptr);
-  ::raise(SIGPIPE);
-}
-
 class Run : public std::enable_shared_from_this<Run> {
  public:
-  Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
+  Run(const RunOptions& options, const std::vector<std::string>& command, Console& console,
+      std::optional<WholeFile> summary)
       : options_(options),
         command_(command),
         console_(console),
+        summary_file_(std::move(summary)),
         log_(console, log_level_named(options.log_level).value_or(LogLevel::kInfo)),
         start_(boot_time()),
         input_(options, console) {}
@@ -112,6 +111,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void start_local_worker();
   void listen();
   ExitCode run_jobs();
+  ExitCode tell_end(const SummaryFacts& facts, std::vector<WorkDone> workers);
+  bool write_summary(const SummaryFacts& facts, int status, std::vector<WorkDone> workers);
   RunEnd last_look(RunEnd end);
   Resolved look_up(const std::string& host, std::uint16_t port);
   TransportOptions where_to_listen();
@@ -122,8 +123,10 @@ class Run : public std::enable_shared_from_this<Run> {
   const RunOptions& options_;
   const std::vector<std::string>& command_;
   Console& console_;
+  std::optional<WholeFile> summary_file_;
   Log log_;
   Time start_;
+  Timestamp started_ = wall_time();
   int signal_fd_ = -1;
   StopRule stop_{options_.max_fails, options_.max_fails_percent, options_.until_ok};
   RunInput input_;
@@ -380,9 +383,34 @@ ExitCode Run::run_jobs() {
     end.at_once = signal_number().has_value();
   if (local_) local_->shut_down(milliseconds(1500));
   const RunEnd counts = last_look(std::move(end.end));
-  if (options_.output && is_closed_pipe(counts)) end_by_closed_pipe();
-  terminal_->finish(scheduler.snapshot(boot_time()), counts, boot_time());
-  return exit_code_of(counts);
+  const SummaryFacts facts = terminal_->sum_up(scheduler.snapshot(boot_time()), counts, boot_time());
+  if (options_.output && is_closed_pipe(counts)) {
+    write_summary(facts, kEndedByClosedPipe, scheduler.work_done());
+    end_by_closed_pipe();
+  }
+  return tell_end(facts, scheduler.work_done());
+}
+
+// Tells people, and programs if a file for them was asked for.
+ExitCode Run::tell_end(const SummaryFacts& facts, std::vector<WorkDone> workers) {
+  terminal_->finish(facts, boot_time());
+  const ExitCode code = exit_code_of(facts.end);
+  if (write_summary(facts, exit_status(code), std::move(workers)) || code != ExitCode::kOk) return code;
+  return ExitCode::kResultsFailed;
+}
+
+bool Run::write_summary(const SummaryFacts& facts, int status, std::vector<WorkDone> workers) {
+  if (!summary_file_) return true;
+  const RunFacts run{WORKPOOL_VERSION,
+                     run_,
+                     options_.each ? "each" : options_.jobs,
+                     status,
+                     std::string(started_.text()),
+                     std::string(wall_time().text()),
+                     std::move(workers)};
+  if (summary_file_->write(summary_json(facts, run) + '\n')) return true;
+  console_.line("workpool-dispatcher: --summary: " + summary_file_->problem());
+  return false;
 }
 
 // A signal ends it, because the disk of JOBS or RESULTS may hang. Then its thread is left behind, with the
@@ -423,8 +451,7 @@ ExitCode Run::go() {
     snapshot.phase = "over";
     const RunEnd end = index_.open() == 0 ? end_of_all(stop_, done_.ok, done_.not_ok() == 0)
                                           : EnoughOk{*options_.until_ok, true};
-    terminal_->finish(snapshot, end, boot_time());
-    return exit_code_of(end);
+    return tell_end(terminal_->sum_up(snapshot, end, boot_time()), {});
   }
   return run_jobs();
 }
@@ -432,8 +459,14 @@ ExitCode Run::go() {
 }  // namespace
 
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
+  std::optional<WholeFile> summary;
+  if (!options.summary.empty()) summary.emplace(options.summary);
+  if (summary && !summary->problem().empty()) {
+    console.line("workpool-dispatcher: --summary: " + summary->problem());
+    return ExitCode::kResultsFailed;
+  }
   try {
-    return std::make_shared<Run>(options, command, console)->go();
+    return std::make_shared<Run>(options, command, console, std::move(summary))->go();
   } catch (const Ended& ended) {
     return ended.code;
   } catch (const StoreError& error) {

@@ -110,25 +110,4 @@ ExitCode refused_by_system(const std::system_error& error, Console& console) {
   return ExitCode::kSystem;
 }
 
-ExitCode check(const CheckOptions& options, Console& console) {
-  try {
-    JobsInput input = open_jobs(options.jobs, console);
-    const JobsInput whole = input.regular() ? std::move(input) : taken(JobsInput::copy_of(input), console);
-    const JobsFormat format = format_of(whole, options.jobs, options.format);
-    JobIndex index;
-    const IndexReport report = index_jobs_file(whole, format, index);
-    if (!report.ok()) {
-      console.line(format_errors(whole.shown_path(), report));
-      return ExitCode::kBadInput;
-    }
-    const std::string text = whole.shown_path() + ": " + std::to_string(index.size()) +
-                             (index.size() == 1 ? " job" : " jobs") + ", all good\n";
-    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
-  } catch (const Ended& ended) {
-    return ended.code;
-  } catch (const std::system_error& error) {
-    return refused_by_system(error, console);
-  }
-}
-
 }  // namespace workpool::dispatcher

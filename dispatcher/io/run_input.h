@@ -51,10 +51,6 @@ class RunInput {
   std::optional<JobsFormat> format_;
 };
 
-// `check JOBS`: kOk or kBadInput; kResultsFailed if the answer cannot be printed, kSystem if the system
-// refuses something.
-ExitCode check(const CheckOptions& options, Console& console);
-
 // `each --dry-run`: prints the jobs lines on stdout.
 ExitCode print_jobs(const EachOptions& options, Console& console);
 

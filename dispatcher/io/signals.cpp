@@ -50,4 +50,13 @@ int block_signals() {
   return fd;
 }
 
+void end_by_closed_pipe() {
+  ::signal(SIGPIPE, SIG_DFL);
+  sigset_t pipe_only;
+  ::sigemptyset(&pipe_only);
+  ::sigaddset(&pipe_only, SIGPIPE);
+  ::sigprocmask(SIG_UNBLOCK, &pipe_only, nullptr);
+  ::raise(SIGPIPE);
+}
+
 }  // namespace workpool::dispatcher

@@ -18,4 +18,9 @@ void let_signals_end_it();
 // before any thread that stays is started, so that every thread blocks them. Throws std::system_error.
 int block_signals();
 
+// Nobody reads what jobs write any more, as with `| head`: ends as other programs do then, without a word.
+void end_by_closed_pipe();
+// The exit status that a shell has of a program that ended so.
+inline constexpr int kEndedByClosedPipe = 128 + 13;
+
 }  // namespace workpool::dispatcher

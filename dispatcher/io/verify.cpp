@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "dispatcher/io/jobs/jobs_format.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/terminal/json_object.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -130,24 +131,66 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
   return text;
 }
 
+std::string json_report(const VerifyReport& report, const std::string& jobs_path,
+                        const std::string& results_path) {
+  const ReplaySummary& results = report.results;
+  const auto quoted = [](const std::string& id) {
+    std::string text;
+    JsonObject::append_text(text, id);
+    return text;
+  };
+  JsonObject json;
+  json.number("v", 1).text("jobs_file", jobs_path).text("results_file", results_path);
+  json.truth("complete", report.complete()).number("jobs", report.jobs).number("missing", report.missing);
+  for (const Status status : {Status::kOk, Status::kFailed, Status::kTimeout, Status::kQuarantined})
+    json.number(name_of(status), report.jobs_of(status));
+  json.raw("missing_first", json_array(report.missing_first, [](const VerifyReport::Missing& job) {
+             JsonObject missing;
+             missing.number("line", job.line);
+             if (!job.id.empty()) missing.text("id", job.id);
+             return missing.truth("other_work", job.changed).end();
+           }));
+  json.number("superseded", results.superseded);
+  json.raw("superseded_first", json_array(report.superseded_first, quoted));
+  json.number("removed", results.removed).raw("removed_first", json_array(report.removed_first, quoted));
+  json.number("damaged", results.damaged);
+  json.raw("damaged_lines",
+           json_array(results.damaged_lines, [](std::uint64_t line) { return std::to_string(line); }));
+  return json.number("torn_bytes", results.torn_bytes).end();
+}
+
+namespace {
+
+// What keeps us from looking at all.
+VerifyAnswer refusal(const VerifyOptions& options, ExitCode code, std::string message) {
+  if (!options.json) return {code, std::move(message)};
+  JsonObject json;
+  json.number("v", 1).text("jobs_file", options.jobs).text("results_file", options.results);
+  json.truth("complete", false).text("problem", message);
+  return {code, json.end() + "\n", true};
+}
+
+}  // namespace
+
 VerifyAnswer verify(const VerifyOptions& options) {
   const auto opened = JobsInput::open(options.jobs);
   if (const auto* problem = std::get_if<JobsProblem>(&opened))
-    return {ExitCode::kBadInput, kSpeaker + problem->message};
+    return refusal(options, ExitCode::kBadInput, kSpeaker + problem->message);
   const JobsInput& input = std::get<JobsInput>(opened);
   if (!input.regular()) {
-    return {ExitCode::kBadInput, kSpeaker + printable(input.shown_path()) +
-                                     ": verify needs a jobs file that can be read again, not a pipe"};
+    return refusal(options, ExitCode::kBadInput,
+                   kSpeaker + printable(input.shown_path()) +
+                       ": verify needs a jobs file that can be read again, not a pipe");
   }
   const JobsFormat format = format_of(input, options.jobs, options.format);
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, format, index);
-  if (!checked.ok()) return {ExitCode::kBadInput, format_errors(input.shown_path(), checked)};
+  if (!checked.ok()) return refusal(options, ExitCode::kBadInput, format_errors(input.shown_path(), checked));
 
   const auto results = open_to_read(options.results);
   if (const auto* why = std::get_if<std::string>(&results)) {
-    return {ExitCode::kNotAllOk,
-            kSpeaker + "cannot read the results file " + printable(options.results) + ": " + *why};
+    return refusal(options, ExitCode::kNotAllOk,
+                   kSpeaker + "cannot read the results file " + printable(options.results) + ": " + *why);
   }
   BoundedLines lines(input.fd(), kLineBytesMax);
   JobLineParser parser(format);
@@ -156,9 +199,11 @@ VerifyAnswer verify(const VerifyOptions& options) {
         verify_results(index, std::get<Descriptor>(results).get(),
                        [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
     return {report.complete() ? ExitCode::kOk : ExitCode::kNotAllOk,
-            format_report(report, options.jobs, options.results), true};
+            options.json ? json_report(report, options.jobs, options.results) + "\n"
+                         : format_report(report, options.jobs, options.results),
+            true};
   } catch (const StoreError& error) {
-    return {ExitCode::kNotAllOk, kSpeaker + error.message};
+    return refusal(options, ExitCode::kNotAllOk, kSpeaker + error.message);
   }
 }
 

@@ -54,6 +54,11 @@ std::string id_of_job(const JobIndex& index, JobNumber number, BoundedLines& lin
 std::string format_report(const VerifyReport& report, const std::string& jobs_path,
                           const std::string& results_path);
 
+// For programs: one JSON object in a line, without a newline. Its members are in docs/reference.md, "check
+// and verify as JSON".
+std::string json_report(const VerifyReport& report, const std::string& jobs_path,
+                        const std::string& results_path);
+
 // The whole command. `text` goes to stdout if `is_report` (RESULTS could be read), else to stderr.
 struct VerifyAnswer {
   // kOk: complete; kNotAllOk: not complete, or RESULTS cannot be read; kBadInput: JOBS has errors.

@@ -124,11 +124,11 @@ class Flags(CliTest):
                 for command in commands:
                     with self.subTest(f"{command[-1]} {variable}"):
                         # What does not print is no value of any flag, except that a file may be called anything.
-                        value = "jobs.jsonl" if variable == "WORKPOOL_RESULTS" else "\x01"
+                        file = {"WORKPOOL_RESULTS": "same file", "WORKPOOL_SUMMARY": "is JOBS"}.get(variable)
+                        value = "jobs.jsonl" if file else "\x01"
                         finished = self.call([*command, *ARGUMENTS[command[-1]]], env=clean_environment(**{variable: value}))
                         self.assertEqual(finished.code, 2, str(finished))
-                        self.assertIn("same file" if value == "jobs.jsonl" else f"environment variable {variable}:",
-                                      finished.err)
+                        self.assertIn(file or f"environment variable {variable}:", finished.err)
 
 
     def test_flags_without_a_variable_have_none(self):

@@ -134,6 +134,8 @@ std::string failure_text(const JobEnded& job, const std::string& command, bool w
 
 bool Failures::add(const JobEnded& job) {
   ++count_;
+  ++standing_;
+  if (!job.worker.empty()) ++by_worker_[job.worker];
   const std::string reason = reason_of(job);
   const auto place = by_reason_.find(reason);
   if (place != by_reason_.end()) {
@@ -143,6 +145,8 @@ bool Failures::add(const JobEnded& job) {
     Group& group = by_reason_[reason];
     group.count = 1;
     group.example = place_of(job);
+    group.line = job.line;
+    if (!is_digest(job.id)) group.id = job.id;
     if (!job.work.empty()) group.command = short_command(job.work);
     if (can_be_described(job)) group.number = job.number;
     group.worker = job.worker;
@@ -153,6 +157,8 @@ bool Failures::add(const JobEnded& job) {
 }
 
 void Failures::take_back(const JobEnded& job) {
+  --standing_;
+  if (const auto worker = by_worker_.find(job.worker); worker != by_worker_.end()) --worker->second;
   const auto place = by_reason_.find(reason_of(job));
   if (place == by_reason_.end()) {
     if (other_ > 0) --other_;
@@ -167,6 +173,17 @@ std::vector<const Failures::Reason*> Failures::in_order() const {
   std::stable_sort(order.begin(), order.end(),
                    [](const auto* a, const auto* b) { return a->second.count > b->second.count; });
   return order;
+}
+
+std::vector<FailureReason> Failures::reasons(const AskedCommands& commands) const {
+  std::vector<FailureReason> all;
+  for (const Reason* reason : in_order()) {
+    if (all.size() == kReasonsMost) break;
+    const Group& group = reason->second;
+    all.push_back({reason->first, group.count, group.line, group.id,
+                   group.number ? commands.find(*group.number) : group.command, group.worker.value_or("")});
+  }
+  return all;
 }
 
 std::vector<JobNumber> Failures::examples() const {

@@ -348,11 +348,7 @@ void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, 
 
 void Terminal::say(std::string_view text) { line(printable(text, 2000)); }
 
-void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience) {
-  if (finished_) return;
-  finished_ = true;
-  now_ = now;
-  tell_failures(true);
+SummaryFacts Terminal::sum_up(const Snapshot& snapshot, const RunEnd& end, Time now) {
   const Time end_of_work = over_.value_or(now);
   count(snapshot, end_of_work);
   SummaryFacts facts;
@@ -364,6 +360,10 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   if (reason_of(end).empty() && slot_seconds_ > 0.001)
     facts.slot_use = std::min(1.0, busy_slot_seconds_ / slot_seconds_);
   facts.failure_groups = failures_.groups(workers_seen_ > 1, commands_);
+  facts.reasons = failures_.reasons(commands_);
+  facts.failures_left_out = failures_.standing();
+  for (const FailureReason& reason : facts.reasons) facts.failures_left_out -= reason.count;
+  facts.not_ok_by_worker = failures_.by_worker();
   facts.given_up = given_up_;
   facts.results = options_.results;
   facts.resumable = options_.resumable;
@@ -371,8 +371,17 @@ void Terminal::finish(const Snapshot& snapshot, const RunEnd& end, Time now, Dur
   facts.overwrite_variable = options_.overwrite_variable;
   facts.flags_end = options_.flags_end;
   facts.prints_output = options_.prints_output;
+  return facts;
+}
+
+void Terminal::finish(const SummaryFacts& facts, Time now, Duration patience) {
+  if (finished_) return;
+  finished_ = true;
+  now_ = now;
+  tell_failures(true);
   console_.live("");
-  const bool as_expected = reason_of(end).empty() && snapshot.ok == snapshot.total && !options_.resumable;
+  const bool as_expected =
+      reason_of(facts.end).empty() && facts.snapshot.ok == facts.snapshot.total && !options_.resumable;
   const bool is_shown = live_ && facts.elapsed > kWorthASummary;
   if (!options_.brief || plain_ || !as_expected || is_shown) line(summary_text(facts));
   console_.flush(patience);

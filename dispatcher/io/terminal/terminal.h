@@ -77,8 +77,13 @@ class Terminal {
   // Nothing runs any more and everything is recorded. The time from now on, for telling the workers, does not
   // count in any figure.
   void run_over(Time now) { over_ = now; }
+  // How the run has ended, as far as it was seen.
+  SummaryFacts sum_up(const Snapshot& snapshot, const RunEnd& end, Time now);
   // The summary, once; nothing is drawn after it. Waits for a slow stderr, for at most `patience`.
-  void finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience = milliseconds(500));
+  void finish(const SummaryFacts& facts, Time now, Duration patience = milliseconds(500));
+  void finish(const Snapshot& snapshot, const RunEnd& end, Time now, Duration patience = milliseconds(500)) {
+    finish(sum_up(snapshot, end, now), now, patience);
+  }
 
  private:
   // Limits lines of one kind: some in a window, then only a count.
