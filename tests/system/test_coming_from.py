@@ -364,6 +364,8 @@ def has_files(**contents):
 EFFECTS = {
     "hq submit ./sim 7": prints("sim 7"),
     "hq submit --wait --progress ./sim 7": prints("sim 7"),
+    "hq --output-mode json submit --wait ./sim 7": prints("sim 7", check=lambda test, done: test.assertEqual(
+        json.loads((done.folder / "end.json").read_text())["end"], "all_ok")),
     "hq submit --array 1-3 ./sim": prints("sim 1", "sim 2", "sim 3"),
     "hq submit --array 0-10:5 sh -c './sim $HQ_TASK_ID'": prints("sim 0", "sim 5", "sim 10"),
     "hq submit --each-line names.txt ./sim": prints("sim  entry ada", "sim  entry grace", "sim  entry linus"),

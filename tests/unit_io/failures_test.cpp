@@ -123,7 +123,7 @@ TEST(Failures, AJobFromAPipeBringsItsCommandAndOneOfEachHasItsValues) {
   EXPECT_EQ(screen.read(),
             "not ok  line 8: false x: exit status 1 on node7\n"
             "not ok  'x' (job 8): exit status 1 on node7\n"
-            "not ok  job 'L1' (line 1): invalid: exit status 1\n");
+            "not ok  line 1: invalid: exit status 1\n");
 }
 
 TEST(Failures, ACommandIsCutBetweenItsWords) {

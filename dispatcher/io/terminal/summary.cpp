@@ -32,7 +32,8 @@ std::string reason_of(const JobEnded& job) {
 std::string place_of(const JobEnded& job) {
   if (!job.name.empty())
     return "'" + printable(job.name, kIdBytesMax) + "' (job " + std::to_string(job.line) + ")";
-  if (is_digest(job.id)) return "line " + std::to_string(job.line);
+  // Of a bad line the id is made up, too.
+  if (is_digest(job.id) || job.status == Status::kInvalid) return "line " + std::to_string(job.line);
   return "job '" + printable(job.id, kIdBytesMax) + "' (line " + std::to_string(job.line) + ")";
 }
 
