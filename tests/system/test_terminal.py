@@ -126,6 +126,13 @@ class Plain(CliTest):
             self.assertIn("not ok  line 501: false first: exit status 1", finished.err)
             self.assertIn("not ok  line 502: false second: exit status 1", finished.err)
 
+    def test_the_example_of_a_late_reason_has_its_command(self):
+        self.write("commands.txt", "exit 3\n" * 12 + "exit 4 # late\n")
+        finished = self.dispatcher("run", "commands.txt", "--local", "1")
+        self.assertEqual(finished.code, 1, str(finished))
+        self.assertNotIn("not ok  line 13", finished.err)
+        self.assertIn("1  exit status 4, e.g. line 13: exit 4 # late\n", finished.err)
+
     def test_a_crowd_of_workers_is_one_line_and_the_order_stays(self):
         self.write("jobs.jsonl", jsonl({"cmd": "while [ ! -e go ]; do sleep 0.05; done", "id": "x"}))
         address = f"tcp://127.0.0.1:{free_port()}"
