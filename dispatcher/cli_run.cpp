@@ -217,7 +217,7 @@ std::string settle_results(RunOptions& options) {
     return "--results: RESULTS (" + printable(options.results, 200) +
            ") is the file that stdout goes to: results and what jobs write would overwrite each other";
   }
-  if (const std::string wrong = wrong_with_summary(options, jobs); !wrong.empty()) return wrong;
+  if (std::string wrong = wrong_with_summary(options, jobs); !wrong.empty()) return wrong;
   for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
     if (!source.is_file) continue;
     const auto values = look_at(source.path, 0);

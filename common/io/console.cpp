@@ -25,7 +25,13 @@ constexpr std::size_t kWaitingBytesMax = 256 * 1024;
 // POLLOUT on a pipe promises room for one write of PIPE_BUF bytes, not for more.
 constexpr std::size_t kPolledWriteBytesMax = 4096;
 
-constexpr const char* kClearLine = "\r\x1b[K";
+// A window that is made narrower wraps the live line as it stands into several rows. The cursor is parked at
+// its start, so all of them go. The terminal does not wrap what is drawn, because it may be narrower already
+// than we know. (What is below is not erased from the left margin: in the first row tmux takes that for a
+// wish to keep the screen, and would keep a copy of each state of the line.)
+constexpr const char* kClearLive = "\r \x1b[J\r\x1b[K";
+constexpr const char* kNoWrapping = "\x1b[?7l";
+constexpr const char* kWrappingAndToItsStart = "\x1b[?7h\r";
 
 bool ready_for_writing(int fd, int wait_ms) {
   pollfd poll_fd{fd, POLLOUT, 0};
@@ -138,13 +144,20 @@ void Console::line(std::string_view text) {
   write_waiting();
 }
 
+void Console::add_live() {
+  if (live_.empty()) return;
+  waiting_ += kNoWrapping;
+  waiting_ += live_;
+  waiting_ += kWrappingAndToItsStart;
+}
+
 void Console::add_line(std::string_view text) {
   if (in_text_ || open_line_) waiting_ += '\n';
-  if (!live_.empty() && !in_text_) waiting_ += kClearLine;
+  if (!live_.empty() && !in_text_) waiting_ += kClearLive;
   in_text_ = open_line_ = false;
   waiting_ += text;
   waiting_ += '\n';
-  waiting_ += live_;
+  add_live();
 }
 
 bool Console::take(std::string_view text, bool last) {
@@ -153,13 +166,13 @@ bool Console::take(std::string_view text, bool last) {
   if (!waiting_.empty() && !write_waiting()) return false;
   error_ = 0;
   if (open_line_ && redrawable_) waiting_ += '\n';
-  if (!live_.empty() && !in_text_) waiting_ += kClearLine;
+  if (!live_.empty() && !in_text_) waiting_ += kClearLive;
   waiting_ += text;
   in_text_ = !last;
   open_line_ = last && !text.ends_with('\n');
   if (last && !live_.empty()) {
     if (std::exchange(open_line_, false)) waiting_ += '\n';
-    waiting_ += live_;
+    add_live();
   }
   write_waiting();
   return true;
@@ -176,8 +189,8 @@ void Console::live(std::string_view text) {
   if (!waiting_.empty() && !write_waiting()) return;
   live_ = text;
   waiting_ = std::exchange(open_line_, false) ? "\n" : "";
-  waiting_ += kClearLine;
-  waiting_ += live_;
+  waiting_ += kClearLive;
+  add_live();
   write_waiting();
 }
 

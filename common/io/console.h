@@ -53,7 +53,8 @@ class Console {
 
   void choose_way();
   void add_line(std::string_view text);  // to what waits
-  bool write_waiting();                  // false if something still waits
+  void add_live();
+  bool write_waiting();  // false if something still waits
   long write_some(const char* data, std::size_t size) const;
 
   mutable std::mutex mutex_;

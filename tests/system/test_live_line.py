@@ -41,8 +41,8 @@ class Screen:
         self.tmux("resize-window", "-x", str(columns), "-y", "24")
 
     def rows(self):
-        """What stands on it, wrapped lines joined."""
-        return self.tmux("capture-pane", "-p", "-J").rstrip("\n").split("\n")
+        """What stands on it and what has left it at the top, wrapped lines joined."""
+        return self.tmux("capture-pane", "-p", "-J", "-S", "-").rstrip("\n").split("\n")
 
     def wait_for(self, pattern):
         rows = []
@@ -70,11 +70,11 @@ class LiveLine(CliTest):
 
     def test_at_every_width_and_resized_in_mid_run(self):
         screen = self.begin(40)
-        self.assertEqual([normal(row.rstrip()) for row in screen.wait_for(r"longest: line 3, ")], [
-            f"workpool {self.version()}: 3 jobs from jobs.jsonl",
-            "results go to jobs.results.jsonl; a local worker runs 1 job at a time",
-            "not ok  line 2: sh -c 'exit 3' x: exit status 3 on local",
-            "2/3  failed 1  longest: line 3, T"])
+        above = [f"workpool {self.version()}: 3 jobs from jobs.jsonl",
+                 "results go to jobs.results.jsonl; a local worker runs 1 job at a time",
+                 "not ok  line 2: sh -c 'exit 3' x: exit status 3 on local"]
+        self.assertEqual([normal(row.rstrip()) for row in screen.wait_for(r"longest: line 3, ")],
+                         [*above, "2/3  failed 1  longest: line 3, T"])
         lines = {
             40: "2/3  failed 1  longest: line 3, T",
             60: "2/3  failed 1  R/s  ETA --  longest: line 3 on local, T",
@@ -85,6 +85,8 @@ class LiveLine(CliTest):
             with self.subTest(columns):
                 screen.resize(columns)
                 screen.wait_for_live(lines[columns])
+                # Nothing is left of the line as it was, which a narrower window wraps.
+                self.assertEqual([normal(row.rstrip()) for row in screen.rows()], [*above, lines[columns]])
         screen.resize(100)
         (self.folder / "go").touch()
         rows = screen.wait_for("^exit 1$")

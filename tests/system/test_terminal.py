@@ -21,6 +21,11 @@ from cli_testing import (DISPATCHER, LIMIT, WORKER, CliTest, Terminal, clean_env
 ESCAPE = "\x1b"
 
 
+def live_lines(shown):
+    """Each state of the live line, which is drawn without wrapping."""
+    return re.findall(r"\x1b\[\?7l([^\x1b]*)\x1b\[\?7h\r", shown)
+
+
 class Plain(CliTest):
     def test_no_escape_byte_where_stderr_is_no_terminal(self):
         jobs = [{"cmd": "printf '\\033[31mred\\007\\n' >&2; exit 1", "id": "a\x1b[2Jb"}, {"cmd": ["true"]}]
@@ -270,7 +275,7 @@ class OnATerminal(CliTest):
     def test_one_live_line(self):
         self.write("jobs.jsonl", jsonl(*({"cmd": ["sleep", "0.3"], "id": str(n)} for n in range(4))))
         shown = self.shown("--local", "2")
-        live = [part for part in shown.split("\r") if part.startswith(ESCAPE + "[K")]
+        live = live_lines(shown)
         self.assertGreater(len(live), 3)
         running = next(part for part in live if "running 2" in part)
         for word in ("/4", "ok ", "failed 0", "1 worker, 2 slots", "/s", "ETA"):
@@ -284,7 +289,7 @@ class OnATerminal(CliTest):
         self.write("jobs.jsonl", jsonl({"cmd": ["sleep", "0.5"]}))
         for columns in (20, 40, 61):
             shown = self.shown("--overwrite", columns=columns)
-            live = [part[3:].split("\n")[0] for part in shown.split("\r") if part.startswith(ESCAPE + "[K")]
+            live = live_lines(shown)
             self.assertTrue(any(live))
             # A line that is as wide as the terminal would already wrap on some.
             self.assertLess(max(len(line) for line in live), columns)
@@ -301,7 +306,7 @@ class OnATerminal(CliTest):
         shown = terminal.read_until(None)
         self.assertEqual(run.process.wait(LIMIT), 0, shown)
         # The first two may have been on their way when the size changed.
-        live = [part.decode() for part in shown[before:].split(redrawn)[3:6]]
+        live = live_lines(shown[before:].decode())[3:6]
         self.assertEqual(len(live), 3)
         self.assertLess(max(map(len, live)), 30, live)
 

@@ -162,7 +162,10 @@ TEST(ConsoleTest, LogLinesPassAboveTheLiveLine) {
   console.live("2/2");
   console.live("");
   console.line("end");
-  EXPECT_EQ(drain(terminal), "\r\x1b[K1/2\r\x1b[Kevent\r\n1/2\r\x1b[K2/2\r\x1b[Kend\r\n");
+  const std::string clear = "\r \x1b[J\r\x1b[K";
+  const auto drawn = [](const std::string& text) { return "\x1b[?7l" + text + "\x1b[?7h\r"; };
+  EXPECT_EQ(drain(terminal), clear + drawn("1/2") + clear + "event\r\n" + drawn("1/2") + clear +
+                                 drawn("2/2") + clear + "end\r\n");
   ::setenv("TERM", "dumb", 1);
   EXPECT_FALSE(Console(slave).redrawable());
   ::close(terminal);

@@ -46,11 +46,11 @@ TEST(TerminalTest, ATerminalGetsOneLineThatMovesTenTimesASecond) {
   terminal.attempt_ended(milliseconds(1), 1);
   for (int i = 0; i < 1000; ++i) terminal.show(snapshot_of(1, 0, 10), kStart + milliseconds(i));
   const string text = screen.read();
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\x1b'), 10) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), 'J'), 10) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 0);
   screen.columns(20);
   terminal.show(snapshot_of(2, 0, 10), kStart + seconds(2));
-  EXPECT_EQ(screen.read(), "\x1b[K2/10  1.0/s  ETA 8s");
+  EXPECT_EQ(screen.read(), " \x1b[J\x1b[K\x1b[?7l2/10  1.0/s  ETA 8s\x1b[?7h");
   terminal.report(failure("x", "exit status 2"), kStart + seconds(2));
   EXPECT_TRUE(has(screen.read(), "\x1b[31mnot ok\x1b[0m  job 'x'"));
   terminal.finish(snapshot_of(10, 0, 10), AllRecorded{true}, kStart + seconds(3));

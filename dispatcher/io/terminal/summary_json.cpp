@@ -29,7 +29,7 @@ const char* word_for(const RunEnd& end) {
 }
 
 std::string text_for(const RunEnd& end) {
-  if (const std::string reason = reason_of(end); !reason.empty()) return reason;
+  if (std::string reason = reason_of(end); !reason.empty()) return reason;
   if (const auto* all = std::get_if<AllRecorded>(&end))
     return all->all_ok ? "every job is ok" : "some jobs are not ok";
   if (const auto* few = std::get_if<TooFewOk>(&end))

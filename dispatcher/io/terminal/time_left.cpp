@@ -80,7 +80,8 @@ std::optional<Duration> time_left(const Snapshot& snapshot, const RunningJobs& r
   if (queued > 0 && cost >= kLongJob) {
     // As many at once as now: a job may take several slots, and not every slot may fit.
     const std::uint64_t at_once = runs > 0 ? runs : snapshot.slots;
-    queue = times(cost, static_cast<double>((queued + at_once - 1) / at_once));
+    const std::uint64_t rounds = (queued + at_once - 1) / at_once;
+    queue = times(cost, static_cast<double>(rounds));
   } else if (queued > 0) {
     queue =
         rate.per_second() > 0 ? times(seconds(1), static_cast<double>(left) / rate.per_second()) : kForever;
