@@ -35,7 +35,9 @@ void Placement::review_choosy(Time now) {
     const ActiveJob& job = ledger_.jobs().at(front.row);
     const bool must = !job.trouble().not_on.empty();
     const Time limit = job.ready_since + (must ? kInsistsAfter : kChoosesFor);
-    if (!has_another(job) || (!must && now >= limit)) {
+    const bool has_other = has_another(job);
+    if (must && !has_other && now < ledger_.others_may_come_until()) continue;
+    if (!has_other || (!must && now >= limit)) {
       content.push_back(front.row);
     } else if (limit > now) {
       look_again_by(limit);

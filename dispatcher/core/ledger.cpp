@@ -67,7 +67,7 @@ Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClas
       streaks_(streaks),
       journal_(journal),
       start_(start),
-      may_withdraw_(options.may_withdraw) {}
+      may_withdraw_(options.may_withdraw), listening_(options.listening) {}
 
 // ---- the queue ----
 

@@ -55,6 +55,8 @@ class Ledger {
   void read_ahead_special(Step& step);
   // JobBook::set_choosy.
   void stop_choosing(JobRow row) { jobs_.set_choosy(row, false); }
+  // Until then a job that nobody here can start waits for another worker. In the past if none does.
+  Time others_may_come_until() const { return others_may_come_until_; }
   bool free_class(std::uint32_t requirement) { return jobs_.free_class(requirement); }
   // What has waited for its backoff is ready.
   void wake_due(Time now);
@@ -157,6 +159,8 @@ class Ledger {
   JournalBook& journal_;
   Time start_;
   bool may_withdraw_;
+  bool listening_;
+  Time others_may_come_until_;  // set when a first job cannot start
   Counts counts_;
   std::size_t early_ = 0;
   // Failures that were withdrawn still stand in RESULTS: of jobs that are open, and of jobs with a newer

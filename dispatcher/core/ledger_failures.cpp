@@ -13,6 +13,9 @@ namespace {
 
 // A job that cannot start on so many workers is not tried on more.
 constexpr std::size_t kNotOnMost = 64;
+// Workers that are started together come one after the other. If the first of them lacks the program, it could
+// end every job of a short run before the next one is there.
+constexpr Duration kOthersMayCome = seconds(3);
 
 }  // namespace
 
@@ -61,7 +64,7 @@ bool Ledger::runs_again(JobRow row, HoldingRow held, Session& session, const Job
 }
 
 // If it cannot start there, or a worker on the bench fails at once, that says something about the worker
-// first. It is the job's own failure only if no other worker that is present could run it.
+// first. It is the job's own failure only if no other worker that is present, or may come soon, could run it.
 bool Ledger::goes_elsewhere(JobRow row, const Session& session, const JobResult& result, Time now) {
   ActiveJob& job = jobs_.at(row);
   const bool on_bench = workers_.benched(session) != nullptr && result.ran <= Streaks::kQuick;
@@ -73,7 +76,9 @@ bool Ledger::goes_elsewhere(JobRow row, const Session& session, const JobResult&
     if (not_on.size() >= kNotOnMost) return false;
     not_on.push_back(session.worker);
   }
-  return workers_.any_other(jobs_.requirement(job.facts.requirement), not_on);
+  if (listening_ && others_may_come_until_ == Time{}) others_may_come_until_ = now + kOthersMayCome;
+  return now < others_may_come_until_ ||
+         workers_.any_other(jobs_.requirement(job.facts.requirement), not_on);
 }
 
 void Ledger::give_again(JobRow row, HoldingRow held, const JobResult& result, Duration delay, Step& step) {

@@ -34,6 +34,7 @@ TEST(CannotStart, TheSystemSaysSoOrAShell) {
 
 class ChoosyTest : public CoreTest {
  protected:
+  ChoosyTest() { options.listening = false; }
   void cannot_start_on(const std::string& name, JobNumber job) {
     kind = ErrorKind::kSpawn;
     ends(name, job, Status::kFailed);
@@ -62,6 +63,46 @@ TEST_F(ChoosyTest, AJobThatCannotStartGoesElsewhereAtOnceAndOthersTakeItsPlace) 
   expect_given("w2", {0});
   EXPECT_EQ(attempt(0), 2U);
   EXPECT_EQ(snapshot().retried, 1U);
+  discard_decisions();
+}
+
+// The first of two workers that are started together must not end all jobs before the second has joined.
+TEST_F(ChoosyTest, IfOthersMayJoinAJobThatCannotStartWaitsForThem) {
+  options.listening = true;
+  submit(2, {.retries = 0});
+  start();
+  worker("w1", 2);
+  expect_given("w1", {0, 1});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  expect_nothing();
+  worker("w2", 1);
+  expect_given("w2", {0});
+  ends("w2", 0);
+  expect_recorded(0, Status::kOk);
+  expect_nothing();
+}
+
+TEST_F(ChoosyTest, TheyAreWaitedForUntilThreeSecondsAfterTheFirst) {
+  options.listening = true;
+  submit(2, {.retries = 0});
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  cannot_start_on("w1", 0);
+  expect_moved(0, "w1");
+  advance(milliseconds(2900));
+  expect_given("w1", {1});
+  cannot_start_on("w1", 1);
+  expect_moved(1, "w1");
+  expect_nothing();
+  advance(milliseconds(200));
+  expect_given("w1", {0});
+  cannot_start_on("w1", 0);
+  expect_recorded(0, Status::kFailed);
+  expect_given("w1", {1});
+  cannot_start_on("w1", 1);
+  expect_recorded(1, Status::kFailed);
   discard_decisions();
 }
 
