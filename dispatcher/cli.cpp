@@ -102,8 +102,7 @@ const std::vector<Command>& commands() {
        describe_verify, parse_verify},
       {"show", "show RESULTS [ID]...", "show what jobs printed and how they ended", describe_show,
        parse_show},
-      {"status", "status [ADDRESS]", "show what a running dispatcher is doing", describe_status,
-       parse_status},
+      {"status", "status [RESULTS|ADDRESS]", "show what a run is doing", describe_status, parse_status},
   };
   return all;
 }

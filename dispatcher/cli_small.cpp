@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <sys/stat.h>
+
 #include "common/base/address.h"
 #include "dispatcher/cli_commands.h"
 #include "dispatcher/cli_values.h"
@@ -23,11 +25,14 @@ Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be rea
 cannot be written to stdout; 130/143 stopped by a signal.
 )";
 
-constexpr const char* kStatusEpilogue = R"(Example:
-  workpool-dispatcher status tcp://10.0.0.5:5555 --json
+constexpr const char* kStatusEpilogue = R"(Examples:
+  workpool-dispatcher status                          the runs of this user on this machine
+  workpool-dispatcher status jobs.results.jsonl       a run that goes on here, has ended or was stopped
+  workpool-dispatcher status tcp://10.0.0.5:5555 --watch
 
-Exit codes: 0 it answered; 1 no answer within 5 s; 2 wrong usage; 71 the system refuses memory or
-files; 74 the answer cannot be written to stdout; 130/143 stopped by a signal.
+Exit codes: 0 there is an answer; 1 there is none (a dispatcher has 5 s to answer, or the file cannot
+be read); 2 wrong usage; 71 the system refuses memory or files; 74 the answer cannot be written to
+stdout; 130/143 stopped by a signal.
 )";
 
 Flag json_flag(bool& target) {
@@ -53,19 +58,38 @@ CommandTable table_of(VerifyOptions& options, const ProgramNames& names) {
 }
 
 CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
-  const Setter set_address = [&options](const std::string& value) -> std::string {
+  // HOST:PORT, which people write without its tcp://, unless a file is called so.
+  const auto seems_address = [](const std::string& value) {
+    const std::size_t colon = value.rfind(':');
+    const bool port = colon != std::string::npos && colon + 1 < value.size() &&
+                      value.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+    struct stat info {};
+    return value.find("://") != std::string::npos || (port && ::stat(value.c_str(), &info) != 0);
+  };
+  const Setter set_target = [&options, seems_address](const std::string& value) -> std::string {
     const auto address = parse_address(value);
-    if (!address || address->host == "*") return "is not an address such as tcp://10.0.0.5:5555";
-    options.address = *address;
+    if (!address || address->host == "*") {
+      if (seems_address(value)) return "is not an address such as tcp://10.0.0.5:5555";
+      options.path = value;
+    } else {
+      options.address = *address;
+    }
     return "";
   };
-  return {names.dispatcher + " status",
-          "[ADDRESS] [flags]",
-          "Asks a running dispatcher what it is doing. ADDRESS is that of its --listen, tcp://127.0.0.1:5555 "
-          "if omitted.",
-          {{"ADDRESS", set_address, false}},
-          {json_flag(options.json)},
-          with_names(kStatusEpilogue, names)};
+  return {
+      names.dispatcher + " status",
+      "[RESULTS|ADDRESS] [flags]",
+      "Shows what a run is doing, or has come to. RESULTS is the results file of a run, of this machine or "
+      "not, and ADDRESS that of its --listen. Without either it shows the runs of this user on this "
+      "machine, or else asks tcp://127.0.0.1:5555.",
+      {{"RESULTS|ADDRESS", set_target, false}},
+      {{"all", 0, "", "list all jobs that have run for over a second, not only the longest 20", "",
+        set_switch(options.all), false, false, false},
+       {"watch", 0, "", "show it again every 2 s until the run is over", "", set_switch(options.watch), false,
+        false, false},
+       {"json", 0, "", "print one JSON object instead of text (a line for each run)", "",
+        set_switch(options.json)}},
+      with_names(kStatusEpilogue, names)};
 }
 
 template <class Options>
@@ -89,10 +113,6 @@ CommandTable describe_status(const ProgramNames& names) { return describe<Status
 
 CommandLine parse_check(const Invocation& given) { return parse(CheckOptions{}, given); }
 CommandLine parse_verify(const Invocation& given) { return parse(VerifyOptions{}, given); }
-CommandLine parse_status(const Invocation& given) {
-  StatusOptions options;
-  options.address = {"127.0.0.1", 5555};
-  return parse(options, given);
-}
+CommandLine parse_status(const Invocation& given) { return parse(StatusOptions{}, given); }
 
 }  // namespace workpool::dispatcher

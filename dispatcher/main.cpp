@@ -15,7 +15,7 @@
 #include "dispatcher/io/run.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/show/show.h"
-#include "dispatcher/io/status_client.h"
+#include "dispatcher/io/status/status.h"
 #include "dispatcher/io/verify.h"
 
 namespace {
@@ -43,7 +43,7 @@ struct Dispatch {
   ExitCode operator()(const CheckOptions& options) const { return check(options, console); }
   ExitCode operator()(const VerifyOptions& options) const { return verify_command(options, console); }
   ExitCode operator()(const ShowOptions& options) const { return show(options, console); }
-  ExitCode operator()(const StatusOptions& options) const { return ask_status(options, console); }
+  ExitCode operator()(const StatusOptions& options) const { return status(options, console); }
 };
 
 }  // namespace

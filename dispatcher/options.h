@@ -90,8 +90,13 @@ struct ShowOptions {
 };
 
 struct StatusOptions {
-  Address address;
+  // What is asked about: a dispatcher, the run of a file, or, if both are missing, all runs of this user
+  // here.
+  std::optional<Address> address;
+  std::string path;  // of RESULTS, or of JOBS
   bool json = false;
+  bool all = false;    // all running jobs
+  bool watch = false;  // again and again
 };
 
 }  // namespace workpool::dispatcher

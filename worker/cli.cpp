@@ -29,10 +29,11 @@ constexpr const char* kEpilogue = R"(Examples:
   workpool-worker tcp://127.0.0.1:5555                         a dispatcher on this machine
   workpool-worker tcp://10.0.0.5:5555 --insecure --slots 8     one elsewhere, on a trusted network
   workpool-worker tcp://dispatcher:5555 --insecure --label gpu --label big
+  workpool-worker tcp://dispatcher:5555 --insecure --keep --idle 10m   for one run after the other
 
 SIGTERM and Ctrl-C finish the running jobs; a second signal cancels them.
 
-Exit codes: 0 the run is over, or stopped by a signal; 2 wrong usage; 69 no dispatcher for
+Exit codes: 0 the run is over, or stopped by a signal, --idle or --for; 2 wrong usage; 69 no dispatcher for
 --orphan-grace; 71 the system lacks what running commands needs (/proc, processes, files, memory);
 76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe address.
 )";
@@ -83,6 +84,24 @@ Setter set_level(std::string& target) {
     if (value != "auto" && !set_log_level(target)(value).empty())
       return "is not a log level: auto, error, warn, info, debug or trace";
     target = value;
+    return "";
+  };
+}
+
+Setter set_idle(std::optional<Duration>& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto duration = parse_duration(value);
+    if (!duration || duration->count() == 0) return "is not a duration above 0 such as 5m";
+    target = *duration;
+    return "";
+  };
+}
+
+Setter set_lifetime(std::optional<Duration>& target) {
+  return [&target](const std::string& value) -> std::string {
+    const auto duration = value == "inf" ? Duration::max() : parse_duration(value);
+    if (!duration) return "is neither inf nor a duration such as 4h or 1h30m";
+    target = *duration;
     return "";
   };
 }
@@ -156,6 +175,14 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
        "how long to go on without a dispatcher; 0 leaves at once, inf waits without limit",
        "60s after the first contact, no limit before it", set_orphan_grace(options.orphan_grace)},
       {"grace", 0, "D", "how long running jobs may finish after SIGTERM", "25s", set_duration(options.grace)},
+      {"keep", 0, "", "when the run is over, wait for the next one at the same address", "",
+       set_switch(options.keep)},
+      {"idle", 0, "D", "leave when there was nothing to do for so long", "no limit", set_idle(options.idle)},
+      {"for", 0, "D",
+       "be gone after so long: near the end take only jobs that can still be done, by their timeout, or else "
+       "by "
+       "twice the median run time so far; inf for no limit",
+       "until SLURM_JOB_END_TIME if that is set", set_lifetime(options.lifetime)},
       {"log-level", 0, "LEVEL", "auto, error, warn, info, debug (each job) or trace (each message)",
        "auto: info, in plain words on a terminal", set_level(options.log_level)},
       {"local-parent", 0, "FD", "", "", set_descriptor(options.parent_fd), false, true},
@@ -195,6 +222,13 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   if (options.name.empty()) options.name = host_name();
   if (const std::string wrong = wrong_with_hello(options); !wrong.empty()) {
     console.line(names.worker + ": " + wrong + " (see --help)");
+    return ExitCode::kUsage;
+  }
+  // What runs is given --grace, and then up to 6 s to end.
+  if (options.lifetime && *options.lifetime < options.grace + seconds(6)) {
+    console.line(names.worker + ": --for " + format_duration(*options.lifetime) +
+                 " leaves no time for jobs: it must be over 6s longer than --grace, which is " +
+                 format_duration(options.grace) + " (see --help)");
     return ExitCode::kUsage;
   }
   if (is_literal(options.dispatcher.host)) {

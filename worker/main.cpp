@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <string>
 #include <variant>
 
+#include "common/base/units.h"
+#include "common/io/clock.h"
 #include "common/io/console.h"
 #include "common/io/freed_memory.h"
 #include "common/io/log.h"
@@ -34,6 +38,28 @@ bool hangup_is_ignored() {
 // A process that the kernel cannot end in that time (a dead NFS server) is left to the next worker.
 constexpr Duration kLeftoversLimit = seconds(5);
 
+// Slurm says in seconds since 1970 when it will kill the job step.
+std::optional<Duration> left_by_slurm() {
+  const char* const text = std::getenv("SLURM_JOB_END_TIME");
+  if (text == nullptr) return std::nullopt;
+  char* end = nullptr;
+  const long long at = std::strtoll(text, &end, 10);
+  const long long now = static_cast<long long>(std::time(nullptr));
+  // Anything else is not of Slurm, or lies a year ahead: no limit.
+  if (end == text || *end != '\0' || at < now - 86'400 || at > now + 366LL * 86'400) return std::nullopt;
+  return seconds(std::max(0LL, at - now));
+}
+
+void take_time_limit(WorkerOptions& options, Log& log) {
+  if (!options.lifetime && !options.local()) {
+    options.lifetime = left_by_slurm();
+    if (options.lifetime)
+      log.info("time_limit", {{"for", format_duration(*options.lifetime)}, {"from", "SLURM_JOB_END_TIME"}});
+  }
+  if (options.lifetime && *options.lifetime != Duration::max())
+    options.leave_at = boot_time() + *options.lifetime;
+}
+
 int serve(WorkerOptions options, Console& console) {
   if (const std::string missing = missing_for_process_trees(); !missing.empty()) {
     console.line("workpool-worker: cannot start (exit 71): " + missing);
@@ -56,6 +82,7 @@ int serve(WorkerOptions options, Console& console) {
     log.warn("leftovers_killed",
              {{"processes", killed}, {"detail", "of jobs of a worker that was killed on this machine"}});
   }
+  take_time_limit(options, log);
   SharedPage page(options.slots);
   const SupervisorOptions supervisor{&page, &log, options.parent_fd, hangup_is_ignored(), options.grace};
   return supervise(supervisor,
@@ -67,7 +94,9 @@ int serve(WorkerOptions options, Console& console) {
 int main(int argc, char** argv) {
   keep_freed_memory();
   fill_standard_descriptors();
-  ::signal(SIGPIPE, SIG_IGN);
+  // USR1 is for the dispatcher, and reaches us too if somebody sends it to all our programs; Ctrl-\ reaches
+  // the whole terminal. Jobs get the defaults back.
+  for (const int number : {SIGPIPE, SIGUSR1, SIGUSR2, SIGQUIT}) ::signal(number, SIG_IGN);
   Console console;
   try {
     CommandLine command = parse_command_line(argc, argv, console);

@@ -25,7 +25,12 @@ struct WorkerOptions {
   std::vector<std::string> labels;  // sorted, without repeats
   bool insecure = false;            // may dial a non-loopback address
   OrphanGrace orphan_grace;
-  Duration grace = seconds(25);    // for running jobs after a first SIGTERM
+  Duration grace = seconds(25);  // for running jobs after a first SIGTERM
+  bool keep = false;             // when the run is over, wait for the next one
+  std::optional<Duration> idle;  // leave if there was nothing to do for so long
+  // How long the worker may stay; Duration::max() = forever ("inf"), whatever SLURM says.
+  std::optional<Duration> lifetime;
+  std::optional<Time> leave_at;  // what main makes of it
   std::string log_level = "auto";  // info, in words if stderr is a terminal
 
   // Only for a local worker; set by its dispatcher.

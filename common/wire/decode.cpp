@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Reads messages with WireReader, never through msgpack's objects.
+// Reads what comes on lane and sink, with WireReader, never through msgpack's objects.
 #include <algorithm>
 #include <type_traits>
 #include <utility>
 
 #include "common/wire/codec.h"
-#include "common/wire/wire_reader.h"
+#include "common/wire/decode_parts.h"
 #include "common/wire/wire_types.h"
 
 namespace workpool {
 namespace {
 
-using namespace wire;  // the type numbers
+using namespace wire;  // the type numbers, and what reads parts
 
-constexpr std::size_t kTextMost = 8 * 1024;
 constexpr std::size_t kItemMost = 3 << 20;
-// Far above any real duration, and small enough that sums and small multiples never overflow.
-constexpr std::uint64_t kDurationMost = 100ull * 366 * 24 * 3600 * 1'000'000;  // a hundred years
-constexpr std::uint64_t kSlotsMost = 1 << 20;
 // For counts that are added up: JSON readers keep them exactly.
 constexpr std::uint64_t kCountMost = 1ull << 53;
 // The dispatcher's own clock reading, which the worker returns: not beyond what the clock can show.
@@ -33,20 +29,6 @@ Hash128 read_hash(WireReader& from) {
   hash.high = big_endian_64(bytes.data());
   hash.low = big_endian_64(bytes.data() + 8);
   return hash;
-}
-
-std::uint64_t read_up_to(WireReader& from, std::uint64_t most) {
-  const std::uint64_t value = from.number();
-  if (value > most) from.fail();
-  return from.ok() ? value : 0;
-}
-
-std::uint32_t read_u32(WireReader& from, std::uint64_t most = 0xffffffff) {
-  return static_cast<std::uint32_t>(read_up_to(from, most));
-}
-
-Duration read_duration(WireReader& from) {
-  return Duration{static_cast<Duration::rep>(read_up_to(from, kDurationMost))};
 }
 
 // Attempts count from 1, and on from an attempt that a worker names (the scheduler believes up to half of
@@ -65,39 +47,6 @@ std::uint32_t read_slots(WireReader& from) {
   const std::uint32_t slots = read_u32(from, kSlotsMost);
   if (slots == 0) from.fail();
   return slots;
-}
-
-// The length of an item's array. It may have more fields than we know, but fails if it has fewer than
-// `least`.
-std::uint32_t read_fields(WireReader& from, std::uint32_t least) {
-  const std::uint32_t fields = from.array();
-  if (fields < least) from.fail();
-  return fields;
-}
-
-void skip_rest(WireReader& from, std::uint32_t fields, std::uint32_t known) {
-  for (std::uint32_t i = known; from.ok() && i < fields; ++i) from.skip();
-}
-
-// Reads a list. The frame bounds its length, the reader bounds each item.
-// `read`: returns an item, or fills a large one in its place.
-template <class Item, class Read>
-std::vector<Item> read_list(WireReader& from, Read read) {
-  std::vector<Item> items;
-  const std::uint32_t count = from.array();
-  items.reserve(std::min<std::uint32_t>(count, 4096));
-  for (std::uint32_t i = 0; from.ok() && i < count; ++i) {
-    if constexpr (std::is_invocable_v<Read, WireReader&, Item&>) {
-      read(from, items.emplace_back());
-    } else {
-      items.push_back(read(from));
-    }
-  }
-  return items;
-}
-
-std::vector<std::string> read_texts(WireReader& from) {
-  return read_list<std::string>(from, [](WireReader& r) { return std::string(r.bytes(kTextMost)); });
 }
 
 std::vector<Key> read_keys(WireReader& from) {
@@ -206,7 +155,7 @@ ReturnedJob read_returned(WireReader& from) {
   ReturnedJob job;
   const std::uint32_t fields = read_fields(from, 5);
   read_identity(from, job);
-  job.reason = static_cast<ReturnReason>(read_u32(from, 2));
+  job.reason = static_cast<ReturnReason>(read_u32(from, 3));
   skip_rest(from, fields, 5);
   return job;
 }
@@ -222,6 +171,13 @@ HeldJob read_held(WireReader& from) {
   return job;
 }
 
+BegunJob read_begun(WireReader& from) {
+  const std::uint32_t fields = read_fields(from, 2);
+  const BegunJob job{Handle{from.number()}, read_duration(from)};
+  skip_rest(from, fields, 2);
+  return job;
+}
+
 Death read_death(WireReader& from) {
   Death death;
   const std::uint32_t fields = read_fields(from, 3);
@@ -232,23 +188,6 @@ Death read_death(WireReader& from) {
   return death;
 }
 
-struct Opened {
-  std::uint32_t type = 0;
-  std::uint32_t fields = 0;  // after the header
-  Header header;
-};
-
-Opened open_frame(WireReader& from) {
-  Opened opened;
-  const std::uint32_t fields = read_fields(from, 4);
-  opened.type = read_u32(from);
-  opened.header.run.value = from.number();
-  opened.header.session.value = from.number();
-  opened.header.seq = from.number();
-  opened.fields = from.ok() ? fields - 4 : 0;
-  return opened;
-}
-
 Part read_part(WireReader& from, const Header& header) {
   Part part;
   part.header = header;
@@ -257,101 +196,6 @@ Part read_part(WireReader& from, const Header& header) {
   part.bytes = from.bytes(kPartBytesMost);
   return part;
 }
-
-Hello read_hello(WireReader& from, std::uint32_t fields) {
-  Hello hello;
-  hello.protocol = read_u32(from);
-  if (hello.protocol != kProtocol || fields < 9) return hello;
-  hello.version = from.bytes(256);
-  hello.worker.value = from.number();
-  hello.engine = read_u32(from);
-  hello.try_number = read_u32(from);
-  hello.name = from.bytes(256);
-  hello.slots = read_u32(from, kSlotsMost);
-  hello.handlers = read_texts(from);
-  hello.labels = read_texts(from);
-  return hello;
-}
-
-Welcome read_welcome(WireReader& from, std::uint32_t fields) {
-  Welcome welcome;
-  welcome.protocol = read_u32(from);
-  if (welcome.protocol != kProtocol) return welcome;
-  if (fields < 9) from.fail();
-  welcome.run.value = from.number();
-  welcome.session.value = from.number();
-  welcome.name = from.bytes(512);
-  welcome.lane_port = static_cast<std::uint16_t>(read_u32(from, 65535));
-  welcome.sink_port = static_cast<std::uint16_t>(read_u32(from, 65535));
-  welcome.worker_timeout = read_duration(from);
-  welcome.result_window = from.number();
-  welcome.capture_bytes = from.number();
-  // Port 0 cannot be dialled, and with a worker timeout of 0 every session would be too silent at once.
-  const bool usable = welcome.lane_port != 0 && welcome.sink_port != 0 && welcome.worker_timeout.count() > 0;
-  if (!usable || welcome.session.value == 0) from.fail();
-  return welcome;
-}
-
-// Whether a registration message is complete. One of our own protocol must have all known fields and end with
-// the frame. One of another protocol is judged only as far as it was read.
-bool whole(WireReader& from, std::uint32_t protocol, std::uint32_t fields, std::uint32_t known) {
-  if (protocol != kProtocol) return from.ok();
-  skip_rest(from, fields, known);
-  return fields >= known && from.finished();
-}
-
-Refused read_refused(WireReader& from) {
-  Refused refused;
-  refused.protocol = read_u32(from);
-  const std::uint32_t code = read_u32(from, 255);
-  refused.reason = from.bytes(kTextMost);
-  refused.code = code == 0 || code == 1 || code == 76 ? static_cast<Refusal>(code) : Refusal::kOther;
-  return refused;
-}
-
-}  // namespace
-
-std::optional<RegistrationRequest> decode_request(std::string_view frame) {
-  if (frame.size() > kHelloBytesMost) return std::nullopt;
-  WireReader from(frame);
-  const Opened opened = open_frame(from);
-  if (!from.ok() || opened.fields < 1) return std::nullopt;
-  if (opened.type == kStatusRequest) {
-    const StatusRequest request{read_u32(from)};
-    if (!whole(from, request.protocol, opened.fields, 1)) return std::nullopt;
-    return request;
-  }
-  if (opened.type != kHello) return std::nullopt;
-  Hello hello = read_hello(from, opened.fields);
-  if (!whole(from, hello.protocol, opened.fields, 9)) return std::nullopt;
-  return hello;
-}
-
-std::optional<RegistrationReply> decode_reply(std::string_view frame) {
-  WireReader from(frame);
-  const Opened opened = open_frame(from);
-  if (!from.ok() || opened.fields < 1) return std::nullopt;
-  if (opened.type == kWelcome) {
-    Welcome welcome = read_welcome(from, opened.fields);
-    if (!whole(from, welcome.protocol, opened.fields, 9)) return std::nullopt;
-    return welcome;
-  }
-  if (opened.type == kRefused && opened.fields >= 3) {
-    Refused refused = read_refused(from);
-    if (!whole(from, refused.protocol, opened.fields, 3)) return std::nullopt;
-    return refused;
-  }
-  if (opened.type == kStatusReply && opened.fields >= 2) {
-    StatusReply reply;
-    reply.protocol = read_u32(from);
-    reply.json = from.bytes(kMessageBytesMost);
-    if (!whole(from, reply.protocol, opened.fields, 2)) return std::nullopt;
-    return reply;
-  }
-  return std::nullopt;
-}
-
-namespace {
 
 std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t type, std::uint32_t fields) {
   switch (type) {
@@ -375,7 +219,7 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
         Beat beat;
         beat.echo = read_up_to(from, kStampMost);
         beat.echo_held = read_duration(from);
-        beat.running = read_keys(from);
+        beat.begun = read_list<BegunJob>(from, read_begun);
         if (fields >= 4)
           beat.ended = read_list<Handle>(from, [](WireReader& r) { return Handle{r.number()}; });
         return beat;

@@ -212,8 +212,12 @@ struct SinkEncoder {
     pack_head(to, kBeat, header, m.ended.empty() ? 3 : 4);
     to.pack_uint64(m.echo);
     pack_duration(to, m.echo_held);
-    to.pack_array(static_cast<std::uint32_t>(m.running.size()));
-    for (const Key& key : m.running) pack_hash(to, key);
+    to.pack_array(static_cast<std::uint32_t>(m.begun.size()));
+    for (const BegunJob& job : m.begun) {
+      to.pack_array(2);
+      to.pack_uint64(job.handle.value);
+      pack_duration(to, job.elapsed);
+    }
     if (m.ended.empty()) return;
     to.pack_array(static_cast<std::uint32_t>(m.ended.size()));
     for (const Handle handle : m.ended) to.pack_uint64(handle.value);
@@ -256,8 +260,9 @@ void encode(const RegistrationRequest& request, std::string& out) {
   Sink sink{out};
   Packer to(sink);
   if (const auto* status = std::get_if<StatusRequest>(&request)) {
-    pack_head(to, kStatusRequest, {}, 1);
+    pack_head(to, kStatusRequest, {}, 2);
     to.pack_uint32(status->protocol);
+    status->all ? to.pack_true() : to.pack_false();
     sink.flush();
     return;
   }

@@ -35,6 +35,7 @@ struct Hello {
 
 struct StatusRequest {
   std::uint32_t protocol = kProtocol;
+  bool all = false;  // all running jobs, as many as fit; else those that have run longest
 };
 
 struct StatusReply {
@@ -112,7 +113,8 @@ struct Results {
   std::vector<JobResult> results;
 };
 
-enum class ReturnReason : std::uint8_t { kUnstarted = 0, kStopped = 1, kNoResources = 2 };
+// kNoTime: the worker will leave before the job could be over.
+enum class ReturnReason : std::uint8_t { kUnstarted = 0, kStopped = 1, kNoResources = 2, kNoTime = 3 };
 struct ReturnedJob {
   Handle handle;
   Key key;
@@ -128,10 +130,17 @@ struct Ready {
   bool accepting = true;
 };
 
+// A job that runs, and has done so for over a second.
+struct BegunJob {
+  Handle handle;
+  Duration elapsed{0};
+  friend bool operator==(const BegunJob&, const BegunJob&) = default;
+};
 struct Beat {
-  std::uint64_t echo = 0;    // stamp of the last LaneBeat; 0 = none yet
-  Duration echo_held{0};     // between its receipt and this message
-  std::vector<Key> running;  // jobs that have run for over a second, at most 1,000 of them
+  std::uint64_t echo = 0;  // stamp of the last LaneBeat; 0 = none yet
+  Duration echo_held{0};   // between its receipt and this message
+  // Each job is named once. Its RESULTS or RETURNED says that it has ended.
+  std::vector<BegunJob> begun;
   // Since the last Beat, jobs that have ended and whose result is held back for a moment: their slots are
   // free.
   std::vector<Handle> ended{};

@@ -337,6 +337,21 @@ struct RunningJobs {
   Duration shortest_ran{0};  // of the job that was started last
 };
 
+// A job that has run for over a second.
+struct RunningView {
+  std::string id;
+  std::string name;  // as in JobEnded
+  std::uint64_t line = 0;
+  std::string worker;
+  Duration ran{0};
+  std::uint32_t attempt = 0;
+  std::uint32_t slots = 1;
+};
+struct RunningList {
+  std::uint64_t jobs = 0;  // all of them
+  std::vector<RunningView> longest;
+};
+
 // What a run waits for while nothing moves; the terminal words it.
 struct Nothing {};
 struct DiskSpace {};    // for RESULTS

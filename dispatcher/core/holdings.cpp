@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/core/holdings.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/check.h"
@@ -55,6 +56,7 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
   Holding& holding = rows_[row];
   holding.handle = given.handle;
   holding.since = given.since;
+  holding.begun.reset();
   holding.queued = given.queued;
   holding.bytes = given.bytes;
   holding.phase = phase;
@@ -80,19 +82,27 @@ void Holdings::free(HoldingRow row) {
 
 HoldingRow Holdings::give(Holder& to, const New& given) { return add(to, given, Sent{}); }
 
-HoldingRow Holdings::adopt(Holder& to, const New& named) {
+HoldingRow Holdings::adopt(Holder& to, const New& named, Time begun) {
   const HoldingRow row = add(to, named, Confirmed{});
   rows_[row].handle = Handle{};
+  rows_[row].begun = begun;
   return row;
 }
 
-void Holdings::confirm(HoldingRow row, std::uint32_t attempt, Time since) {
+void Holdings::confirm(HoldingRow row, std::uint32_t attempt, Time since, Time begun) {
   Holding& holding = rows_[row];
   CHECK(holding.live() && !holding.is<Doubtful>());
   holding.phase = Confirmed{};
   holding.handle = Handle{};
   holding.attempt = attempt;
   holding.since = since;
+  holding.begun = begun;
+}
+
+void Holdings::note_begun(HoldingRow row, Time begun) {
+  Holding& holding = rows_[row];
+  CHECK(holding.live());
+  if (!holding.begun) holding.begun = std::max(begun, holding.since);
 }
 
 bool Holdings::recall(HoldingRow row, Time now) {

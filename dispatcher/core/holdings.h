@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -52,10 +53,11 @@ using HoldingPhase = std::variant<Sent, Confirmed, Inherited, Recalled, Cancelle
 class Holder;
 
 struct Holding {
-  Handle handle;            // as the worker knows it: 0 if it was given in an earlier session
-  Time since;               // when it was given, or began, if the worker has named it
-  Duration queued{0};       // from when the job was last ready to when it was given
-  std::uint64_t bytes = 0;  // of the work that was sent
+  Handle handle;              // as the worker knows it: 0 if it was given in an earlier session
+  Time since;                 // when it was given, or began, if the worker has named it in HELD
+  std::optional<Time> begun;  // when it began, as the worker says; for people only
+  Duration queued{0};         // from when the job was last ready to when it was given
+  std::uint64_t bytes = 0;    // of the work that was sent
   HoldingPhase phase;
   Holder* holder = nullptr;  // nullptr once it is given up
   JobRow job = 0;
@@ -124,9 +126,9 @@ class Holdings {
   };
   // REQUIRES of both: the session does not hold the job.
   HoldingRow give(Holder& to, const New& given);
-  HoldingRow adopt(Holder& to, const New& named);
+  HoldingRow adopt(Holder& to, const New& named, Time begun);
   // The worker names it: it runs, as this attempt. REQUIRES: live.
-  void confirm(HoldingRow row, std::uint32_t attempt, Time since);
+  void confirm(HoldingRow row, std::uint32_t attempt, Time since, Time begun);
   // False, and nothing is done, unless the worker has it from this session and was told nothing since.
   bool recall(HoldingRow row, Time now);
   // False, and nothing is done, if the worker was told so already, or has not said whether it has the job.
@@ -134,6 +136,8 @@ class Holdings {
   // The worker says so: its slots are free. False, and nothing is done, if it was cancelled or has been named
   // before, or was not given in this session, or if as many have ended as are believed.
   bool note_ended(HoldingRow row, Time now);
+  // The worker says that it runs since then; no earlier than it was given. REQUIRES: live.
+  void note_begun(HoldingRow row, Time begun);
   // Everything that `from` holds goes to `to`, in order. REQUIRES: `to` holds nothing.
   void inherit(Holder& from, Holder& to);
   void give_up(HoldingRow row);  // REQUIRES: live

@@ -12,8 +12,6 @@ namespace {
 // A job that has been named by a death waits at least this long before it is given out again, so that the
 // DIED of the death it has just caused is counted before it can cause another.
 constexpr Duration kNamedDelay = milliseconds(300);
-// Attempts are counted on from the one that a worker names, so it must not be near its type's end.
-constexpr std::uint32_t kAttemptMost = 1 << 30;
 // Two clocks differ by up to 1 % each, and more than that says something about the worker, not its clock.
 constexpr int kDriftDivisor = 33;
 constexpr Duration kDriftLeast = seconds(1);
@@ -67,7 +65,8 @@ Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClas
       streaks_(streaks),
       journal_(journal),
       start_(start),
-      may_withdraw_(options.may_withdraw), listening_(options.listening) {}
+      may_withdraw_(options.may_withdraw),
+      listening_(options.listening) {}
 
 // ---- the queue ----
 
@@ -324,78 +323,10 @@ bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   job.reuse_attempt = returned.reason != ReturnReason::kStopped && returned.attempt == job.attempt;
   const bool unasked = holdings_.at(held).is<Sent>();
   holdings_.end(held);
+  const bool elsewhere = returned.reason == ReturnReason::kNoTime && avoid(job, session.worker);
   requeue_unless_held(*row, Duration{0}, step);
-  return unasked;
-}
-
-bool Ledger::note_ended(Session& session, Handle handle, Time now) {
-  const auto job = jobs_.find(handle);
-  if (!job) return false;
-  const HoldingRow row = holdings_.find(*job, session.held);
-  if (row == kNoHolding || holdings_.at(row).handle != handle) return false;
-  return holdings_.note_ended(row, now);
-}
-
-bool Ledger::adopt(Session& session, const Held& held, Step& step) {
-  session.named_in_held += held.jobs.size();
-  if (session.named_in_held > slots_named_most(session.slots)) {
-    report_untrue(session, Untruth::kHoldsTooMuch, {}, step);
-    return false;
-  }
-  Cancel cancel;
-  for (const HeldJob& job : held.jobs) {
-    if (!adopt(session, job, step)) cancel.jobs.push_back({Handle{}, job.key, job.attempt});
-  }
-  if (!cancel.jobs.empty()) step.send(session.id, std::move(cancel));
-  return true;
-}
-
-bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
-  if (held.attempt > kAttemptMost) return false;
-  const bool from_before = workers_.worker_of(session).from_before;
-  // The backlog is asked only about a worker that may have been given a job of it.
-  const auto row = from_before ? jobs_.find(held.key, held.spec, step.load) : jobs_.find_active(held.key);
-  if (!row || jobs_.at(*row).facts.spec != held.spec) return false;
-  ActiveJob& job = jobs_.at(*row);
-  const HoldingRow known = holdings_.find(*row, session.worker);
-  if (known == kNoHolding && !from_before) return false;
-  if (held.attempt > job.attempt && !from_before) return false;  // was never given
-  const bool is_more = holdings_.find(*row, session.held) == kNoHolding;
-  if (is_more && session.held.slots() + std::uint64_t{job.facts.slots} > slots_named_most(session.slots))
-    return false;  // wider than the worker
-  // It began after it was given, whatever the worker says.
-  const Time given = known != kNoHolding ? holdings_.at(known).since : start_;
-  const Time since = std::max(given, step.now - held.elapsed);
-  if (const HoldingRow own = holdings_.find(*row, session.held); own != kNoHolding) {
-    if (!holdings_.at(own).is<Inherited>() && holdings_.at(own).attempt != held.attempt) return false;
-    job.attempt = std::max(job.attempt, held.attempt);
-    holdings_.confirm(own, held.attempt, since);
-    return true;
-  }
-  if (const HoldingRow other = holdings_.live_of(*row); other != kNoHolding) {
-    // It was given to another worker meanwhile: the one that has run longer is kept.
-    if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) return false;
-    cancel(other, step);
-    holdings_.give_up(other);
-  } else {
-    jobs_.assign(*row);
-  }
-  job.attempt = std::max(job.attempt, held.attempt);
-  job.reuse_attempt = false;
-  holdings_.adopt(session.held,
-                  {.job = *row, .slots = job.facts.slots, .attempt = held.attempt, .since = since});
-  return true;
-}
-
-void Ledger::drop_unconfirmed(Session& session, Step& step) {
-  HoldingRow next = kNoHolding;
-  for (HoldingRow row = holdings_.first(session.held); row != kNoHolding; row = next) {
-    next = holdings_.next(row);
-    if (!holdings_.at(row).is<Inherited>()) continue;
-    const JobRow job = holdings_.at(row).job;
-    holdings_.give_up(row);
-    requeue_unless_held(job, Duration{0}, step);
-  }
+  if (elsewhere) jobs_.set_choosy(*row, true);
+  return unasked && !elsewhere;
 }
 
 // ---- sessions ----

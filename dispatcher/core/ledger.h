@@ -79,6 +79,8 @@ class Ledger {
   bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
+  // The worker says that this job of the session runs. Ignored if the session does not hold it.
+  void note_begun(const Session& session, const BegunJob& begun, Time now);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
   // rest. False, and nothing is done, if it names more than it can have been given. REQUIRES: the session
@@ -90,6 +92,10 @@ class Ledger {
   void take_loaded(LoadedJob&& job, Step& step);
   // JobBook::arrived.
   void take_arrived(LoadedJob&& job, Step& step) { jobs_.arrived(std::move(job), step.now); }
+
+  // What runs and has done so for over a second, as far as workers have said so: `most` of these jobs, the
+  // longest first. Looks at everything that is held.
+  RunningList running(Time now, std::size_t most) const;
 
   // ---- sessions ----
   void inherit(Session& from, Session& to);
@@ -121,6 +127,9 @@ class Ledger {
   void record_invalid(const JobFacts& facts, const std::string& message, Step& step);
 
  private:
+  // Attempts are counted on from the one that a worker names, so it must not be near its type's end.
+  static constexpr std::uint32_t kAttemptMost = 1 << 30;
+
   JobRef ref_of(const Holding& holding) const;
   // The session's holding of this very attempt: by the handle it was given with, or 0 if it was taken over
   // from an earlier session. Attempts restart with the dispatcher, so an old result could be mistaken for one
@@ -137,6 +146,8 @@ class Ledger {
   // Whether a failure that counts is no result, because the job runs again: on another worker at once, or as
   // a retry. `held`: the holding that the failure ends, if any.
   bool runs_again(JobRow row, HoldingRow held, Session& session, const JobResult& result, Step& step);
+  // From now on the job goes to another worker if it can. False if that is known already.
+  static bool avoid(ActiveJob& job, WorkerId worker);
   bool goes_elsewhere(JobRow row, const Session& session, const JobResult& result, Time now);
   void give_again(JobRow row, HoldingRow held, const JobResult& result, Duration delay, Step& step);
   // A job whose failure was withdrawn has its new record now.

@@ -13,8 +13,8 @@ namespace {
 
 // A job that cannot start on so many workers is not tried on more.
 constexpr std::size_t kNotOnMost = 64;
-// Workers that are started together come one after the other. If the first of them lacks the program, it could
-// end every job of a short run before the next one is there.
+// Workers that are started together come one after the other. If the first of them lacks the program, it
+// could end every job of a short run before the next one is there.
 constexpr Duration kOthersMayCome = seconds(3);
 
 }  // namespace
@@ -63,22 +63,26 @@ bool Ledger::runs_again(JobRow row, HoldingRow held, Session& session, const Job
   return true;
 }
 
+bool Ledger::avoid(ActiveJob& job, WorkerId worker) {
+  std::vector<WorkerId>& not_on = job.change_trouble().not_on;
+  if (not_on.size() >= kNotOnMost || std::find(not_on.begin(), not_on.end(), worker) != not_on.end())
+    return false;
+  not_on.push_back(worker);
+  return true;
+}
+
 // If it cannot start there, or a worker on the bench fails at once, that says something about the worker
 // first. It is the job's own failure only if no other worker that is present, or may come soon, could run it.
 bool Ledger::goes_elsewhere(JobRow row, const Session& session, const JobResult& result, Time now) {
   ActiveJob& job = jobs_.at(row);
   const bool on_bench = workers_.benched(session) != nullptr && result.ran <= Streaks::kQuick;
   if (!on_bench && !cannot_start(result.outcome, job.facts.by_shell)) return false;
-  Trouble& trouble = job.change_trouble();
-  trouble.failed_at = now;
-  std::vector<WorkerId>& not_on = trouble.not_on;
-  if (std::find(not_on.begin(), not_on.end(), session.worker) == not_on.end()) {
-    if (not_on.size() >= kNotOnMost) return false;
-    not_on.push_back(session.worker);
-  }
+  job.change_trouble().failed_at = now;
+  avoid(job, session.worker);
+  const std::vector<WorkerId>& not_on = job.trouble().not_on;
+  if (not_on.size() >= kNotOnMost) return false;
   if (listening_ && others_may_come_until_ == Time{}) others_may_come_until_ = now + kOthersMayCome;
-  return now < others_may_come_until_ ||
-         workers_.any_other(jobs_.requirement(job.facts.requirement), not_on);
+  return now < others_may_come_until_ || workers_.any_other(jobs_.requirement(job.facts.requirement), not_on);
 }
 
 void Ledger::give_again(JobRow row, HoldingRow held, const JobResult& result, Duration delay, Step& step) {

@@ -41,6 +41,7 @@ class Scheduler {
   std::vector<WorkDone> work_done() const;
   // Looks at every job that runs, so it is for people, not for every step.
   RunningJobs running_jobs(Time now) const;
+  RunningList running(Time now, std::size_t most) const { return ledger_.running(now, most); }
   RunPhase phase() const { return ending_.phase(); }
 
   // For checks of the simulator and the fuzzer.

@@ -2,6 +2,7 @@
 #include "dispatcher/io/loop.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "common/io/clock.h"
 #include "dispatcher/io/loop_log.h"
 #include "dispatcher/io/signals.h"
+#include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/worker_words.h"
 
 namespace workpool::dispatcher {
@@ -153,7 +155,13 @@ void Loop::complain_of_descriptors() {
 void Loop::gather_signals() {
   signalfd_siginfo info{};
   while (::read(parts_.signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    const StopKind kind = stop_kind_of(static_cast<int>(info.ssi_signo));
+    const int number = static_cast<int>(info.ssi_signo);
+    if (!stops(number)) {
+      const std::string text = number == SIGUSR1 ? status_text(parts_.status(now_, false)).value_or("") : "";
+      parts_.terminal.lines(text.empty() ? ignored_text(number) : text);
+      continue;
+    }
+    const StopKind kind = stop_kind_of(number);
     ++signals_;
     parts_.terminal.stop_requested(kind, signals_, parts_.scheduler.snapshot(now_), parts_.grace);
     events_.emplace_back(StopRequested{kind});
@@ -182,9 +190,7 @@ void Loop::gather_registration() {
     events_.emplace_back(std::move(hello));
   }
   for (const StatusAsked& asked : asked_) {
-    const std::string json =
-        parts_.status(parts_.scheduler.snapshot(now_), parts_.scheduler.workers(now_), now_ - start_);
-    parts_.transport.reply(asked.peer, StatusReply{kProtocol, json});
+    parts_.transport.reply(asked.peer, StatusReply{kProtocol, parts_.status(now_, asked.all)});
   }
 }
 

@@ -32,7 +32,8 @@ struct LoopParts {
   int signal_fd = -1;
   RunId run;
   Duration grace = seconds(30);
-  std::function<std::string(const Snapshot&, const std::vector<WorkerView>&, Duration uptime)> status;
+  // The answer to `status`; `all`: StatusRequest::all.
+  std::function<std::string(Time now, bool all)> status;
 };
 
 struct LoopEnd {

@@ -33,6 +33,7 @@
 #include "dispatcher/io/results/journal.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
+#include "dispatcher/io/status/runs_here.h"
 #include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/status_line.h"
 #include "dispatcher/io/terminal/summary_json.h"
@@ -118,7 +119,9 @@ class Run : public std::enable_shared_from_this<Run> {
   TransportOptions where_to_listen();
   void banner();
   std::uint32_t local_slots() const;
-  std::string status(const Snapshot& snapshot, const std::vector<WorkerView>& workers, Duration uptime) const;
+  std::string address_here() const;
+  std::string status(const Scheduler& scheduler, Time now, bool all) const;
+  void list_here();
 
   const RunOptions& options_;
   const std::vector<std::string>& command_;
@@ -143,6 +146,7 @@ class Run : public std::enable_shared_from_this<Run> {
   std::unique_ptr<Terminal> terminal_;
   RunId run_;
   AlreadyDone done_;
+  std::optional<RunHereFile> here_;
   std::unique_ptr<LocalWorker> local_;  // last, because it uses the others
 };
 
@@ -170,11 +174,11 @@ std::optional<ExitCode> Run::wait_on(const std::string& what) {
   return signalled();
 }
 
-// The number of a signal that has come, if there is one.
+// The number of a signal that stops the run, if one has come.
 std::optional<int> Run::signal_number() const {
   signalfd_siginfo info{};
-  if (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    return static_cast<int>(info.ssi_signo);
+  while (signal_fd_ >= 0 && ::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (stops(static_cast<int>(info.ssi_signo))) return static_cast<int>(info.ssi_signo);
   }
   return std::nullopt;
 }
@@ -222,6 +226,12 @@ void Run::make_terminal() {
   terminal.prints_output = options_.output.has_value();
   terminal.overwrite_variable = std::getenv("WORKPOOL_OVERWRITE") != nullptr;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
+}
+
+// Where workers and others on this machine reach us.
+std::string Run::address_here() const {
+  const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
+  return endpoint(everywhere ? "127.0.0.1" : where_.host, transport_->port());
 }
 
 std::uint32_t Run::local_slots() const {
@@ -284,17 +294,30 @@ void Run::banner() {
   terminal_->banner(facts);
 }
 
-std::string Run::status(const Snapshot& snapshot, const std::vector<WorkerView>& workers,
-                        Duration uptime) const {
+std::string Run::status(const Scheduler& scheduler, Time now, bool all) const {
   StatusFacts facts;
   facts.version = WORKPOOL_VERSION;
   facts.run = run_;
-  facts.uptime = uptime;
-  facts.jobs = options_.jobs;
+  facts.uptime = now - start_;
+  facts.jobs = options_.each ? "each" : options_.jobs;
   facts.results = options_.results;
-  facts.snapshot = with_expected(snapshot, input_.expected_jobs());
-  facts.workers = workers;
-  return status_json(facts);
+  facts.snapshot = with_expected(scheduler.snapshot(now), input_.expected_jobs());
+  facts.workers = scheduler.workers(now);
+  facts.running = scheduler.running(now, all ? SIZE_MAX : kLongestShown);
+  return status_json(facts, all ? kStatusBytesMost : kStatusBytes);
+}
+
+// So that `status` finds it.
+void Run::list_here() {
+  if (!transport_) return;
+  RunHere entry;
+  entry.run = run_;
+  entry.pid = static_cast<std::uint64_t>(::getpid());
+  entry.address = address_here();
+  entry.jobs = input_.regular() ? resolved_path(options_.jobs) : options_.each ? "each" : "-";
+  entry.results = resolved_path(options_.results);
+  here_.emplace(entry);
+  if (!here_->problem().empty()) log_.debug("not_listed", {{"reason", here_->problem()}});
 }
 
 // A failure counts as a failed start of the local worker, which is tried again later, except for the first
@@ -311,9 +334,7 @@ int Run::lock_for_local_worker() {
 void Run::start_local_worker() {
   local_.reset();
   if (local_slots() == 0 || !transport_) return;
-  const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
-  const std::string host = everywhere ? "127.0.0.1" : where_.host;
-  const LocalWorkerOptions options{local_slots(), endpoint(host, transport_->port()), options_.insecure,
+  const LocalWorkerOptions options{local_slots(), address_here(), options_.insecure,
                                    options_.log_level == "info" ? "warn" : options_.log_level};
   local_ = std::make_unique<LocalWorker>(options, *limit_, [this] { return lock_for_local_worker(); });
 }
@@ -359,6 +380,7 @@ ExitCode Run::run_jobs() {
   const std::unique_ptr<JobSource> jobs = input_.source(index_, defaults, intake, raise, skipped);
   journal_->start(options_.durability, raise, output);
   banner();
+  list_here();
   Loop loop({.scheduler = scheduler,
              .transport = *transport_,
              .journal = *journal_,
@@ -371,8 +393,7 @@ ExitCode Run::run_jobs() {
              .signal_fd = signal_fd_,
              .run = run_,
              .grace = options_.grace,
-             .status = [this](const Snapshot& snapshot, const std::vector<WorkerView>& workers,
-                              Duration uptime) { return status(snapshot, workers, uptime); }});
+             .status = [&](Time now, bool all) { return status(scheduler, now, all); }});
   LoopEnd end = loop.run();
   if (end.at_once) journal_->give_up();
   // What was held back for its order is printed as fast as it is read, until a signal comes.

@@ -10,6 +10,15 @@
 
 namespace workpool::dispatcher {
 
+bool stops(int signal_number) {
+  return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP;
+}
+
+std::string ignored_text(int signal_number) {
+  return std::string(signal_number == SIGQUIT ? "SIGQUIT" : "SIGUSR2") +
+         " is ignored: SIGINT (Ctrl-C) or SIGTERM stops the run, SIGUSR1 shows its status";
+}
+
 StopKind stop_kind_of(int signal_number) {
   return signal_number == SIGINT    ? StopKind::kInterrupt
          : signal_number == SIGTERM ? StopKind::kTerminate
@@ -26,6 +35,8 @@ bool hangup_counts() {
 }
 
 void stop_at_once(int number) { ::_exit(exit_status(stopped_by(number))); }
+// Unlike SIG_IGN this is not inherited by the programs that we start.
+void ignore(int) {}
 
 }  // namespace
 
@@ -35,14 +46,16 @@ void let_signals_end_it() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   if (hangup_counts()) ::sigaction(SIGHUP, &action, nullptr);
+  action.sa_handler = ignore;
+  action.sa_flags = SA_RESTART;
+  for (const int number : {SIGUSR1, SIGUSR2, SIGQUIT}) ::sigaction(number, &action, nullptr);
 }
 
 int block_signals() {
   const bool hangup = hangup_counts();
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGQUIT}) sigaddset(&set, number);
   if (hangup) sigaddset(&set, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   const int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
-// How INT, TERM and HUP reach a run. A HUP that was ignored at the start (nohup) stays ignored.
+// How signals reach a run: INT, TERM and HUP stop it, USR1 asks for its status, USR2 and QUIT are ignored,
+// and it says so. A HUP that was ignored at the start (nohup) stays ignored.
 #pragma once
+
+#include <string>
 
 #include "common/base/exit_code.h"
 #include "dispatcher/core/run_end.h"
 
 namespace workpool::dispatcher {
 
+// Whether it is one of those that stop a run.
+bool stops(int signal_number);
+// REQUIRES: stops(signal_number).
 StopKind stop_kind_of(int signal_number);
+// What is said of one that is ignored.
+std::string ignored_text(int signal_number);
 // The exit code of a run that SIGINT, SIGTERM or SIGHUP has stopped before its end.
 ExitCode stopped_by(int signal_number);
 

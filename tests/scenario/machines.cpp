@@ -221,7 +221,7 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
     }
     void operator()(worker::SendSink& a) {
       const auto* beat = std::get_if<Beat>(&a.message);
-      if (beat == nullptr || !beat->ended.empty())
+      if (beat == nullptr || !beat->ended.empty() || !beat->begun.empty())
         self.say(name + " -> dispatcher: " + self.described(a.message));
       const auto found = worker.links.find(worker.open);
       if (found != worker.links.end() && !found->second.sink_cut)
@@ -304,11 +304,13 @@ std::string Stage::described(const SinkMessage& message) const {
     std::string operator()(const Ready& m) const { return m.accepting ? "READY" : "READY, not accepting"; }
     std::string operator()(const Beat& m) const {
       std::string text = "BEAT";
-      for (const Handle handle : m.ended) {
-        const auto row = self.scheduler_->ledger().jobs().find(handle);
-        text +=
-            row ? " ended " + self.job_name(self.scheduler_->ledger().jobs().at(*row).facts.key) : " ended ?";
-      }
+      const auto named = [&](Handle handle) {
+        const JobBook& jobs = self.scheduler_->ledger().jobs();
+        const auto row = jobs.find(handle);
+        return row ? self.job_name(jobs.at(*row).facts.key) : "?";
+      };
+      for (const BegunJob& job : m.begun) text += " runs " + named(job.handle);
+      for (const Handle handle : m.ended) text += " ended " + named(handle);
       return text;
     }
     std::string operator()(const Goodbye&) const { return "GOODBYE"; }

@@ -43,7 +43,10 @@ struct MessageText {
   }
   std::string operator()(const Ready& m) const { return m.accepting ? "READY" : "READY not accepting"; }
   std::string operator()(const Beat& m) const {
-    return m.ended.empty() ? "BEAT" : "BEAT, ended " + std::to_string(m.ended.size());
+    std::string all = "BEAT";
+    if (!m.begun.empty()) all += ", runs " + std::to_string(m.begun.size());
+    if (!m.ended.empty()) all += ", ended " + std::to_string(m.ended.size());
+    return all;
   }
   std::string operator()(const Goodbye&) const { return "GOODBYE"; }
   std::string operator()(const Jobs& m) const {

@@ -403,6 +403,7 @@ EFFECTS = {
         prints("sim 2", before=BROKEN, check=ran("sim 1", "sim 2")),
     "hq job forget last": prints(before=STUDY, check=gone),
     "hq job progress last": checks(says("long.jsonl"), beside=HAS_A_WORKER),
+    "hq job list": checks(says("long.jsonl"), beside=HAS_A_WORKER),
     "hq worker list": checks(says("slots"), beside=HAS_A_WORKER),
     "hq job wait last": prints(),
     "hq job cancel last": prints(code=143, check=stopped_early),

@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cli_testing import DISPATCHER, LIMIT, SLACK, WORKER, CliTest, free_port, jsonl, wait_until  # noqa: E402
+from cli_testing import DISPATCHER, LIMIT, SLACK, WORKER, CliTest, clean_environment, free_port, jsonl, wait_until  # noqa: E402
 
 
 class Running(CliTest):
@@ -75,7 +75,8 @@ class Running(CliTest):
 class Silent(CliTest):
     def assert_no_answer(self, address, most=5 * SLACK):
         start = time.monotonic()
-        finished = self.dispatcher("status", *([address] if address else []))
+        nobody_runs = clean_environment(WORKPOOL_RUN_DIR=str(self.folder))
+        finished = self.dispatcher("status", *([address] if address else []), env=nobody_runs)
         took = time.monotonic() - start
         print(f"no answer from {address}: {took:.2f} s (promised: 5 s)")
         self.assert_one_line_error(finished, 1, address or "tcp://127.0.0.1:5555")
@@ -118,8 +119,8 @@ class Silent(CliTest):
         self.assert_no_answer("tcp://no-such-host.invalid:5555")
 
     def test_wrong_address(self):
-        for address in ("127.0.0.1:5555", "tcp://127.0.0.1", "5555", "tcp://*:5555"):
-            self.assert_one_line_error(self.dispatcher("status", address), 2, address)
+        for address in ("127.0.0.1:5555", "node7:5555", "tcp://127.0.0.1", "tcp://*:5555"):
+            self.assert_one_line_error(self.dispatcher("status", address), 2, address, "is not an address such as tcp://")
 
 
 if __name__ == "__main__":

@@ -216,10 +216,13 @@ TEST_F(CommandLineTest, OtherCommands) {
   EXPECT_EQ(verify.jobs + verify.results, "ab");
   EXPECT_EQ(verify.format, JobsFormat::kLines);
   const auto status = std::get<StatusOptions>(dispatcher_line({"status"}));
-  EXPECT_EQ(status.address.text(), "tcp://127.0.0.1:5555");
-  EXPECT_FALSE(status.json);
+  EXPECT_FALSE(status.address);
+  EXPECT_EQ(status.path, "");
+  EXPECT_FALSE(status.json || status.all || status.watch);
+  EXPECT_EQ(std::get<StatusOptions>(dispatcher_line({"status", "a.results.jsonl", "--all"})).path,
+            "a.results.jsonl");
   const auto other = std::get<StatusOptions>(dispatcher_line({"status", "--json", "tcp://[::1]:7000"}));
-  EXPECT_EQ(other.address.text(), "tcp://[::1]:7000");
+  EXPECT_EQ(other.address.value().text(), "tcp://[::1]:7000");
   EXPECT_TRUE(other.json);
 }
 

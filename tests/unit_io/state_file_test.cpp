@@ -48,21 +48,26 @@ TEST_F(State, ANameLineIsAsItWasAlways) {
 }
 
 TEST_F(State, AReaderOfResultsLearnsTheJobsFile) {
-  EXPECT_EQ(jobs_file_named_in(folder_.state()), "");
+  EXPECT_EQ(state_head_of(folder_.results()).jobs, "");
   EXPECT_FALSE(std::filesystem::exists(folder_.state()));
   for (const std::string path : {"/a/j\"\\.jsonl", "-", "/a/\xff", "/ü\n"}) {
     EXPECT_EQ(StateFile(folder_.state()).begin(kRun, path), 0);
-    EXPECT_EQ(jobs_file_named_in(folder_.state()), path);
+    EXPECT_EQ(state_head_of(folder_.results()).jobs, path);
   }
   folder_.write(folder_.state(),
                 head(RunId{1}, "/old") + head(kRun, "/new") + head(kRun, "/torn").substr(0, 40));
-  EXPECT_EQ(jobs_file_named_in(folder_.state()), "/new");
+  EXPECT_EQ(state_head_of(folder_.results()).jobs, "/new");
   folder_.write(folder_.state(), "junk\n");
-  EXPECT_EQ(jobs_file_named_in(folder_.state()), "");
+  EXPECT_EQ(state_head_of(folder_.results()).jobs, "");
   EXPECT_EQ(content(), "junk\n");
-  EXPECT_EQ(jobs_file_named_in(folder_.path("")), "");
-  std::filesystem::create_symlink(folder_.state(), folder_.path("link"));
-  EXPECT_EQ(jobs_file_named_in(folder_.path("link")), "");
+  EXPECT_EQ(state_head_of(folder_.path("")).jobs, "");
+  std::filesystem::create_symlink(folder_.state(), folder_.path("link.state"));
+  EXPECT_EQ(state_head_of(folder_.path("link")).jobs, "") << "a link of that name";
+  folder_.write(folder_.results(), "");
+  EXPECT_EQ(StateFile(folder_.state()).begin(kRun, "/jobs"), 0);
+  std::filesystem::create_symlink(folder_.results(), folder_.path("results"));
+  EXPECT_EQ(state_head_of(folder_.path("results")).jobs, "/jobs") << "a link to the results";
+  EXPECT_EQ(state_head_of(folder_.path("results")).run, kRun);
 }
 
 TEST_F(State, TheNamesOfTheLastRunAreRead) {

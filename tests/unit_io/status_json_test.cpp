@@ -28,6 +28,9 @@ TEST(StatusJson, IsReadBackAsText) {
   facts.snapshot.phase = "running";
   facts.snapshot.waiting_for = DiskSpace{};
   facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
+  facts.running.jobs = 3;
+  facts.running.longest = {{"one", "", 7, "node2", minutes(58), 2, 1},
+                           {"digest", "0.1 2", 9, "node1", seconds(4), 1, 1}};
   const string json = status_json(facts);
   EXPECT_EQ(
       json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U)
@@ -41,7 +44,49 @@ TEST(StatusJson, IsReadBackAsText) {
       has(*text, "jobs     6/10 done: 5 ok, 1 failed; 4 running, 0 held by workers, 0 waiting for a retry\n"))
       << *text;
   EXPECT_TRUE(has(*text, "waiting  space for the results file\n"));
+  EXPECT_TRUE(has(*text,
+                  "\n  running  worker                   attempt  job\n"
+                  "   58m0s  node2                          2  line 7, id one\n"
+                  "    4.0s  node1                          1  '0.1 2', line 9\n"
+                  "(1 more have run for over a second; --all lists them)\n"))
+      << *text;
   EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
+}
+
+TEST(StatusJson, FromFilesItHasNoDispatcher) {
+  StatusFacts facts;
+  facts.run = RunId{0xff};
+  facts.snapshot.total = 10;
+  facts.snapshot.ok = 9;
+  facts.snapshot.phase = "stopped";
+  const string json = status_json(facts);
+  EXPECT_FALSE(has(json, "uptime_s")) << json;
+  EXPECT_TRUE(says_over(json));
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value());
+  EXPECT_EQ(
+      *text,
+      "run      00000000000000ff is not running, and jobs are left: the same command as before goes on\n"
+      "files     -> \njobs     9/10 done: 9 ok\n");
+  facts.snapshot.phase = "running";
+  facts.uptime = seconds(1);
+  EXPECT_FALSE(says_over(status_json(facts)));
+  const auto row = status_row(status_json(facts));
+  ASSERT_TRUE(row.has_value());
+  EXPECT_EQ(row->size(), 10 + 17 + 11 + 9 + 9 + string("   -> \n").size()) << *row;
+}
+
+TEST(StatusJson, ManyRunningJobsLeaveRoomForWorkers) {
+  StatusFacts facts;
+  facts.running.jobs = 5000;
+  facts.running.longest.assign(5000, {string(64, 'i'), "", 1, string(64, 'w'), seconds(2), 1, 1});
+  facts.workers.assign(5000, {string(64, 'w'), 2, 1, 1, 3, true, false});
+  const string json = status_json(facts);
+  EXPECT_LE(json.size(), kStatusBytes);
+  const auto text = status_text(json);
+  ASSERT_TRUE(text.has_value());
+  EXPECT_TRUE(has(*text, "--all lists them)"));
+  EXPECT_TRUE(has(*text, string(64, 'w') + "      2"));
 }
 
 TEST(StatusJson, OfManyWorkersFitsAMessage) {

@@ -53,6 +53,7 @@ struct Attempt {
   Time received;
   Time started;          // handed over; meaningless while it is Queued
   bool foreign = false;  // of a run that is no longer ours: nothing is sent about it
+  bool named = false;    // the dispatcher knows that it runs
 
   template <class S>
   bool is() const {
@@ -65,6 +66,7 @@ struct Attempt {
     order.work.clear();
     state = Queued{};
     foreign = false;
+    named = false;
   }
 };
 

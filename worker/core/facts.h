@@ -31,8 +31,11 @@ struct SessionOptions {
   std::optional<Duration> orphan_grace = seconds(60);
   // The same for first contact; nullopt = without end.
   std::optional<Duration> first_contact = std::nullopt;
-  Duration grace = seconds(25);  // from a stop to the end of what runs
-  bool keep = false;             // wait for the next run instead of leaving
+  Duration grace = seconds(25);                 // from a stop to the end of what runs
+  bool keep = false;                            // wait for the next run instead of leaving
+  std::optional<Duration> idle = std::nullopt;  // leave if there was nothing to do for so long
+  // By then the worker has left. Long before, it takes no job any more that would not be over by then.
+  std::optional<Time> leave_at = std::nullopt;
 };
 
 // ---- events ----

@@ -72,7 +72,16 @@ struct HandingOver {  // the first stop, while there is no dispatcher
 };
 struct NothingRuns {};  // at the first stop
 struct Cancelling {};   // the second stop
-struct RunIsOver {};
+struct RunIsOver {
+  bool waits = false;  // for the next one
+};
+struct NothingCame {  // for so long: the worker leaves
+  Duration time{0};
+};
+struct TimeIsUp {  // nearly: the worker leaves once what runs is over, or at the latest then
+  std::size_t jobs = 0;
+  Duration at_most{0};
+};
 struct ResultsLeft {  // no dispatcher has taken them
   std::size_t results = 0;
 };
@@ -85,7 +94,7 @@ struct LacksResources {
 struct SlotsLost {};  // jobs that did not end after their timeout hold all of them
 
 using Say = std::variant<Joined, RefusedForGood, NotAllowed, DispatcherSilent, WaitingForDispatcher, Orphaned,
-                         Finishing, HandingOver, NothingRuns, Cancelling, RunIsOver, ResultsLeft,
-                         LacksResources, SlotsLost>;
+                         Finishing, HandingOver, NothingRuns, Cancelling, RunIsOver, NothingCame, TimeIsUp,
+                         ResultsLeft, LacksResources, SlotsLost>;
 
 }  // namespace workpool::worker

@@ -15,8 +15,10 @@ constexpr Duration kRetrySpread = milliseconds(150);
 constexpr std::uint32_t kBarrenDoublings = 5;  // 3.2 to 8 s apart
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
-constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
 constexpr Duration kPauseLeast = seconds(1);
+// A job that has run for so long is named in the next BEAT, with so many others at most.
+constexpr Duration kWorthNaming = seconds(1);
+constexpr std::size_t kNamedMost = 1000;
 // A dispatcher takes 2 s at the least. With less a worker would do little but beat.
 constexpr Duration kWorkerTimeoutLeast = milliseconds(100);
 constexpr Duration kUsualWorkerTimeout = seconds(10);  // until a WELCOME names it
@@ -45,6 +47,7 @@ void Session::step(Event&& event, Time now, Actions& actions) {
     void operator()(Started&) {
       self.alone_since_ = self.now_;
       self.complained_ = self.now_ - kComplaintInterval;  // the first failure is reported at once
+      self.busy_at_ = self.now_;
       self.register_again();
     }
     void operator()(Welcomed& e) { self.welcomed(e); }
@@ -100,6 +103,7 @@ void Session::welcomed(const Welcomed& event) {
     }
     run_ = event.welcome.run;
   }
+  awaits_next_run_ = false;
   Active active;
   active.welcome = event.welcome;
   active.welcome.worker_timeout = std::max(active.welcome.worker_timeout, kWorkerTimeoutLeast);
@@ -209,6 +213,7 @@ void Session::judge_pause() {
     const Duration pause = now_ - *awaited_;
     if (kill_at_) *kill_at_ += pause;
     if (leave_by_) *leave_by_ += pause;
+    busy_at_ += pause;
   }
   if (is_alone() && awaited_ && now_ > *awaited_ + worker_timeout_) count_alone_from(alone_since_);
 }
@@ -228,9 +233,20 @@ void Session::judge_orphan() {
 }
 
 void Session::complain() {
-  if (!is_alone() || now_ < complained_ + kComplaintInterval || !alone_cause_) return;
+  if (!is_alone() || now_ < complained_ + kComplaintInterval || !alone_cause_ || awaits_next_run_) return;
   complained_ = now_;
   say(WaitingForDispatcher{*alone_cause_});
+}
+
+// What a HELD has named has no handle any more.
+void Session::name_begun(std::vector<BegunJob>& begun) {
+  attempts_.each([&](Attempt& attempt) {
+    if (attempt.named || !attempt.is<Attempt::Started>() || attempt.order.handle.value == 0) return;
+    const Duration elapsed = now_ - attempt.started;
+    if (elapsed < kWorthNaming || begun.size() >= kNamedMost) return;
+    attempt.named = true;
+    begun.push_back({attempt.order.handle, elapsed});
+  });
 }
 
 void Session::send_beat() {
@@ -239,6 +255,7 @@ void Session::send_beat() {
   beat.echo = active.echo;
   if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
   beat.ended = std::exchange(active.ended, {});
+  name_begun(beat.begun);
   active.last_beat = now_;
   send(std::move(beat));
 }
@@ -264,18 +281,24 @@ void Session::stop_asked() {
   if (auto* leaving = std::get_if<Leaving>(&state_))
     leaving->code = leaving->code == kExitRestart ? 0 : leaving->code;
   if (stops_ == 1) {
-    kill_at_ = now_ + options_.grace;
-    leave_by_ = now_ + options_.grace + kKillTime;
-    say(first_stop());
-    settle_doubts(true);
-    tell_accepting();
-    return_queued();
+    begin_stop(first_stop(), now_ + options_.grace);
   } else {
     if (stops_ == 2) say(Cancelling{});
     kill_at_ = now_;
     leave_by_ = std::min(*leave_by_, now_ + kKillTime);
     if (stops_ > 2) exit(0);
   }
+}
+
+// What runs is finished until `kill_at`, and nothing is started any more.
+void Session::begin_stop(Say&& why, Time kill_at) {
+  stops_ = std::max(stops_, 1);
+  kill_at_ = kill_at;
+  leave_by_ = kill_at + kKillTime;
+  say(std::move(why));
+  settle_doubts(true);
+  tell_accepting();
+  return_queued();
 }
 
 Say Session::first_stop() const {
@@ -336,18 +359,24 @@ void Session::exit(int code) {
 }
 
 void Session::on_stop() {
-  say(RunIsOver{});
+  const bool stays = options_.keep && stops_ == 0;
+  say(RunIsOver{stays});
   kill_all(true, true);
   attempts_.take_queued();
   kept_.clear();
   settle_doubts(true);
-  if (!options_.keep || stops_ > 0) {
+  if (!stays) {
     leave(0);
     return;
   }
   send(Goodbye{});
   end_session(false);
   std::get<Idle>(state_).retry_at = now_ + kGoodbyeLimit;
+  // Nothing here is of a run any more, and no dispatcher is missed.
+  if (!deaths_.empty()) out_->emplace_back(ForgetDeaths{deaths_.back().engine});
+  deaths_.clear();
+  run_ = RunId{};
+  awaits_next_run_ = true;
 }
 
 // ---- after every batch of events ----
@@ -358,11 +387,13 @@ void Session::drained() {
   judge_silence();
   if (std::holds_alternative<Active>(state_)) {
     tell_accepting();
+    return_what_takes_too_long();
     start_jobs();
     send_results();
     const Active& active = std::get<Active>(state_);
     if (!active.ended.empty() || now_ >= active.last_beat + active.welcome.worker_timeout / 10) send_beat();
   }
+  judge_time();
   judge_stop();
   judge_lost_slots();
   judge_orphan();
@@ -379,6 +410,8 @@ std::optional<Time> Session::next_deadline() const {
     if (!next || time < *next) next = time;
   };
   if (std::holds_alternative<Left>(state_)) return next;
+  if (const auto call = last_call()) take(*call);
+  if (const auto until = idle_until()) take(*until);
   if (const auto* leaving = std::get_if<Leaving>(&state_)) return leaving->limit;
   if (const auto* active = std::get_if<Active>(&state_)) {
     take(active->last_heard + active->welcome.worker_timeout);
@@ -386,7 +419,7 @@ std::optional<Time> Session::next_deadline() const {
     if (paused_until_ > now_) take(paused_until_);
   } else {
     if (const auto* idle = std::get_if<Idle>(&state_)) take(idle->retry_at);
-    if (alone_cause_) take(complained_ + kComplaintInterval);
+    if (alone_cause_ && !awaits_next_run_) take(complained_ + kComplaintInterval);
     if (const auto& limit = patience(); limit && failed_ >= alone_from_) {
       if (!orphaned_) take(alone_since_ + *limit);
       if (!options_.keep) take(alone_since_ + *limit + kKillTime);

@@ -23,6 +23,7 @@
 #include "worker/core/attempts.h"
 #include "worker/core/facts.h"
 #include "worker/core/kept_results.h"
+#include "worker/core/run_times.h"
 
 namespace workpool::worker {
 
@@ -41,7 +42,8 @@ class Session {
   bool active() const { return std::holds_alternative<Active>(state_); }
 
  private:
-  static constexpr std::uint64_t kFirstLane = 1;  // the number of a session's first message down
+  static constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
+  static constexpr std::uint64_t kFirstLane = 1;     // the number of a session's first message down
 
   struct Idle {
     Time retry_at;
@@ -90,6 +92,7 @@ class Session {
   void on_stop();
   void attempt_ended(AttemptEnded&& event);
   void stop_asked();
+  void begin_stop(Say&& why, Time kill_at);
   void stop_now();
   void drained();
 
@@ -107,6 +110,7 @@ class Session {
   void send_held();
   void send_results();
   void send_beat();
+  void name_begun(std::vector<BegunJob>& begun);
   void tell_accepting();
   void start_jobs();
   void give_back(std::vector<ReturnedJob>&& jobs);
@@ -117,6 +121,14 @@ class Session {
   void judge_silence();
   void judge_orphan();
   void judge_stop();
+  void judge_time();
+  bool fits_time(const JobOrder& order) const;
+  void return_what_takes_too_long();
+  std::optional<Time> last_call() const;
+  std::optional<Time> idle_until() const;
+  const RunTimes& times_of(JobKind kind) const {
+    return kind == JobKind::kCommand ? command_times_ : handler_times_;
+  }
   void judge_lost_slots();
   void complain();
   void say(Say&& what) { out_->emplace_back(std::move(what)); }
@@ -150,6 +162,11 @@ class Session {
   std::optional<Time> kill_at_;   // end of the grace of a stop
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
+  bool awaits_next_run_ = false;  // --keep: the last one is over
+  Time busy_at_;                  // there was something to do
+  RunTimes command_times_;        // of jobs that have ended here
+  RunTimes handler_times_;
+  Time looked_for_time_;  // when the queue was looked through for what takes too long
   static constexpr Duration kReturnTime = seconds(1);  // for a handler whose stop token was set
   std::optional<Time> doubts_until_;  // when the first of them is settled, as of the last step
   std::optional<Time> stuck_since_;   // lost slots let nothing start

@@ -125,10 +125,11 @@ void Session::on_jobs(Jobs&& jobs) {
   const bool accepts = may_accept();
   std::vector<ReturnedJob> back;
   for (JobOrder& order : jobs.jobs) {
-    if (accepts && has_room_for(order)) {
+    const bool fits = fits_time(order);
+    if (accepts && fits && has_room_for(order)) {
       attempts_.queue(std::move(order), now_);
     } else {
-      back.push_back(returned(order, ReturnReason::kUnstarted));
+      back.push_back(returned(order, fits ? ReturnReason::kUnstarted : ReturnReason::kNoTime));
     }
   }
   give_back(std::move(back));
@@ -291,6 +292,8 @@ void Session::attempt_ended(AttemptEnded&& event) {
     unstart_handed_over();  // some may wait in the pool behind this very thread
   } else {
     const bool is_typical = event.how == AttemptEnd::kOutcome;
+    if (is_typical && options_.leave_at)
+      (attempt->order.kind == JobKind::kCommand ? command_times_ : handler_times_).note(event.ran);
     attempts_.end(*attempt, is_typical ? std::max(event.ran, Duration{1}) : Duration{0});
   }
 }

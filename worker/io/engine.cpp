@@ -44,6 +44,9 @@ SessionOptions session_options(const WorkerOptions& options, const EngineBirth& 
   session.orphan_grace = finite(options.orphan_grace.after_contact);
   session.first_contact = finite(options.orphan_grace.first_contact);
   session.grace = options.grace;
+  session.keep = options.keep;
+  session.idle = options.idle;
+  session.leave_at = options.leave_at;
   return session;
 }
 

@@ -65,8 +65,18 @@ struct Worder {
   }
   Words operator()(const NothingRuns&) const { return stopping("nothing runs: leaving"); }
   Words operator()(const Cancelling&) const { return stopping("cancelling what runs"); }
-  Words operator()(const RunIsOver&) const {
-    return {LogLevel::kInfo, "run_over", "the run is over: leaving"};
+  Words operator()(const RunIsOver& s) const {
+    return {LogLevel::kInfo, "run_over",
+            s.waits ? "the run is over: waiting for the next one" : "the run is over: leaving"};
+  }
+  Words operator()(const NothingCame& s) const {
+    return stopping("nothing to do for " + format_duration(s.time) + " (--idle): leaving");
+  }
+  Words operator()(const TimeIsUp& s) const {
+    return stopping("the time is nearly up (--for): " +
+                    (s.jobs == 0 ? std::string("leaving")
+                                 : "finishing " + counted(s.jobs, "job") + ", for at most " +
+                                       format_duration(s.at_most)));
   }
   Words operator()(const ResultsLeft& s) const {
     return {LogLevel::kWarn, "results_left",

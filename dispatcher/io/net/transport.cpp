@@ -188,7 +188,7 @@ void Transport::receive_registration(std::size_t most, std::vector<HelloReceived
     } else if (auto* hello = std::get_if<Hello>(&*request)) {
       hellos.push_back({peer.to_string(), std::move(*hello), {}});
     } else {
-      asked.push_back({peer.to_string()});
+      asked.push_back({peer.to_string(), std::get<StatusRequest>(*request).all});
     }
   }
 }

@@ -46,6 +46,7 @@ struct TransportOptions {
 
 struct StatusAsked {
   std::string peer;
+  bool all = false;  // StatusRequest::all
 };
 
 class Transport {

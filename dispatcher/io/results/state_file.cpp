@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
 #include "common/base/text.h"
 #include "common/formats/json_scalars.h"
+#include "common/formats/path_member.h"
 #include "common/formats/results_file.h"
 #include "common/io/bounded_lines.h"
 
@@ -19,19 +22,6 @@ namespace {
 constexpr std::size_t kStateLineBytesMax = 64 << 10;  // a path has 4 KiB, a name 64 bytes
 constexpr std::string_view kHead = "{\"state\":1,\"run\":\"";
 constexpr std::string_view kWorker = "{\"worker\":\"";
-
-// The member of the head that names the jobs file. Two are equal exactly if the paths are.
-std::string jobs_member(const std::string& path) {
-  const bool utf8 = is_utf8(path);
-  std::string member = utf8 ? "\"jobs\":" : "\"jobs_base64\":\"";
-  if (utf8) {
-    append_json_string(member, path);
-  } else {
-    append_base64(member, path);
-    member += '"';
-  }
-  return member;
-}
 
 // `text`: a line without its crc and what follows it.
 std::optional<GrantedName> name_in(std::string_view text) {
@@ -55,12 +45,16 @@ void append_name_line(std::string& out, const GrantedName& granted) {
   append_crc(out, start);
 }
 
-std::string jobs_file_named_in(const std::string& path) {
+StateHead state_head_of(const std::string& results) {
+  char resolved[PATH_MAX];
+  const char* const path = ::realpath(results.c_str(), resolved);
   try {
     // Another user's may be readable only.
-    return StateFile(path, O_RDONLY | O_NONBLOCK).jobs_path();
+    const StateFile state(std::string(path != nullptr ? path : results.c_str()) + ".state",
+                          O_RDONLY | O_NONBLOCK);
+    return {state.run(), state.jobs_path()};
   } catch (const std::system_error&) {
-    return "";
+    return {};
   }
 }
 
@@ -104,7 +98,9 @@ void StateFile::read_head(std::string_view text) {
   jobs_ = text.substr(18);
 }
 
-bool StateFile::names(const std::string& jobs_path) const { return run_ && jobs_ == jobs_member(jobs_path); }
+bool StateFile::names(const std::string& jobs_path) const {
+  return run_ && jobs_ == path_member("jobs", jobs_path);
+}
 
 std::string StateFile::jobs_shown() const {
   const auto members = json_scalars("{" + jobs_ + "}");
@@ -118,10 +114,7 @@ std::string StateFile::jobs_shown() const {
 std::string StateFile::jobs_path() const {
   const auto members = json_scalars("{" + jobs_ + "}");
   if (!members) return "";
-  const auto path = members->find("jobs");
-  if (path != members->end()) return path->second;
-  const auto base64 = members->find("jobs_base64");
-  return base64 != members->end() ? base64_bytes(base64->second).value_or("") : "";
+  return path_in(*members, "jobs");
 }
 
 int StateFile::begin(RunId run, const std::string& jobs_path) {
@@ -160,12 +153,12 @@ int StateFile::append_head(RunId run, const std::string& jobs_path) {
   std::string line(kHead);
   line += hex64(run.value);
   line += "\",";
-  line += jobs_member(jobs_path);
+  line += path_member("jobs", jobs_path);
   append_crc(line, 0);
   if (const int error = append(line); error != 0) return error;
   if (const int error = output_->sync(); error != 0) return error;
   run_ = run;
-  jobs_ = jobs_member(jobs_path);
+  jobs_ = path_member("jobs", jobs_path);
   return 0;
 }
 

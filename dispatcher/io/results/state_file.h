@@ -24,10 +24,13 @@ namespace workpool::dispatcher {
 // Appends a line with its newline: from now on the run calls this worker so.
 void append_name_line(std::string& out, const GrantedName& granted);
 
-// The jobs file that the state file at `path` names, for readers of results: no lock, nothing written.
-// Returns
-// "-" for a pipe, and "" if there is no state file that can be read.
-std::string jobs_file_named_in(const std::string& path);
+// The last head of the state file of `results`, for readers of results: no lock, nothing written. The state
+// file stands next to the file itself, not next to a link to it.
+struct StateHead {
+  std::optional<RunId> run;
+  std::string jobs;  // "-" for a pipe; "" if there is no state file that can be read
+};
+StateHead state_head_of(const std::string& results);
 
 class StateFile {
  public:
@@ -61,7 +64,7 @@ class StateFile {
   int fd() const { return output_ == nullptr ? -1 : fd_; }
 
  private:
-  friend std::string jobs_file_named_in(const std::string& path);
+  friend StateHead state_head_of(const std::string& results);
 
   StateFile(std::string path, int access);
   void read();

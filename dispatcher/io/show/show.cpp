@@ -69,12 +69,6 @@ std::optional<std::size_t> columns_of_stdout() {
   return size.ws_col;
 }
 
-// RESULTS.state stands next to the file itself, not next to a link to it.
-std::string state_path_of(const std::string& results) {
-  char resolved[PATH_MAX];
-  return std::string(::realpath(results.c_str(), resolved) != nullptr ? resolved : results) + ".state";
-}
-
 std::vector<Status> wanted_statuses(const ShowOptions& options) {
   std::vector<Status> statuses = options.statuses;
   if (options.failed) {
@@ -120,7 +114,7 @@ class Show {
 
   void open_jobs() {
     if (options_.no_jobs) return;
-    const std::string path = jobs_file_named_in(state_path_of(options_.results));
+    const std::string path = state_head_of(options_.results).jobs;
     if (path.empty() || path == "-") return;
     auto opened = JobsAtHand::open(path, options_.format);
     if (auto* jobs = std::get_if<std::unique_ptr<JobsAtHand>>(&opened)) {

@@ -37,6 +37,29 @@ std::string worker_json(const WorkerView& worker) {
   return out;
 }
 
+std::string running_json(const RunningView& job) {
+  std::string out = fmt::format(R"({{"line":{})", job.line);
+  append_text(out, "id", job.id);
+  if (!job.name.empty()) append_text(out, "name", job.name);
+  append_text(out, "worker", job.worker);
+  return out + fmt::format(R"(,"s":{:.3f},"attempt":{},"slots":{}}})",
+                           static_cast<double>(job.ran.count()) / 1e6, job.attempt, job.slots);
+}
+
+// Adds entries as long as the whole has no more than `bytes_max`. Returns how many.
+template <class Entry>
+std::size_t append_entries(std::string& out, const std::vector<Entry>& entries,
+                           std::string (*json_of)(const Entry&), std::size_t bytes_max) {
+  std::size_t listed = 0;
+  for (const Entry& entry : entries) {
+    const std::string json = json_of(entry);
+    if (out.size() + json.size() + 1 > bytes_max) break;
+    if (listed++ != 0) out += ',';
+    out += json;
+  }
+  return listed;
+}
+
 std::string_view get(const JsonScalars& values, const std::string& name) {
   const auto place = values.find(name);
   return place == values.end() ? std::string_view("?") : std::string_view(place->second);
@@ -62,9 +85,61 @@ std::string jobs_line(const JsonScalars& values) {
     const std::string count = shown(values, std::string("jobs.") + status);
     if (count != "0") text += ", " + count + " " + status;
   }
-  text +=
-      fmt::format("; {} running, {} held by workers, {} waiting for a retry\n", shown(values, "jobs.running"),
-                  shown(values, "jobs.held"), shown(values, "jobs.delayed"));
+  if (values.contains("uptime_s")) {
+    text +=
+        fmt::format("; {} running, {} held by workers, {} waiting for a retry", shown(values, "jobs.running"),
+                    shown(values, "jobs.held"), shown(values, "jobs.delayed"));
+  }
+  return text + "\n";
+}
+
+Duration seconds_in(const JsonScalars& values, const std::string& name) {
+  const double seconds = std::strtod(std::string(get(values, name)).c_str(), nullptr);
+  return Duration(static_cast<std::int64_t>((seconds >= 0 && seconds < 1e9 ? seconds : 0) * 1e6));
+}
+
+std::string run_line(const JsonScalars& values) {
+  std::string text = "run      " + shown(values, "run");
+  const std::string phase = shown(values, "phase");
+  if (values.contains("uptime_s"))
+    return text + fmt::format(" is {}, up {} (workpool {})\n", phase,
+                              format_roughly(seconds_in(values, "uptime_s")), shown(values, "version"));
+  if (phase == "over") return text + " is over\n";
+  if (phase == "running") return text + " is running, but cannot be asked from here\n";
+  return text + " is not running, and jobs are left: the same command as before goes on\n";
+}
+
+// The jobs that have run longest.
+std::string running_lines(const JsonScalars& values) {
+  std::string text;
+  std::size_t listed = 0;
+  for (;; ++listed) {
+    const std::string prefix = fmt::format("running.{}.", listed);
+    if (!values.contains(prefix + "id")) break;
+    if (listed == 0) text += fmt::format("\n{:>9}  {:<24} {:>7}  job\n", "running", "worker", "attempt");
+    const bool named = values.contains(prefix + "name");
+    text +=
+        fmt::format("{:>9}  {:<24} {:>7}  {}{}\n", format_roughly(seconds_in(values, prefix + "s")),
+                    printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"),
+                    named ? "'" + shown(values, prefix + "name") + "', line " : "line ",
+                    shown(values, prefix + "line") + (named ? "" : ", id " + shown(values, prefix + "id")));
+  }
+  const std::uint64_t total = std::strtoull(std::string(get(values, "running_total")).c_str(), nullptr, 10);
+  if (total > listed)
+    text += fmt::format("({} more have run for over a second; --all lists them)\n", total - listed);
+  return text;
+}
+
+std::string worker_lines(const JsonScalars& values) {
+  std::string text;
+  for (std::size_t i = 0; values.contains(fmt::format("workers.{}.name", i)); ++i) {
+    if (i == 0)
+      text += fmt::format("\n{:<24} {:>6} {:>6} {:>6} {:>10}  state\n", "worker", "slots", "busy", "held",
+                          "done");
+    text += worker_line(values, fmt::format("workers.{}.", i));
+  }
+  const std::string left_out = shown(values, "workers_left_out");
+  if (left_out != "0" && left_out != "?") text += "(" + left_out + " more)\n";
   return text;
 }
 
@@ -76,20 +151,18 @@ std::string status_json(const StatusFacts& facts, std::size_t bytes_max) {
   append_text(out, "run", hex64(facts.run.value));
   append_text(out, "phase", facts.snapshot.phase);
   append_text(out, "waiting_for", waiting_text(facts.snapshot.waiting_for));
-  out += fmt::format(",\"uptime_s\":{:.3f}", static_cast<double>(facts.uptime.count()) / 1e6);
+  if (facts.uptime)
+    out += fmt::format(",\"uptime_s\":{:.3f}", static_cast<double>(facts.uptime->count()) / 1e6);
   append_text(out, "jobs_file", facts.jobs);
   append_text(out, "results_file", facts.results);
   out += ",\"jobs\":" + counts_json(facts.snapshot);
+  out += fmt::format(",\"running_total\":{},\"running\":[", facts.running.jobs);
+  append_entries(out, facts.running.longest, running_json, bytes_max / 2);
+  out += "]";
   out += fmt::format(",\"slots\":{},\"workers_total\":{},\"workers\":[", facts.snapshot.slots,
                      facts.workers.size());
   constexpr std::size_t kTailBytes = 40;  // of what follows the workers
-  std::size_t listed = 0;
-  for (const WorkerView& worker : facts.workers) {
-    const std::string entry = worker_json(worker);
-    if (out.size() + entry.size() + 1 + kTailBytes > bytes_max) break;
-    if (listed++ != 0) out += ',';
-    out += entry;
-  }
+  const std::size_t listed = append_entries(out, facts.workers, worker_json, bytes_max - kTailBytes);
   out += fmt::format("],\"workers_left_out\":{}}}", facts.workers.size() - listed);
   return out;
 }
@@ -98,24 +171,34 @@ std::optional<std::string> status_text(std::string_view json) {
   const auto parsed = json_scalars(json);
   if (!parsed || get(*parsed, "v") != "1") return std::nullopt;
   const JsonScalars& values = *parsed;
-  const double uptime = std::strtod(std::string(get(values, "uptime_s")).c_str(), nullptr);
-  const double bounded = uptime >= 0 && uptime < 1e9 ? uptime : 0;
-  std::string text = fmt::format(
-      "run      {} is {}, up {} (workpool {})\n", shown(values, "run"), shown(values, "phase"),
-      format_roughly(Duration(static_cast<std::int64_t>(bounded * 1e6))), shown(values, "version"));
+  std::string text = run_line(values);
   text += fmt::format("files    {} -> {}\n", shown(values, "jobs_file"), shown(values, "results_file"));
   text += jobs_line(values);
+  if (!values.contains("uptime_s")) return text;
   if (!get(values, "waiting_for").empty()) text += "waiting  " + shown(values, "waiting_for") + "\n";
   text += fmt::format("workers  {}, {} slots\n", shown(values, "workers_total"), shown(values, "slots"));
-  for (std::size_t i = 0; values.count(fmt::format("workers.{}.name", i)) != 0; ++i) {
-    if (i == 0)
-      text += fmt::format("\n{:<24} {:>6} {:>6} {:>6} {:>10}  state\n", "worker", "slots", "busy", "held",
-                          "done");
-    text += worker_line(values, fmt::format("workers.{}.", i));
-  }
-  const std::string left_out = shown(values, "workers_left_out");
-  if (left_out != "0" && left_out != "?") text += "(" + left_out + " more)\n";
-  return text;
+  return text + running_lines(values) + worker_lines(values);
+}
+
+std::optional<std::string> status_row(std::string_view json) {
+  const auto parsed = json_scalars(json);
+  if (!parsed || get(*parsed, "v") != "1") return std::nullopt;
+  const JsonScalars& values = *parsed;
+  const std::string more = get(values, "jobs.total_known") == "false" ? "+" : "";
+  const std::string results = shown(values, "results_file");
+  return fmt::format("{:<10} {:>16} {:>10} {:>8} {:>8}  {} -> {}\n", shown(values, "phase"),
+                     shown(values, "jobs.done") + "/" + shown(values, "jobs.total") + more,
+                     shown(values, "jobs.ok"), shown(values, "workers_total"),
+                     format_roughly(seconds_in(values, "uptime_s")), shown(values, "jobs_file"), results);
+}
+
+std::string status_row_head() {
+  return fmt::format("{:<10} {:>16} {:>10} {:>8} {:>8}  files\n", "run", "done", "ok", "workers", "up");
+}
+
+bool says_over(std::string_view json) {
+  const auto parsed = json_scalars(json);
+  return parsed && (get(*parsed, "phase") == "over" || get(*parsed, "phase") == "stopped");
 }
 
 }  // namespace workpool::dispatcher

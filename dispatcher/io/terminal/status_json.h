@@ -19,18 +19,32 @@ namespace workpool::dispatcher {
 struct StatusFacts {
   std::string version;
   RunId run;
-  Duration uptime{0};
-  std::string jobs;  // path or "-"
+  std::optional<Duration> uptime;  // of a dispatcher that answers; nullopt: from the files of a run
+  std::string jobs;                // path or "-"
   std::string results;
   Snapshot snapshot;
   std::vector<WorkerView> workers;
+  RunningList running;
 };
 
-// One line, `"v":1` first. If all workers would make it longer than `bytes_max`, the last ones are left
-// out and `workers_left_out` says how many.
-std::string status_json(const StatusFacts& facts, std::size_t bytes_max = 60 * 1024);
+inline constexpr std::size_t kStatusBytes = 60 << 10;
+// If all running jobs are asked for.
+inline constexpr std::size_t kStatusBytesMost = 1 << 20;
+inline constexpr std::size_t kLongestShown = 20;
+
+// One line, `"v":1` first. Running jobs take at most half of `bytes_max`, workers what is left; of both the
+// last ones are left out if there are more, and `running_total` and `workers_left_out` say how many there
+// are.
+std::string status_json(const StatusFacts& facts, std::size_t bytes_max = kStatusBytes);
 
 // Returns several printable lines, each with a newline; nullopt if `json` is not a JSON object of version 1.
 std::optional<std::string> status_text(std::string_view json);
+
+// One line for each of several runs, and the line above them.
+std::optional<std::string> status_row(std::string_view json);
+std::string status_row_head();
+
+// Whether it says that nothing runs any more, which is what the files of a run say.
+bool says_over(std::string_view json);
 
 }  // namespace workpool::dispatcher

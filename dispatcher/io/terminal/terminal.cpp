@@ -346,6 +346,11 @@ void Terminal::stop_requested(StopKind kind, int nth, const Snapshot& snapshot, 
   }
 }
 
+void Terminal::lines(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  line(text);
+}
+
 void Terminal::say(std::string_view text) { line(printable(text, 2000)); }
 
 SummaryFacts Terminal::sum_up(const Snapshot& snapshot, const RunEnd& end, Time now) {

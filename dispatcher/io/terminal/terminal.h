@@ -73,6 +73,8 @@ class Terminal {
 
   // Any other line for people, made printable.
   void say(std::string_view text);
+  // Lines that are printable already, each with its newline.
+  void lines(std::string_view text);
 
   // Nothing runs any more and everything is recorded. The time from now on, for telling the workers, does not
   // count in any figure.

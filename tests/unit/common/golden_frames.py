@@ -24,7 +24,7 @@ OUTPUT = [b"out\0\xff", b"e" * 300, 99]
 FRAMES = {
     "HELLO": [1, *REGISTRATION, 1, "0.1.0", 0x3132333435363738, 2, 200, "w-é", 70000, ["echo", "sleep"],
               ["gpu"]],
-    "STATUS": [2, *REGISTRATION, 1],
+    "STATUS": [2, *REGISTRATION, 1, False],
     "WELCOME": [3, *REGISTRATION, 1, 0x4142434445464748, 0x5152535455565758, "w-2", 50000, 255, 10 * SECOND,
                 8 << 20, 65536],
     "REFUSED": [4, *REGISTRATION, 1, 76, "no"],
@@ -43,7 +43,7 @@ FRAMES = {
     "RESULTS_USED": [12, *HEAD, [[*RESULT, 1, 1, b"", b"exit status 3", True, 3, None, *OUTPUT, 2500, 70001]]],
     "RETURNED": [13, *HEAD, [[HANDLE, KEY, SPEC, 1, 2]]],
     "READY": [14, *HEAD, False],
-    "BEAT": [15, *HEAD, 123456789, 40, [KEY], [HANDLE, 1]],
+    "BEAT": [15, *HEAD, 123456789, 40, [[HANDLE, 2_000_000]], [HANDLE, 1]],
     "BEAT_PLAIN": [15, *HEAD, 5, 6, []],
     "GOODBYE": [16, *HEAD],
     "JOBS": [20, *HEAD, 17, 18, [ORDER, NUMBERED]],

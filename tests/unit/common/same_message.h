@@ -16,7 +16,7 @@ inline auto fields(const Hello& h) {
   return std::tie(h.protocol, h.version, h.worker, h.engine, h.try_number, h.name, h.slots, h.handlers,
                   h.labels);
 }
-inline auto fields(const StatusRequest& s) { return std::tie(s.protocol); }
+inline auto fields(const StatusRequest& s) { return std::tie(s.protocol, s.all); }
 inline auto fields(const StatusReply& s) { return std::tie(s.protocol, s.json); }
 inline auto fields(const Welcome& w) {
   return std::tie(w.protocol, w.run, w.session, w.name, w.lane_port, w.sink_port, w.worker_timeout,
@@ -31,7 +31,7 @@ inline auto fields(const JobOrder& o) {
   return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots, o.kind);
 }
 inline auto fields(const Ready& r) { return std::tie(r.accepting); }
-inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.running, b.ended); }
+inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.begun, b.ended); }
 inline auto fields(const LaneBeat& b) { return std::tie(b.stamp, b.ack, b.received); }
 inline auto fields(const Goodbye&) { return std::tuple<>(); }
 inline auto fields(const Stop&) { return std::tuple<>(); }

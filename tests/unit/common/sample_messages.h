@@ -84,7 +84,7 @@ inline Named<SinkMessage> sink() {
           {"RESULTS_USED", Results{{result(used)}}},
           {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
           {"READY", Ready{false}},
-          {"BEAT", Beat{123456789, microseconds(40), {kKey}, {kHandle, Handle{1}}}},
+          {"BEAT", Beat{123456789, microseconds(40), {{kHandle, seconds(2)}}, {kHandle, Handle{1}}}},
           {"BEAT_PLAIN", Beat{5, microseconds(6), {}, {}}},
           {"GOODBYE", Goodbye{}}};
 }

@@ -102,7 +102,7 @@ TEST_F(HoldingsTest, OnlyWhatWasSentInThisSessionIsRecalledAndOnlyOnce) {
   EXPECT_TRUE(holdings.recall(sent, now));
   EXPECT_EQ(std::get<Recalled>(holdings.at(sent).phase).since, now);
   EXPECT_FALSE(holdings.recall(sent, now));
-  const HoldingRow named = holdings.adopt(anna, {.job = 2, .attempt = 1});
+  const HoldingRow named = holdings.adopt(anna, {.job = 2, .attempt = 1}, now);
   EXPECT_FALSE(holdings.recall(named, now));  // it runs
   const HoldingRow stopped = give(anna, 3);
   EXPECT_TRUE(holdings.cancel(stopped));
@@ -113,7 +113,7 @@ TEST_F(HoldingsTest, IsCancelledOnceWhateverTheWorkerWasToldBefore) {
   const HoldingRow sent = give(anna, 1);
   const HoldingRow recalled = give(anna, 2);
   holdings.recall(recalled, now);
-  const HoldingRow named = holdings.adopt(anna, {.job = 3, .attempt = 1});
+  const HoldingRow named = holdings.adopt(anna, {.job = 3, .attempt = 1}, now);
   for (const HoldingRow row : {sent, recalled, named}) {
     EXPECT_TRUE(holdings.cancel(row));
     EXPECT_TRUE(holdings.at(row).is<Cancelled>());
@@ -136,10 +136,28 @@ TEST_F(HoldingsTest, ANewSessionInheritsEverythingInOrderAndKnowsNothingOfItYet)
     EXPECT_FALSE(holdings.recall(row, now));
     EXPECT_FALSE(holdings.cancel(row));
   }
-  holdings.confirm(first, 1, now - seconds(5));
+  holdings.confirm(first, 1, now - seconds(5), now - seconds(5));
   EXPECT_TRUE(holdings.at(first).is<Confirmed>());
   EXPECT_EQ(holdings.at(first).since, now - seconds(5));
   EXPECT_TRUE(holdings.cancel(first));
+}
+
+TEST_F(HoldingsTest, WhenItBeganIsKnownOnceTheWorkerHasSaidSo) {
+  const HoldingRow row = give(anna, 1);
+  EXPECT_FALSE(holdings.at(row).begun);
+  holdings.note_begun(row, now + seconds(1));
+  EXPECT_EQ(holdings.at(row).begun, now + seconds(1));
+  holdings.note_begun(row, now + seconds(3));
+  EXPECT_EQ(holdings.at(row).begun, now + seconds(1)) << "the first word counts";
+  holdings.end(row);
+  const HoldingRow again = give(anna, 2);
+  ASSERT_EQ(again, row);
+  EXPECT_FALSE(holdings.at(again).begun) << "that was another job";
+  holdings.note_begun(again, now - seconds(9));
+  EXPECT_EQ(holdings.at(again).begun, now) << "not before it was given";
+  holdings.inherit(anna, anna_again);
+  holdings.confirm(again, 1, now - seconds(5), now - seconds(5));
+  EXPECT_EQ(holdings.at(again).begun, now - seconds(5)) << "named in HELD";
 }
 
 TEST_F(HoldingsTest, OneThatHasEndedIsHeldButHasNoSlots) {
@@ -181,7 +199,7 @@ TEST_F(HoldingsTest, OneThatHasEndedIsCancelledOnceAndItsSlotsStayFree) {
 }
 
 TEST_F(HoldingsTest, OnlyWhatWasGivenInThisSessionCanHaveEnded) {
-  EXPECT_FALSE(holdings.note_ended(holdings.adopt(anna, {.job = 1, .attempt = 1}), now));
+  EXPECT_FALSE(holdings.note_ended(holdings.adopt(anna, {.job = 1, .attempt = 1}, now), now));
   holdings.note_ended(give(anna, 2, 3), now);
   holdings.inherit(anna, anna_again);
   EXPECT_EQ(anna.doubtful(), 0u);

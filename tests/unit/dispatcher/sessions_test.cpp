@@ -347,5 +347,31 @@ TEST_F(SessionsTest, GoodbyeGivesBackWhatTheWorkerHad) {
   expect_given("w2", {0});
 }
 
+TEST_F(SessionsTest, WorkersSayWhatHasRunForOverASecond) {
+  submit(4);
+  start();
+  worker("w1", 3);
+  worker("w2", 1);
+  const Numbers given = take_given("w1");
+  ASSERT_EQ(given.size(), 3U);
+  const Numbers other = take_given("w2");
+  advance(seconds(5));
+  EXPECT_EQ(running(20).jobs, 0U) << "nobody has said anything";
+  say("w1", Beat{0, Duration{0}, {begun(given[0], seconds(2)), begun(given[1], seconds(4))}});
+  // What it does not hold, and what nobody holds.
+  say("w1", Beat{0, Duration{0}, {begun(other[0], seconds(3)), {Handle{~0ull}, seconds(3)}}});
+  say("w2", Beat{0, Duration{0}, {begun(other[0], seconds(3600))}});
+  RunningList list = running(2);
+  EXPECT_EQ(list.jobs, 3U);
+  ASSERT_EQ(list.longest.size(), 2U);
+  EXPECT_EQ(list.longest[0].worker, "w2");
+  EXPECT_EQ(list.longest[0].ran, seconds(5)) << "not before it was given";
+  EXPECT_EQ(list.longest[1].id, "job" + std::to_string(given[1]));
+  EXPECT_EQ(list.longest[1].ran, seconds(4));
+  ends("w1", given[1]);
+  EXPECT_EQ(running(20).jobs, 2U);
+  discard_decisions();
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher

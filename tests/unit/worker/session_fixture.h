@@ -48,13 +48,14 @@ class SessionFixture : public ::testing::Test {
       sent_ = sent->header.seq;
       if (auto* returned = std::get_if<Returned>(&sent->message)) {
         returned_ += returned->jobs.size();
+        if (!returned->jobs.empty()) last_reason_ = returned->jobs.back().reason;
         returned_most_ = std::max(returned_most_, returned->jobs.size());
       }
       if (auto* held = std::get_if<Held>(&sent->message)) held_ = held->jobs.size();
       if (auto* ready = std::get_if<Ready>(&sent->message)) accepting_ = ready->accepting;
       if (auto* beat = std::get_if<Beat>(&sent->message)) {
         ++beats_;
-        beat_keys_ += beat->running.size();
+        for (const BegunJob& job : beat->begun) begun_.push_back(job);
         for (const Handle handle : beat->ended) ended_.push_back(handle.value);
       }
     }
@@ -140,12 +141,13 @@ class SessionFixture : public ::testing::Test {
   int answered_ = 0;
   std::uint64_t sessions_ = 0;
   Header lane_;
-  std::uint64_t sent_ = 0;         // the last sink message
-  std::size_t returned_ = 0;       // jobs
-  std::size_t returned_most_ = 0;  // in one message
+  std::uint64_t sent_ = 0;                               // the last sink message
+  std::size_t returned_ = 0;                             // jobs
+  std::size_t returned_most_ = 0;                        // in one message
+  ReturnReason last_reason_ = ReturnReason::kUnstarted;  // of these
   std::size_t results_ = 0;
   std::size_t beats_ = 0;
-  std::size_t beat_keys_ = 0;         // that beats named as running
+  std::vector<BegunJob> begun_;       // that beats named as running
   std::vector<std::uint64_t> ended_;  // handles, as named by beats
   bool accepting_ = false;            // as last told
   std::vector<std::uint64_t> running_;

@@ -77,7 +77,31 @@ TEST_F(SessionJobs, OrdinaryBeatsNameNothing) {
   pass(seconds(5), Answer::kWelcome);
   EXPECT_GT(beats_, 2u);
   EXPECT_TRUE(ended_.empty());
-  EXPECT_EQ(beat_keys_, 0u) << "nobody reads them";
+}
+
+TEST_F(SessionJobs, WhatRunsForOverASecondIsNamedOnceInASession) {
+  options_.slots = 2;
+  join();
+  give({order(1), order(2), order(3)});
+  pass(milliseconds(900), Answer::kWelcome);
+  EXPECT_TRUE(begun_.empty());
+  const Time first_named = now_ + seconds(2);
+  pass(seconds(5), Answer::kWelcome);
+  deliver(LaneBeat{1, sent_, sent_});
+  ASSERT_EQ(begun_.size(), 2u) << "the third one waits";
+  EXPECT_EQ(begun_[0].handle, Handle{1});
+  EXPECT_GE(begun_[0].elapsed, seconds(1));
+  EXPECT_LE(begun_[0].elapsed, first_named - Time{seconds(1000)});
+  step(AttemptsEnded{{AttemptEnded{running_[0], AttemptEnd::kOutcome, {}, seconds(5)}}});
+  step(Drained{});
+  pass(seconds(5), Answer::kWelcome);
+  ASSERT_EQ(begun_.size(), 3u);
+  EXPECT_EQ(begun_[2].handle, Handle{3});
+  // The next session names what runs in HELD.
+  step(SinkGone{lane_.session});
+  pass(seconds(15), Answer::kWelcome);
+  EXPECT_EQ(held_, 2u);
+  EXPECT_EQ(begun_.size(), 3u);
 }
 
 TEST_F(SessionJobs, WhatEndsWithoutASessionIsNamedByNoLaterOne) {

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "dispatcher/io/status_client.h"
-
-#include <unistd.h>
+#include "dispatcher/io/status/status_client.h"
 
 #include <atomic>
 #include <string>
 
-#include "common/base/address.h"
 #include "common/io/clock.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
 #include "common/wire/codec.h"
-#include "dispatcher/io/terminal/status_json.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -19,13 +15,13 @@ namespace {
 constexpr Duration kAnswerLimit = seconds(5);
 
 // The answer's JSON, or "" with the reason in `problem`.
-std::string ask(zmq::context_t& context, const std::string& where, Time end, std::string& problem) {
+std::string ask(zmq::context_t& context, const std::string& where, bool all, Time end, std::string& problem) {
   zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
   // An answer may be longer than any other message: it is the only one on this socket.
   socket.set(zmq::sockopt::maxmsgsize, std::int64_t{kMessageBytesMost});
   socket.connect(where);
   std::string frame;
-  encode(RegistrationRequest{StatusRequest{}}, frame);
+  encode(RegistrationRequest{StatusRequest{kProtocol, all}}, frame);
   send_frame(socket, frame);
   while (boot_time() < end) {
     zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
@@ -46,24 +42,22 @@ std::string ask(zmq::context_t& context, const std::string& where, Time end, std
 
 }  // namespace
 
-ExitCode ask_status(const StatusOptions& options, Console& console) {
+StatusAnswer ask_status(const Address& address, bool all) {
   const Time end = boot_time() + kAnswerLimit;
   const std::atomic<bool> never{false};
   zmq::context_t context = make_context(16);
-  const Lookup lookup(options.address.host, options.address.port);
+  const Lookup lookup(address.host, address.port);
   const Resolved resolved =
-      lookup.wait(end, never).value_or(Resolved{{}, no_answer_for(options.address.host, kAnswerLimit)});
-  std::string problem = resolved.problem;
+      lookup.wait(end, never).value_or(Resolved{{}, no_answer_for(address.host, kAnswerLimit)});
+  StatusAnswer answer;
+  answer.problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
-    problem = try_greeting(host, options.address.port, kAnswerLimit, kAnswerLimit, end, never);
-    if (!problem.empty()) continue;
-    const std::string json = ask(context, endpoint(host, options.address.port), end, problem);
-    if (json.empty()) break;
-    const std::string text = options.json ? json + "\n" : status_text(json).value_or(json + "\n");
-    return print_answer(text, console) ? ExitCode::kOk : ExitCode::kResultsFailed;
+    answer.problem = try_greeting(host, address.port, kAnswerLimit, kAnswerLimit, end, never);
+    if (!answer.problem.empty()) continue;
+    answer.json = ask(context, endpoint(host, address.port), all, end, answer.problem);
+    break;
   }
-  console.line("workpool-dispatcher: no dispatcher at " + options.address.text() + ": " + problem);
-  return ExitCode::kNotAllOk;
+  return answer;
 }
 
 }  // namespace workpool::dispatcher

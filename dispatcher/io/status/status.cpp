@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "dispatcher/io/status/status.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "common/base/address.h"
+#include "common/base/text.h"
+#include "dispatcher/io/status/results_status.h"
+#include "dispatcher/io/status/runs_here.h"
+#include "dispatcher/io/status/status_client.h"
+#include "dispatcher/io/terminal/status_json.h"
+#include "dispatcher/io/terminal/status_line.h"
+
+namespace workpool::dispatcher {
+namespace {
+
+constexpr std::chrono::seconds kWatchInterval{2};
+const Address kUsualAddress{"127.0.0.1", 5555};
+
+struct Answers {
+  std::vector<std::string> runs;  // JSON
+  std::string problem;            // if there is none
+};
+
+Answers answers_of(StatusAnswer&& answer) {
+  if (answer.json.empty()) return {{}, std::move(answer.problem)};
+  return {{std::move(answer.json)}, ""};
+}
+
+Answers ask(const Address& address, bool all) {
+  StatusAnswer answer = ask_status(address, all);
+  if (answer.json.empty()) answer.problem = "no dispatcher at " + address.text() + ": " + answer.problem;
+  return answers_of(std::move(answer));
+}
+
+// `path`: of RESULTS, or of the jobs file of a run that goes on here.
+Answers answer_for(const std::string& path, bool all) {
+  char resolved[PATH_MAX];
+  const std::string real = ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
+  for (const RunHere& run : runs_here()) {
+    if (run.results != real && run.jobs != real) continue;
+    const auto address = parse_address(run.address);
+    StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
+    // It may have ended meanwhile.
+    if (!answer.json.empty()) return answers_of(std::move(answer));
+  }
+  return answers_of(status_of_results(path));
+}
+
+Answers answers_here(bool all) {
+  Answers found;
+  std::vector<RunHere> runs = runs_here();
+  std::sort(runs.begin(), runs.end(), [](const RunHere& a, const RunHere& b) { return a.pid < b.pid; });
+  for (const RunHere& run : runs) {
+    const auto address = parse_address(run.address);
+    StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
+    if (!answer.json.empty()) found.runs.push_back(std::move(answer.json));
+  }
+  if (!found.runs.empty()) return found;
+  found = ask(kUsualAddress, all);
+  if (found.runs.empty()) found.problem = "no run of yours goes on here, and " + found.problem;
+  return found;
+}
+
+Answers look(const StatusOptions& options) {
+  if (options.address) return ask(*options.address, options.all);
+  return options.path.empty() ? answers_here(options.all) : answer_for(options.path, options.all);
+}
+
+std::string text_of(const Answers& answers, const StatusOptions& options) {
+  std::string text;
+  const bool rows = answers.runs.size() > 1;
+  if (rows && !options.json) text = status_row_head();
+  for (const std::string& json : answers.runs) {
+    const auto worded = options.json ? std::nullopt : rows ? status_row(json) : status_text(json);
+    text += worded.value_or(json + "\n");
+  }
+  return text;
+}
+
+// As much as fits the window, from its top left corner on.
+std::string screen_of(std::string_view text) {
+  winsize size{};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 && size.ws_col > 0;
+  const std::size_t rows = known ? size.ws_row - 1 : 23;
+  const std::size_t columns = known ? size.ws_col : 80;
+  std::string screen = "\x1b[H";
+  for (std::size_t row = 0; row < rows && !text.empty(); ++row) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    screen += fit(std::string(text.substr(0, end)), columns) + "\x1b[K\n";
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return screen + "\x1b[J";
+}
+
+// Until the run is over, nothing answers any more, or a signal ends the program.
+ExitCode watch(const StatusOptions& options, Console& console) {
+  const bool redraws = ::isatty(STDOUT_FILENO) == 1 && !options.json;
+  bool any = false;
+  if (redraws && !print_answer("\x1b[2J", console)) return ExitCode::kResultsFailed;
+  for (;;) {
+    const Answers answers = look(options);
+    if (answers.runs.empty()) {
+      console.line("workpool-dispatcher: " + answers.problem);
+      return any ? ExitCode::kOk : ExitCode::kNotAllOk;
+    }
+    const std::string text = text_of(answers, options);
+    const std::string gap = any && !options.json ? "\n" : "";
+    if (!print_answer(redraws ? screen_of(text) : gap + text, console)) return ExitCode::kResultsFailed;
+    any = true;
+    if (std::all_of(answers.runs.begin(), answers.runs.end(), says_over)) return ExitCode::kOk;
+    std::this_thread::sleep_for(kWatchInterval);
+  }
+}
+
+}  // namespace
+
+ExitCode status(const StatusOptions& options, Console& console) {
+  if (options.watch) return watch(options, console);
+  const Answers answers = look(options);
+  if (answers.runs.empty()) {
+    console.line("workpool-dispatcher: " + answers.problem);
+    return ExitCode::kNotAllOk;
+  }
+  return print_answer(text_of(answers, options), console) ? ExitCode::kOk : ExitCode::kResultsFailed;
+}
+
+}  // namespace workpool::dispatcher
