@@ -26,12 +26,12 @@ cannot be written to stdout; 130/143 stopped by a signal.
 )";
 
 constexpr const char* kStatusEpilogue = R"(Examples:
-  workpool-dispatcher status                          the runs of this user on this machine
-  workpool-dispatcher status jobs.results.jsonl       a run that goes on here, has ended or was stopped
+  workpool-dispatcher status                       the runs of this user on this machine
+  workpool-dispatcher status jobs.results.jsonl    a run that goes on here, or is over
   workpool-dispatcher status tcp://10.0.0.5:5555 --watch
 
-Exit codes: 0 there is an answer; 1 there is none (a dispatcher has 5 s to answer, or the file cannot
-be read); 2 wrong usage; 71 the system refuses memory or files; 74 the answer cannot be written to
+Exit codes: 0 there is an answer; 1 there is none (a dispatcher has 5 s for it, or RESULTS cannot be
+read); 2 wrong usage; 71 the system refuses memory or files; 74 the answer cannot be written to
 stdout; 130/143 stopped by a signal.
 )";
 
@@ -84,7 +84,7 @@ CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
       "machine, or else asks tcp://127.0.0.1:5555.",
       {{"RESULTS|ADDRESS", set_target, false}},
       {{"all", 0, "", "list all jobs that have run for over a second, not only the longest 20", "",
-        set_switch(options.all), false, false, false},
+        set_switch(options.all)},
        {"watch", 0, "", "show it again every 2 s until the run is over", "", set_switch(options.watch), false,
         false, false},
        {"json", 0, "", "print one JSON object instead of text (a line for each run)", "",

@@ -274,7 +274,7 @@ SinkMessage SchedulerWorld::message() {
     for (std::size_t i = 0; i <= count; ++i) {
       const Job& job = any_job();
       returned.jobs.push_back({any_handle(job), any_key(job), any_spec(job), any_attempt(job),
-                               static_cast<ReturnReason>(input_.pick(3))});
+                               static_cast<ReturnReason>(input_.pick(4))});
     }
     return returned;
   }
@@ -294,7 +294,10 @@ SinkMessage SchedulerWorld::message() {
   }
   if (kind == 14) {
     const std::uint64_t now = static_cast<std::uint64_t>(now_.time_since_epoch().count());
-    Beat beat{input_.once(2) ? input_.word() : now - input_.byte(), any_duration(), {any_key(any_job())}, {}};
+    Beat beat{input_.once(2) ? input_.word() : now - input_.byte(),
+              any_duration(),
+              {{any_handle(any_job()), any_duration()}},
+              {}};
     for (std::size_t i = 0; i < count; ++i) beat.ended.push_back(any_handle(any_job()));
     return beat;
   }

@@ -80,7 +80,7 @@ std::vector<std::string> sink_seeds() {
   for (const SinkMessage& message : std::initializer_list<SinkMessage>{
            Died{{{1, "signal 11", {key}}}}, Held{{{key, spec, 1, seconds(1)}}}, Results{{result, value}},
            Returned{{{{5}, key, spec, 1, ReturnReason::kStopped}}}, Ready{},
-           Beat{1, seconds(1), {key}, {{5}}}, Goodbye{}}) {
+           Beat{1, seconds(1), {{{5}, seconds(2)}}, {{5}}}, Goodbye{}}) {
     seeds.push_back(encoded(message));
   }
   seeds.push_back(frames_of(kHeader, std::string(kPartBytesMost + 5, 'p')).back());

@@ -221,7 +221,7 @@ void Stage::carry_out(const std::string& name, Machine& worker, worker::Action& 
     }
     void operator()(worker::SendSink& a) {
       const auto* beat = std::get_if<Beat>(&a.message);
-      if (beat == nullptr || !beat->ended.empty() || !beat->begun.empty())
+      if (beat == nullptr || !beat->ended.empty())
         self.say(name + " -> dispatcher: " + self.described(a.message));
       const auto found = worker.links.find(worker.open);
       if (found != worker.links.end() && !found->second.sink_cut)
@@ -305,11 +305,10 @@ std::string Stage::described(const SinkMessage& message) const {
     std::string operator()(const Beat& m) const {
       std::string text = "BEAT";
       const auto named = [&](Handle handle) {
-        const JobBook& jobs = self.scheduler_->ledger().jobs();
-        const auto row = jobs.find(handle);
-        return row ? self.job_name(jobs.at(*row).facts.key) : "?";
+        const dispatcher::JobBook& book = self.scheduler_->ledger().jobs();
+        const auto row = book.find(handle);
+        return row ? self.job_name(book.at(*row).facts.key) : "?";
       };
-      for (const BegunJob& job : m.begun) text += " runs " + named(job.handle);
       for (const Handle handle : m.ended) text += " ended " + named(handle);
       return text;
     }

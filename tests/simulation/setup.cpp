@@ -140,6 +140,18 @@ void draw_bad_workers(Setup& setup) {
   }
 }
 
+// Workers that leave by the clock, and come back. A draw of its own, too.
+void draw_lifetimes(Setup& setup) {
+  Random random{setup.seed ^ 0x71e};
+  if (!random.one_in(4)) return;
+  for (WorkerPlan& worker : setup.workers) {
+    if (&worker == &setup.workers.front()) continue;  // somebody has time for everything
+    // Longer than it takes to leave, or it would never work.
+    if (random.one_in(2)) worker.lifetime = worker.grace + random.between(seconds(30), seconds(200));
+    if (random.one_in(4)) worker.idle = random.between(seconds(5), seconds(30));
+  }
+}
+
 // When the run is to stop by itself. A draw of its own, too.
 void draw_stop_rule(Setup& setup) {
   Random random{setup.seed ^ 0x5709};
@@ -171,6 +183,10 @@ bool Setup::any_fault() const {
 }
 
 bool Setup::only_own_faults() const {
+  // A worker that leaves by the clock waits only so long for a dispatcher to hear its goodbye.
+  for (const WorkerPlan& worker : workers) {
+    if (worker.lifetime || worker.idle) return false;
+  }
   for (std::size_t i = 0; i < kFaults; ++i) {
     const auto fault = static_cast<Fault>(i);
     const bool own =
@@ -224,6 +240,7 @@ Setup make_setup(std::uint64_t seed) {
   draw_label_sets(setup);
   draw_bad_workers(setup);
   draw_stop_rule(setup);
+  draw_lifetimes(setup);
   return setup;
 }
 

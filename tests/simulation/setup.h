@@ -46,6 +46,8 @@ struct WorkerPlan {
   bool bad = false;
   bool cannot_start = false;  // because the program is not there
   Duration mended{0};
+  std::optional<Duration> lifetime{};  // leaves before so long is over, each time that it has started
+  std::optional<Duration> idle{};
 };
 
 enum class Fault : std::uint8_t {

@@ -46,6 +46,7 @@ void WorkerNode::start() {
   exit_code_.reset();
   id_ = WorkerId{world_.random.id()};
   engine_ = 0;
+  started_ = local();
   last_run_ = {};
   deaths_.clear();
   world_.trace([&] { return plan_.name + "#" + std::to_string(number_) + " starts"; });
@@ -70,6 +71,8 @@ void WorkerNode::start_engine() {
   options.labels = plan_.labels;
   options.orphan_grace = plan_.orphan_grace;
   options.grace = plan_.grace;
+  options.idle = plan_.idle;
+  if (plan_.lifetime) options.leave_at = started_ + *plan_.lifetime;
   session_ = std::make_unique<worker::Session>(options);
   inbox_.clear();
   runs_.clear();

@@ -123,6 +123,7 @@ class WorkerNode {
   WorkerId id_;
   std::uint32_t engine_ = 0;
   RunId last_run_;
+  Time started_;                   // the supervisor, by its own clock
   std::uint64_t incarnation_ = 0;  // of the engine; what was meant for an earlier one is not for this
   bool alive_ = false;
   bool coming_ = false;

@@ -210,7 +210,7 @@ class Watching(StatusTest):
         run.wait_for("jobs.results.jsonl")
         self.wait_running(40, "jobs.txt")
         terminal = Terminal(columns=40, rows=10)
-        watch = subprocess.Popen([DISPATCHER, "status", "jobs.txt", "--watch"], cwd=self.folder, env=self.env,
+        watch = subprocess.Popen([DISPATCHER, "status", "jobs.txt", "--watch"], cwd=self.folder, env={**self.env, "TERM": "xterm"},
                                  stdin=subprocess.DEVNULL, stdout=terminal.slave, stderr=subprocess.DEVNULL)
         try:
             terminal.read_until(lambda shown: b"\x1b[J" in shown)

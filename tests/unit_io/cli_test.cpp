@@ -256,7 +256,7 @@ TEST_F(CommandLineTest, UsageErrorsNameTheFlagAndWhatToDo) {
   refused({"run", "jobs.jsonl", "--local", "0"}, 2, "--local 0 without --listen");
   refused({"run", "jobs.jsonl", "--name\x1b[31m"}, 2, "--name\\x1b[31m");
   refused({"verify", "a"}, 2, "RESULTS is missing");
-  refused({"status", "here"}, 2, "ADDRESS: 'here' is not an address");
+  refused({"status", "here:5555"}, 2, "RESULTS|ADDRESS: 'here:5555' is not an address");
   refused({"rnu", "jobs.jsonl"}, 2, "unknown command 'rnu'; did you mean run?");
   refused({"jobs.jsonl"}, 2, "did you mean run jobs.jsonl?");
   refused({"--local", "2"}, 2, "a command comes first");

@@ -29,7 +29,7 @@ TEST(StatusJson, IsReadBackAsText) {
   facts.snapshot.waiting_for = DiskSpace{};
   facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
   facts.running.jobs = 3;
-  facts.running.longest = {{"one", "", 7, "node2", minutes(58), 2, 1},
+  facts.running.longest = {{"one", "", 7, "node2", seconds(58 * 60), 2, 1},
                            {"digest", "0.1 2", 9, "node1", seconds(4), 1, 1}};
   const string json = status_json(facts);
   EXPECT_EQ(
@@ -46,8 +46,8 @@ TEST(StatusJson, IsReadBackAsText) {
   EXPECT_TRUE(has(*text, "waiting  space for the results file\n"));
   EXPECT_TRUE(has(*text,
                   "\n  running  worker                   attempt  job\n"
-                  "   58m0s  node2                          2  line 7, id one\n"
-                  "    4.0s  node1                          1  '0.1 2', line 9\n"
+                  "    58m0s  node2                          2  line 7, id one\n"
+                  "     4.0s  node1                          1  '0.1 2', line 9\n"
                   "(1 more have run for over a second; --all lists them)\n"))
       << *text;
   EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;
@@ -80,6 +80,7 @@ TEST(StatusJson, ManyRunningJobsLeaveRoomForWorkers) {
   StatusFacts facts;
   facts.running.jobs = 5000;
   facts.running.longest.assign(5000, {string(64, 'i'), "", 1, string(64, 'w'), seconds(2), 1, 1});
+  facts.uptime = seconds(1);
   facts.workers.assign(5000, {string(64, 'w'), 2, 1, 1, 3, true, false});
   const string json = status_json(facts);
   EXPECT_LE(json.size(), kStatusBytes);
@@ -91,6 +92,7 @@ TEST(StatusJson, ManyRunningJobsLeaveRoomForWorkers) {
 
 TEST(StatusJson, OfManyWorkersFitsAMessage) {
   StatusFacts facts;
+  facts.uptime = seconds(1);
   facts.workers.assign(5000, {string(64, 'w'), 2, 1, 1, 3, true, false});
   const string json = status_json(facts);
   EXPECT_LE(json.size(), 60U * 1024);

@@ -103,9 +103,15 @@ std::string screen_of(std::string_view text) {
   return screen + "\x1b[J";
 }
 
+bool redraws_stdout() {
+  const char* const terminal = std::getenv("TERM");
+  const std::string_view name = terminal != nullptr ? terminal : "";
+  return ::isatty(STDOUT_FILENO) == 1 && !name.empty() && name != "dumb";
+}
+
 // Until the run is over, nothing answers any more, or a signal ends the program.
 ExitCode watch(const StatusOptions& options, Console& console) {
-  const bool redraws = ::isatty(STDOUT_FILENO) == 1 && !options.json;
+  const bool redraws = redraws_stdout() && !options.json;
   bool any = false;
   if (redraws && !print_answer("\x1b[2J", console)) return ExitCode::kResultsFailed;
   for (;;) {
