@@ -331,7 +331,7 @@ struct RunningJobs {
     std::string name;        // as in JobEnded
     std::uint64_t line = 0;  // 0 if it has not been read yet
     std::string worker;
-    Duration ran{0};  // at most: since it was given
+    Duration ran{0};  // since it began, or else since it was given
   };
   std::optional<Longest> longest;
   Duration shortest_ran{0};  // of the job that was started last

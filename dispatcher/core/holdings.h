@@ -68,6 +68,8 @@ struct Holding {
   bool is() const {
     return std::holds_alternative<Phase>(phase);
   }
+  // As far as is known: a worker has it at least since then, and says so once it has run for a second.
+  Time runs_since() const { return begun.value_or(since); }
   // Whether it counts: its session answers for it.
   bool live() const { return holder != nullptr; }
 

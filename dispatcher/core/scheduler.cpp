@@ -156,8 +156,8 @@ RunningJobs Scheduler::running_jobs(Time now) const {
     for (HoldingRow row = holdings.first(session.held); row != end; row = holdings.next(row)) {
       const Holding& holding = holdings.at(row);
       if (holding.is<Doubtful>()) continue;
-      latest = std::max(latest, holding.since);
-      if (longest != nullptr && longest->since <= holding.since) continue;
+      latest = std::max(latest, holding.runs_since());
+      if (longest != nullptr && longest->runs_since() <= holding.runs_since()) continue;
       longest = &holding;
       where = &session;
     }
@@ -166,7 +166,7 @@ RunningJobs Scheduler::running_jobs(Time now) const {
   if (longest == nullptr) return view;
   const JobFacts& facts = ledger_.jobs().at(longest->job).facts;
   view.longest = {facts.full_id(), facts.notes ? facts.notes->name : "", facts.line, where->name,
-                  std::max(Duration{0}, now - longest->since)};
+                  std::max(Duration{0}, now - longest->runs_since())};
   view.shortest_ran = std::max(Duration{0}, now - latest);
   return view;
 }

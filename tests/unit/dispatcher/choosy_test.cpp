@@ -66,6 +66,42 @@ TEST_F(ChoosyTest, AJobThatCannotStartGoesElsewhereAtOnceAndOthersTakeItsPlace) 
   discard_decisions();
 }
 
+// A worker that will leave before the job could be over.
+TEST_F(ChoosyTest, AJobThatAWorkerHasNoTimeForGoesToAnotherAndUsesNoAttempt) {
+  submit(2);
+  start();
+  worker("short", 1);
+  worker("long", 1);
+  expect_given("short", {0});
+  expect_given("long", {1});
+  returns("short", 0, ReturnReason::kNoTime);
+  expect_nothing();
+  ends("long", 1);
+  expect_recorded(1, Status::kOk);
+  expect_given("long", {0});
+  EXPECT_EQ(attempt(0), 1U);
+  ends("long", 0);
+  expect_recorded(0, Status::kOk);
+  expect_over();
+}
+
+TEST_F(ChoosyTest, IfNobodyElseIsThereItIsNotSentToAndFro) {
+  submit(1);
+  start();
+  worker("short", 1);
+  int given = 0;
+  for (int i = 0; i < 200; ++i) {
+    if (take_given("short") == Numbers{0}) {
+      ++given;
+      returns("short", 0, ReturnReason::kNoTime);
+    }
+    advance(milliseconds(50));
+    discard_decisions();
+  }
+  EXPECT_GE(given, 2);
+  EXPECT_LE(given, 8) << "in ten seconds";
+}
+
 // The first of two workers that are started together must not end all jobs before the second has joined.
 TEST_F(ChoosyTest, IfOthersMayJoinAJobThatCannotStartWaitsForThem) {
   options.listening = true;
