@@ -30,7 +30,7 @@ TEST(StatusJson, IsReadBackAsText) {
   facts.workers = {{"node1", 2, 1, 1, 3, true, false}, {"node2", 2, 0, 0, 3, true, true}};
   facts.running.jobs = 3;
   facts.running.longest = {{"one", "", 7, "node2", seconds(58 * 60), 2, 1},
-                           {"digest", "0.1 2", 9, "node1", seconds(4), 1, 1}};
+                           {"0123456789abcdef0123456789abcdef", "0.1 2", 9, "node1", seconds(4), 1, 1}};
   const string json = status_json(facts);
   EXPECT_EQ(
       json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U)

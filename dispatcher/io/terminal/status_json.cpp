@@ -7,6 +7,8 @@
 
 #include "common/base/text.h"
 #include "common/formats/json_scalars.h"
+#include "dispatcher/io/terminal/command_words.h"
+#include "dispatcher/io/terminal/json_object.h"
 #include "dispatcher/io/terminal/status_line.h"
 
 namespace workpool::dispatcher {
@@ -17,8 +19,7 @@ void append_text(std::string& out, std::string_view name, std::string_view value
   out += ",\"";
   out += name;
   out += "\":";
-  // Paths and names may be any bytes; JSON may not.
-  append_json_string(out, is_utf8(value) ? value : std::string_view(printable(value)));
+  JsonObject::append_text(out, value);
 }
 
 std::string counts_json(const Snapshot& s) {
@@ -31,7 +32,7 @@ std::string counts_json(const Snapshot& s) {
 
 std::string worker_json(const WorkerView& worker) {
   std::string out = "{\"name\":";
-  append_json_string(out, is_utf8(worker.name) ? worker.name : printable(worker.name));
+  JsonObject::append_text(out, worker.name);
   out += fmt::format(R"(,"slots":{},"busy":{},"held":{},"done":{},"accepting":{},"suspect":{}}})",
                      worker.slots, worker.busy, worker.held, worker.done, worker.accepting, worker.suspect);
   return out;
@@ -117,12 +118,14 @@ std::string running_lines(const JsonScalars& values) {
     const std::string prefix = fmt::format("running.{}.", listed);
     if (!values.contains(prefix + "id")) break;
     if (listed == 0) text += fmt::format("\n{:>9}  {:<24} {:>7}  job\n", "running", "worker", "attempt");
-    const bool named = values.contains(prefix + "name");
-    text +=
-        fmt::format("{:>9}  {:<24} {:>7}  {}{}\n", format_roughly(seconds_in(values, prefix + "s")),
-                    printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"),
-                    named ? "'" + shown(values, prefix + "name") + "', line " : "line ",
-                    shown(values, prefix + "line") + (named ? "" : ", id " + shown(values, prefix + "id")));
+    std::string job = "line " + shown(values, prefix + "line");
+    if (values.contains(prefix + "name")) {
+      job = "'" + shown(values, prefix + "name") + "', " + job;
+    } else if (!is_digest(get(values, prefix + "id"))) {
+      job += ", id " + shown(values, prefix + "id");
+    }
+    text += fmt::format("{:>9}  {:<24} {:>7}  {}\n", format_roughly(seconds_in(values, prefix + "s")),
+                        printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"), job);
   }
   const std::uint64_t total = std::strtoull(std::string(get(values, "running_total")).c_str(), nullptr, 10);
   if (total > listed)
