@@ -62,12 +62,12 @@ Setter set_rows(Given& given, ValueFormat format) {
   };
 }
 
-Setter set_shell(CommandSetting& setting) {
-  return [&setting](const std::string& value) -> std::string {
-    const bool is_switch = set_switch(setting.shell)(value).empty();
-    if (!is_switch) setting.shell = true;
-    setting.shell_program = is_switch ? "" : value;
-    return "";
+Setter set_shell(Given& given) {
+  return [&given](const std::string& value) -> std::string {
+    given.options.defaults.shell.clear();
+    if (set_switch(given.each.setting.shell)(value).empty()) return "";
+    given.each.setting.shell = true;
+    return set_shell_program(given.options.defaults)(value);
   };
 }
 
@@ -100,7 +100,7 @@ std::vector<Flag> value_flags(Given& given) {
       {"chunks", 0, "N", "each job reads N lines of the input on its stdin", "",
        set_number(given.each.lines_per_chunk, 1, kLinesPerChunkMax)},
       {"shell", 0, "", "the command is one string for /bin/sh (--shell=bash: for bash); values are quoted",
-       "", set_shell(given.each.setting)},
+       "", set_shell(given)},
       {"dry-run", 0, "", "print the jobs as a jobs file and run nothing", "",
        set_switch(given.options.dry_run)},
       {"keep-order", 'k', "", "print what jobs write in the order of the values", "as jobs end",
@@ -111,11 +111,12 @@ std::vector<Flag> value_flags(Given& given) {
   };
 }
 
-std::vector<Flag> requirement_flags(CommandSetting& setting) {
-  const Setter add_label = [&setting](const std::string& value) -> std::string {
+std::vector<Flag> requirement_flags(CommandSetting& setting, JobDefaults& defaults) {
+  const Setter add_label = [&defaults](const std::string& value) -> std::string {
     if (value.empty() || value.size() > kLabelBytesMax || !is_utf8(value) || printable(value) != value)
       return "is no label: printable text of at most 64 bytes";
-    setting.labels.push_back(value);
+    if (!defaults.labels) defaults.labels.emplace();
+    defaults.labels->push_back(value);
     return "";
   };
   const Setter set_priority = [&setting](const std::string& value) -> std::string {
@@ -132,8 +133,9 @@ std::vector<Flag> requirement_flags(CommandSetting& setting) {
 
 CommandTable table_of(Given& given, const ProgramNames& names) {
   std::vector<Flag> flags = value_flags(given);
-  for (Flag& flag : command_flags(given.each.setting)) flags.push_back(std::move(flag));
-  for (Flag& flag : requirement_flags(given.each.setting)) flags.push_back(std::move(flag));
+  for (Flag& flag : command_flags(given.options.defaults)) flags.push_back(std::move(flag));
+  for (Flag& flag : requirement_flags(given.each.setting, given.options.defaults))
+    flags.push_back(std::move(flag));
   flags = without_variables(std::move(flags));
   for (Flag& flag : run_flags(given.options)) {
     if (flag.name == "format") continue;
@@ -275,8 +277,8 @@ CommandLine parse_each(const Invocation& invocation) {
   options.flag_words = flags;
   // Results on stdout leave no room there for what jobs write.
   if (!given.quiet && options.results != "-") options.output = given.output;
-  given.each.setting.timeout = options.timeout;
-  given.each.setting.retries = options.retries;
+  // Each line says them itself.
+  given.each.setting.defaults = std::exchange(options.defaults, {});
   options.each = std::move(given.each);
   if (options.results.empty()) options.results = "/dev/null";
   if (options.dry_run && wrong.empty()) return options;

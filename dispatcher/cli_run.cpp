@@ -70,6 +70,10 @@ Setter set_capture(std::uint64_t& target) {
   };
 }
 
+Setter set_timeout(std::optional<Duration>& target) {
+  return [&target](const std::string& value) -> std::string { return set_duration(target.emplace())(value); };
+}
+
 // "20" or "5%"; the last one given counts.
 Setter set_max_fails(RunOptions& options) {
   return [&options](const std::string& value) -> std::string {
@@ -131,9 +135,9 @@ std::vector<Flag> run_flags(RunOptions& options) {
        set_switch(options.retry_failed)},
       format_flag(options.format),
       {"retries", 0, "N", "how often a job that fails or times out is tried again, for jobs without retries",
-       "0", set_number(options.retries, 0, kRetriesMax)},
+       "0", set_number(options.defaults.retries, 0, kRetriesMax)},
       {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
-       set_duration(options.timeout)},
+       set_timeout(options.defaults.timeout)},
       {"max-fails", 0, "N|P%",
        "stop once N jobs, or P% of those that have ended, are not ok: nothing new starts, what runs is "
        "finished",
@@ -230,12 +234,14 @@ std::string settle_results(RunOptions& options) {
 }
 
 CommandTable table_of(RunOptions& options, const ProgramNames& names) {
+  std::vector<Flag> flags = run_flags(options);
+  for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
   return {names.dispatcher + " run",
           "JOBS [-o RESULTS] [flags]",
           "Runs a jobs file (or - for stdin) to the end and records one result per job. "
           "Without --listen it starts one local worker itself.",
           {{"JOBS", set_stream(options.jobs, 0)}},
-          run_flags(options),
+          std::move(flags),
           with_names(kRunEpilogue, names)};
 }
 

@@ -43,44 +43,49 @@ Setter set_statuses(std::vector<Status>& target) {
   };
 }
 
+std::vector<Flag> output_flags(ShowOptions& options) {
+  return {
+      {"failed", 0, "", "only jobs that are not ok", "", set_switch(options.failed)},
+      {"status", 0, "S",
+       "only jobs with this status: ok, failed, timeout, quarantined or invalid; several with commas "
+       "between",
+       "", set_statuses(options.statuses)},
+      {"stdout", 0, "", "print what commands wrote to stdout, as it was, instead of rows", "",
+       set_switch(options.standard_output)},
+      {"stderr", 0, "", "print what commands wrote to stderr, after --stdout of the same job", "",
+       set_switch(options.standard_error)},
+      {"value", 0, "", "print what handlers returned, a line of JSON each", "", set_switch(options.value)},
+      {"tag", 0, "",
+       "with --stdout, --stderr and --value: put the job's id, its inputs or its line, and a tab, before "
+       "each line",
+       "", set_switch(options.tag)},
+      {"csv", 0, "",
+       "print comma-separated values with a header; --stdout, --stderr and --value add a column each", "",
+       set_switch(options.csv)},
+      {"json", 0, "", "print the result lines that count, as they are", "", set_switch(options.json)},
+      {"stats", 0, "", "print how many jobs there are and how long they ran, by status and by worker", "",
+       set_switch(options.stats)},
+      {"no-jobs", 0, "", "do not read the jobs file, from which the commands come", "",
+       set_switch(options.no_jobs)},
+      format_flag(options.format),
+  };
+}
+
 CommandTable table_of(ShowOptions& options, const ProgramNames& names) {
   const Setter add_wanted = [&options](const std::string& value) -> std::string {
     if (value.empty()) return "is empty";
     options.wanted.push_back(value);
     return "";
   };
+  std::vector<Flag> flags = output_flags(options);
+  for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
   return {
       names.dispatcher + " show",
       "RESULTS [ID|PATTERN|:LINE]... [flags]",
       "Shows what jobs printed and how they ended, from the file of run's -o; also while the run goes on. "
       "Without IDs or patterns it shows all jobs. Changes nothing.",
       {{"RESULTS", set_text(options.results)}, {"ID", add_wanted, false, true}},
-      without_variables({
-          {"failed", 0, "", "only jobs that are not ok", "", set_switch(options.failed)},
-          {"status", 0, "S",
-           "only jobs with this status: ok, failed, timeout, quarantined or invalid; several with commas "
-           "between",
-           "", set_statuses(options.statuses)},
-          {"stdout", 0, "", "print what commands wrote to stdout, as it was, instead of rows", "",
-           set_switch(options.standard_output)},
-          {"stderr", 0, "", "print what commands wrote to stderr, after --stdout of the same job", "",
-           set_switch(options.standard_error)},
-          {"value", 0, "", "print what handlers returned, a line of JSON each", "",
-           set_switch(options.value)},
-          {"tag", 0, "",
-           "with --stdout, --stderr and --value: put the job's id, its inputs or its line, and a tab, before "
-           "each line",
-           "", set_switch(options.tag)},
-          {"csv", 0, "",
-           "print comma-separated values with a header; --stdout, --stderr and --value add a column each", "",
-           set_switch(options.csv)},
-          {"json", 0, "", "print the result lines that count, as they are", "", set_switch(options.json)},
-          {"stats", 0, "", "print how many jobs there are and how long they ran, by status and by worker", "",
-           set_switch(options.stats)},
-          {"no-jobs", 0, "", "do not read the jobs file, from which the commands come", "",
-           set_switch(options.no_jobs)},
-          format_flag(options.format),
-      }),
+      without_variables(std::move(flags)),
       with_names(kShowEpilogue, names)};
 }
 

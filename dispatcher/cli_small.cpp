@@ -49,11 +49,13 @@ CommandTable table_of(CheckOptions& options, const ProgramNames& names) {
 }
 
 CommandTable table_of(VerifyOptions& options, const ProgramNames& names) {
+  std::vector<Flag> flags = {format_flag(options.format), json_flag(options.json)};
+  for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
   return {names.dispatcher + " verify",
           "JOBS RESULTS [flags]",
           "Proves that every job has exactly one result that counts. Changes nothing.",
           {{"JOBS", set_text(options.jobs)}, {"RESULTS", set_text(options.results)}},
-          {format_flag(options.format), json_flag(options.json)},
+          std::move(flags),
           with_names(kVerifyEpilogue, names)};
 }
 

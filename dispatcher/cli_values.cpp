@@ -28,22 +28,24 @@ constexpr std::uint32_t kJobsMost = 65'535;
 // What `-j 0` means: a worker takes fewer if the system has no room for so many.
 constexpr std::uint32_t kAsManyAsPossible = 1'000;
 
-Setter add_variable(std::vector<std::pair<std::string, std::string>>& variables) {
-  return [&variables](const std::string& value) -> std::string {
+Setter set_folder(JobDefaults& defaults) {
+  return [&defaults](const std::string& value) -> std::string {
+    if (value.empty()) return "is empty";
+    defaults.set_cwd(value);
+    return "";
+  };
+}
+
+Setter add_variable(JobDefaults& defaults) {
+  return [&defaults](const std::string& value) -> std::string {
     const std::size_t equals = value.find('=');
     const std::string name = value.substr(0, equals);
     if (name.empty()) return "is neither NAME nor NAME=VALUE";
     const char* const ours = std::getenv(name.c_str());
     if (equals == std::string::npos && ours == nullptr) return "is not set here; give NAME=VALUE";
-    std::string text = equals == std::string::npos ? ours : value.substr(equals + 1);
+    const std::string text = equals == std::string::npos ? ours : value.substr(equals + 1);
     if (!is_utf8(name) || !is_utf8(text)) return "is not UTF-8";
-    const auto known = std::find_if(variables.begin(), variables.end(),
-                                    [&](const auto& variable) { return variable.first == name; });
-    if (known == variables.end()) {
-      variables.emplace_back(name, std::move(text));
-    } else {
-      known->second = std::move(text);
-    }
+    defaults.set_variable(name, text);
     return "";
   };
 }
@@ -76,12 +78,28 @@ Setter set_jobs(std::optional<std::uint32_t>& target) {
   };
 }
 
-std::vector<Flag> command_flags(CommandSetting& setting) {
+Setter set_shell_program(JobDefaults& defaults) {
+  return [&defaults](const std::string& value) -> std::string {
+    if (value.empty()) return "is empty";
+    if (!is_utf8(value)) return "is not UTF-8";
+    defaults.set_shell(value);
+    return "";
+  };
+}
+
+std::vector<Flag> command_flags(JobDefaults& defaults) {
   return {{"cwd", 0, "FOLDER", "the folder that jobs run in", "where the worker was started",
-           set_text(setting.folder)},
+           set_folder(defaults)},
           {"env", 0, "NAME[=VALUE]",
            "a variable for the jobs, by default with our value; can be given several times", "",
-           add_variable(setting.environment), true}};
+           add_variable(defaults), true}};
+}
+
+std::vector<Flag> default_flags(JobDefaults& defaults) {
+  std::vector<Flag> flags = command_flags(defaults);
+  flags.push_back({"shell", 0, "PROGRAM", "the shell of commands that are a string, such as bash", "/bin/sh",
+                   set_shell_program(defaults)});
+  return without_variables(std::move(flags));
 }
 
 Flag format_flag(std::optional<JobsFormat>& target) {

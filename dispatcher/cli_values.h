@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/base/flags.h"
-#include "common/each/command_template.h"
+#include "common/formats/job_defaults.h"
 #include "common/formats/jobs_file.h"
 
 namespace workpool::dispatcher {
@@ -38,8 +38,11 @@ Setter set_stream(std::string& target, int descriptor);
 // How many jobs run at once: N, P% of the cores, +N or -N of them, 0 for as many as possible.
 Setter set_jobs(std::optional<std::uint32_t>& target);
 
-// --cwd and --env of a command.
-std::vector<Flag> command_flags(CommandSetting& setting);
+// --cwd and --env.
+std::vector<Flag> command_flags(JobDefaults& defaults);
+// These and --shell PROGRAM.
+std::vector<Flag> default_flags(JobDefaults& defaults);
+Setter set_shell_program(JobDefaults& defaults);
 
 Flag format_flag(std::optional<JobsFormat>& target);
 

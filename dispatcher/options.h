@@ -11,6 +11,7 @@
 #include "common/base/outcome.h"
 #include "common/base/program_names.h"
 #include "common/base/time.h"
+#include "common/formats/job_defaults.h"
 #include "common/formats/jobs_file.h"
 #include "dispatcher/each_options.h"
 
@@ -42,8 +43,7 @@ struct RunOptions {
   bool overwrite = false;
   bool retry_failed = false;
   std::optional<JobsFormat> format;  // nullopt = by the ending
-  std::uint32_t retries = 0;
-  Duration timeout{0};
+  JobDefaults defaults;
   std::optional<Durability> durability;            // nullopt = sync, or os if RESULTS is not a regular file
   std::optional<std::uint32_t> max_fails;          // jobs that are not ok
   std::optional<std::uint32_t> max_fails_percent;  // or a part of those that have ended
@@ -68,6 +68,7 @@ struct VerifyOptions {
   std::string results;
   bool json = false;
   std::optional<JobsFormat> format;
+  JobDefaults defaults;  // as the run had them
 };
 struct ShowOptions {
   std::string results;
@@ -85,6 +86,7 @@ struct ShowOptions {
   bool tag = false;
   bool no_jobs = false;
   std::optional<JobsFormat> format;  // of the jobs file; nullopt = by the ending
+  JobDefaults defaults;              // as the run had them
 
   bool shows_content() const { return standard_output || standard_error || value; }
 };

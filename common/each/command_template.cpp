@@ -31,33 +31,7 @@ void append_member(std::string& out, std::string_view name) { out.append(",\"").
 
 std::string members_of(const CommandSetting& setting) {
   std::string out;
-  if (!setting.environment.empty()) {
-    append_member(out, "env");
-    char between = '{';
-    for (const auto& [name, value] : setting.environment) {
-      out += std::exchange(between, ',');
-      append_json_string(out, name);
-      out += ':';
-      append_json_string(out, value);
-    }
-    out += '}';
-  }
-  if (!setting.folder.empty()) {
-    append_member(out, "cwd");
-    append_json_bytes(out, setting.folder);
-  }
-  if (setting.shell && !setting.shell_program.empty()) {
-    append_member(out, "shell");
-    append_json_string(out, setting.shell_program);
-  }
-  if (setting.timeout > Duration(0)) {
-    append_member(out, "timeout");
-    out += '"' + std::to_string(setting.timeout.count()) + "us\"";
-  }
-  if (setting.retries > 0) {
-    append_member(out, "retries");
-    out += std::to_string(setting.retries);
-  }
+  append_members(out, setting.defaults, setting.shell);
   if (setting.slots != 1) {
     append_member(out, "slots");
     out += std::to_string(setting.slots);
@@ -65,15 +39,6 @@ std::string members_of(const CommandSetting& setting) {
   if (setting.priority != 0) {
     append_member(out, "priority");
     out += std::to_string(setting.priority);
-  }
-  if (!setting.labels.empty()) {
-    append_member(out, "labels");
-    char between = '[';
-    for (const std::string& label : setting.labels) {
-      out += std::exchange(between, ',');
-      append_json_string(out, label);
-    }
-    out += ']';
   }
   return out;
 }
@@ -85,13 +50,6 @@ bool is_foreign(std::string_view inside) {
 }
 
 }  // namespace
-
-void append_json_bytes(std::string& out, std::string_view bytes) {
-  if (is_utf8(bytes)) return append_json_string(out, bytes);
-  out += "{\"base64\":\"";
-  append_base64(out, bytes);
-  out += "\"}";
-}
 
 std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vector<std::string>& words,
                                                                   const ValueNames& names,

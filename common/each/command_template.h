@@ -18,9 +18,9 @@
 #include <variant>
 #include <vector>
 
-#include "common/base/time.h"
 #include "common/each/shell_text.h"
 #include "common/each/value_parts.h"
+#include "common/formats/job_defaults.h"
 
 namespace workpool {
 
@@ -33,15 +33,10 @@ struct ValueNames {
 
 // What a line says next to its command, the same in all jobs.
 struct CommandSetting {
-  Duration timeout{0};  // 0: none
-  std::uint32_t retries = 0;
+  JobDefaults defaults;
   std::uint32_t slots = 1;
   std::int32_t priority = 0;
-  std::vector<std::string> labels;
-  bool shell = false;         // the command is one string for a shell, and values are quoted for it
-  std::string shell_program;  // empty: the default
-  std::string folder;         // empty: none
-  std::vector<std::pair<std::string, std::string>> environment;
+  bool shell = false;  // the command is one string for a shell, and values are quoted for it
 };
 
 // The values of one job.
@@ -90,8 +85,5 @@ class CommandTemplate {
   std::vector<Word> words_;
   std::string setting_;  // the members that all lines share
 };
-
-// Appends bytes as a jobs line holds them: as a JSON string, or as {"base64": …} if they are not UTF-8.
-void append_json_bytes(std::string& out, std::string_view bytes);
 
 }  // namespace workpool

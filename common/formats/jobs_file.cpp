@@ -27,7 +27,11 @@ bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r');
 struct JobLineParser::State {
   using Parsed = std::variant<JobView, NoJob, LineError>;
 
-  explicit State(JobsFormat chosen) : format(chosen) {}
+  State(JobsFormat chosen, std::shared_ptr<const JobDefaults> given) : format(chosen) {
+    if (!given || !given->change_lines()) return;
+    defaults = std::move(given);
+    if (defaults->labels) default_labels.assign(defaults->labels->begin(), defaults->labels->end());
+  }
 
   Parsed parse_shell_line(std::string_view line) {
     const auto first = std::find_if_not(line.begin(), line.end(), is_blank);
@@ -56,6 +60,25 @@ struct JobLineParser::State {
     return parse_any_json_line(line);
   }
 
+  Parsed parse_line(std::string_view line) {
+    return format == JobsFormat::kJsonLines ? parse_json_line(line) : parse_shell_line(line);
+  }
+
+  // REQUIRES: there are defaults.
+  Parsed with_defaults(Parsed&& parsed, bool says_labels) {
+    auto* const view = std::get_if<JobView>(&parsed);
+    if (view == nullptr) return parsed;
+    if (!says_labels && defaults->labels) view->requirement.labels = default_labels;
+    if (!defaults->change_works()) return parsed;
+    whole_work.clear();
+    append_work_with_defaults(whole_work, view->work, *defaults);
+    if (whole_work.size() > kLineBytesMax)
+      return fault_at(0, "with its defaults a job of more than 1 MiB: put what is large into a file");
+    view->work = whole_work;
+    view->spec = spec_of_work(whole_work);
+    return parsed;
+  }
+
   Parsed parse_any_json_line(std::string_view line) {
     const std::size_t start = skip_json_space(line, 0);
     if (start == line.size()) return NoJob{};
@@ -68,6 +91,7 @@ struct JobLineParser::State {
     Present present;
     job = {};
     if (auto fault = read_members(line, start, object, present)) return *std::move(fault);
+    says_labels = present.has[kLabels];
     if (auto fault = present.combination(start)) return *std::move(fault);
     if (present.has[kShell] && line[json_member_value(line, present.key_at[kCmd])] == '[')
       return fault_at(present.key_at[kShell], "\"shell\" belongs to a \"cmd\" that is a string");
@@ -83,6 +107,8 @@ struct JobLineParser::State {
       const std::size_t key_at = skip_json_space(line, at);
       const std::size_t value_at = json_member_value(line, key_at);
       const auto known = member_named(member.key);
+      if (!known && member.key == "defaults")
+        return fault_at(key_at, "\"defaults\" must be the first line of the jobs, and alone in it");
       if (!known) return fault_at(key_at, unknown_key(member.key));
       if (present.has[*known]) {
         return fault_at(key_at,
@@ -163,6 +189,9 @@ struct JobLineParser::State {
   }
 
   JobsFormat format;
+  std::shared_ptr<const JobDefaults> defaults;  // null if they change no line
+  std::vector<std::string_view> default_labels;
+  std::string whole_work;  // with defaults
   PlainLines plain;
   // For lines that are not plain.
   DomParser dom;
@@ -170,20 +199,26 @@ struct JobLineParser::State {
   std::array<std::pair<std::size_t, std::size_t>, kMembers>
       bytes_of{};  // of each: where in `compact`, how many bytes
   JobLine job;
+  bool says_labels = false;              // `job` has the member
   std::vector<std::string_view> labels;  // of `job`
 };
 
-JobLineParser::JobLineParser(JobsFormat format) : state_(std::make_unique<State>(format)) {}
+JobLineParser::JobLineParser(JobsFormat format, std::shared_ptr<const JobDefaults> defaults)
+    : state_(std::make_unique<State>(format, std::move(defaults))) {}
 JobLineParser::~JobLineParser() = default;
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse(std::string_view line) {
   if (line.size() > kLineBytesMax) return line_too_long();
-  return state_->format == JobsFormat::kJsonLines ? state_->parse_json_line(line)
-                                                  : state_->parse_shell_line(line);
+  if (!state_->defaults) return state_->parse_line(line);
+  state_->says_labels = false;
+  auto parsed = state_->parse_line(line);
+  return state_->with_defaults(std::move(parsed), state_->says_labels || state_->plain.says_labels());
 }
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse_as_any(std::string_view line) {
-  return line.size() > kLineBytesMax ? line_too_long() : state_->parse_any_json_line(line);
+  if (line.size() > kLineBytesMax) return line_too_long();
+  auto parsed = state_->parse_any_json_line(line);
+  return state_->defaults ? state_->with_defaults(std::move(parsed), state_->says_labels) : std::move(parsed);
 }
 
 LineError line_too_long() {

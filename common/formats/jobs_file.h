@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/base/job.h"
+#include "common/formats/job_defaults.h"
 #include "common/formats/job_line_limits.h"
 
 namespace workpool {
@@ -41,7 +42,9 @@ std::uint64_t id_column(std::string_view line);
 
 class JobLineParser {
  public:
-  explicit JobLineParser(JobsFormat format);
+  // `defaults`: what the jobs get that do not say otherwise; may be null. A line of defaults is an error
+  // here: only who knows that it is the first one can tell that it is in its place.
+  explicit JobLineParser(JobsFormat format, std::shared_ptr<const JobDefaults> defaults = nullptr);
   ~JobLineParser();
   JobLineParser(const JobLineParser&) = delete;
   JobLineParser& operator=(const JobLineParser&) = delete;

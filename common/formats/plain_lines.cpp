@@ -281,6 +281,7 @@ bool PlainLines::read_bare(std::string_view line, JobView& job) {
 
 std::optional<JobView> PlainLines::read(std::string_view line) {
   std::optional<JobView> read;
+  says_labels_ = false;
   if (line.size() > kPlainBytesMost || !line.starts_with('{')) return read;
   if (read_bare(line, read.emplace())) return read;
   // What it has filled in so far goes with the emplace() below.
@@ -303,6 +304,7 @@ std::optional<JobView> PlainLines::read(std::string_view line) {
   job.work = work_;
   job.spec = spec_of_work(work_);
   job.requirement.labels = labels_;
+  says_labels_ = (seen >> kLabels & 1) != 0;
   return read;
 }
 

@@ -19,6 +19,8 @@ class PlainLines {
  public:
   // Nullopt: not a plain line. The views live as long as the bytes of `line`, and until the next call.
   std::optional<JobView> read(std::string_view line);
+  // Whether the line read last has the member `labels`, be it empty.
+  bool says_labels() const { return says_labels_; }
 
   // Of a handler's job. The views are parts of `work`; `args` is empty if it has none.
   struct Work {
@@ -38,6 +40,7 @@ class PlainLines {
 
   std::string work_;
   std::vector<std::string_view> labels_;
+  bool says_labels_ = false;
 };
 
 }  // namespace workpool

@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "common/base/text.h"
-#include "dispatcher/io/jobs/jobs_format.h"
+#include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/terminal/json_object.h"
@@ -53,9 +53,9 @@ ExitCode check(const CheckOptions& options, Console& console) {
       return ExitCode::kBadInput;
     }
     const JobsInput& input = std::get<JobsInput>(opened);
-    const JobsFormat format = format_of(input, options.jobs, options.format);
+    const JobsForm form = form_of(input, options.jobs, options.format, {});
     JobIndex index;
-    const IndexReport report = index_jobs_file(input, format, index);
+    const IndexReport report = index_jobs_file(input, form, index);
     const ExitCode code = report.ok() ? ExitCode::kOk : ExitCode::kBadInput;
     if (options.json) {
       const std::string problem = report.problem ? report.problem->message : "";

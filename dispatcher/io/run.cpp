@@ -25,7 +25,6 @@
 #include "common/io/names.h"
 #include "common/io/sockets.h"
 #include "common/io/whole_file.h"
-#include "dispatcher/io/jobs/jobs_change.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/replay_words.h"
@@ -369,7 +368,6 @@ ExitCode Run::run_jobs() {
   scheduler.step(NamesKnown{journal_->worker_names()}, boot_time(), none);
   scheduler.step(done_, boot_time(), none);
 
-  const JobDefaults defaults{options_.timeout, options_.retries};
   const auto raise = [this] { wake_.raise(); };
   std::shared_ptr<JobOutput> output;
   if (options_.output) output = std::make_shared<JobOutput>(console_, *options_.output);
@@ -377,7 +375,7 @@ ExitCode Run::run_jobs() {
     if (output) output->skipped(line);
   };
   const JobIntake intake(index_.ids(), journal_->regular(), options_.retry_failed);
-  const std::unique_ptr<JobSource> jobs = input_.source(index_, defaults, intake, raise, skipped);
+  const std::unique_ptr<JobSource> jobs = input_.source(index_, intake, raise, skipped);
   journal_->start(options_.durability, raise, output);
   banner();
   list_here();
@@ -438,9 +436,8 @@ bool Run::write_summary(const SummaryFacts& facts, int status, std::vector<WorkD
 // run that it looks at.
 RunEnd Run::last_look(RunEnd end) {
   if (!needs_last_look(end)) return end;
-  const auto look = std::make_shared<std::packaged_task<LastLook()>>([this, path = options_.jobs] {
-    return LastLook{journal_->in_place(),
-                    !(input_.regular() && jobs_changed(input_.file(), path, *input_.format(), index_))};
+  const auto look = std::make_shared<std::packaged_task<LastLook()>>([this] {
+    return LastLook{journal_->in_place(), !input_.changed(index_)};
   });
   LeavableThread thread;
   thread.start([run = shared_from_this(), look] { (*look)(); });

@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "dispatcher/io/jobs/file_source.h"
-#include "dispatcher/io/jobs/jobs_format.h"
+#include "dispatcher/io/jobs/jobs_change.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 #include "dispatcher/io/jobs/pipe_source.h"
 
@@ -47,10 +47,12 @@ std::unique_ptr<EachFeeder> feeder_for(const RunOptions& options, Console& conso
 }  // namespace
 
 RunInput::RunInput(const RunOptions& options, Console& console)
-    : feeder_(feeder_for(options, console)),
-      input_(feeder_ ? feeder_->take_input() : open_jobs(options.jobs, console)),
-      format_(feeder_ ? JobsFormat::kJsonLines : options.format) {
-  if (regular()) format_ = format_of(input_, options.jobs, options.format);
+    : path_(options.jobs),
+      format_(options.each ? JobsFormat::kJsonLines : options.format),
+      defaults_(options.defaults),
+      feeder_(feeder_for(options, console)),
+      input_(feeder_ ? feeder_->take_input() : open_jobs(options.jobs, console)) {
+  if (regular()) form_ = form_of(input_, path_, format_, defaults_);
 }
 
 void RunInput::index(JobIndex& index, Console& console) const {
@@ -58,20 +60,24 @@ void RunInput::index(JobIndex& index, Console& console) const {
     index.seal();
     return;
   }
-  const IndexReport report = index_jobs_file(input_, *format_, index);
+  const IndexReport report = index_jobs_file(input_, *form_, index);
   if (report.ok()) return;
   console.line(format_errors(input_.shown_path(), report));
   throw Ended{ExitCode::kBadInput};
 }
 
-std::unique_ptr<JobSource> RunInput::source(const JobIndex& index, const JobDefaults& defaults,
-                                            const JobIntake& intake, std::function<void()> wake,
+bool RunInput::changed(const JobIndex& index) const {
+  return regular() && jobs_changed(input_, path_, form_->format, defaults_, index);
+}
+
+std::unique_ptr<JobSource> RunInput::source(const JobIndex& index, const JobIntake& intake,
+                                            std::function<void()> wake,
                                             std::function<void(std::uint64_t line)> skipped) const {
-  if (regular()) return std::make_unique<FileSource>(input_.fd(), *format_, index, defaults, std::move(wake));
+  if (regular()) return std::make_unique<FileSource>(input_.fd(), *form_, index, std::move(wake));
   PipeListener listener;
   listener.skipped = std::move(skipped);
   if (feeder_) listener.problem = [this] { return feeder_->problem(); };
-  return std::make_unique<PipeSource>(input_.fd(), format_, defaults, intake, std::move(wake),
+  return std::make_unique<PipeSource>(input_.fd(), format_, defaults_, intake, std::move(wake),
                                       std::move(listener));
 }
 

@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "common/base/text.h"
-#include "dispatcher/io/jobs/jobs_format.h"
+#include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 #include "dispatcher/io/terminal/json_object.h"
 
@@ -29,6 +29,11 @@ std::string listed(const std::vector<std::string>& first, std::uint64_t count) {
   for (const std::string& id : first) text += (text.empty() ? "" : ", ") + printable(id);
   if (count > first.size()) text += " and " + std::to_string(count - first.size()) + " more";
   return text;
+}
+
+// Whether there are results that belong to no job of the file.
+bool results_of_other_work(const VerifyReport& report) {
+  return report.results.removed > 0 || report.results.changed > 0;
 }
 
 std::string damaged_text(const ReplaySummary& results) {
@@ -124,6 +129,9 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
     text += "  removed: " + counted(results.removed, "line") +
             " of ids that are not in the jobs file: " + listed(report.removed_first, results.removed) + "\n";
   }
+  if (report.may_lack_defaults)
+    text +=
+        "  hint: if the run had --cwd, --env or --shell, give verify the same: they are part of the work\n";
   if (results.damaged > 0) text += damaged_text(results);
   if (results.torn_bytes > 0) {
     text += "  torn: the last " + counted(results.torn_bytes, "byte") + " are the beginning of a line\n";
@@ -182,9 +190,9 @@ VerifyAnswer verify(const VerifyOptions& options) {
                    kSpeaker + printable(input.shown_path()) +
                        ": verify needs a jobs file that can be read again, not a pipe");
   }
-  const JobsFormat format = format_of(input, options.jobs, options.format);
+  const JobsForm form = form_of(input, options.jobs, options.format, options.defaults);
   JobIndex index;
-  const IndexReport checked = index_jobs_file(input, format, index);
+  const IndexReport checked = index_jobs_file(input, form, index);
   if (!checked.ok()) return refusal(options, ExitCode::kBadInput, format_errors(input.shown_path(), checked));
 
   const auto results = open_to_read(options.results);
@@ -193,11 +201,13 @@ VerifyAnswer verify(const VerifyOptions& options) {
                    kSpeaker + "cannot read the results file " + printable(options.results) + ": " + *why);
   }
   BoundedLines lines(input.fd(), kLineBytesMax);
-  JobLineParser parser(format);
+  JobLineParser parser(form.format, form.defaults);
   try {
-    const VerifyReport report =
-        verify_results(index, std::get<Descriptor>(results).get(),
-                       [&](JobNumber number) { return id_of_job(index, number, lines, parser); });
+    VerifyReport report = verify_results(index, std::get<Descriptor>(results).get(), [&](JobNumber number) {
+      return id_of_job(index, number, lines, parser);
+    });
+    report.may_lack_defaults =
+        !report.complete() && results_of_other_work(report) && !options.defaults.change_works();
     return {report.complete() ? ExitCode::kOk : ExitCode::kNotAllOk,
             options.json ? json_report(report, options.jobs, options.results) + "\n"
                          : format_report(report, options.jobs, options.results),

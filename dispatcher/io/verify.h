@@ -36,7 +36,8 @@ struct VerifyReport {
   std::vector<Missing> missing_first;       // the first kVerifyListed in the order of the file
   std::vector<std::string> superseded_first;
   std::vector<std::string> removed_first;
-  ReplaySummary results;  // superseded, removed, damaged and torn, in numbers
+  ReplaySummary results;           // superseded, removed, damaged and torn, in numbers
+  bool may_lack_defaults = false;  // those of the command line, which nobody gave
 
   std::uint64_t jobs_of(Status status) const { return counting[static_cast<std::size_t>(status)]; }
   bool complete() const { return missing == 0; }

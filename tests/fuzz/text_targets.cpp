@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What people write, and what our own files hold.
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "common/base/address.h"
 #include "common/base/check.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/formats/job_defaults.h"
 #include "common/formats/jobs_file.h"
 #include "common/formats/json_text.h"
 #include "common/formats/results_file.h"
@@ -38,7 +41,33 @@ void check_job(const JobLine& job) {
   CHECK(!std::holds_alternative<LineError>(WorkParser().parse(job.work)));
 }
 
+// Any job with defaults is one that has them already, whichever parser reads it.
+void check_with_defaults(std::string_view input, JobsFormat format) {
+  JobDefaults given;
+  given.set_cwd("/d");
+  given.set_shell("bash");
+  given.set_variable("A", "1");
+  given.labels.emplace(1, "l");
+  if (is_defaults_line(input)) {
+    auto read = read_job_defaults(input);
+    if (const auto* error = std::get_if<LineError>(&read)) return check_error(*error, input.size());
+    given = std::get<JobDefaults>(std::move(read));
+    input = R"({"cmd":"x"})";
+    format = JobsFormat::kJsonLines;
+  }
+  JobLineParser parser(format, std::make_shared<const JobDefaults>(given));
+  const auto parsed = parser.parse(input);
+  const auto* view = std::get_if<JobView>(&parsed);
+  if (view == nullptr) return;
+  const JobLine job = view->own();
+  check_job(job);
+  if (format == JobsFormat::kJsonLines) CHECK(std::get<JobView>(parser.parse_as_any(input)).own() == job);
+  JobLineParser json(JobsFormat::kJsonLines, std::make_shared<const JobDefaults>(given));
+  CHECK(std::get<JobView>(json.parse(job.work)).work == job.work);
+}
+
 void run_job_line(std::string_view input, JobsFormat format) {
+  check_with_defaults(input, format);
   JobLineParser parser(format);
   const auto parsed = parser.parse(input);
   if (const auto* error = std::get_if<LineError>(&parsed)) check_error(*error, input.size());
@@ -164,7 +193,8 @@ std::vector<std::string> json_line_seeds() {
       R"({"cmd":["a"],"cmd":["b"]})",
       "{\"cmd\":[\"\xff\"]}",
       R"([1,2])",
-      R"({"type":"echo","args":[[[[[[[[]]]]]]]]})"};
+      R"({"type":"echo","args":[[[[[[[[]]]]]]]]})",
+      R"({"defaults": {"cwd":"/d","env":{"A":"1","\u0042":"2"},"shell":"bash","labels":["x"],"retries":1}})"};
 }
 
 std::vector<std::string> text_line_seeds() {

@@ -18,12 +18,13 @@ PAGE = Page(SOURCE / "docs" / "reference.md")
 # Sections with flags, and the commands that have exactly these.
 COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
             "`workpool-dispatcher each`": [[DISPATCHER, "each"]],
-            "`workpool-dispatcher check` and `workpool-dispatcher verify`": [[DISPATCHER, "check"], [DISPATCHER, "verify"]],
+            "`workpool-dispatcher check`": [[DISPATCHER, "check"]],
+            "`workpool-dispatcher verify`": [[DISPATCHER, "verify"]],
             "`workpool-dispatcher show`": [[DISPATCHER, "show"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
             "`workpool-worker`": [[WORKER]]}
-# `each` has the flags of another section, too, less these.
-FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines"}}
+# `each` has the flags of another section, too, less these. It has others of these names.
+FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines", "--cwd FOLDER", "--env NAME[=VALUE]", "--shell PROGRAM"}}
 ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
              "show": ["results"], "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
@@ -80,6 +81,11 @@ def number_in(text):
     return int(number.replace(",", "")) * {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
 
 
+def flags_on_page(section):
+    """The rows of all tables of flags in a section."""
+    return [row for rows in PAGE.tables(section) for row in rows if next(iter(row)) == "flag"]
+
+
 def flags_of_help(text):
     """{--flag VALUE: default} as --help prints them; the default is what stands in brackets at the end."""
     flags, current = {}, None
@@ -101,10 +107,10 @@ def flags_of_help(text):
 class Flags(CliTest):
     def test_page_and_help_have_the_same_flags_with_the_same_defaults(self):
         for section, commands in COMMANDS.items():
-            rows = PAGE.table(section, "flag")
+            rows = flags_on_page(section)
             on_page = {plain(row["flag"]): plain(row["default"]) for row in rows}
             if section in FLAGS_OF_RUN:
-                of_run = {plain(row["flag"]): plain(row["default"]) for row in PAGE.table("`workpool-dispatcher run`", "flag")}
+                of_run = {plain(row["flag"]): plain(row["default"]) for row in flags_on_page("`workpool-dispatcher run`")}
                 on_page |= {flag: default for flag, default in of_run.items() if flag not in FLAGS_OF_RUN[section]}
                 on_page |= {"-o, --results FILE": "not recorded", "--capture SIZE": "256KiB"}
             for command in commands:
@@ -117,7 +123,7 @@ class Flags(CliTest):
     def test_each_flag_has_the_variable_that_the_page_names(self):
         self.write("jobs.jsonl", '{"cmd":["true"]}\n')
         for section, commands in COMMANDS.items():
-            for row in PAGE.table(section, "flag"):
+            for row in flags_on_page(section):
                 if "environment variable" not in row:
                     continue
                 variable = plain(row["environment variable"])

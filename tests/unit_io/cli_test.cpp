@@ -128,8 +128,7 @@ TEST_F(CommandLineTest, DefaultsOfRun) {
   EXPECT_FALSE(options.local || options.listen || options.format || options.durability);
   EXPECT_FALSE(options.insecure || options.overwrite || options.retry_failed);
   EXPECT_EQ(options.ports_low, 0);
-  EXPECT_EQ(options.retries, 0U);
-  EXPECT_EQ(options.timeout, Duration(0));
+  EXPECT_FALSE(options.defaults.retries || options.defaults.timeout || options.defaults.change_lines());
   EXPECT_EQ(options.grace, seconds(30));
   EXPECT_EQ(options.crash_limit, 3U);
   EXPECT_EQ(options.unsatisfiable_after, seconds(60));
@@ -184,8 +183,8 @@ TEST_F(CommandLineTest, EveryFlagOfRun) {
   EXPECT_EQ(options.ports_high, 6010);
   EXPECT_TRUE(options.insecure && options.overwrite && options.retry_failed);
   EXPECT_EQ(options.format, JobsFormat::kLines);
-  EXPECT_EQ(options.retries, 2U);
-  EXPECT_EQ(options.timeout, seconds(5400));
+  EXPECT_EQ(options.defaults.retries, 2U);
+  EXPECT_EQ(options.defaults.timeout, seconds(5400));
   EXPECT_EQ(options.durability, dispatcher::Durability::kOs);
   EXPECT_EQ(options.grace, seconds(5));
   EXPECT_EQ(options.crash_limit, 1U);
@@ -299,11 +298,11 @@ TEST_F(CommandLineTest, EachTakesFlagsBeforeItsCommandOnly) {
   EXPECT_EQ(options.flag_words, 6U);
   const auto dashes = run_of({"each", "--shell=bash", "--", "-k", ":::"});
   EXPECT_EQ(dashes.each->command, (std::vector<std::string>{"-k"}));
-  EXPECT_EQ(dashes.each->setting.shell_program, "bash");
+  EXPECT_EQ(dashes.each->setting.defaults.shell, "\"bash\"");
   EXPECT_TRUE(dashes.each->sources.at(0).values.empty());
   const auto quiet = run_of({"each", "--quiet", "--shell", "x"});
   EXPECT_FALSE(quiet.output);
-  EXPECT_TRUE(quiet.each->setting.shell && quiet.each->setting.shell_program.empty());
+  EXPECT_TRUE(quiet.each->setting.shell && quiet.each->setting.defaults.shell.empty());
   EXPECT_EQ(quiet.each->sources.at(0).path, "-");
 }
 
@@ -343,13 +342,13 @@ TEST_F(CommandLineTest, TheEnvironmentCountsAndTheFlagWins) {
                 {"WORKPOOL_LISTEN", "tcp://10.0.0.1:5555"},
                 {"WORKPOOL_GRACE", ""}};
   const RunOptions options = run({"jobs.jsonl", "--retries", "1"});
-  EXPECT_EQ(options.retries, 1U);
+  EXPECT_EQ(options.defaults.retries, 1U);
   EXPECT_EQ(options.results, "env.jsonl");
   EXPECT_TRUE(options.insecure);
   EXPECT_EQ(options.grace, seconds(30));
   variables_ = {{"WORKPOOL_RETRIES", "many"}};
   refused({"run", "jobs.jsonl"}, 2, "environment variable WORKPOOL_RETRIES: 'many'");
-  EXPECT_EQ(run({"jobs.jsonl", "--retries", "3"}).retries, 3U);
+  EXPECT_EQ(run({"jobs.jsonl", "--retries", "3"}).defaults.retries, 3U);
   variables_ = {{"WORKPOOL_OVERWRITE", "no"}};
   EXPECT_FALSE(run({"jobs.jsonl"}).overwrite);
   EXPECT_TRUE(run({"jobs.jsonl", "--overwrite"}).overwrite);

@@ -69,8 +69,8 @@ TEST(HangingReads, OfTheJobsFileAreLeftBehind) {
   index.open_queues(false);
 
   std::atomic<int> woken{0};
-  auto reader = std::make_unique<JobsReader>(input.fd(), JobsFormat::kJsonLines, index, JobDefaults{},
-                                             [&woken] { ++woken; });
+  auto reader =
+      std::make_unique<JobsReader>(input.fd(), JobsFormat::kJsonLines, index, [&woken] { ++woken; });
   hanging_fd = input.fd();
   reader->load({0});
   ASSERT_TRUE(until([] { return hanging_reads == 1; }));

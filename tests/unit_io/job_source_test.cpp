@@ -51,8 +51,7 @@ class SourceTest : public ::testing::Test {
     ASSERT_TRUE(index_jobs_file(*input_, JobsFormat::kJsonLines, index_).ok());
     index_.open_queues(false);
     file_ = fd;
-    source_ =
-        std::make_unique<FileSource>(input_->fd(), JobsFormat::kJsonLines, index_, JobDefaults{}, [] {});
+    source_ = std::make_unique<FileSource>(input_->fd(), JobsFormat::kJsonLines, index_, [] {});
   }
 
   // Takes until there are `count` events, and shows them.

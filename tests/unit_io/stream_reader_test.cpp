@@ -118,6 +118,31 @@ TEST_F(StreamOnPipe, NumbersJobsAndLines) {
   EXPECT_EQ(job(3).loaded.facts.spec, job(0).loaded.facts.spec);
 }
 
+TEST_F(StreamOnPipe, AFirstLineOfDefaultsIsForAllJobs) {
+  start();
+  send("\n{\"defaults\":{\"cwd\":\"/d\",\"timeout\":8,\"retries\":9}}\n{\"cmd\":[\"a\"]}\n");
+  take(1);
+  EXPECT_EQ(items_[0].line, 3U);
+  EXPECT_EQ(job(0).loaded.work, "{\"cmd\":[\"a\"],\"cwd\":\"/d\"}");
+  EXPECT_EQ(job(0).loaded.facts.timeout, seconds(7)) << "the command line says it";
+  send("{\"defaults\":{}}\n{\"cmd\":[\"a\"],\"cwd\":\"/e\"}\n");
+  finish();
+  take(0);
+  ASSERT_EQ(items_.size(), 3U);
+  EXPECT_NE(error(1).message.find("first line"), std::string::npos);
+  EXPECT_EQ(job(2).loaded.work, "{\"cmd\":[\"a\"],\"cwd\":\"/e\"}");
+  EXPECT_EQ(problem_, "");
+}
+
+TEST_F(StreamOnPipe, NothingRunsWithDefaultsThatAreWrong) {
+  start();
+  send("{\"defaults\":{\"cwd\":1}}\n{\"cmd\":[\"a\"]}\n");
+  finish();
+  take(0);
+  EXPECT_EQ(items_.size(), 0U);
+  EXPECT_EQ(problem_.substr(0, 26), "line 1, column 20: \"cwd\" m");
+}
+
 TEST_F(StreamOnPipe, JsonIsNotHandedOverAsShellCommands) {
   for (const std::string text : {"\xef\xbb\xbf\n# jobs\n{\"cmd\":[\"true\"]}\n{\"cmd\":[\"true\"]}\n",
                                  "[\n  {\n    \"cmd\": [", "{\n\"cmd\": \"a\"\n}\n", "[{\"cmd\":\"a\"}]"}) {

@@ -13,9 +13,8 @@ namespace workpool::dispatcher {
 class FileSource final : public JobSource {
  public:
   // As for JobsReader.
-  FileSource(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
-             std::function<void()> wake)
-      : reader_(fd, format, index, defaults, std::move(wake)) {}
+  FileSource(int fd, const JobsForm& form, const JobIndex& index, std::function<void()> wake)
+      : reader_(fd, form, index, std::move(wake)) {}
 
   void take(std::vector<Event>& events) override;
   void load(const std::vector<JobNumber>& numbers) override { reader_.load(numbers); }

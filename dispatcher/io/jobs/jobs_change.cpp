@@ -20,9 +20,11 @@ bool same_jobs(const JobIndex& a, const JobIndex& b) {
   return true;
 }
 
-bool holds_others(const JobsInput& input, JobsFormat format, const JobIndex& index) {
+// Its line of defaults may be another one, too.
+bool holds_others(const JobsInput& input, JobsFormat format, const JobDefaults& defaults,
+                  const JobIndex& index) {
   JobIndex now;
-  return !index_jobs_file(input, format, now).ok() || !same_jobs(index, now);
+  return !index_jobs_file(input, form_in(input, format, defaults), now).ok() || !same_jobs(index, now);
 }
 
 bool is_another(const std::string& path, int fd) {
@@ -34,13 +36,14 @@ bool is_another(const std::string& path, int fd) {
 
 }  // namespace
 
-bool jobs_changed(const JobsInput& input, const std::string& path, JobsFormat format, const JobIndex& index) {
+bool jobs_changed(const JobsInput& input, const std::string& path, JobsFormat format,
+                  const JobDefaults& defaults, const JobIndex& index) {
   if (!input.regular()) return false;
-  if (input.written_to() && holds_others(input, format, index)) return true;
+  if (input.written_to() && holds_others(input, format, defaults, index)) return true;
   if (!is_another(path, input.fd())) return false;
   const auto other = JobsInput::open(path);
   const auto* opened = std::get_if<JobsInput>(&other);
-  return opened == nullptr || holds_others(*opened, format, index);
+  return opened == nullptr || holds_others(*opened, format, defaults, index);
 }
 
 }  // namespace workpool::dispatcher

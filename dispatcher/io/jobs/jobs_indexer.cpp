@@ -42,7 +42,10 @@ struct SegmentJob {
 // The lines that start in [begin, end), read and parsed by one thread. Kept between segments for its buffers.
 class Segment {
  public:
-  explicit Segment(JobsFormat format) : parser_(format), lines_(kLineBytesMax, kBlockBytes) {}
+  explicit Segment(const JobsForm& form)
+      : parser_(form.format, form.defaults),
+        defaults_at_(form.defaults_at),
+        lines_(kLineBytesMax, kBlockBytes) {}
 
   void run(int fd, std::uint64_t begin, std::uint64_t end) {
     jobs_.clear();
@@ -100,6 +103,7 @@ class Segment {
     ++line_;
     auto parsed = line.too_long ? line_too_long() : parser_.parse(line.text);
     if (auto* error = std::get_if<LineError>(&parsed)) {
+      if (line.offset == defaults_at_) return;  // no job, but in its place
       ++error_count_;
       if (errors_.size() < IndexReport::kErrorsMax) {
         errors_.push_back({line_, error->column, std::move(error->message)});
@@ -129,6 +133,7 @@ class Segment {
   }
 
   JobLineParser parser_;
+  const std::optional<std::uint64_t> defaults_at_;
   LineSplitter lines_;
   std::vector<SegmentJob> jobs_;
   std::vector<Requirement> requirements_;
@@ -143,8 +148,8 @@ class Segment {
 // Puts segments into the index in the order of the file: numbers default ids, finds ids that are used twice.
 class Merger {
  public:
-  Merger(int fd, JobsFormat format, JobIndex& index, IndexReport& report)
-      : lines_(fd, kLineBytesMax), parser_(format), index_(index), report_(report) {}
+  Merger(int fd, const JobsForm& form, JobIndex& index, IndexReport& report)
+      : lines_(fd, kLineBytesMax), parser_(form.format, form.defaults), index_(index), report_(report) {}
 
   void take(const Segment& segment) {
     std::vector<JobsError> errors;
@@ -264,9 +269,9 @@ std::uint64_t estimated_lines(int fd, std::uint64_t file_bytes) {
 // One wave: as many segments as threads, parsed while the wave before is merged.
 class Waves {
  public:
-  Waves(int fd, JobsFormat format, std::uint64_t file_bytes, std::uint64_t segment_bytes, unsigned threads)
+  Waves(int fd, const JobsForm& form, std::uint64_t file_bytes, std::uint64_t segment_bytes, unsigned threads)
       : fd_(fd), file_bytes_(file_bytes), segment_bytes_(segment_bytes) {
-    for (unsigned i = 0; i < 2 * threads; ++i) segments_.push_back(std::make_unique<Segment>(format));
+    for (unsigned i = 0; i < 2 * threads; ++i) segments_.push_back(std::make_unique<Segment>(form));
     threads_.reserve(threads);
   }
   ~Waves() { join(); }  // also if run() throws: the threads write into the segments
@@ -353,7 +358,7 @@ std::optional<JobsError> misshapen(int fd, JobsFormat format) {
 
 }  // namespace
 
-IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
+IndexReport index_jobs_file(const JobsInput& input, const JobsForm& form, JobIndex& index,
                             const IndexOptions& options) {
   IndexReport report;
   struct stat status {};
@@ -363,7 +368,9 @@ IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex&
     report.problem = JobsProblem{"larger than 1 TiB: split it"};
   }
   if (!report.problem) {
-    if (auto error = misshapen(input.fd(), format)) {
+    auto error = misshapen(input.fd(), form.format);
+    if (!error) error = form.error;
+    if (error) {
       report.error_count = 1;
       report.errors.push_back(*std::move(error));
     }
@@ -373,8 +380,8 @@ IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex&
     unsigned threads =
         options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
     if (bytes <= options.segment_bytes) threads = 1;
-    Merger merger(input.fd(), format, index, report);
-    Waves(input.fd(), format, bytes, options.segment_bytes, threads).run(merger, index, report);
+    Merger merger(input.fd(), form, index, report);
+    Waves(input.fd(), form, bytes, options.segment_bytes, threads).run(merger, index, report);
   }
   if (report.problem) report.problem->message = input.shown_path() + ": " + report.problem->message;
   index.seal();

@@ -9,17 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "common/formats/jobs_file.h"
 #include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 
 namespace workpool::dispatcher {
-
-struct JobsError {
-  std::uint64_t line = 0;    // from 1
-  std::uint64_t column = 0;  // from 1, in bytes, a byte order mark not counted
-  std::string message;
-};
 
 struct IndexReport {
   static constexpr std::size_t kErrorsMax = 20;
@@ -37,7 +31,7 @@ struct IndexOptions {
 
 // `input`: regular. Adds every job to `index` (empty before) and seals it. If the report is not ok, the index
 // holds only the good jobs and must not be run.
-IndexReport index_jobs_file(const JobsInput& input, JobsFormat format, JobIndex& index,
+IndexReport index_jobs_file(const JobsInput& input, const JobsForm& form, JobIndex& index,
                             const IndexOptions& options = {});
 
 // For a report that is not ok: a line "jobs.jsonl:3:14: message" per error, then how many more there are; or

@@ -105,8 +105,8 @@ LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytes
   loaded.facts.id = line.id;
   loaded.facts.spec = line.spec;
   loaded.facts.priority = line.priority;
-  loaded.facts.timeout = line.timeout.value_or(defaults.timeout);
-  loaded.facts.retries = line.retries.value_or(defaults.retries);
+  loaded.facts.timeout = line.timeout.value_or(defaults.timeout.value_or(Duration(0)));
+  loaded.facts.retries = line.retries.value_or(defaults.retries.value_or(0));
   loaded.facts.slots = line.requirement.slots;
   loaded.facts.payload_bytes = static_cast<std::uint32_t>(line.work.size());
   // The work is compact, with `cmd` first; a string may be {"base64": …}.

@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "common/base/job.h"
-#include "common/formats/jobs_file.h"
+#include "common/formats/job_defaults.h"
 #include "dispatcher/core/job_facts.h"
 
 namespace workpool::dispatcher {
@@ -60,14 +60,8 @@ class JobsInput {
   FileMark opened_;
 };
 
-// For jobs whose lines do not set these (--timeout, --retries).
-struct JobDefaults {
-  Duration timeout{0};
-  std::uint32_t retries = 0;
-};
-
-// Fills the facts that the line states; number, line, repeat, key and requirement are the caller's. The work
-// goes into `works`.
+// Fills the facts that the line or the defaults state; number, line, repeat, key and requirement are the
+// caller's. The work goes into `works`.
 LoadedJob load_job(const JobView& line, const JobDefaults& defaults, SharedBytesPacker& works);
 
 // Wakes the thread of a reader; an eventfd, so that it can be polled together with a descriptor.

@@ -49,19 +49,18 @@ struct Turn {
 }  // namespace
 
 struct JobsReader::Impl {
-  Impl(int fd, JobsFormat format, const JobIndex& indexed, const JobDefaults& given,
-       std::function<void()> woken)
+  Impl(int fd, const JobsForm& form, const JobIndex& indexed, std::function<void()> woken)
       : index(indexed),
         requirements(indexed.requirements()),
-        defaults(given),
+        defaults(form.defaults),
         wake(std::move(woken)),
         file(fd),
         mark(FileMark::of(fd)),
         lines(fd, kLineBytesMax),
-        parser(format) {
+        parser(form.format, form.defaults) {
+    const bool as_they_are = form.format == JobsFormat::kJsonLines && !defaults->change_lines();
     for (const Requirement& requirement : requirements)
-      is_bare.push_back(format == JobsFormat::kJsonLines && requirement.labels.empty() &&
-                        requirement.slots == 1);
+      is_bare.push_back(as_they_are && requirement.labels.empty() && requirement.slots == 1);
   }
 
   void serve() {
@@ -166,7 +165,7 @@ struct JobsReader::Impl {
     const Key key = given ? key_of_id(job->id) : key_of_default_id(job->spec, entry.repeat);
     if (key.high != entry.key_prefix) return std::nullopt;
 
-    LoadedJob loaded = load_job(*job, defaults, works);
+    LoadedJob loaded = load_job(*job, *defaults, works);
     identify(loaded.facts, request, key);
     return loaded;
   }
@@ -183,7 +182,7 @@ struct JobsReader::Impl {
     JobView job;
     job.work = line;
     job.spec = spec;
-    LoadedJob loaded = load_job(job, defaults, works);
+    LoadedJob loaded = load_job(job, *defaults, works);
     identify(loaded.facts, request, key);
     return loaded;
   }
@@ -218,7 +217,7 @@ struct JobsReader::Impl {
   // The thread's.
   const std::vector<Requirement> requirements;
   std::vector<bool> is_bare;  // by requirement: lines of it may be nothing but their work
-  const JobDefaults defaults;
+  const std::shared_ptr<const JobDefaults> defaults;
   WakeCall wake;
   const int file;
   FileMark mark;      // when `lines` was last known to hold what is in the file
@@ -241,9 +240,8 @@ struct JobsReader::Impl {
   LeavableThread thread;
 };
 
-JobsReader::JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
-                       std::function<void()> wake)
-    : impl_(std::make_shared<Impl>(fd, format, index, defaults, std::move(wake))) {
+JobsReader::JobsReader(int fd, const JobsForm& form, const JobIndex& index, std::function<void()> wake)
+    : impl_(std::make_shared<Impl>(fd, form, index, std::move(wake))) {
   impl_->thread.start([impl = impl_] { impl->serve(); });
 }
 

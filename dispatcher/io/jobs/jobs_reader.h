@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "common/base/ids.h"
-#include "common/formats/jobs_file.h"
 #include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/jobs/job_source.h"
-#include "dispatcher/io/jobs/jobs_input.h"
+#include "dispatcher/io/jobs/jobs_form.h"
 
 namespace workpool::dispatcher {
 
@@ -30,8 +29,7 @@ class JobsReader {
  public:
   // `fd` and `index` outlive the reader; `index` is sealed and is only used inside load(). `wake` is called
   // from the reader's thread when there is something to take, never after the destructor; it must be quick.
-  JobsReader(int fd, JobsFormat format, const JobIndex& index, const JobDefaults& defaults,
-             std::function<void()> wake);
+  JobsReader(int fd, const JobsForm& form, const JobIndex& index, std::function<void()> wake);
   ~JobsReader();  // forgets what has not been read; waits at most 0.2 s for a read that hangs
   JobsReader(const JobsReader&) = delete;
   JobsReader& operator=(const JobsReader&) = delete;

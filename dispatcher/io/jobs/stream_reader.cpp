@@ -31,7 +31,7 @@ struct StreamReader::Impl {
   Impl(int descriptor, std::optional<JobsFormat> given_format, const JobDefaults& given,
        std::function<void()> woken, const StreamLimits& bounds)
       : fd(descriptor),
-        defaults(given),
+        defaults(std::make_shared<const JobDefaults>(given)),
         wake(std::move(woken)),
         limits(bounds),
         shape_known(given_format == JobsFormat::kJsonLines) {
@@ -40,11 +40,26 @@ struct StreamReader::Impl {
 
   void use(JobsFormat chosen) {
     format = chosen;
-    parser.emplace(chosen);
+    parser.emplace(chosen, defaults);
+  }
+
+  // Takes the line of defaults. If it is wrong, so is every job behind it: nothing more is read.
+  void take_defaults(std::string_view text) {
+    auto read = read_job_defaults(text);
+    if (const auto* error = std::get_if<LineError>(&read)) {
+      refused = true;
+      problem = "line " + std::to_string(line) + ", column " + std::to_string(error->column) + ": " +
+                error->message;
+      return;
+    }
+    JobDefaults all = *defaults;
+    all.fill_in(std::get<JobDefaults>(read));
+    defaults = std::make_shared<const JobDefaults>(std::move(all));
+    use(format);
   }
 
   void serve() {
-    while (!stopping && !shape_refused) {
+    while (!stopping && !refused) {
       if (full()) {
         hand_over(false);
         if (begin_waiting()) wake_up.wait();
@@ -86,16 +101,16 @@ struct StreamReader::Impl {
       use(guessed_format(start));
       // Not judged by more than its first byte, so that its first job need not wait for a second.
       shape_known = format == JobsFormat::kJsonLines;
-      shape_refused = shape_known && start[place] == '[';
-      if (shape_refused)
+      refused = shape_known && start[place] == '[';
+      if (refused)
         problem = "line " + std::to_string(line) + ": " + advice_for(JobsShape::kJsonArray, format);
       if (shape_known) return start.clear();
     }
     const JobsShape shape = jobs_shape(start, last, format);
     if (shape == JobsShape::kUndecided) return;
     shape_known = true;
-    shape_refused = shape != JobsShape::kAsExpected;
-    if (shape_refused) problem = "line " + std::to_string(line) + ": " + advice_for(shape, format);
+    refused = shape != JobsShape::kAsExpected;
+    if (refused) problem = "line " + std::to_string(line) + ": " + advice_for(shape, format);
     start = {};
   }
 
@@ -122,15 +137,19 @@ struct StreamReader::Impl {
   void add_line(const LineSplitter::Line& next) {
     ++line;
     if (!shape_known) judge_shape(next.text, false);
-    if (shape_refused) return pending.clear();
+    if (refused) return pending.clear();
     if (!parser) return;  // nothing but blank lines and comments so far
     auto parsed = next.too_long ? line_too_long() : parser->parse(next.text);
+    if (std::holds_alternative<NoJob>(parsed)) return;
+    const bool first = std::exchange(nothing_came, false);
     if (auto* error = std::get_if<LineError>(&parsed)) {
+      if (first && format == JobsFormat::kJsonLines && !next.too_long && is_defaults_line(next.text))
+        return take_defaults(next.text);
       pending.push_back({line, std::move(*error), spec_of_work(next.text)});
     } else if (const auto* job = std::get_if<JobView>(&parsed)) {
       StreamJob made;
       made.requirement = job->requirement.own();
-      made.loaded = load_job(*job, defaults, works);
+      made.loaded = load_job(*job, *defaults, works);
       made.loaded.facts.number = next_number++;
       made.loaded.facts.line = line;
       pending_bytes += made.loaded.facts.payload_bytes;
@@ -156,7 +175,7 @@ struct StreamReader::Impl {
 
   // The thread's.
   const int fd;
-  const JobDefaults defaults;
+  std::shared_ptr<const JobDefaults> defaults;  // not null
   WakeCall wake;
   const StreamLimits limits;
   JobsFormat format = JobsFormat::kJsonLines;
@@ -168,9 +187,11 @@ struct StreamReader::Impl {
   std::vector<StreamItem> pending;  // read, not handed over
   std::uint64_t pending_bytes = 0;
   std::string problem;  // why nothing more is read
-  bool shape_refused = false;
-  bool shape_known;   // the text is what its format says, or a problem
-  std::string start;  // while it is not: the lines that do not tell
+  bool refused =
+      false;  // the text is not what its format says, or has no good defaults: nothing more is read
+  bool nothing_came = true;  // neither a job nor a bad line
+  bool shape_known;          // the text is what its format says, or a problem
+  std::string start;         // while it is not: the lines that do not tell
 
   // Both threads'.
   std::atomic<bool> stopping{false};

@@ -46,7 +46,8 @@ class StreamReader {
  public:
   // `fd` outlives the reader; it may be blocking. `wake` is called from the reader's thread when there is
   // something to take, never after the destructor; it must be quick. A line is handed over as soon as it has
-  // been read. `format`: nullopt if the first job is to tell.
+  // been read. `format`: nullopt if the first job is to tell. `defaults`: of the command line; the first line
+  // may add some.
   StreamReader(int fd, std::optional<JobsFormat> format, const JobDefaults& defaults,
                std::function<void()> wake, const StreamLimits& limits = {});
   ~StreamReader();  // does not wait for input, and at most 0.2 s for a read that hangs

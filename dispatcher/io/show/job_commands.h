@@ -12,6 +12,7 @@
 #include "common/formats/jobs_file.h"
 #include "common/io/bounded_lines.h"
 #include "dispatcher/core/job_index.h"
+#include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 
 namespace workpool::dispatcher {
@@ -19,9 +20,10 @@ namespace workpool::dispatcher {
 class JobsAtHand {
  public:
   // Reads all of the file, which must be a regular one without errors; else returns why it is of no use.
-  // `format`: see format_of.
+  // `format`, `defaults`: see form_of.
   static std::variant<std::unique_ptr<JobsAtHand>, std::string> open(const std::string& path,
-                                                                     const std::optional<JobsFormat>& format);
+                                                                     const std::optional<JobsFormat>& format,
+                                                                     const JobDefaults& defaults = {});
 
   const JobIndex& index() const { return index_; }
 
@@ -39,10 +41,10 @@ class JobsAtHand {
   };
 
  private:
-  JobsAtHand(JobsInput input, JobsFormat format) : input_(std::move(input)), format_(format) {}
+  JobsAtHand(JobsInput input, JobsForm form) : input_(std::move(input)), form_(std::move(form)) {}
 
   JobsInput input_;
-  JobsFormat format_;
+  JobsForm form_;
   JobIndex index_;
 };
 

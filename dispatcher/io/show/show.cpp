@@ -116,7 +116,7 @@ class Show {
     if (options_.no_jobs) return;
     const std::string path = state_head_of(options_.results).jobs;
     if (path.empty() || path == "-") return;
-    auto opened = JobsAtHand::open(path, options_.format);
+    auto opened = JobsAtHand::open(path, options_.format, options_.defaults);
     if (auto* jobs = std::get_if<std::unique_ptr<JobsAtHand>>(&opened)) {
       jobs_ = std::move(*jobs);
     } else if (shows_commands()) {

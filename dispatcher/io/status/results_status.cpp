@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -56,7 +57,7 @@ StatusAnswer status_of_results(const std::string& results) {
   const StateHead head = state_head_of(results);
   std::unique_ptr<JobsAtHand> jobs;
   if (!head.jobs.empty() && head.jobs != "-") {
-    auto at_hand = JobsAtHand::open(head.jobs, std::nullopt);
+    auto at_hand = JobsAtHand::open(head.jobs, std::nullopt, {});
     if (auto* found = std::get_if<std::unique_ptr<JobsAtHand>>(&at_hand)) jobs = std::move(*found);
   }
   StatusFacts facts;
@@ -70,15 +71,18 @@ StatusAnswer status_of_results(const std::string& results) {
     if (counting.results.lines == 0 && counting.results.damaged > 0)
       return {"", printable(results) + " is no results file: none of its " +
                       counted(counting.results.damaged, "line") + " is a result. Give the file of `run -o`"};
+    // None is of a job there if the run had --cwd, --env or --shell, which the jobs file does not show.
+    const auto is_of_a_job = [](const CountingLine& line) { return line.job != kNoJob; };
+    const bool by_jobs = std::any_of(counting.lines.begin(), counting.lines.end(), is_of_a_job);
     for (const CountingLine& line : counting.lines) {
-      if (!jobs || line.job != kNoJob) count(line, snapshot);
+      if (!by_jobs || is_of_a_job(line)) count(line, snapshot);
     }
     facts.run = head.run.value_or(RunId{counting.results.run});
   } catch (const StoreError& error) {
     return {"", error.message};
   }
   snapshot.total_known = jobs != nullptr;
-  snapshot.total = jobs ? jobs->index().size() : snapshot.done();
+  snapshot.total = std::max(jobs ? jobs->index().size() : 0, snapshot.done());
   snapshot.phase = is_locked(fd) ? "running" : snapshot.done() < snapshot.total ? "stopped" : "over";
   return {status_json(facts), ""};
 }

@@ -99,14 +99,14 @@ TEST(CommandTemplate, AShellGetsEachValueAsOneWord) {
   EXPECT_EQ(argv_of({"echo {} | wc"}, {"it's $(x)"}, {}, setting),
             (Words{"/bin/sh", "-c", "echo 'it'\\''s $(x)' | wc"}));
   EXPECT_EQ(argv_of({"echo", "x"}, {"a"}, {}, setting), (Words{"/bin/sh", "-c", "echo x a"}));
-  setting.shell_program = "bash";
+  setting.defaults.set_shell("bash");
   EXPECT_EQ(argv_of({"echo {}"}, {""}, {}, setting), (Words{"bash", "-c", "echo ''"}));
 }
 
 TEST(CommandTemplate, ALineSaysWhatMadeIt) {
   CommandSetting setting;
-  setting.folder = "/data";
-  setting.environment = {{"A", "1"}};
+  setting.defaults.set_cwd("/data");
+  setting.defaults.set_variable("A", "1");
   auto parsed = parse({"x", "{2}"}, sources(2), setting);
   std::string line;
   std::get<CommandTemplate>(parsed).append_line(line, {{"a\"b", "\xff"}, 1});
