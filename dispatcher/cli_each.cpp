@@ -134,8 +134,10 @@ std::vector<Flag> requirement_flags(CommandSetting& setting, JobDefaults& defaul
 CommandTable table_of(Given& given, const ProgramNames& names) {
   std::vector<Flag> flags = value_flags(given);
   for (Flag& flag : command_flags(given.options.defaults)) flags.push_back(std::move(flag));
-  for (Flag& flag : requirement_flags(given.each.setting, given.options.defaults))
+  CommandSetting& setting = given.each.setting;
+  for (Flag& flag : file_flags(set_text(setting.output_path), set_text(setting.error_path)))
     flags.push_back(std::move(flag));
+  for (Flag& flag : requirement_flags(setting, given.options.defaults)) flags.push_back(std::move(flag));
   flags = without_variables(std::move(flags));
   for (Flag& flag : run_flags(given.options)) {
     if (flag.name == "format") continue;
@@ -143,7 +145,7 @@ CommandTable table_of(Given& given, const ProgramNames& names) {
       flag.help = "records the results here, one JSON line per job; the same command again continues";
       flag.initial = "not recorded";
     } else if (flag.name == "capture") {
-      flag.initial = "256KiB";
+      flag.initial = "16MiB";
     }
     flags.push_back(std::move(flag));
   }

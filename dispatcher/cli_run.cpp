@@ -60,13 +60,26 @@ Setter set_ports(RunOptions& options) {
   };
 }
 
-Setter set_capture(std::uint64_t& target) {
-  return [&target](const std::string& value) -> std::string {
-    const auto size = parse_size(value);
-    if (!size) return "is not a size such as 64KiB or 100kB";
-    if (*size > kCaptureBytesMax) return "is too large: at most 256KiB";
-    target = *size;
+// "64KiB", "failed" or "failed:1MiB".
+Setter set_capture(RunOptions& options) {
+  return [&options](const std::string& value) -> std::string {
+    const bool failed_only = value == "failed" || value.starts_with("failed:");
+    if (value != "failed") {
+      const auto size = parse_size(failed_only ? value.substr(value.find(':') + 1) : value);
+      if (!size) return "is neither a size such as 64KiB or 1MiB, nor failed, nor failed:SIZE";
+      if (*size > kCaptureBytesMax) return "is too large: at most 16MiB; files hold more (--stdout FILE)";
+      options.capture_bytes = *size;
+    }
+    options.capture_failed_only = failed_only;
     return "";
+  };
+}
+
+Setter set_path(JobDefaults& defaults, void (JobDefaults::*set)(std::string_view)) {
+  return [&defaults, set](const std::string& value) -> std::string {
+    std::string wrong = default_path_fault(value);
+    if (wrong.empty()) (defaults.*set)(value);
+    return wrong;
   };
 }
 
@@ -145,8 +158,9 @@ std::vector<Flag> run_flags(RunOptions& options) {
       {"until-ok", 0, "N", "stop in the same way once N jobs are ok, and exit with 0", "all jobs",
        set_number(options.until_ok, 1, kCountMax)},
       {"capture", 0, "SIZE",
-       "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 256KiB",
-       "64KiB", set_capture(options.capture_bytes)},
+       "how much of stdout, and of stderr, is kept: half from the start, half from the end; at most 16MiB; "
+       "failed or failed:SIZE: only of jobs that are not ok",
+       "64KiB; 16MiB where what jobs write is printed", set_capture(options)},
       {"durability", 0, "sync|os",
        "sync: a result counts once it is on disk; os: once the operating system has taken it",
        "sync; os if RESULTS is not a regular file", set_choice(options.durability, kDurabilities)},
@@ -202,6 +216,8 @@ std::string settle_results(RunOptions& options) {
   if (options.results.empty()) {
     options.results = pipe ? "/dev/null" : default_results(options.jobs);
     if (pipe && !options.output) options.output.emplace();
+    // What is printed is to be whole.
+    if (pipe && !options.capture_bytes) options.capture_bytes = kCaptureBytesMax;
   }
   if (options.results == options.jobs && options.jobs != "-" && options.jobs != "/dev/null") {
     return "--results: RESULTS and JOBS are the same file, " + printable(options.jobs, 200);
@@ -236,6 +252,9 @@ std::string settle_results(RunOptions& options) {
 CommandTable table_of(RunOptions& options, const ProgramNames& names) {
   std::vector<Flag> flags = run_flags(options);
   for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
+  for (Flag& flag : file_flags(set_path(options.defaults, &JobDefaults::set_output),
+                               set_path(options.defaults, &JobDefaults::set_errors)))
+    flags.push_back(std::move(flag));
   return {names.dispatcher + " run",
           "JOBS [-o RESULTS] [flags]",
           "Runs a jobs file (or - for stdin) to the end and records one result per job. "

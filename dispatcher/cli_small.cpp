@@ -20,9 +20,10 @@ signal.
 constexpr const char* kVerifyEpilogue = R"(Example:
   workpool-dispatcher verify jobs.jsonl jobs.results.jsonl
 
-Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read; 2 wrong usage;
-65 the jobs file has errors or cannot be read; 71 the system refuses memory or files; 74 the answer
-cannot be written to stdout; 130/143 stopped by a signal.
+Exit codes: 0 every job has a result; 1 some have none, or RESULTS cannot be read, or with --files a
+file is missing or changed; 2 wrong usage; 65 the jobs file has errors or cannot be read; 71 the
+system refuses memory or files; 74 the answer cannot be written to stdout; 130/143 stopped by a
+signal.
 )";
 
 constexpr const char* kStatusEpilogue = R"(Examples:
@@ -50,6 +51,11 @@ CommandTable table_of(CheckOptions& options, const ProgramNames& names) {
 
 CommandTable table_of(VerifyOptions& options, const ProgramNames& names) {
   std::vector<Flag> flags = {format_flag(options.format), json_flag(options.json)};
+  for (Flag& flag : without_variables(
+           {{"files", 0, "",
+             "also check the files that hold what jobs printed: that they are here, their size and digest",
+             "", set_switch(options.files)}}))
+    flags.push_back(std::move(flag));
   for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
   return {names.dispatcher + " verify",
           "JOBS RESULTS [flags]",

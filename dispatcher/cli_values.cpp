@@ -102,6 +102,15 @@ std::vector<Flag> default_flags(JobDefaults& defaults) {
   return without_variables(std::move(flags));
 }
 
+std::vector<Flag> file_flags(Setter set_output, Setter set_errors) {
+  return without_variables(
+      {{"stdout", 0, "FILE",
+        "a file on the worker for the stdout of each job, of any size; {id}, {line} and {attempt} are "
+        "replaced",
+        "", std::move(set_output)},
+       {"stderr", 0, "FILE", "the same for stderr; the same FILE holds both", "", std::move(set_errors)}});
+}
+
 Flag format_flag(std::optional<JobsFormat>& target) {
   return {
       "format",

@@ -43,6 +43,8 @@ std::vector<Flag> command_flags(JobDefaults& defaults);
 // These and --shell PROGRAM.
 std::vector<Flag> default_flags(JobDefaults& defaults);
 Setter set_shell_program(JobDefaults& defaults);
+// --stdout and --stderr FILE.
+std::vector<Flag> file_flags(Setter set_output, Setter set_errors);
 
 Flag format_flag(std::optional<JobsFormat>& target);
 

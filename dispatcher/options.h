@@ -52,7 +52,8 @@ struct RunOptions {
   std::uint32_t crash_limit = 3;
   Duration unsatisfiable_after = seconds(60);
   Duration worker_timeout = seconds(10);
-  std::uint64_t capture_bytes = 64 * 1024;
+  std::optional<std::uint64_t> capture_bytes;  // nullopt = 64 KiB
+  bool capture_failed_only = false;
   Progress progress = Progress::kAuto;
   std::string log_level = "info";
   std::string summary;  // the path of a file for the end as JSON; empty = none
@@ -69,6 +70,7 @@ struct VerifyOptions {
   bool json = false;
   std::optional<JobsFormat> format;
   JobDefaults defaults;  // as the run had them
+  bool files = false;    // also those that hold what jobs printed
 };
 struct ShowOptions {
   std::string results;

@@ -110,18 +110,24 @@ std::optional<std::uint32_t> parse_number(const std::string& text) {
 std::string about_flags(const CommandTable& table) {
   std::string text;
   bool has_durations = false;
-  bool has_variable = false;
+  const Flag* first = nullptr;  // of those with a variable, which stand together
+  const Flag* last = nullptr;
   for (const Flag& flag : table.flags) {
     if (flag.hidden) continue;
     if (text.empty()) text = "Defaults are in brackets.";
-    if (!has_variable && flag.has_variable) {
-      has_variable = true;
-      const bool all = &flag == &table.flags.front();
-      text += (all ? " Each flag" : " Each flag from --" + flag.name + " on") +
-              std::string(" can also be set in the environment; the flag wins. --") + flag.name + " is " +
-              variable_of(flag) + ".";
-    }
     has_durations |= flag.value == "D";
+    if (!flag.has_variable) continue;
+    if (first == nullptr) first = &flag;
+    last = &flag;
+  }
+  if (first != nullptr) {
+    const bool to_the_end = last == &table.flags.back();
+    const bool all = first == &table.flags.front() && to_the_end;
+    const bool one = first == last;
+    text += (all || one ? (one ? " --" + first->name : " Each flag")
+                        : " Each flag from --" + first->name + (to_the_end ? " on" : " to --" + last->name)) +
+            std::string(" can also be set in the environment; the flag wins. --") + first->name + " is " +
+            variable_of(*first) + ".";
   }
   if (has_durations) text += " Durations: 200ms, 1.5s, 5m, 1h30m; a bare number is seconds.";
   return text;

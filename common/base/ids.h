@@ -62,7 +62,7 @@ Hash128 hash128(const void* data, std::size_t size);
 // `id`: the opaque bytes of a job's id.
 Key key_of_id(std::string_view id);
 
-// `work`: the compact JSON of cmd or type, args, env, cwd and stdin.
+// `work`: the compact JSON of cmd or type, args, env, cwd, stdin, shell and ok_exit.
 Spec spec_of_work(std::string_view work);
 
 // The id of a job that has none of its own: the spec's 32 hex digits, followed by `#n` from the second job of

@@ -37,6 +37,8 @@ const char* name_of(ErrorKind kind) {
       return "crash";
     case ErrorKind::kInvalid:
       return "invalid";
+    case ErrorKind::kOutput:
+      return "output";
   }
   return "";
 }

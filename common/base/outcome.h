@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/base/boxed.h"
+#include "common/base/ids.h"
 #include "common/base/time.h"
 
 namespace workpool {
@@ -15,7 +16,7 @@ namespace workpool {
 inline constexpr std::size_t kValueBytesMax = 1 << 20;      // of a handler's value
 inline constexpr std::size_t kErrorMessageBytesMax = 4096;  // of an error message
 // The most that is kept of stdout, and of stderr: --capture may not ask for more, and a worker keeps no more.
-inline constexpr std::uint64_t kCaptureBytesMax = 256 << 10;
+inline constexpr std::uint64_t kCaptureBytesMax = 16 << 20;
 
 enum class Status : std::uint8_t { kOk = 0, kFailed = 1, kTimeout = 2, kQuarantined = 3, kInvalid = 4 };
 
@@ -28,14 +29,23 @@ enum class ErrorKind : std::uint8_t {
   kTimeout = 5,
   kCrash = 6,
   kInvalid = 7,
+  kOutput = 8,  // what a command wrote could not be put into its file
 };
 
 const char* name_of(Status status);  // "ok", "failed", "timeout", "quarantined", "invalid"
-// "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid"; "" for kNone.
+// "exit", "signal", "spawn", "handler", "timeout", "crash", "invalid", "output"; "" for kNone.
 const char* name_of(ErrorKind kind);
 
 // The inverse of name_of(Status); nullopt for any other text.
 std::optional<Status> status_named(const std::string& name);
+
+// A file on the worker that holds what a command printed.
+struct OutputFile {
+  std::string path;  // absolute; arbitrary bytes
+  std::uint64_t bytes = 0;
+  Hash128 digest;  // of its content
+  bool operator==(const OutputFile&) const = default;
+};
 
 // How the process of a command ended, and what it printed.
 struct CommandEnd {
@@ -43,6 +53,12 @@ struct CommandEnd {
   std::optional<std::int32_t> signal;  // or the signal that ended it
   std::string standard_output;         // arbitrary bytes, bounded by --capture
   std::string standard_error;
+  // If a file holds it instead.
+  Boxed<OutputFile> output_file;
+  Boxed<OutputFile> error_file;
+  // Whether it was kept at all, here or in a file.
+  bool keeps_output = true;
+  bool keeps_errors = true;
   std::uint64_t truncated = 0;  // bytes cut from both together
   // Of the process and those that it waited for; 0 if not known.
   Duration processor_time{0};

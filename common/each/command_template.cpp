@@ -2,6 +2,7 @@
 #include "common/each/command_template.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -62,6 +63,9 @@ std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vec
   for (const std::string& word : words) {
     if (auto wrong = made.add_word(word)) return *std::move(wrong);
   }
+  if (auto wrong = made.read_path("--stdout", setting.output_path, made.output_path_))
+    return *std::move(wrong);
+  if (auto wrong = made.read_path("--stderr", setting.error_path, made.error_path_)) return *std::move(wrong);
   const auto is_value = [](const Piece& piece) { return piece.value != kText; };
   const bool has_any = std::any_of(made.words_.begin(), made.words_.end(), [&](const Word& word) {
     return std::any_of(word.begin(), word.end(), is_value);
@@ -71,8 +75,7 @@ std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vec
   return made;
 }
 
-std::optional<std::string> CommandTemplate::add_word(const std::string& word) {
-  Word& pieces = words_.emplace_back();
+std::optional<std::string> CommandTemplate::add_pieces(const std::string& word, Word& pieces) {
   std::string text;
   const auto end_text = [&] {
     if (!text.empty()) pieces.push_back({kText, ValuePart::kWhole, std::exchange(text, {})});
@@ -98,6 +101,33 @@ std::optional<std::string> CommandTemplate::add_word(const std::string& word) {
   }
   end_text();
   return std::nullopt;
+}
+
+// A path whose placeholders for the worker stay what they are.
+std::optional<std::string> CommandTemplate::read_path(std::string_view flag, std::string_view path,
+                                                      Word& pieces) {
+  constexpr std::array<std::string_view, 3> kKnown = {"{id}", "{line}", "{attempt}"};
+  std::string part;
+  bool differs = path.empty();
+  for (std::size_t at = 0; at < path.size();) {
+    const auto found = std::find_if(kKnown.begin(), kKnown.end(), [&](std::string_view known) {
+      return path.substr(at).starts_with(known);
+    });
+    const bool is_brace = path.substr(at).starts_with("{{");
+    if (found == kKnown.end()) {
+      part += path.substr(at, is_brace ? 2 : 1);
+      at += is_brace ? 2 : 1;
+      continue;
+    }
+    if (auto wrong = add_pieces(std::exchange(part, {}), pieces)) return wrong;
+    pieces.push_back({kForWorker, ValuePart::kWhole, std::string(*found)});
+    differs = differs || *found != "{attempt}";
+    at += found->size();
+  }
+  if (auto wrong = add_pieces(part, pieces)) return wrong;
+  for (const Piece& piece : pieces) differs = differs || (piece.value != kText && piece.value != kForWorker);
+  if (differs) return std::nullopt;
+  return std::string(flag) + " is the same file for every job: put a value, {#} or {id} into it";
 }
 
 // What quotes stand around each value; returns what is wrong if a value cannot be put there safely.
@@ -251,6 +281,32 @@ void CommandTemplate::append_values(std::string& out, const JobValues& job) cons
   if (out.size() - start > kEachBytesMost) out.resize(start);
 }
 
+void CommandTemplate::append_path(std::string& out, std::string_view member, const Word& path,
+                                  const JobValues& job) const {
+  std::string text;
+  const auto put = [&text](std::string_view literal) {
+    for (const char letter : literal) text.append(letter == '{' ? 2 : 1, letter);
+  };
+  for (const Piece& piece : path) {
+    if (piece.value == kForWorker) {
+      text += piece.text;
+    } else if (piece.value == kText) {
+      put(piece.text);
+    } else if (piece.value == kNumber) {
+      put(std::to_string(job.number));
+    } else if (piece.value != kAll) {
+      if (piece.value < job.values.size()) put(part_of(job.values[piece.value], piece.part));
+    } else {
+      for (std::size_t i = 0; i < job.values.size(); ++i) {
+        if (i > 0) text += ' ';
+        put(part_of(job.values[i], piece.part));
+      }
+    }
+  }
+  append_member(out, member);
+  append_json_bytes(out, text);
+}
+
 void CommandTemplate::append_line(std::string& out, const JobValues& job) const {
   out += "{\"cmd\":";
   if (shell_) {
@@ -259,6 +315,8 @@ void CommandTemplate::append_line(std::string& out, const JobValues& job) const 
     append_array(out, job);
   }
   out += setting_;
+  if (!output_path_.empty()) append_path(out, "stdout", output_path_, job);
+  if (!error_path_.empty()) append_path(out, "stderr", error_path_, job);
   if (job.standard_input) {
     append_member(out, "stdin");
     append_json_bytes(out, *job.standard_input);

@@ -37,6 +37,10 @@ struct CommandSetting {
   std::uint32_t slots = 1;
   std::int32_t priority = 0;
   bool shell = false;  // the command is one string for a shell, and values are quoted for it
+  // Paths for what jobs print: templates of values, into which {id}, {line} and {attempt} may go, too. Empty:
+  // none.
+  std::string output_path;
+  std::string error_path;
 };
 
 // The values of one job.
@@ -61,15 +65,20 @@ class CommandTemplate {
   static constexpr std::size_t kAll = SIZE_MAX;         // {}
   static constexpr std::size_t kNumber = SIZE_MAX - 1;  // {#}
   static constexpr std::size_t kText = SIZE_MAX - 2;
+  static constexpr std::size_t kForWorker = SIZE_MAX - 3;  // a placeholder that only the worker can replace
   struct Piece {
-    std::size_t value = kText;  // the value's place, or one of the three above
+    std::size_t value = kText;  // the value's place, or one of the four above
     ValuePart part = ValuePart::kWhole;
     std::string text{};
     ShellPlace place{};  // if a shell reads it
   };
   using Word = std::vector<Piece>;
 
-  std::optional<std::string> add_word(const std::string& word);
+  std::optional<std::string> add_word(const std::string& word) {
+    return add_pieces(word, words_.emplace_back());
+  }
+  std::optional<std::string> add_pieces(const std::string& word, Word& pieces);
+  std::optional<std::string> read_path(std::string_view flag, std::string_view path, Word& pieces);
   std::optional<std::string> find_shell_places();
   // Reads the placeholder that starts at word[at]. Returns how many bytes it takes, 0 if none is there.
   std::size_t placeholder_at(std::string_view word, std::size_t at, Word& into, std::string& wrong) const;
@@ -79,10 +88,13 @@ class CommandTemplate {
   void append_shell(std::string& out, const JobValues& job) const;
   void expand(std::string& out, const Word& word, const JobValues& job) const;
   void append_values(std::string& out, const JobValues& job) const;
+  void append_path(std::string& out, std::string_view member, const Word& path, const JobValues& job) const;
 
   ValueNames names_;
   bool shell_ = false;
   std::vector<Word> words_;
+  Word output_path_;
+  Word error_path_;
   std::string setting_;  // the members that all lines share
 };
 

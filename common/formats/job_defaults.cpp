@@ -7,6 +7,7 @@
 #include "common/base/text.h"
 #include "common/formats/job_members.h"
 #include "common/formats/json_text.h"
+#include "common/formats/output_path.h"
 
 namespace workpool {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::string_view kKey = "\"defaults\"";
-constexpr std::array kAllowed{kCwd, kEnv, kTimeout, kRetries, kLabels, kShell};
+constexpr std::array kAllowed{kCwd, kEnv, kTimeout, kRetries, kLabels, kShell, kStdout, kStderr};
 
 std::string names_of_allowed() {
   std::string names;
@@ -51,6 +52,15 @@ Fault take_default(Member member, const dom::element& value, const Place& place,
   if (member == kCwd) append_compact_json(defaults.cwd, place.line, place.at);
   if (member == kShell) append_compact_json(defaults.shell, place.line, place.at);
   if (member == kEnv) take_env(value, place, defaults);
+  if (member == kStdout || member == kStderr) {
+    std::string decoded;
+    std::string_view path;
+    if (auto fault = read_bytes(value, place, "", decoded, path)) return fault;
+    const std::string wrong = default_path_fault(path);
+    if (!wrong.empty()) return place.error('"' + std::string(kMemberNames[member]) + "\" " + wrong);
+    append_compact_json(member == kStdout ? defaults.standard_output : defaults.standard_error, place.line,
+                        place.at);
+  }
   return std::nullopt;
 }
 
@@ -103,6 +113,8 @@ void JobDefaults::fill_in(const JobDefaults& others) {
   if (!labels) labels = others.labels;
   if (cwd.empty()) cwd = others.cwd;
   if (shell.empty()) shell = others.shell;
+  if (standard_output.empty()) standard_output = others.standard_output;
+  if (standard_error.empty()) standard_error = others.standard_error;
   for (const auto& variable : others.env) {
     if (std::none_of(env.begin(), env.end(), [&](const auto& own) { return own.first == variable.first; }))
       env.push_back(variable);
@@ -131,6 +143,21 @@ void JobDefaults::set_variable(const std::string& name, std::string_view value) 
   } else {
     known->second = std::move(member);
   }
+}
+
+void JobDefaults::set_output(std::string_view path) {
+  standard_output.clear();
+  append_json_bytes(standard_output, path);
+}
+
+void JobDefaults::set_errors(std::string_view path) {
+  standard_error.clear();
+  append_json_bytes(standard_error, path);
+}
+
+std::string default_path_fault(std::string_view path) {
+  if (std::string wrong = output_path_fault(path); !wrong.empty()) return wrong;
+  return differs_by_job(path) ? "" : "is the same file for every job: put {id} or {line} into it";
 }
 
 void append_json_bytes(std::string& out, std::string_view bytes) {
@@ -208,7 +235,22 @@ void append_work_with_defaults(std::string& out, std::string_view work, const Jo
   put(kStdin, own[kStdin]);
   put(kShell, own[kShell].empty() && for_shell ? std::string_view(defaults.shell) : own[kShell]);
   put(kOkExit, own[kOkExit]);
+  put(kStdout, own[kStdout].empty() ? std::string_view(defaults.standard_output) : own[kStdout]);
+  put(kStderr, own[kStderr].empty() ? std::string_view(defaults.standard_error) : own[kStderr]);
   out += '}';
+}
+
+Spec spec_of_job(std::string_view work) {
+  const bool may_have = work.find("\"stdout\":") != std::string_view::npos ||
+                        work.find("\"stderr\":") != std::string_view::npos;
+  if (!may_have) return spec_of_work(work);
+  std::size_t end = work.size() - 1;
+  visit_json_members(work.substr(0, end), [&](std::string_view key, std::string_view) {
+    const bool names_file = key == "\"stdout\"" || key == "\"stderr\"";
+    if (names_file) end = static_cast<std::size_t>(key.data() - work.data()) - 1;
+    return !names_file;
+  });
+  return end == work.size() - 1 ? spec_of_work(work) : spec_of_work(std::string(work.substr(0, end)) + '}');
 }
 
 }  // namespace workpool

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/ids.h"
 #include "common/base/time.h"
 #include "common/formats/job_line_limits.h"
 
@@ -24,13 +25,18 @@ struct JobDefaults {
   std::optional<std::vector<std::string>> labels{};  // sorted, without repeats
   // Of commands, and part of their work: compact JSON. Empty: none.
   std::string cwd{};
-  std::string shell{};  // of a `cmd` that is a string
+  std::string shell{};            // of a `cmd` that is a string
+  std::string standard_output{};  // paths of files
+  std::string standard_error{};
   // By name: the member as a work has it, `"NAME":"value"`.
   std::vector<std::pair<std::string, std::string>> env{};
 
   // Whether a line with them makes another job. `timeout` and `retries` are filled in when a job is loaded.
   bool change_lines() const { return labels || change_works(); }
-  bool change_works() const { return !cwd.empty() || !shell.empty() || !env.empty(); }
+  bool change_works() const {
+    return !cwd.empty() || !shell.empty() || !env.empty() || !standard_output.empty() ||
+           !standard_error.empty();
+  }
   // Takes from `others` what these do not say.
   void fill_in(const JobDefaults& others);
   // For a command line, which has no NUL bytes. `program`, `name` and `value` are UTF-8; of several values
@@ -38,6 +44,8 @@ struct JobDefaults {
   void set_cwd(std::string_view folder);
   void set_shell(std::string_view program);
   void set_variable(const std::string& name, std::string_view value);
+  void set_output(std::string_view path);
+  void set_errors(std::string_view path);
 };
 
 // Appends bytes as a jobs line holds them: as a JSON string, or as {"base64": …} if they are not UTF-8.
@@ -48,10 +56,16 @@ void append_members(std::string& out, const JobDefaults& defaults, bool for_shel
 
 // Whether a JSON line is meant to hold defaults: its first key says so. `line`: any bytes.
 bool is_defaults_line(std::string_view line);
+// What is wrong with a path as the default of many jobs, for people; empty if nothing is.
+std::string default_path_fault(std::string_view path);
 // Reads such a line.
 std::variant<JobDefaults, LineError> read_job_defaults(std::string_view line);
 
 // Appends `work`, which is a job's as its line says it, with what it does not say.
 void append_work_with_defaults(std::string& out, std::string_view work, const JobDefaults& defaults);
+
+// The digest that makes the id of a job. `stdout` and `stderr`, the last members of a work, are no part of
+// it: they say where output goes, not what is done.
+Spec spec_of_job(std::string_view work);
 
 }  // namespace workpool

@@ -22,7 +22,7 @@ inline constexpr std::size_t kOkExitsMax = 256;
 inline constexpr std::size_t kEachBytesMax = 64 * 1024;  // of "each", compact
 inline constexpr std::size_t kMetaBytesMax = 4096;       // of "meta", compact
 
-// The keys of a job. The first eight make up `work`, in this order.
+// The keys of a job. The first ten make up `work`, in this order.
 enum Member : std::size_t {
   kCmd,
   kType,
@@ -32,6 +32,8 @@ enum Member : std::size_t {
   kStdin,
   kShell,
   kOkExit,
+  kStdout,
+  kStderr,
   kId,
   kPriority,
   kTimeout,
@@ -41,11 +43,11 @@ enum Member : std::size_t {
   kEach,
   kMeta
 };
-inline constexpr std::size_t kMembers = 16;
-inline constexpr std::size_t kWorkMembers = 8;
+inline constexpr std::size_t kMembers = 18;
+inline constexpr std::size_t kWorkMembers = 10;
 inline constexpr std::array<std::string_view, kMembers> kMemberNames{
-    "cmd", "type",     "args",    "env",     "cwd",    "stdin", "shell", "ok_exit",
-    "id",  "priority", "timeout", "retries", "labels", "slots", "each",  "meta"};
+    "cmd",    "type", "args",     "env",     "cwd",     "stdin",  "shell", "ok_exit", "stdout",
+    "stderr", "id",   "priority", "timeout", "retries", "labels", "slots", "each",    "meta"};
 
 std::optional<Member> member_named(std::string_view name);
 

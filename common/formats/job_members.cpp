@@ -8,6 +8,7 @@
 
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/formats/output_path.h"
 
 namespace workpool {
 
@@ -166,6 +167,16 @@ Fault check_shell(const dom::element& value, const Place& place) {
     return place.error("\"shell\" must be the name of a shell that takes -c, such as \"bash\"");
   }
   return check_text(text, "\"shell\"", place);
+}
+
+Fault check_output_path(Member member, const dom::element& value, const Place& place) {
+  const std::string name = '"' + std::string(kMemberNames[member]) + '"';
+  std::string decoded;
+  std::string_view text;
+  const std::string rule = name + " must be a string: the path of a file on the worker";
+  if (auto fault = read_bytes(value, place, rule.c_str(), decoded, text)) return fault;
+  const std::string wrong = output_path_fault(text);
+  return wrong.empty() ? Fault() : place.error(name + ' ' + wrong);
 }
 
 Fault check_ok_exit(const dom::element& value, const Place& place) {
@@ -341,6 +352,9 @@ Fault read_member(Member member, const dom::element& value, const Place& place, 
       return check_shell(value, place);
     case kOkExit:
       return check_ok_exit(value, place);
+    case kStdout:
+    case kStderr:
+      return check_output_path(member, value, place);
     case kId:
       return read_id(value, place, job);
     case kPriority:
@@ -383,7 +397,7 @@ Fault Present::combination(std::size_t object_at) const {
   if (has[kCmd] && has[kArgs]) {
     return fault_at(key_at[kArgs], "\"args\" belongs to \"type\"; the arguments of a command are in \"cmd\"");
   }
-  for (const Member member : {kEnv, kCwd, kStdin, kShell, kOkExit}) {
+  for (const Member member : {kEnv, kCwd, kStdin, kShell, kOkExit, kStdout, kStderr}) {
     if (has[kType] && has[member]) {
       return fault_at(key_at[member],
                       '"' + std::string(kMemberNames[member]) + "\" belongs to \"cmd\", not to \"type\"");

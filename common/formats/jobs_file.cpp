@@ -75,7 +75,7 @@ struct JobLineParser::State {
     if (whole_work.size() > kLineBytesMax)
       return fault_at(0, "with its defaults a job of more than 1 MiB: put what is large into a file");
     view->work = whole_work;
-    view->spec = spec_of_work(whole_work);
+    view->spec = spec_of_job(whole_work);
     return parsed;
   }
 
@@ -160,7 +160,7 @@ struct JobLineParser::State {
     labels.assign(job.requirement.labels.begin(), job.requirement.labels.end());
     return {job.id,
             job.work,
-            spec_of_work(job.work),
+            spec_of_job(job.work),
             {job.requirement.type, labels, job.requirement.slots},
             job.priority,
             job.timeout,
@@ -323,6 +323,8 @@ std::variant<CommandWork, HandlerWork, LineError> parse_work(DomParser& dom, std
     if (*known == kStdin) command.standard_input = owned(member.value);
     if (*known == kShell) command.argv.front() = owned(member.value);
     if (*known == kOkExit) take_ok_exit(member.value, command);
+    if (*known == kStdout) command.output_path = owned(member.value);
+    if (*known == kStderr) command.error_path = owned(member.value);
   }
   if (auto fault = present.combination(0)) return *std::move(fault);
   if (at != work.size()) return fault_at(at, "the work of a job must be compact");

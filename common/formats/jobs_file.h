@@ -70,6 +70,9 @@ struct CommandWork {
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> cwd;
   std::optional<std::string> standard_input;
+  // Files for what it prints (common/formats/output_path.h).
+  std::optional<std::string> output_path;
+  std::optional<std::string> error_path;
 };
 struct HandlerWork {
   std::string type;

@@ -260,6 +260,8 @@ bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
     case kStdin:
     case kShell:
     case kOkExit:
+    case kStdout:
+    case kStderr:
     case kEach:
     case kMeta:
       return false;

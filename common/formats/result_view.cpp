@@ -116,6 +116,34 @@ std::string standard_error_of(const ResultView& view) {
   return bytes_of(view.standard_error, view.standard_error_base64);
 }
 
+namespace {
+
+// A string, or {"base64":"…"}.
+std::string bytes_in(std::string_view value) {
+  std::string bytes = text_in(value);
+  visit_object(value, [&bytes](std::string_view inner, std::string_view base64) {
+    if (inner == "\"base64\"") bytes = base64_bytes(text_in(base64)).value_or("");
+    return true;
+  });
+  return bytes;
+}
+
+std::optional<ResultFile> file_in(std::string_view member) {
+  ResultFile file;
+  visit_object(member, [&file](std::string_view key, std::string_view value) {
+    if (key == "\"file\"") file.path = bytes_in(value);
+    if (key == "\"bytes\"") file.bytes = static_cast<std::uint64_t>(number_in(value).value_or(0));
+    if (key == "\"xxh128\"") file.digest = text_in(value);
+    return true;
+  });
+  return file.path.empty() ? std::nullopt : std::optional(std::move(file));
+}
+
+}  // namespace
+
+std::optional<ResultFile> output_file_of(const ResultView& view) { return file_in(view.standard_output); }
+std::optional<ResultFile> error_file_of(const ResultView& view) { return file_in(view.standard_error); }
+
 ResultError error_of(const ResultView& view) {
   ResultError error;
   visit_object(view.error, [&error](std::string_view key, std::string_view value) {
@@ -129,12 +157,7 @@ ResultError error_of(const ResultView& view) {
 std::vector<std::pair<std::string, std::string>> inputs_of(const ResultView& view) {
   std::vector<std::pair<std::string, std::string>> inputs;
   visit_object(view.each, [&inputs](std::string_view key, std::string_view value) {
-    std::string bytes = text_in(value);
-    visit_object(value, [&bytes](std::string_view inner, std::string_view base64) {
-      if (inner == "\"base64\"") bytes = base64_bytes(text_in(base64)).value_or("");
-      return true;
-    });
-    inputs.emplace_back(text_in(key), std::move(bytes));
+    inputs.emplace_back(text_in(key), bytes_in(value));
     return true;
   });
   return inputs;

@@ -41,6 +41,15 @@ bool has_given_id(const ResultView& view);
 std::string standard_output_of(const ResultView& view);
 std::string standard_error_of(const ResultView& view);
 
+// The file that holds what it printed, if one does.
+struct ResultFile {
+  std::string path;  // absolute, on the worker
+  std::uint64_t bytes = 0;
+  std::string digest;  // 32 hex digits
+};
+std::optional<ResultFile> output_file_of(const ResultView& view);
+std::optional<ResultFile> error_file_of(const ResultView& view);
+
 struct ResultError {
   std::string kind, message;
 };

@@ -118,18 +118,54 @@ void put_string(Pen& pen, std::string_view text) {
   }
 }
 
+// Whether a JSON string of these bytes could take more than their base64. Control characters take 6 bytes.
+bool takes_more_as_text(std::string_view bytes) {
+  if (bytes.size() <= kOutputEscapedMost) return false;
+  const auto escaped = std::count_if(bytes.begin(), bytes.end(), [](char letter) {
+    return static_cast<unsigned char>(letter) < 0x20 || letter == '"' || letter == '\\' || letter == 0x7f;
+  });
+  return static_cast<std::size_t>(escaped) * 5 > bytes.size() / 3;
+}
+
+void put_file(Pen& pen, std::string_view key, const OutputFile& file) {
+  pen.text(key);
+  pen.text("\":{\"file\":");
+  if (is_utf8(file.path)) {
+    put_string(pen, file.path);
+  } else {
+    pen.text("{\"base64\":\"");
+    append_base64(pen.flush(), file.path);
+    pen.text("\"}");
+  }
+  pen.text(",\"bytes\":");
+  pen.number(file.bytes);
+  pen.text(",\"xxh128\":\"");
+  pen.hex<8>(file.digest.high);
+  pen.hex<8>(file.digest.low);
+  pen.text("\"}");
+}
+
 // `key`: with comma and opening quote, without the closing one: `,"stdout`.
 void put_output(Pen& pen, std::string_view key, std::string_view bytes) {
   pen.text(key);
   if (bytes.empty()) {
     pen.text("\":\"\"");
-  } else if (is_utf8(bytes)) {
+  } else if (is_utf8(bytes) && !takes_more_as_text(bytes)) {
     pen.text("\":");
     append_json_string(pen.flush(), bytes);
   } else {
     pen.text("_base64\":\"");
     append_base64(pen.flush(), bytes);
     pen.text("\"");
+  }
+}
+
+void put_printed(Pen& pen, std::string_view key, std::string_view bytes, const Boxed<OutputFile>& file,
+                 bool kept) {
+  if (file) {
+    put_file(pen, key, *file);
+  } else if (kept) {
+    put_output(pen, key, bytes);
   }
 }
 
@@ -151,8 +187,8 @@ void put_end(Pen& pen, std::string_view key, std::int32_t number) {
 void put_command(Pen& pen, const CommandEnd& end) {
   if (end.exit) put_end(pen, ",\"exit\":", *end.exit);
   if (end.signal) put_end(pen, ",\"signal\":", *end.signal);
-  put_output(pen, ",\"stdout", end.standard_output);
-  put_output(pen, ",\"stderr", end.standard_error);
+  put_printed(pen, ",\"stdout", end.standard_output, end.output_file, end.keeps_output);
+  put_printed(pen, ",\"stderr", end.standard_error, end.error_file, end.keeps_errors);
   if (end.truncated > 0) {
     pen.text(",\"truncated\":");
     pen.number(end.truncated);

@@ -14,10 +14,12 @@
 
 namespace workpool {
 
-// A longer line is not read back, so none may be written. The longest has the output of a command whose bytes
-// are all escaped: 6 bytes each, of twice kCaptureBytesMax, next to an error message and names.
-inline constexpr std::size_t kResultLineBytesMax = 4 << 20;
-static_assert(2 * kCaptureBytesMax * 6 + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
+// A longer line is not read back, so none may be written. The longest has the output of a command in base64,
+// twice kCaptureBytesMax, next to an error message, names and notes.
+inline constexpr std::size_t kResultLineBytesMax = 48 << 20;
+// An output over this is written in base64 if most of it would be escaped, at 6 bytes for one.
+inline constexpr std::size_t kOutputEscapedMost = 256 << 10;
+static_assert(2 * kCaptureBytesMax / 3 * 4 + kErrorMessageBytesMax * 6 + (1 << 20) < kResultLineBytesMax);
 static_assert(kValueBytesMax + kErrorMessageBytesMax * 6 + (64 << 10) < kResultLineBytesMax);
 
 // What a line is made of. It all lives until append_result_line returns; nothing is copied.
@@ -43,9 +45,10 @@ struct ResultLine {
 // A field is left out if the others imply it: `error` is written only if the status is not ok; `truncated`,
 // `cpu_ms` and `max_rss_kib` only above 0, worker and durations only if a worker ran the job, `value` only of
 // a handler that succeeded or returned one, no output of a command that crashed its worker, no spec next to
-// an id made from it. Output is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`; older versions
-// also wrote base64 when that was shorter. A line that was no job (`invalid`) has attempt 0, a digest instead
-// of a spec, and nothing that only a run could say; no job counts as done by it.
+// an id made from it. Output is a JSON string (`stdout`) if it is UTF-8, else `stdout_base64`, as is a large
+// one with many escapes; an object if a file holds it; and left out if it was not kept. Older versions also
+// wrote base64 when that was shorter. A line that was no job (`invalid`) has attempt 0, a digest instead of a
+// spec, and nothing that only a run could say; no job counts as done by it.
 void append_result_line(std::string& out, const ResultLine& result);
 
 // What a replay needs of a line.

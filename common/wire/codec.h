@@ -18,7 +18,7 @@ namespace workpool {
 inline constexpr std::size_t kFrameBytesMost = 128 * 1024;  // ZMQ_MAXMSGSIZE
 inline constexpr std::size_t kPartBytesMost = 64 * 1024;    // a longer message travels as parts of this size
 inline constexpr std::size_t kPartBytesLeast = 1024;        // of each part but the last
-inline constexpr std::size_t kMessageBytesMost = 4 << 20;   // of an assembled message
+inline constexpr std::size_t kMessageBytesMost = 40 << 20;  // of an assembled message
 inline constexpr std::size_t kHelloBytesMost = 4096;
 
 // One piece of a message longer than a frame. `index` counts from 0; all pieces carry the message's own seq.

@@ -87,6 +87,21 @@ bool fits(ErrorKind kind, const CommandEnd& end) {
   return kind != ErrorKind::kSignal || !end.exit;
 }
 
+void read_printed(WireReader& from, std::string& bytes, Boxed<OutputFile>& file, bool& kept) {
+  if (from.next_is_array()) {
+    const std::uint32_t fields = read_fields(from, 3);
+    OutputFile& said = file.emplace();
+    said.path = from.bytes(kTextMost);
+    said.bytes = read_up_to(from, kCountMost);
+    said.digest = read_hash(from);
+    skip_rest(from, fields, 3);
+  } else if (from.nil()) {
+    kept = false;
+  } else {
+    bytes = from.bytes(kMessageBytesMost);
+  }
+}
+
 void read_result(WireReader& from, JobResult& result) {
   Outcome& outcome = result.outcome;
   const std::uint32_t fields = read_fields(from, 6);
@@ -95,7 +110,9 @@ void read_result(WireReader& from, JobResult& result) {
   result.ran = read_duration(from);
   // Fields omitted at the end have their defaults; the writer may stop at any of these.
   if (fields > 6) outcome.status = static_cast<Status>(read_u32(from, 2));  // ok, failed, timeout
-  if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 5));
+  if (fields > 7) outcome.kind = static_cast<ErrorKind>(read_u32(from, 8));
+  // Only a dispatcher says these.
+  if (outcome.kind == ErrorKind::kCrash || outcome.kind == ErrorKind::kInvalid) from.fail();
   // The dispatcher judges these (dispatcher/core/outcome_check.h), so a value that is too long or not JSON
   // fails its own job and not the frame.
   if (fields > 8) outcome.value = from.bytes(kMessageBytesMost);
@@ -107,8 +124,8 @@ void read_result(WireReader& from, JobResult& result) {
   CommandEnd& end = from.boolean() ? outcome.command.emplace() : none;
   if (fields > 11) end.exit = read_optional(from);
   if (fields > 12) end.signal = read_optional(from);
-  if (fields > 13) end.standard_output = from.bytes(kMessageBytesMost);
-  if (fields > 14) end.standard_error = from.bytes(kMessageBytesMost);
+  if (fields > 13) read_printed(from, end.standard_output, end.output_file, end.keeps_output);
+  if (fields > 14) read_printed(from, end.standard_error, end.error_file, end.keeps_errors);
   if (fields > 15) end.truncated = read_up_to(from, kCountMost);
   if (fields > 16) end.processor_time = read_duration(from);
   if (fields > 17) end.memory_kib = read_up_to(from, kCountMost);
@@ -138,7 +155,8 @@ void read_order(WireReader& from, const std::shared_ptr<const std::string>& copy
   order.timeout = read_duration(from);
   order.slots = read_slots(from);
   order.kind = fields > 8 ? static_cast<JobKind>(read_u32(from, 255)) : kind_of(order.work);
-  skip_rest(from, fields, 9);
+  if (fields > 9) order.line = from.number();
+  skip_rest(from, fields, 10);
 }
 
 JobRef read_ref(WireReader& from) {
@@ -317,23 +335,6 @@ std::optional<SinkFrame> decode_sink(std::string_view frame) {
 
 std::optional<LaneFrame> decode_lane(std::string_view frame) {
   return decode_frame<LaneFrame>(frame, read_lane_message);
-}
-
-bool PartAssembler::add(const Part& part) {
-  if (next_ == 0) seq_ = part.header.seq;
-  if (complete_ || part.index != next_ || part.header.seq != seq_) return false;
-  if (bytes_.size() + part.bytes.size() > kMessageBytesMost) return false;
-  bytes_ += part.bytes;
-  ++next_;
-  complete_ = part.last;
-  return true;
-}
-
-std::optional<std::string> PartAssembler::take() {
-  if (!complete_) return std::nullopt;
-  complete_ = false;
-  next_ = 0;
-  return std::exchange(bytes_, std::string{});
 }
 
 }  // namespace workpool

@@ -39,6 +39,7 @@ Welcome read_welcome(WireReader& from, std::uint32_t fields) {
   welcome.worker_timeout = read_duration(from);
   welcome.result_window = from.number();
   welcome.capture_bytes = from.number();
+  if (fields > 9) welcome.capture_failed_only = from.boolean();
   // Port 0 cannot be dialled, and with a worker timeout of 0 every session would be too silent at once.
   const bool usable = welcome.lane_port != 0 && welcome.sink_port != 0 && welcome.worker_timeout.count() > 0;
   if (!usable || welcome.session.value == 0) from.fail();
@@ -88,7 +89,7 @@ std::optional<RegistrationReply> decode_reply(std::string_view frame) {
   if (!from.ok() || opened.fields < 1) return std::nullopt;
   if (opened.type == kWelcome) {
     Welcome welcome = read_welcome(from, opened.fields);
-    if (!whole(from, welcome.protocol, opened.fields, 9)) return std::nullopt;
+    if (!whole(from, welcome.protocol, opened.fields, opened.fields > 9 ? 10 : 9)) return std::nullopt;
     return welcome;
   }
   if (opened.type == kRefused && opened.fields >= 3) {

@@ -108,6 +108,20 @@ std::uint32_t result_fields(const Outcome& outcome) {
   return outcome.status == Status::kOk ? 6 : 8;
 }
 
+// What a command printed on a stream: bytes, nil if it was not kept, or the file that holds it.
+void pack_printed(Packer& to, const std::string& bytes, const Boxed<OutputFile>& file, bool kept) {
+  if (file) {
+    to.pack_array(3);
+    pack_bytes(to, file->path);
+    to.pack_uint64(file->bytes);
+    pack_hash(to, file->digest);
+  } else if (kept) {
+    pack_bytes(to, bytes);
+  } else {
+    to.pack_nil();
+  }
+}
+
 void pack_result(Packer& to, const JobResult& result) {
   const Outcome& outcome = result.outcome;
   const std::uint32_t fields = result_fields(outcome);
@@ -127,8 +141,8 @@ void pack_result(Packer& to, const JobResult& result) {
   to.pack_true();
   pack_optional(to, end.exit);
   pack_optional(to, end.signal);
-  pack_bytes(to, end.standard_output);
-  pack_bytes(to, end.standard_error);
+  pack_printed(to, end.standard_output, end.output_file, end.keeps_output);
+  pack_printed(to, end.standard_error, end.error_file, end.keeps_errors);
   to.pack_uint64(end.truncated);
   if (fields == 16) return;
   pack_duration(to, end.processor_time);
@@ -136,7 +150,7 @@ void pack_result(Packer& to, const JobResult& result) {
 }
 
 void pack_order(Packer& to, const JobOrder& order) {
-  to.pack_array(9);
+  to.pack_array(order.line != 0 ? 10 : 9);
   to.pack_uint64(order.handle.value);
   if (order.repeat != 0) {
     to.pack_uint64(order.repeat);
@@ -150,6 +164,7 @@ void pack_order(Packer& to, const JobOrder& order) {
   pack_duration(to, order.timeout);
   to.pack_uint32(order.slots);
   to.pack_uint8(static_cast<std::uint8_t>(order.kind));
+  if (order.line != 0) to.pack_uint64(order.line);
 }
 
 void pack_refs(Packer& to, const std::vector<JobRef>& refs) {
@@ -285,7 +300,7 @@ void encode(const RegistrationReply& reply, std::string& out) {
   Sink sink{out};
   Packer to(sink);
   if (const auto* welcome = std::get_if<Welcome>(&reply)) {
-    pack_head(to, kWelcome, {}, 9);
+    pack_head(to, kWelcome, {}, welcome->capture_failed_only ? 10 : 9);
     to.pack_uint32(welcome->protocol);
     to.pack_uint64(welcome->run.value);
     to.pack_uint64(welcome->session.value);
@@ -295,6 +310,7 @@ void encode(const RegistrationReply& reply, std::string& out) {
     pack_duration(to, welcome->worker_timeout);
     to.pack_uint64(welcome->result_window);
     to.pack_uint64(welcome->capture_bytes);
+    if (welcome->capture_failed_only) to.pack_true();
   } else if (const auto* refused = std::get_if<Refused>(&reply)) {
     pack_head(to, kRefused, {}, 3);
     to.pack_uint32(refused->protocol);

@@ -50,9 +50,10 @@ struct Welcome {
   std::string name;  // as granted: the one asked for, perhaps with -2, -3 … appended
   std::uint16_t lane_port = 0;
   std::uint16_t sink_port = 0;
-  Duration worker_timeout{0};       // a silence of this length ends the session
-  std::uint64_t result_window = 0;  // bytes of results that may be sent beyond the last ack
-  std::uint64_t capture_bytes = 0;  // kept of stdout, and of stderr
+  Duration worker_timeout{0};        // a silence of this length ends the session
+  std::uint64_t result_window = 0;   // bytes of results that may be sent beyond the last ack
+  std::uint64_t capture_bytes = 0;   // kept of stdout, and of stderr
+  bool capture_failed_only = false;  // of a command that is ok nothing is kept
 };
 
 enum class Refusal : std::uint8_t { kComplete = 0, kLater = 1, kWrongProtocol = 76, kOther = 77 };
@@ -163,6 +164,7 @@ struct JobOrder {
   Duration timeout{0};  // 0 = none
   std::uint32_t slots = 1;
   JobKind kind = JobKind::kCommand;
+  std::uint64_t line = 0;  // of a command, in the jobs file; 0: not known
 
   std::string full_id() const { return repeat == 0 ? id : default_id(spec, repeat); }
 };

@@ -23,6 +23,11 @@ bool WireReader::next_is_number() const {
   return type <= 0x7f || (type >= 0xcc && type <= 0xcf);
 }
 
+bool WireReader::next_is_array() const {
+  const std::uint8_t type = peek();
+  return (type & 0xf0) == 0x90 || type == 0xdc || type == 0xdd;
+}
+
 std::int64_t WireReader::integer() {
   const std::uint8_t type = peek();
   if (type >= 0xe0 && take(1)) return static_cast<std::int8_t>(type);

@@ -37,6 +37,7 @@ class WireReader {
   bool boolean();
   bool nil();  // true if nil stands next, which is then skipped
   bool next_is_number() const;
+  bool next_is_array() const;
   // bin or str of at most `most` bytes; points into the frame.
   std::string_view bytes(std::size_t most);
   void skip(int depth = 8);  // one value of any kind

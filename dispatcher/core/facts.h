@@ -30,6 +30,7 @@ struct SchedulerOptions {
   Duration unsatisfiable_after = seconds(60);
   Duration grace = seconds(30);  // from a first SIGTERM to what a second would do
   std::uint64_t capture_bytes = 64 * 1024;
+  bool capture_failed_only = false;
   bool listening = false;       // other workers may come at any time
   bool streaming = false;       // jobs arrive one by one until InputEnded; else all are in the index
   std::size_t jobs_most = 256;  // in one JOBS
@@ -382,6 +383,7 @@ struct Snapshot {
   std::uint64_t retried = 0;        // attempts that failed and were given again
   std::uint64_t redelivered = 0;    // attempts lost with a worker
   std::uint64_t duplicates = 0;     // results that came twice
+  std::uint64_t cut_outputs = 0;    // jobs of whose output a part was not kept
   std::uint64_t stuck_records = 0;  // not written yet, while the writer is held up
   std::uint32_t workers = 0;
   std::uint32_t slots = 0;

@@ -110,6 +110,7 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   order.timeout = job.facts.timeout;
   order.slots = job.facts.slots;
   order.kind = jobs_.requirement(job.facts.requirement).kind();
+  if (order.kind == JobKind::kCommand) order.line = job.facts.line;
 }
 
 JobRef Ledger::ref_of(const Holding& holding) const {
@@ -297,6 +298,7 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
     ended = ended_of(job.facts, result, worker);
     if (job.only_copy) ended->work = job.work;
   }
+  if (result.outcome.command && result.outcome.command->truncated > 0) ++counts_.cut_outputs;
   Record& record = persist(result.outcome.status, step);
   record.facts = std::move(job.facts);
   record.attempt = result.attempt;

@@ -31,6 +31,7 @@ struct Counts {
   std::uint64_t retried = 0;
   std::uint64_t redelivered = 0;
   std::uint64_t duplicates = 0;
+  std::uint64_t cut_outputs = 0;
 
   std::uint64_t& of(Status status);
   std::uint64_t not_ok() const { return failed + timeout + quarantined + invalid; }

@@ -103,7 +103,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   look_by(due(fresh));
   step.decide(Admit{event.peer,
                     {kProtocol, options_.run, fresh.id, fresh.name, 0, 0, options_.worker_timeout,
-                     fresh.result_window, options_.capture_bytes},
+                     fresh.result_window, options_.capture_bytes, options_.capture_failed_only},
                     fresh.slots});
 }
 

@@ -121,6 +121,7 @@ Snapshot Scheduler::snapshot(Time now) const {
   view.retried = counts.retried;
   view.redelivered = counts.redelivered;
   view.duplicates = counts.duplicates;
+  view.cut_outputs = counts.cut_outputs;
   for (const auto& [id, session] : workers_.sessions()) {
     if (!std::holds_alternative<Live>(session.phase)) continue;
     view.running += ledger_.holdings().running(session.held, session.slots).jobs;

@@ -358,7 +358,8 @@ ExitCode Run::run_jobs() {
   scheduling.crash_limit = options_.crash_limit;
   scheduling.unsatisfiable_after = options_.unsatisfiable_after;
   scheduling.grace = options_.grace;
-  scheduling.capture_bytes = options_.capture_bytes;
+  scheduling.capture_bytes = options_.capture_bytes.value_or(scheduling.capture_bytes);
+  scheduling.capture_failed_only = options_.capture_failed_only;
   scheduling.listening = options_.listen.has_value();
   scheduling.streaming = !input_.regular();
   scheduling.stop = stop_;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/base/text.h"
+#include "dispatcher/io/file_check.h"
 #include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
 #include "dispatcher/io/terminal/json_object.h"
@@ -139,8 +140,8 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
   return text;
 }
 
-std::string json_report(const VerifyReport& report, const std::string& jobs_path,
-                        const std::string& results_path) {
+std::string json_report(const VerifyReport& report, const std::optional<FileReport>& files,
+                        const std::string& jobs_path, const std::string& results_path) {
   const ReplaySummary& results = report.results;
   const auto quoted = [](const std::string& id) {
     std::string text;
@@ -164,7 +165,12 @@ std::string json_report(const VerifyReport& report, const std::string& jobs_path
   json.number("damaged", results.damaged);
   json.raw("damaged_lines",
            json_array(results.damaged_lines, [](std::uint64_t line) { return std::to_string(line); }));
-  return json.number("torn_bytes", results.torn_bytes).end();
+  json.number("torn_bytes", results.torn_bytes);
+  if (files) {
+    json.number("files", files->files).number("files_bytes", files->bytes).number("files_bad", files->bad);
+    json.raw("files_bad_first", json_array(files->bad_first, quoted));
+  }
+  return json.end();
 }
 
 namespace {
@@ -208,10 +214,17 @@ VerifyAnswer verify(const VerifyOptions& options) {
     });
     report.may_lack_defaults =
         !report.complete() && results_of_other_work(report) && !options.defaults.change_works();
-    return {report.complete() ? ExitCode::kOk : ExitCode::kNotAllOk,
-            options.json ? json_report(report, options.jobs, options.results) + "\n"
-                         : format_report(report, options.jobs, options.results),
-            true};
+    std::optional<FileReport> files;
+    if (options.files) files = check_files(index, std::get<Descriptor>(results).get());
+    const bool good = report.complete() && (!files || files->bad == 0);
+    std::string text;
+    if (options.json) {
+      text = json_report(report, files, options.jobs, options.results) + "\n";
+    } else {
+      text = format_report(report, options.jobs, options.results);
+      if (files) text += format_files(*files);
+    }
+    return {good ? ExitCode::kOk : ExitCode::kNotAllOk, std::move(text), true};
   } catch (const StoreError& error) {
     return refusal(options, ExitCode::kNotAllOk, kSpeaker + error.message);
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "common/io/bounded_lines.h"
 #include "dispatcher/core/job_facts.h"
 #include "dispatcher/core/job_index.h"
+#include "dispatcher/io/file_check.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/options.h"
@@ -57,7 +59,8 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
 
 // For programs: one JSON object in a line, without a newline. Its members are in docs/reference.md, "check
 // and verify as JSON".
-std::string json_report(const VerifyReport& report, const std::string& jobs_path,
+std::string json_report(const VerifyReport& report, const std::optional<FileReport>& files,
+                        const std::string& jobs_path,
                         const std::string& results_path);
 
 // The whole command. `text` goes to stdout if `is_report` (RESULTS could be read), else to stderr.

@@ -33,7 +33,7 @@ void check_error(const LineError& error, std::size_t line_bytes) {
 // A job's work is one compact JSON text, is parsed again by the worker, and hashes to the same spec each
 // time.
 void check_job(const JobLine& job) {
-  CHECK(job.spec == spec_of_work(job.work));
+  CHECK(job.spec == spec_of_job(job.work));
   CHECK(!find_json_fault(job.work));
   CHECK(job.work.find('\n') == std::string::npos);
   CHECK(job.requirement.slots >= 1);

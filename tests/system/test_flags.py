@@ -35,7 +35,7 @@ class Help(CliTest):
         self.assertEqual((finished.code, finished.err), (0, ""))
         for flag in RUN_FLAGS:
             self.assertRegex(finished.out, rf"(?m)^ .*{flag}\b")
-        for default in ("[64KiB]", "[30s]", "[10s]", "[60s]", "[3]", "[0]", "[info]", "[none]"):
+        for default in ("[64KiB;", "[30s]", "[10s]", "[60s]", "[3]", "[0]", "[info]", "[none]"):
             self.assertIn(default, finished.out)
         self.assertIn("Example", finished.out)
         finished = self.call([WORKER, "--help"])
@@ -104,7 +104,7 @@ class Usage(CliTest):
     def test_bad_values_name_flag_and_value(self):
         self.write("jobs.jsonl", '{"cmd":["touch","ran"]}\n')
         bad = {"--local": ["-1", "x", "1.5", "", "99999999999999999999", "4 "], "--timeout": ["5 apples", "-1s", "", "1h1"],
-               "--retries": ["-1", "many", "1e3"], "--capture": ["257KiB", "1MB", "-1", "64Kib", "lots"],
+               "--retries": ["-1", "many", "1e3"], "--capture": ["17MiB", "1GB", "failed:", "-1", "64Kib", "lots"],
                "--durability": ["maybe", ""], "--format": ["json", "csv"], "--progress": ["on", "dots"],
                "--log-level": ["loud"], "--grace": ["soon"], "--crash-limit": ["0", "-3"],
                "--worker-timeout": ["1s", "1999ms", "0"], "--unsatisfiable-after": ["never"],

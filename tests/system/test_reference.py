@@ -24,7 +24,7 @@ COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
             "`workpool-worker`": [[WORKER]]}
 # `each` has the flags of another section, too, less these. It has others of these names.
-FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines", "--cwd FOLDER", "--env NAME[=VALUE]", "--shell PROGRAM"}}
+FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines", "--cwd FOLDER", "--env NAME[=VALUE]", "--shell PROGRAM", "--stdout FILE", "--stderr FILE"}}
 ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
              "show": ["results"], "status": [],
              WORKER: ["tcp://127.0.0.1:1"]}
@@ -39,7 +39,7 @@ LIMITS = {"a line": "kLineBytesMax",
           "an element of cmd, a string cmd, an env entry (NAME=value)": "kArgumentBytesMax",
           "the value that a handler returns": "kValueBytesMax",
           "error.message": "kErrorMessageBytesMax",
-          "stdout, and stderr, of a command": "kCaptureBytesMax",
+          "stdout, and stderr, of a command that is captured": "kCaptureBytesMax",
           "a result line": "kResultLineBytesMax",
           "slots of a worker, --local": "kSlotsMax",
           "errors shown of a jobs file": "kErrorsMax",
@@ -112,7 +112,7 @@ class Flags(CliTest):
             if section in FLAGS_OF_RUN:
                 of_run = {plain(row["flag"]): plain(row["default"]) for row in flags_on_page("`workpool-dispatcher run`")}
                 on_page |= {flag: default for flag, default in of_run.items() if flag not in FLAGS_OF_RUN[section]}
-                on_page |= {"-o, --results FILE": "not recorded", "--capture SIZE": "256KiB"}
+                on_page |= {"-o, --results FILE": "not recorded", "--capture SIZE": "16MiB"}
             for command in commands:
                 with self.subTest(" ".join(command)):
                     in_help = flags_of_help(self.call([*command, "--help"]).out)

@@ -133,7 +133,7 @@ TEST_F(CommandLineTest, DefaultsOfRun) {
   EXPECT_EQ(options.crash_limit, 3U);
   EXPECT_EQ(options.unsatisfiable_after, seconds(60));
   EXPECT_EQ(options.worker_timeout, seconds(10));
-  EXPECT_EQ(options.capture_bytes, 65536U);
+  EXPECT_FALSE(options.capture_bytes || options.capture_failed_only);
   EXPECT_EQ(options.progress, dispatcher::Progress::kAuto);
   EXPECT_EQ(options.log_level, "info");
   EXPECT_EQ(said_, "");
@@ -240,7 +240,7 @@ TEST_F(CommandLineTest, UsageErrorsNameTheFlagAndWhatToDo) {
   refused({"run", "jobs.jsonl", "--retries", "99999999999"}, 2, "--retries");
   refused({"run", "jobs.jsonl", "--timeout", "soon"}, 2, "--timeout: 'soon' is not a duration");
   refused({"run", "jobs.jsonl", "--worker-timeout", "1.9s"}, 2, "at least 2s");
-  refused({"run", "jobs.jsonl", "--capture", "257KiB"}, 2, "at most 256KiB");
+  refused({"run", "jobs.jsonl", "--capture", "17MiB"}, 2, "at most 16MiB");
   refused({"run", "jobs.jsonl", "--ports", "6000"}, 2, "is not a range");
   refused({"run", "jobs.jsonl", "--ports", "6000-5999"}, 2, "two ports or more");
   refused({"run", "jobs.jsonl", "--ports", "6000-70000"}, 2, "is not a range");

@@ -153,9 +153,14 @@ std::map<std::string, MsgpackNode> sample_trees() {
   add("PART");
   trees.erase("HELD EMPTY");
   trees.erase("BEAT PLAIN");
+  trees.erase("RESULTS FILES");
   // Its fourth result with every field.
   trees.at("RESULTS").elements.at(4).elements.at(3) = trees.at("RESULTS USED").elements.at(4).elements.at(0);
   trees.erase("RESULTS USED");
+  trees.at("WELCOME") = trees.at("WELCOME FAILED ONLY");
+  trees.erase("WELCOME FAILED ONLY");
+  trees.at("JOBS").elements.at(6).elements.at(0) = trees.at("JOBS LINE").elements.at(6).elements.at(0);
+  trees.erase("JOBS LINE");
   return trees;
 }
 
@@ -181,7 +186,8 @@ const std::map<std::string, Fields>& fields_of_messages() {
         {"sink port", "255"},
         {"worker timeout", "10000000"},
         {"result window", std::to_string(8 << 20)},
-        {"capture", "65536"}}},
+        {"capture", "65536"},
+        {"failed only", "true"}}},
       {"REFUSED", {{"protocol", "1"}, {"code", "76"}, {"reason", "no"}}},
       {"STATUS REPLY", {{"protocol", "1"}, {"status", R"({"jobs":1})"}}},
       {"PART", {{"index", "1"}, {"last", "true"}, {"bytes", "x"}}},
@@ -244,7 +250,8 @@ TEST(ProtocolPage, FieldsOfWhatIsInLists) {
            {"work", R"({"cmd":["true"]})"},
            {"timeout", "1500000"},
            {"slots", "3"},
-           {"kind", "0"}},
+           {"kind", "0"},
+           {"line", "70000"}},
           "a job");
   // The fourth result is that of a command, with every field.
   compare(trees.at("RESULTS").elements.at(4).elements.at(3), 0, page.table("RESULTS", "field of a result"),
@@ -267,6 +274,13 @@ TEST(ProtocolPage, FieldsOfWhatIsInLists) {
            {"cpu", "2500"},
            {"memory", "70001"}},
           "a result");
+  std::string frame;
+  for (const auto& [name, message] : sample::sink()) {
+    if (name == "RESULTS_FILES") encode(sample::kHeader, message, frame);
+  }
+  compare(read_tree(frame).elements.at(4).elements.at(0).elements.at(13), 0,
+          page.table("RESULTS", "field of a file"),
+          {{"path", "/o/\xff"}, {"size", "70000"}, {"digest", kSpec}}, "a file");
 }
 
 // As the page shows it: an array on a line of its own, its scalars behind it.

@@ -158,7 +158,8 @@ TEST_F(Replay, LongLinesAreDamagedAndCostNoMemory) {
   EXPECT_EQ(summary.damaged_lines, (std::vector<std::uint64_t>{1, 3}));
   EXPECT_EQ(summary.torn_bytes, 0U) << "no line of ours is so long";
   EXPECT_TRUE(summary.newline_missing);
-  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 << 10) << "KiB";
+  // A buffer for the longest line, which grows by doubling; not what the file has.
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, static_cast<long>(3 * kResultLineBytesMax >> 10)) << "KiB";
 }
 
 TEST_F(Replay, LinesOfEveryLengthAroundTheBlocksAreWhole) {

@@ -206,9 +206,9 @@ TEST_F(RunnerTest, OutputKeepsHeadAndTail) {
 
 TEST_F(RunnerTest, NoDispatcherMakesItKeepMoreThanTheMost) {
   runner().set_capture(std::uint64_t{1} << 63);
-  const AttemptEnded ending = run(shell("head -c 1000000 /dev/zero | tr '\\0' a"));
+  const AttemptEnded ending = run(shell("head -c 20000000 /dev/zero | tr '\\0' a"));
   EXPECT_EQ(ending.outcome.command->standard_output.size(), kCaptureBytesMax);
-  EXPECT_EQ(ending.outcome.command->truncated, 1'000'000 - kCaptureBytesMax);
+  EXPECT_EQ(ending.outcome.command->truncated, 20'000'000 - kCaptureBytesMax);
 }
 
 TEST_F(RunnerTest, OutputWithoutEndIsDrained) {

@@ -148,7 +148,7 @@ void Engine::gather_control() {
 void Engine::gather_answer(RegistrationAnswer&& answer) {
   if (auto* welcome = std::get_if<Welcome>(&answer.answer)) {
     host_ = answer.host;
-    runner_.set_capture(welcome->capture_bytes);
+    runner_.set_capture(welcome->capture_bytes, welcome->capture_failed_only);
     events_.emplace_back(Welcomed{answer.try_number, std::move(*welcome)});
   } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
     events_.emplace_back(RefusedBy{answer.try_number, std::move(*refused)});

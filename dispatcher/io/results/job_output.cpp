@@ -96,8 +96,10 @@ void JobOutput::add(const Record& record) {
     held.errors = tagged(record.outcome.command->standard_error, record);
     if (const std::uint64_t cut = record.outcome.command->truncated; cut > 0) {
       if (!held.errors.empty() && !held.errors.ends_with('\n')) held.errors += '\n';
-      held.errors += "workpool: " + name_of_job(record) + ": " + counted(cut, "byte") +
-                     " of its output are missing, from the middle: more than --capture keeps\n";
+      held.errors +=
+          "workpool: " + name_of_job(record) + ": " + counted(cut, "byte") +
+          " of its output are missing, from the middle: more than --capture keeps; let a file hold it "
+          "(--stdout FILE)\n";
     }
   }
   if (options_.keep_order) {

@@ -2,6 +2,7 @@
 #include "dispatcher/io/show/contents.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "common/base/text.h"
 #include "dispatcher/io/show/result_fields.h"
@@ -47,8 +48,13 @@ void ContentVisitor::take(const CountingLine& line, std::string_view /*text*/, c
     }
   };
   if (options_.standard_output || options_.standard_error) cut_.add(line, view);
-  if (options_.standard_output) append(standard_output_of(view));
-  if (options_.standard_error) append(standard_error_of(view));
+  const auto append_printed = [&](const char* stream, std::optional<ResultFile> file,
+                                  std::string (*captured)(const ResultView&)) {
+    if (!file) return append(captured(view));
+    files_.push_back({out.size(), *std::move(file), stream, text_in(view.worker), tag, line.line});
+  };
+  if (options_.standard_output) append_printed("stdout", output_file_of(view), standard_output_of);
+  if (options_.standard_error) append_printed("stderr", error_file_of(view), standard_error_of);
   if (options_.value && !view.value.empty()) append(std::string(view.value) + "\n");
 }
 

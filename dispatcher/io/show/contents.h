@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "dispatcher/io/show/line_walk.h"
 #include "dispatcher/options.h"
@@ -34,11 +36,13 @@ class ContentVisitor final : public LineVisitor {
   explicit ContentVisitor(const ShowOptions& options) : options_(options) {}
   void take(const CountingLine& line, std::string_view text, const ResultView& view,
             std::string& out) override;
+  std::vector<FilePart> take_files() override { return std::exchange(files_, {}); }
   const CutOutput& cut() const { return cut_; }
 
  private:
   const ShowOptions& options_;
   CutOutput cut_;
+  std::vector<FilePart> files_;
 };
 
 class JsonVisitor final : public LineVisitor {

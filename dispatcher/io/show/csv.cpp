@@ -115,8 +115,12 @@ void CsvVisitor::take(const CountingLine& line, std::string_view /*text*/, const
     }
   }
   if (options_.standard_output || options_.standard_error) cut_.add(line, view);
-  if (options_.standard_output) record.cell(standard_output_of(view));
-  if (options_.standard_error) record.cell(standard_error_of(view));
+  // Of a file its path: what it holds may be larger than any table.
+  const auto printed = [&](const std::optional<ResultFile>& file, const std::string& captured) {
+    record.cell(file ? file->path : captured);
+  };
+  if (options_.standard_output) printed(output_file_of(view), standard_output_of(view));
+  if (options_.standard_error) printed(error_file_of(view), standard_error_of(view));
   if (options_.value) record.cell(view.value);
   out += kEndOfRecord;
 }

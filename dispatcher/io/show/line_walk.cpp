@@ -61,6 +61,7 @@ class Visit {
       ++lost_;
     }
   }
+  std::vector<FilePart> take_files() { return visitor_.take_files(); }
   std::uint64_t lost() const { return lost_; }
 
  private:
@@ -95,10 +96,10 @@ class Walk {
   Walk(const Walk&) = delete;
   Walk& operator=(const Walk&) = delete;
 
-  std::uint64_t run(const TextSink& sink) {
+  std::uint64_t run(const TextSink& sink, const FileSink& files) {
     for (Visit& visit : visits_) threads_.push_back(start_thread([this, &visit] { work(visit); }));
     while (const auto text = next_text()) {
-      if (!text->empty() && !sink(*text)) break;
+      if (!pass_on(*text, sink, files)) break;
     }
     stop();
     if (error_) std::rethrow_exception(error_);
@@ -110,16 +111,32 @@ class Walk {
  private:
   struct Text {
     std::string text;
+    std::vector<FilePart> files;
     bool done = false;
   };
+
+  static bool pass_on(const Text& made, const TextSink& sink, const FileSink& files) {
+    std::size_t at = 0;
+    const auto text_until = [&](std::size_t end) {
+      const std::string_view text = std::string_view(made.text).substr(at, end - at);
+      at = end;
+      return text.empty() || sink(text);
+    };
+    for (const FilePart& part : made.files) {
+      if (!text_until(part.at) || !files(part)) return false;
+    }
+    return text_until(made.text.size());
+  }
 
   void work(Visit& visit) {
     try {
       while (const auto taken = take_piece()) {
         std::string text;
         for (std::size_t i = taken->first.begin; i < taken->first.end; ++i) visit.take(lines_[i], text);
+        std::vector<FilePart> files = visit.take_files();
         const std::lock_guard lock(mutex_);
         taken->second->text = std::move(text);
+        taken->second->files = std::move(files);
         taken->second->done = true;
         changed_.notify_all();
       }
@@ -144,13 +161,13 @@ class Walk {
 
   // Waits for the text of the first piece that was not passed on; nullopt if there is none, or after an
   // error.
-  std::optional<std::string> next_text() {
+  std::optional<Text> next_text() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] {
       return stopping_ || (texts_.empty() ? next_ == lines_.size() : texts_.front().done);
     });
     if (stopping_ || texts_.empty()) return std::nullopt;
-    std::string text = std::move(texts_.front().text);
+    Text text = std::move(texts_.front());
     texts_.pop_front();
     changed_.notify_all();
     return text;
@@ -181,8 +198,8 @@ class Walk {
 }  // namespace
 
 std::uint64_t walk_lines(int fd, const std::vector<CountingLine>& lines, const Visitors& visitors,
-                         const TextSink& sink) {
-  return Walk(fd, lines, visitors).run(sink);
+                         const TextSink& sink, const FileSink& files) {
+  return Walk(fd, lines, visitors).run(sink, files);
 }
 
 }  // namespace workpool::dispatcher

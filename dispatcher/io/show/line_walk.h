@@ -15,6 +15,16 @@
 
 namespace workpool::dispatcher {
 
+// A file that stands in the middle of text: what a command printed, too large to be a part of it.
+struct FilePart {
+  std::size_t at = 0;  // in the text
+  ResultFile file;
+  std::string stream;  // "stdout"
+  std::string worker;
+  std::string tag;         // for each of its lines; empty: none
+  std::uint64_t line = 0;  // of the job
+};
+
 // What is made of lines. One for each thread; afterwards all may be asked for what they have gathered.
 class LineVisitor {
  public:
@@ -25,16 +35,19 @@ class LineVisitor {
   // lines.
   virtual void take(const CountingLine& line, std::string_view text, const ResultView& view,
                     std::string& out) = 0;
+  // The files in what take() has appended since the last call.
+  virtual std::vector<FilePart> take_files() { return {}; }
 };
 
 using Visitors = std::vector<std::unique_ptr<LineVisitor>>;
 
-// Takes text; false if it takes no more.
+// Each takes more, or returns false if it takes no more.
 using TextSink = std::function<bool(std::string_view)>;
+using FileSink = std::function<bool(const FilePart&)>;
 
-// Visits `lines`, which stand in the file at `fd`, until all are visited or `sink` returns false. Returns how
+// Visits `lines`, which stand in the file at `fd`, until all are visited or a sink returns false. Returns how
 // many could not be read again as they were: the file was changed meanwhile. Throws what a visitor throws.
 std::uint64_t walk_lines(int fd, const std::vector<CountingLine>& lines, const Visitors& visitors,
-                         const TextSink& sink);
+                         const TextSink& sink, const FileSink& files = nullptr);
 
 }  // namespace workpool::dispatcher

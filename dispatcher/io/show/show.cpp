@@ -21,6 +21,7 @@
 #include "dispatcher/io/show/contents.h"
 #include "dispatcher/io/show/counting_lines.h"
 #include "dispatcher/io/show/csv.h"
+#include "dispatcher/io/show/file_parts.h"
 #include "dispatcher/io/show/job_commands.h"
 #include "dispatcher/io/show/line_walk.h"
 #include "dispatcher/io/show/rows.h"
@@ -135,7 +136,8 @@ class Show {
         std::min<std::size_t>({usable_cores(), kThreadsMost, counting_.lines.size() / kLinesPerThread + 1});
     Visitors visitors;
     for (std::size_t i = 0; i < threads; ++i) visitors.push_back(std::make_unique<Visitor>(arguments...));
-    lost_ = walk_lines(results_.get(), counting_.lines, visitors, sink);
+    lost_ = walk_lines(results_.get(), counting_.lines, visitors, sink,
+                       [this, &sink](const FilePart& part) { return files_.show(part, sink); });
     return visitors;
   }
 
@@ -197,6 +199,7 @@ class Show {
                     " left out as damaged, the first is line " + std::to_string(read.damaged_lines.front()) +
                     "; the same `run` again runs their jobs again");
     }
+    for (const std::string& line : files_.missing()) console_.line(kSpeaker + line);
     if (lost_ > 0)
       console_.line(kSpeaker + shown_path() + " was changed while it was read: " + counted(lost_, "result") +
                     " left out; show it again");
@@ -205,6 +208,7 @@ class Show {
   const ShowOptions& options_;
   Console& console_;
   Output output_;
+  FileParts files_;
   Descriptor results_;
   std::unique_ptr<JobsAtHand> jobs_;  // null if the jobs file is not at hand
   CountingLines counting_;

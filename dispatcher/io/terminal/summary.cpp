@@ -246,6 +246,11 @@ std::string summary_text(const SummaryFacts& facts) {
   if (const auto* few = std::get_if<TooFewOk>(&facts.end))
     text += fmt::format("\nfewer are ok than --until-ok {} asks for", few->wanted);
   if (!facts.failure_groups.empty()) text += "\nnot ok, by reason:\n" + facts.failure_groups;
+  if (s.cut_outputs != 0)
+    text +=
+        "\nthe output of " + counted(s.cut_outputs, "job") +
+        " was cut: to have all of it, run again (--overwrite) with files for it (\"stdout\": FILE in a job, "
+        "or --stdout FILE), or with a larger --capture (16MiB at most)";
   for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
   text += facts.results == "/dev/null"
               ? "\nno results are kept: give -o FILE to keep them, and to continue after a stop"

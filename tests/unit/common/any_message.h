@@ -72,7 +72,10 @@ inline Outcome outcome() {
   if (o.kind == ErrorKind::kExit && end.exit.value_or(1) == 0) end.exit = 1;
   if (o.kind == ErrorKind::kSignal) end.exit.reset();
   end.standard_output = bytes(100'000);
-  end.standard_error = bytes(100'000);
+  const int kept = *rc::gen::inRange(0, 4);
+  if (kept == 0) end.keeps_errors = false;
+  if (kept == 1) end.error_file.emplace() = {bytes(4096), number() >> 11, {number(), number()}};
+  if (kept > 1) end.standard_error = bytes(100'000);
   end.truncated = number() >> 11;
   if (*rc::gen::arbitrary<bool>()) {
     end.processor_time = Duration(u32());
@@ -104,6 +107,7 @@ inline Welcome welcome() {
   w.worker_timeout = duration() + Duration{1};
   w.result_window = number();
   w.capture_bytes = number();
+  w.capture_failed_only = *rc::gen::arbitrary<bool>();
   return w;
 }
 
@@ -135,6 +139,7 @@ inline JobOrder order() {
   o.timeout = duration();
   o.slots = static_cast<std::uint32_t>(1 + up_to((1 << 20) - 1));
   o.kind = static_cast<JobKind>(up_to(255));
+  if (*rc::gen::arbitrary<bool>()) o.line = number();
   return o;
 }
 

@@ -104,6 +104,11 @@ TEST(CodecRefusal, RecordsThatAreTooShort) {
         if (!node.is_array || depth % 2 != 0 || at++ != wanted) return;
         node.elements.pop_back();
         if (frame.name == "JOBS" && depth > 0) node.elements.pop_back();  // the kind may be missing
+        if (frame.name == "WELCOME_FAILED_ONLY") node.elements.pop_back();
+        if (frame.name == "JOBS_LINE" && depth > 0) {
+          node.elements.pop_back();  // so may its line, too
+          node.elements.pop_back();
+        }
         // So may what has ended, and whether all running jobs are asked for.
         if ((frame.name == "BEAT" && depth == 0) || frame.name == "STATUS") node.elements.pop_back();
       });
@@ -121,6 +126,9 @@ TEST(CodecRefusal, EnumerationsOutOfRange) {
   EXPECT_FALSE(takes("RESULTS", {4, 1, 7}, "\x04")) << "timeout, of another kind";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x02")) << "a signal, with an exit status";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x06")) << "crash is the dispatcher's own kind";
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x07")) << "as is invalid";
+  EXPECT_TRUE(takes("RESULTS", {4, 3, 7}, "\x08")) << "an output that is not in its place";
+  EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\x09"));
   EXPECT_FALSE(takes("RESULTS", {4, 3, 6}, "\x03")) << "and quarantined its own status";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 6}, "\0"s)) << "ok, and an error";
   EXPECT_FALSE(takes("RESULTS", {4, 3, 7}, "\0"s)) << "failed, and none";
@@ -213,8 +221,8 @@ TEST(CodecRefusal, DepthBombs) {
       tree.elements.push_back(MsgpackNode::raw(std::string(depth, '\x91') + '\x01'));
     };
   };
-  for (const char* name :
-       {"HELLO", "WELCOME", "REFUSED", "STATUS", "STATUS_REPLY", "READY", "STOP", "BEAT", "JOBS"}) {
+  for (const char* name : {"HELLO", "WELCOME_FAILED_ONLY", "REFUSED", "STATUS", "STATUS_REPLY", "READY",
+                           "STOP", "BEAT", "JOBS"}) {
     EXPECT_TRUE(decodes_with(name, nested(4))) << name;
     EXPECT_FALSE(decodes_with(name, nested(64))) << name;
     EXPECT_FALSE(decodes_with(name, nested(100'000))) << name;

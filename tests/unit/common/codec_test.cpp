@@ -208,8 +208,10 @@ std::string grown(const SampleFrame& frame) {
   MsgpackNode tree = read_tree(frame.bytes);
   const bool results = frame.name.starts_with("RESULTS");
   if (frame.name == "BEAT_PLAIN") tree.elements.push_back(MsgpackNode::raw("\x90"));
+  if (frame.name == "WELCOME") tree.elements.push_back(MsgpackNode::raw("\xc2"));
   visit_tree(tree, [&](MsgpackNode& node, int depth) {
     if (!node.is_array || depth % 2 != 0) return;
+    if (frame.name == "JOBS" && depth == 2) node.elements.push_back(MsgpackNode::raw("\0"s));
     while (results && depth == 2 && node.elements.size() < 18) {
       node.elements.push_back(MsgpackNode::raw(kDefaults[node.elements.size()]));
     }

@@ -71,7 +71,8 @@ TEST(JobDefaults, AreCheckedLikeAJob) {
   EXPECT_NE(refusal_of(R"({"defaults": {"timeout": "soon"}})").find("26: \"timeout\" must be"),
             std::string::npos);
   EXPECT_EQ(refusal_of(R"({"defaults": {"cmd": "x"}})"),
-            "15: \"cmd\" cannot be a default: the defaults are cwd, env, timeout, retries, labels, shell");
+            "15: \"cmd\" cannot be a default: the defaults are cwd, env, timeout, retries, labels, "
+            "shell, stdout, stderr");
   EXPECT_NE(refusal_of(R"({"defaults": {"shel": "x"}})").find("unknown default \"shel\""), std::string::npos);
   EXPECT_NE(refusal_of(R"({"defaults": {"cwd": "a", "cwd": "b"}})").find("27: the default \"cwd\" occurs"),
             std::string::npos);
@@ -173,7 +174,7 @@ RC_GTEST_PROP(JobDefaultsProperty, BothParsersMakeTheSameAndOnceIsEnough, ()) {
   const JobLine job = std::get<JobView>(parsed).own();
   JobLineParser general(JobsFormat::kJsonLines, defaults);
   RC_ASSERT(std::get<JobView>(general.parse_as_any(line)).own() == job);
-  RC_ASSERT(job.spec == spec_of_work(job.work));
+  RC_ASSERT(job.spec == spec_of_job(job.work));
   RC_ASSERT(!std::holds_alternative<LineError>(WorkParser().parse(job.work)));
   const auto again = parser.parse(job.work);
   RC_ASSERT(std::get<JobView>(again).work == job.work);

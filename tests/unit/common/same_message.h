@@ -20,7 +20,7 @@ inline auto fields(const StatusRequest& s) { return std::tie(s.protocol, s.all);
 inline auto fields(const StatusReply& s) { return std::tie(s.protocol, s.json); }
 inline auto fields(const Welcome& w) {
   return std::tie(w.protocol, w.run, w.session, w.name, w.lane_port, w.sink_port, w.worker_timeout,
-                  w.result_window, w.capture_bytes);
+                  w.result_window, w.capture_bytes, w.capture_failed_only);
 }
 inline auto fields(const Refused& r) { return std::tie(r.protocol, r.code, r.reason); }
 inline auto fields(const Death& d) { return std::tie(d.engine, d.cause, d.ran); }
@@ -28,7 +28,8 @@ inline auto fields(const HeldJob& j) { return std::tie(j.key, j.spec, j.attempt,
 inline auto fields(const ReturnedJob& j) { return std::tie(j.handle, j.key, j.spec, j.attempt, j.reason); }
 inline auto fields(const JobRef& j) { return std::tie(j.handle, j.key, j.attempt); }
 inline auto fields(const JobOrder& o) {
-  return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots, o.kind);
+  return std::tie(o.handle, o.id, o.repeat, o.key, o.spec, o.attempt, o.work, o.timeout, o.slots, o.kind,
+                  o.line);
 }
 inline auto fields(const Ready& r) { return std::tie(r.accepting); }
 inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.begun, b.ended); }

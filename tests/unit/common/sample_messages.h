@@ -42,7 +42,10 @@ inline Named<RegistrationReply> replies() {
   welcome.worker_timeout = seconds(10);
   welcome.result_window = 8 << 20;
   welcome.capture_bytes = 65536;
+  Welcome failed_only = welcome;
+  failed_only.capture_failed_only = true;
   return {{"WELCOME", welcome},
+          {"WELCOME_FAILED_ONLY", failed_only},
           {"REFUSED", Refused{kProtocol, Refusal::kWrongProtocol, "no"}},
           {"STATUS_REPLY", StatusReply{kProtocol, R"({"jobs":1})"}}};
 }
@@ -70,6 +73,17 @@ inline Named<SinkMessage> sink() {
   Outcome used = command_outcome();
   used.command->processor_time = microseconds(2500);
   used.command->memory_kib = 70001;
+  Outcome out_of_place;
+  out_of_place.status = Status::kFailed;
+  out_of_place.kind = ErrorKind::kOutput;
+  out_of_place.message = "no room";
+  out_of_place.command.emplace().exit = 0;
+  out_of_place.command->output_file.emplace() = {"/o/\xff", 70000, kSpec};
+  out_of_place.command->keeps_errors = false;
+  Outcome in_file;
+  in_file.command.emplace().exit = 0;
+  in_file.command->keeps_output = false;
+  in_file.command->error_file.emplace() = {"/e", 0, kKey};
   Outcome late;
   late.status = Status::kTimeout;
   late.kind = ErrorKind::kTimeout;
@@ -82,6 +96,7 @@ inline Named<SinkMessage> sink() {
           {"RESULTS",
            Results{{result({}), result(late), result(value), result(command_outcome()), result(killed)}}},
           {"RESULTS_USED", Results{{result(used)}}},
+          {"RESULTS_FILES", Results{{result(out_of_place), result(in_file)}}},
           {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
           {"READY", Ready{false}},
           {"BEAT", Beat{123456789, microseconds(40), {{kHandle, seconds(2)}}, {kHandle, Handle{1}}}},
@@ -105,7 +120,10 @@ inline Named<LaneMessage> lane() {
   numbered.timeout = Duration{0};
   numbered.work = R"({"type":"noop"})";
   numbered.kind = JobKind::kHandler;
+  JobOrder of_line = given;
+  of_line.line = 70000;
   return {{"JOBS", Jobs{17, 18, {given, numbered}}},
+          {"JOBS_LINE", Jobs{17, 18, {of_line}}},
           {"CANCEL", Cancel{{{kHandle, kKey, 2}, {Handle{}, kKey, 1}}}},
           {"RECALL", Recall{{{kHandle, kKey, 2}}}},
           {"LANE_BEAT", LaneBeat{~0ull, 1, 2}},

@@ -73,13 +73,13 @@ TEST(OutcomeCheck, OutputAndMessageAreCutSoThatTheLineIsReadBack) {
   outcome.kind = ErrorKind::kExit;
   outcome.command->truncated = 1;
   outcome.message = std::string(9000, 'm');
-  outcome.command->standard_output = std::string(1 << 20, '\x01');
+  outcome.command->standard_output = std::string(20 << 20, '\x01');
   outcome.command->standard_error = std::string(kCaptureBytesMax - 1, 'x') + "\xc3\xa9";
   check.make_fit(outcome);
   EXPECT_EQ(outcome.message.size(), kErrorMessageBytesMax);
   EXPECT_EQ(outcome.command->standard_output.size(), kCaptureBytesMax);
   EXPECT_EQ(outcome.command->standard_error.size(), kCaptureBytesMax - 1) << "no half letter";
-  EXPECT_EQ(outcome.command->truncated, 1 + (1 << 20) - kCaptureBytesMax + 2);
+  EXPECT_EQ(outcome.command->truncated, 1 + (20 << 20) - kCaptureBytesMax + 2);
   EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);
   outcome.command->standard_error = outcome.command->standard_output;
   EXPECT_LE(line_of(outcome).size(), kResultLineBytesMax);

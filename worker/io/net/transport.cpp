@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "worker/io/net/transport.h"
 
+#include <utility>
+
 #include "common/base/address.h"
 #include "common/io/sockets.h"
 
@@ -78,7 +80,9 @@ bool Transport::send_encoded(const Header& header) {
   if (buffer_.size() <= link_->part_bytes && link_->waiting.empty() && link_->sink_was_writable) {
     return send_frame(link_->sink, buffer_);
   }
-  for (std::string& frame : frames_of(header, std::string(buffer_), link_->part_bytes))
+  // Moved, so that the memory of a large message goes with it.
+  std::string encoded = std::exchange(buffer_, {});
+  for (std::string& frame : frames_of(header, std::move(encoded), link_->part_bytes))
     link_->waiting.push_back(std::move(frame));
   return !link_->sink_was_writable || send_waiting();
 }

@@ -16,6 +16,7 @@
 #include "common/base/time.h"
 #include "common/io/descriptor.h"
 #include "worker/io/process/capture_buffer.h"
+#include "worker/io/process/output_files.h"
 #include "worker/io/process/process_tree.h"
 
 namespace workpool::worker {
@@ -27,12 +28,13 @@ class Command {
   // The pidfd and our ends of the pipes, non-blocking; the input is closed if there is nothing to feed.
   using Channels = std::array<Descriptor, kChannels>;
 
-  // `ok_exits`: the exit statuses that are no failure.
+  // `ok_exits`: the exit statuses that are no failure. `files`: of the streams that have no channel.
   Command(pid_t pid, Channels channels, std::string attempt_key, std::string input,
-          std::uint64_t capture_bytes, const std::bitset<256>& ok_exits = {1})
+          std::uint64_t capture_bytes, const std::bitset<256>& ok_exits = {1}, OutputFiles files = {})
       : ok_exits_(ok_exits),
         pid_(pid),
         channels_(std::move(channels)),
+        files_(std::move(files)),
         attempt_key_(std::move(attempt_key)),
         input_(std::move(input)),
         output_(capture_bytes),
@@ -63,6 +65,8 @@ class Command {
   int ended_by_signal() const { return by_signal_ ? status_ : 0; }
   // How the process ended, with what it wrote; without exit and signal if it has not ended. Call it once.
   Outcome take_outcome();
+  // The files that it wrote into, for whoever settles them.
+  OutputFiles take_files() { return std::move(files_); }
   // For a process that cannot be killed: stops reading and feeding. Only reap() may be called afterwards.
   void abandon();
 
@@ -75,6 +79,7 @@ class Command {
   std::bitset<256> ok_exits_;
   pid_t pid_;
   Channels channels_;
+  OutputFiles files_;
   int epoll_ = -1;
   std::string attempt_key_;
   std::string input_;

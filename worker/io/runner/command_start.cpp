@@ -13,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/base/text.h"
 #include "common/formats/jobs_file.h"
+#include "common/formats/output_path.h"
 #include "worker/io/process/spawn_failure.h"
 
 namespace workpool::worker {
@@ -41,10 +42,10 @@ struct Pipes {
   Pipe output;
   Pipe errors;
 
-  // False with errno set if there are no descriptors left.
-  bool make(bool with_input) {
-    if (with_input && !make_pipe(input)) return false;
-    if (!make_pipe(output) || !make_pipe(errors)) return false;
+  // False with errno set if there are no descriptors left. Streams that go to files need none.
+  bool make(const CommandWork& work) {
+    if (work.standard_input && !make_pipe(input)) return false;
+    if ((!work.output_path && !make_pipe(output)) || (!work.error_path && !make_pipe(errors))) return false;
     // Each end is an open file of its own, so the child's ends stay blocking, as programs expect.
     for (const int fd : {input.write.get(), output.read.get(), errors.read.get()}) {
       if (fd >= 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return false;
@@ -52,6 +53,15 @@ struct Pipes {
     return true;
   }
 };
+
+OutputFiles::Wanted wanted_files(const CommandWork& work, const JobOrder& order, int starting_fd,
+                                 const std::string& key) {
+  const auto expanded = [&order](const std::optional<std::string>& path) -> std::optional<std::string> {
+    if (!path) return std::nullopt;
+    return expanded_output_path(*path, order.full_id(), order.line, order.attempt);
+  };
+  return {starting_fd, work.cwd.value_or(""), expanded(work.output_path), expanded(work.error_path), key};
+}
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> result;
@@ -85,13 +95,20 @@ CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot
   if (work == nullptr || work->argv.empty()) return cannot_start("unusable job: it has no command");
 
   Pipes pipes;
-  const bool has_input = work->standard_input.has_value();
-  if (!pipes.make(has_input)) {
+  if (!pipes.make(*work)) {
     if (is_lack_of_resources(errno)) return NoResources{std::generic_category().message(errno)};
     return cannot_start("cannot make pipes: " + std::generic_category().message(errno));
   }
+  const std::string key = random_key();
+  OutputFiles files;
+  if (work->output_path || work->error_path) {
+    if (auto fault = files.open(wanted_files(*work, order, from_->directory.get(), key))) {
+      if (is_lack_of_resources(fault->error)) return NoResources{fault->message};
+      return cannot_start(fault->message);
+    }
+  }
 
-  const std::string attempt_key = from_->environment.attempt_key(random_key());
+  const std::string attempt_key = from_->environment.attempt_key(key);
   const ChildEnvironment environment(from_->environment, work->env, order.full_id(), order.attempt, slot,
                                      attempt_key);
   SpawnAttempt attempt{work->argv[0], environment.search_path(),
@@ -104,9 +121,9 @@ CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot
   request.programs = programs.data();
   if (work->cwd) request.directory = work->cwd->c_str();
   request.starting_fd = from_->directory.get();
-  request.standard_input = has_input ? pipes.input.read.get() : from_->null.get();
-  request.standard_output = pipes.output.write.get();
-  request.standard_error = pipes.errors.write.get();
+  request.standard_input = work->standard_input ? pipes.input.read.get() : from_->null.get();
+  request.standard_output = work->output_path ? files.output_fd() : pipes.output.write.get();
+  request.standard_error = work->error_path ? files.error_fd() : pipes.errors.write.get();
   request.descriptor_limit = from_->descriptor_limit;
 
   request.pidfd = under_way.begin();
@@ -114,11 +131,12 @@ CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot
   under_way.end();
   if (spawned.lacks_resources()) return NoResources{std::generic_category().message(spawned.error)};
   if (!spawned.is_running()) return cannot_start(explain(spawned, attempt));
+  files.close_ours();
   Command::Channels channels{std::move(spawned.pidfd), std::move(pipes.input.write),
                              std::move(pipes.output.read), std::move(pipes.errors.read)};
   return std::make_unique<Command>(spawned.pid, std::move(channels), attempt_key,
                                    std::move(work->standard_input).value_or(""),
-                                   services_->capture_bytes.load(), work->ok_exits);
+                                   services_->capture_bytes.load(), work->ok_exits, std::move(files));
 }
 
 }  // namespace workpool::worker

@@ -69,6 +69,7 @@ struct RunServices {
   const RunnerOptions options;
   EndingSink sink;
   std::atomic<std::uint64_t> capture_bytes;
+  std::atomic<bool> capture_failed_only{false};
   std::atomic<std::int64_t> lease_us{0};  // CLOCK_BOOTTIME until which jobs may be started
 };
 

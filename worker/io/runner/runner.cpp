@@ -73,8 +73,9 @@ void Runner::set_lease(Time until) {
   impl_->services->lease_us.store(until.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-void Runner::set_capture(std::uint64_t bytes) {
+void Runner::set_capture(std::uint64_t bytes, bool failed_only) {
   impl_->services->capture_bytes.store(std::min(bytes, kCaptureBytesMax));
+  impl_->services->capture_failed_only.store(failed_only);
 }
 
 std::vector<std::string> Runner::handler_types() { return builtin_handlers().names(); }

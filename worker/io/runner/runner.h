@@ -40,8 +40,8 @@ class Runner {
   // call.
   void set_lease(Time until);
   // How many bytes of stdout, and of stderr, to keep for jobs that start from now on. The value comes from
-  // WELCOME; more than kCaptureBytesMax is not believed.
-  void set_capture(std::uint64_t bytes);
+  // WELCOME; more than kCaptureBytesMax is not believed. `failed_only`: nothing of those that end ok.
+  void set_capture(std::uint64_t bytes, bool failed_only = false);
 
   // The handler types that it runs, sorted.
   static std::vector<std::string> handler_types();

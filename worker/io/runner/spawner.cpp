@@ -122,7 +122,8 @@ void Spawner::close() {
 bool Spawner::may_end() {
   const std::lock_guard lock(mutex_);
   const auto is_lost = [](const auto& run) { return run.second.lost && run.second.command == nullptr; };
-  if (!closing_ || !messages_.empty() || !std::all_of(runs_.begin(), runs_.end(), is_lost)) return false;
+  if (!closing_ || !messages_.empty() || !to_settle_.empty()) return false;
+  if (!std::all_of(runs_.begin(), runs_.end(), is_lost)) return false;
   is_over_ = true;
   changed_.notify_all();
   return true;
@@ -158,6 +159,7 @@ void Spawner::loop(Helper& self) {
     take_messages();
     if (!start_pending(self)) return;
     fire_timers(now);
+    if (!settle_files(self)) return;
     sweep(now);
     hand_over(now);
     if (runs_.empty()) next_wake_ = kNever;
@@ -211,11 +213,15 @@ void Spawner::take_messages() {
       case Message::Kind::kStarted:
         came_back(message.number, std::move(message.started));
         break;
+      case Message::Kind::kSettled:
+        settled(message.number);
+        break;
     }
   }
   if (!closing || told_to_end_) return;
   told_to_end_ = true;
   pending_.clear();
+  for (const std::uint32_t number : to_settle_) unsettled_.at(number)->ending.how = AttemptEnd::kStopped;
   for (auto& [number, run] : runs_) end_early(run, Reason::kStopped, now, now);
 }
 

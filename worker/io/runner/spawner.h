@@ -75,14 +75,22 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
     Duration pause{0};         // between looks at processes that are being killed
   };
 
+  // A run that is over but for its output files.
+  struct Unsettled {
+    AttemptEnded ending;
+    OutputFiles files;
+    std::uint32_t place = 0;
+  };
+
   struct Message {
-    enum class Kind : std::uint8_t { kStart, kKill, kKillNow, kStarted } kind = Kind::kStart;
+    enum class Kind : std::uint8_t { kStart, kKill, kKillNow, kStarted, kSettled } kind = Kind::kStart;
     StartAttempt attempt;      // of a kill only its token
-    std::uint32_t number = 0;  // of a start that is back: its run
+    std::uint32_t number = 0;  // of a start that is back, or of files that are settled: its run
     CommandStart started;
   };
 
-  // One thread. It runs the loop, or is in a start that took too long, or waits to be of use.
+  // One thread. It runs the loop, or is in a start (or with the files of an ended run) that took too long, or
+  // waits to be of use.
   struct Helper {
     std::unique_ptr<Starter> starter;
     StartUnderWay under_way;
@@ -119,6 +127,8 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   void wake_at(Run& run, Time when);
   AttemptEnded ending_of(Run& run);
   void finish(std::uint32_t number);
+  bool settle_files(Helper& self);
+  void settled(std::uint32_t number);
   void push(AttemptEnded&& ending);
   void hand_over(Time now);
   void sweep(Time now);
@@ -143,6 +153,8 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   std::unordered_map<std::uint32_t, Run>
       runs_;  // by a number of our own, never used twice while events may name it
   std::uint32_t next_number_ = 0;
+  std::unordered_map<std::uint32_t, std::shared_ptr<Unsettled>> unsettled_;  // by the number of the run
+  std::deque<std::uint32_t> to_settle_;                                      // those nobody is at
   std::vector<std::unique_ptr<Command>> abandoned_;  // could not be killed; to be reaped one day
   std::vector<AttemptEnded> endings_;
   bool in_a_hurry_ = false;  // one of them must not wait

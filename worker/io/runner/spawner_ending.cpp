@@ -22,6 +22,13 @@ constexpr Duration kLongestInGrace = milliseconds(100);
 // KILL ends most starts that hang: NFS, FUSE and leases let go of a killed process.
 constexpr Duration kStartEnds = milliseconds(250);
 
+void keep_no_output(CommandEnd& end) {
+  end.standard_output.clear();
+  end.standard_error.clear();
+  end.keeps_output = end.keeps_errors = false;
+  end.truncated = 0;
+}
+
 }  // namespace
 
 void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
@@ -185,10 +192,12 @@ AttemptEnded Spawner::ending_of(Run& run) {
     ending.how = AttemptEnd::kStopped;
     return ending;
   }
+  const bool failed_only = services_->run->capture_failed_only.load();
   switch (run.reason) {
     case Reason::kByItself:
       if (run.command == nullptr) break;
       ending.outcome = run.command->take_outcome();
+      if (failed_only && ending.outcome.status == Status::kOk) keep_no_output(*ending.outcome.command);
       if (may_be_of_a_stop(run.command->ended_by_signal())) ending.how = AttemptEnd::kDoubtful;
       break;
     case Reason::kTimeout:
@@ -214,12 +223,20 @@ AttemptEnded Spawner::ending_of(Run& run) {
 void Spawner::finish(std::uint32_t number) {
   Run& run = runs_.at(number);
   AttemptEnded ending = ending_of(run);
-  services_->run->options.page->ended(run.place);
+  OutputFiles files = run.command->take_files();
+  const std::uint32_t place = run.place;
   if (!run.command->has_exited()) {
     run.command->abandon();
     abandoned_.push_back(std::move(run.command));
   }
   runs_.erase(number);
+  if (files.any()) {
+    unsettled_.emplace(number,
+                       std::make_shared<Unsettled>(Unsettled{std::move(ending), std::move(files), place}));
+    to_settle_.push_back(number);
+    return;
+  }
+  services_->run->options.page->ended(place);
   push(std::move(ending));
 }
 

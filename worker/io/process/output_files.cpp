@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "worker/io/process/output_files.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/io/file_digest.h"
+#include "worker/io/process/spawn.h"
+
+namespace workpool::worker {
+namespace {
+
+constexpr std::size_t kNameBytesInBeside = 200;  // of the file's own name; with what is added it stays a name
+constexpr std::size_t kKeyDigits = 8;
+constexpr std::size_t kShownBytesMost = 1000;
+
+std::string reason(int error) {
+  const char* text = ::strerrordesc_np(error);
+  return text != nullptr ? text : "error " + std::to_string(error);
+}
+
+std::string shown_path(const std::string& path) { return printable(path, kShownBytesMost); }
+
+OutputFiles::Fault fault(const std::string& path, int error, const std::string& why = "") {
+  return {error,
+          "cannot write its output to " + shown_path(path) + ": " + (why.empty() ? reason(error) : why)};
+}
+
+// Makes the folders of `path`, as mkdir -p does, as far as they are missing.
+void make_folders(int base, const std::string& path) {
+  for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
+    ::mkdirat(base, path.substr(0, slash).c_str(), 0777);
+  ::mkdirat(base, path.c_str(), 0777);
+}
+
+Descriptor open_folder(int base, const std::string& path) {
+  return lifted(::openat(base, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+std::string path_of(int folder, const std::string& name) {
+  char path[PATH_MAX];
+  const ssize_t size = ::readlink(("/proc/self/fd/" + std::to_string(folder)).c_str(), path, sizeof path);
+  const std::string in(path, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return (in.ends_with('/') ? in : in + '/') + name;
+}
+
+// Why nothing may be put there; empty if it is free, or has a file that can be replaced.
+std::string place_taken(int folder, const std::string& name) {
+  struct stat info {};
+  if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(info.st_mode)) return "";
+  if (S_ISDIR(info.st_mode)) return "it is a folder";
+  return S_ISLNK(info.st_mode) ? "it is a link: give the path of the file itself"
+                               : "it is no regular file, and would be replaced by one";
+}
+
+}  // namespace
+
+OutputFiles::OutputFiles(OutputFiles&& other) noexcept
+    : files_(std::exchange(other.files_, {})), is_shared_(std::exchange(other.is_shared_, false)) {}
+
+OutputFiles& OutputFiles::operator=(OutputFiles&& other) noexcept {
+  discard();
+  files_ = std::exchange(other.files_, {});
+  is_shared_ = std::exchange(other.is_shared_, false);
+  return *this;
+}
+
+std::optional<OutputFiles::Fault> OutputFiles::open(const Wanted& wanted) {
+  const Descriptor folder =
+      wanted.folder.empty() ? Descriptor() : open_folder(wanted.starting_fd, wanted.folder);
+  if (!wanted.folder.empty() && !folder.is_open()) {
+    const int error = errno;
+    return Fault{error, "cannot change to directory " + shown_path(wanted.folder) + ": " + reason(error)};
+  }
+  const int base = folder.is_open() ? folder.get() : wanted.starting_fd;
+  is_shared_ = wanted.output && wanted.output == wanted.errors;
+  std::optional<Fault> found;
+  if (wanted.output) found = open_file(wanted, base, *wanted.output, files_[kOutput]);
+  if (!found && wanted.errors && !is_shared_)
+    found = open_file(wanted, base, *wanted.errors, files_[kErrors]);
+  if (found) discard();
+  return found;
+}
+
+std::optional<OutputFiles::Fault> OutputFiles::open_file(const Wanted& wanted, int base,
+                                                         const std::string& path, File& file) const {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+  file.wanted = true;
+  file.shown = path;
+  file.name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (file.name.empty() || file.name == "." || file.name == "..") return fault(path, EISDIR);
+  if (file.name.size() > NAME_MAX) return fault(path, ENAMETOOLONG);
+  file.folder = open_folder(base, folder);
+  if (!file.folder.is_open() && errno == ENOENT) {
+    make_folders(base, folder);
+    file.folder = open_folder(base, folder);
+  }
+  if (!file.folder.is_open()) return fault(path, errno);
+  if (const std::string why = place_taken(file.folder.get(), file.name); !why.empty())
+    return fault(path, EISDIR, why);
+  std::string beside = "." + file.name.substr(0, kNameBytesInBeside) + "." +
+                       wanted.key.substr(0, kKeyDigits) + (&file == &files_[kErrors] ? ".err" : "") + ".part";
+  // Two streams that write in turns do not overwrite each other.
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | (is_shared_ ? O_APPEND : 0);
+  file.writing = lifted(::openat(file.folder.get(), beside.c_str(), flags, 0666));
+  if (!file.writing.is_open()) return fault(path, errno);
+  file.beside = std::move(beside);
+  return std::nullopt;
+}
+
+void OutputFiles::close_ours() {
+  for (File& file : files_) file.writing.close();
+}
+
+std::optional<OutputFile> OutputFiles::put_file(File& file, std::string& problem) {
+  OutputFile put;
+  const Descriptor reading(
+      ::openat(file.folder.get(), file.beside.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  FileDigest content;
+  if (reading.is_open()) {
+    content = digest_of_file(reading.get());
+  } else {
+    content.error = errno;
+  }
+  std::string why = content.error != 0 ? reason(content.error) : place_taken(file.folder.get(), file.name);
+  if (why.empty() &&
+      ::renameat(file.folder.get(), file.beside.c_str(), file.folder.get(), file.name.c_str()) != 0)
+    why = reason(errno);
+  if (!why.empty()) {
+    problem = "its output could not be put into " + shown_path(file.shown) + ": " + why;
+    return std::nullopt;
+  }
+  file.beside.clear();
+  put.path = path_of(file.folder.get(), file.name);
+  put.bytes = content.bytes;
+  put.digest = content.digest;
+  return put;
+}
+
+void OutputFiles::put(Outcome& outcome) {
+  close_ours();
+  CommandEnd& end = *outcome.command;
+  std::string problem;
+  const auto put_one = [&](Stream stream, Boxed<OutputFile>& into, bool& keeps) {
+    if (!files_[stream].wanted) return;
+    auto put = put_file(files_[stream], problem);
+    keeps = put.has_value();
+    if (put) into.emplace() = *std::move(put);
+  };
+  put_one(kOutput, end.output_file, end.keeps_output);
+  put_one(kErrors, end.error_file, end.keeps_errors);
+  if (is_shared_) {
+    end.error_file = end.output_file;
+    end.keeps_errors = end.keeps_output;
+  }
+  discard();
+  if (problem.empty()) return;
+  if (outcome.status == Status::kOk) {
+    outcome.status = Status::kFailed;
+    outcome.kind = ErrorKind::kOutput;
+    outcome.message = problem;
+  } else {
+    outcome.message += "; " + problem;
+  }
+}
+
+void OutputFiles::discard() {
+  for (File& file : files_) {
+    if (!file.beside.empty()) ::unlinkat(file.folder.get(), file.beside.c_str(), 0);
+    file = {};
+  }
+  is_shared_ = false;
+}
+
+void OutputFiles::discard(Outcome& outcome) {
+  if (outcome.command && (files_[kOutput].wanted)) outcome.command->keeps_output = false;
+  if (outcome.command && (files_[kErrors].wanted || is_shared_)) outcome.command->keeps_errors = false;
+  discard();
+}
+
+}  // namespace workpool::worker
