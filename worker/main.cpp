@@ -12,6 +12,7 @@
 #include <string>
 #include <variant>
 
+#include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/io/clock.h"
 #include "common/io/console.h"
@@ -65,22 +66,26 @@ int serve(WorkerOptions options, Console& console) {
     console.line("workpool-worker: cannot start (exit 71): " + missing);
     return exit_status(ExitCode::kSystem);
   }
-  // Whoever sits at the terminal reads words; a file or a pipe, or who asks for a level, gets the log.
-  const bool talks = options.log_level == "auto" && ::isatty(STDERR_FILENO) == 1;
-  Log log(console, log_level_named(options.log_level).value_or(LogLevel::kInfo), {},
+  // Whoever sits at the terminal reads words; a file or a pipe, or who asks for a level, gets the log. What a
+  // local worker says is printed by its dispatcher, which itself reports what goes as it should.
+  const bool talks = options.log_level == "auto" && (options.local() || ::isatty(STDERR_FILENO) == 1);
+  const LogLevel usual = options.local() ? LogLevel::kWarn : LogLevel::kInfo;
+  Log log(console, log_level_named(options.log_level).value_or(usual), {},
           talks ? LogStyle::kWords : LogStyle::kEvents);
   const DescriptorLimit limit = raise_descriptor_limit();
   const std::uint32_t slots = slots_within(limit, options.slots);
   if (slots < options.slots) {
-    log.warn("fewer_slots", {{"slots", slots},
-                             {"asked_for", options.slots},
-                             {"reason", "the limit on open descriptors (ulimit -Hn) has no room for more"}});
+    constexpr const char* kReason = "the limit on open descriptors (ulimit -Hn) has no room for more";
+    log.write(LogLevel::kWarn, "fewer_slots",
+              {{"slots", slots}, {"asked_for", options.slots}, {"reason", kReason}},
+              counted(slots, "slot") + " instead of " + std::to_string(options.slots) + ": " + kReason);
     options.slots = slots;
   }
   mark_jobs_as_ours();
   if (const std::size_t killed = kill_leftovers(kLeftoversLimit); killed > 0) {
-    log.warn("leftovers_killed",
-             {{"processes", killed}, {"detail", "of jobs of a worker that was killed on this machine"}});
+    constexpr const char* kWhose = "of jobs of a worker that was killed on this machine";
+    log.write(LogLevel::kWarn, "leftovers_killed", {{"processes", killed}, {"detail", kWhose}},
+              "killed what was left " + std::string(kWhose) + " (" + std::to_string(killed) + ")");
   }
   take_time_limit(options, log);
   SharedPage page(options.slots);

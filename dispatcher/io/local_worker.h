@@ -41,7 +41,7 @@ struct LocalWorkerOptions {
   std::uint32_t slots = 1;
   std::string address;  // tcp://127.0.0.1:PORT
   bool insecure = false;
-  std::string log_level = "warn";  // of the worker's messages
+  std::string log_level = "auto";  // of the worker's messages
 };
 
 class LocalWorker {

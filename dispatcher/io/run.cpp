@@ -334,7 +334,7 @@ void Run::start_local_worker() {
   local_.reset();
   if (local_slots() == 0 || !transport_) return;
   const LocalWorkerOptions options{local_slots(), address_here(), options_.insecure,
-                                   options_.log_level == "info" ? "warn" : options_.log_level};
+                                   options_.log_level == "info" ? "auto" : options_.log_level};
   local_ = std::make_unique<LocalWorker>(options, *limit_, [this] { return lock_for_local_worker(); });
 }
 

@@ -398,7 +398,7 @@ class OneBlow(System):
     def test_the_guard_too(self):
         second = self.run_struck(lambda pid: True)
         # Serial, or the worker of another test might sweep up first.
-        wait_until("the word of the sweep", lambda: "leftovers_killed" in second.err())
+        wait_until("the word of the sweep", lambda: "local worker: warning: killed what was left of jobs of a worker that was killed" in second.err())
 
 
 if __name__ == "__main__":
