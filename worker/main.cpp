@@ -55,7 +55,9 @@ void take_time_limit(WorkerOptions& options, Log& log) {
   if (!options.lifetime && !options.local()) {
     options.lifetime = left_by_slurm();
     if (options.lifetime)
-      log.info("time_limit", {{"for", format_duration(*options.lifetime)}, {"from", "SLURM_JOB_END_TIME"}});
+      log.write(LogLevel::kInfo, "time_limit",
+                {{"for", format_duration(*options.lifetime)}, {"from", "SLURM_JOB_END_TIME"}},
+                "will be gone in " + format_duration(*options.lifetime) + ", when its Slurm job ends");
   }
   if (options.lifetime && *options.lifetime != Duration::max())
     options.leave_at = boot_time() + *options.lifetime;

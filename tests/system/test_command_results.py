@@ -108,7 +108,7 @@ class Spawns(CliTest):
 
     def test_missing_program(self):
         message = self.spawn_message(["no-such-program-here"])
-        self.assertEqual(message, "cannot run no-such-program-here: no such program in the folders of PATH on this worker")
+        self.assertEqual(message, "cannot run no-such-program-here: no such program in the folders of PATH")
         message = self.spawn_message(["/no/such/dir/program"])
         self.assertIn("/no", message)
         self.assertIn("No such file or directory", message)

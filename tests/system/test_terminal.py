@@ -120,7 +120,8 @@ class Plain(CliTest):
     def test_a_missing_program_is_named_without_the_folders_that_were_searched(self):
         finished = self.run_jobs({"cmd": ["no-such-program", "x"]}, code=1,
                                  env=clean_environment(PATH="/usr/bin:/bin:/a-folder-of-its-own"))
-        self.assertIn("not ok  line 1: no-such-program x: ", finished.err)
+        self.assertIn("not ok  line 1: no-such-program x: cannot run no-such-program: no such program in the folders of PATH on local\n",
+                      finished.err)
         self.assertNotIn("/a-folder-of-its-own", finished.err)
 
     def test_the_last_failure_of_a_run_has_its_command_too(self):

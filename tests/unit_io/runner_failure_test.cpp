@@ -24,7 +24,7 @@ class RunnerFailureTest : public RunnerTest {
 
 TEST_F(RunnerFailureTest, AMissingProgramIsNamedWithThePathThatWasSearched) {
   EXPECT_EQ(why(argv({"no-such-tool"}, R"(,"env":{"PATH":"/bin:/usr/bin"})")),
-            "cannot run no-such-tool: no such program in the folders of PATH on this worker");
+            "cannot run no-such-tool: no such program in the folders of PATH");
   EXPECT_EQ(why(argv({folder_.path("none")})),
             "cannot run " + folder_.path("none") + ": No such file or directory");
 }

@@ -69,7 +69,7 @@ std::string explain_exec(const Spawned& spawned, const SpawnAttempt& attempt) {
   const bool searched = attempt.program.find('/') == std::string::npos;
   const std::string& file = attempt.candidates[spawned.program];
   if (spawned.error == ENOENT) {
-    if (searched) return cannot + ": no such program in the folders of PATH on this worker";
+    if (searched) return cannot + ": no such program in the folders of PATH";
     const std::string directory = missing_directory(attempt, file);
     if (!directory.empty()) {
       struct stat info {};
