@@ -86,14 +86,24 @@ class OnTheFirstLine(CliTest):
         rows = self.dispatcher("show", "jobs.results.jsonl").out.splitlines()
         self.assertEqual(sum("echo {1..3}" in row for row in rows), 2)
 
-    def test_a_change_while_the_run_goes_on_is_noticed(self):
-        self.write("jobs.jsonl", jsonl({"defaults": {"cwd": "/"}}, {"cmd": ["/bin/sh", "-c", "touch begun; sleep 1"], "cwd": str(self.folder)},
-                                       {"cmd": ["pwd"]}))
-        run = self.start_run("jobs.jsonl", "--local", "1")
+    def run_and_rewrite(self, cwd):
+        """The exit code of a run whose jobs file is written again, with this default, while its first job runs."""
+        def jobs(folder):
+            return jsonl({"defaults": {"cwd": folder}}, {"cmd": "touch begun; until [ -e rewritten ]; do sleep 0.05; done", "cwd": str(self.folder)},
+                         {"cmd": ["pwd"]})
+        self.write("jobs.jsonl", jobs("/"))
+        run = self.start_run("jobs.jsonl", "--local", "1", "--overwrite")
         wait_until("a job", (self.folder / "begun").exists)
-        self.write("jobs.jsonl", jsonl({"defaults": {"cwd": "/tmp"}}, {"cmd": ["/bin/sh", "-c", "touch begun; sleep 1"], "cwd": str(self.folder)},
-                                       {"cmd": ["pwd"]}))
-        self.assertEqual(run.finish().code, 65)
+        self.write("jobs.jsonl", jobs(cwd))
+        self.write("rewritten", "")
+        code = run.finish().code
+        (self.folder / "begun").unlink()
+        (self.folder / "rewritten").unlink()
+        return code
+
+    def test_a_change_while_the_run_goes_on_is_noticed(self):
+        self.assertEqual(self.run_and_rewrite("/tmp"), 65)
+        self.assertEqual(self.run_and_rewrite("/"), 0, "the same jobs")
 
     def test_bad_ones_are_errors_with_their_place(self):
         for text, error in (('{"defaults": {"cwd": 1}}\n{"cmd": "x"}\n', "jobs.jsonl:1:22: \"cwd\" must be"),

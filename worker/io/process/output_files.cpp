@@ -109,8 +109,7 @@ std::optional<OutputFiles::Fault> OutputFiles::open_file(const Wanted& wanted, i
     return fault(path, EISDIR, why);
   std::string beside = "." + file.name.substr(0, kNameBytesInBeside) + "." +
                        wanted.key.substr(0, kKeyDigits) + (&file == &files_[kErrors] ? ".err" : "") + ".part";
-  // Two streams that write in turns do not overwrite each other.
-  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | (is_shared_ ? O_APPEND : 0);
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
   file.writing = lifted(::openat(file.folder.get(), beside.c_str(), flags, 0666));
   if (!file.writing.is_open()) return fault(path, errno);
   file.beside = std::move(beside);

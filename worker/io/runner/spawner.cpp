@@ -221,7 +221,6 @@ void Spawner::take_messages() {
   if (!closing || told_to_end_) return;
   told_to_end_ = true;
   pending_.clear();
-  for (const std::uint32_t number : to_settle_) unsettled_.at(number)->ending.how = AttemptEnd::kStopped;
   for (auto& [number, run] : runs_) end_early(run, Reason::kStopped, now, now);
 }
 
