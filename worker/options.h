@@ -30,7 +30,7 @@ struct WorkerOptions {
   std::optional<Duration> idle;  // leave if there was nothing to do for so long
   // How long the worker may stay; Duration::max() = forever ("inf"), whatever SLURM says.
   std::optional<Duration> lifetime;
-  std::optional<Time> leave_at;  // what main makes of it
+  std::optional<Time> leave_at;    // what main makes of it
   std::string log_level = "auto";  // info, in words if stderr is a terminal
 
   // Only for a local worker; set by its dispatcher.

@@ -30,6 +30,7 @@
 #include "dispatcher/io/replay_words.h"
 #include "dispatcher/io/results/job_output.h"
 #include "dispatcher/io/results/journal.h"
+#include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/status/runs_here.h"
@@ -59,20 +60,6 @@ RunId random_run() {
     if (::getrandom(&run.value, sizeof run.value, 0) != static_cast<ssize_t>(sizeof run.value)) std::abort();
   }
   return run;
-}
-
-// The jobs that an earlier start has finished, from the index.
-AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
-  AlreadyDone done;
-  for (JobNumber number = 0; number < index.size(); ++number) {
-    const JobRegister::Past past = index.ids().past(number);
-    if (past == JobRegister::Past::kOk) ++done.ok;
-    if (retry_failed) continue;
-    if (past == JobRegister::Past::kFailed) ++done.failed;
-    if (past == JobRegister::Past::kTimeout) ++done.timeout;
-    if (past == JobRegister::Past::kQuarantined) ++done.quarantined;
-  }
-  return done;
 }
 
 Timestamp wall_time() {

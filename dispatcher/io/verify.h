@@ -60,8 +60,7 @@ std::string format_report(const VerifyReport& report, const std::string& jobs_pa
 // For programs: one JSON object in a line, without a newline. Its members are in docs/reference.md, "check
 // and verify as JSON".
 std::string json_report(const VerifyReport& report, const std::optional<FileReport>& files,
-                        const std::string& jobs_path,
-                        const std::string& results_path);
+                        const std::string& jobs_path, const std::string& results_path);
 
 // The whole command. `text` goes to stdout if `is_report` (RESULTS could be read), else to stderr.
 struct VerifyAnswer {

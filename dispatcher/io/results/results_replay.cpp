@@ -129,4 +129,17 @@ ReplaySummary replay_into(int fd, JobRegister& ids) {
   });
 }
 
+AlreadyDone already_done(const JobIndex& index, bool retry_failed) {
+  AlreadyDone done;
+  for (JobNumber number = 0; number < index.size(); ++number) {
+    const JobRegister::Past past = index.ids().past(number);
+    if (past == JobRegister::Past::kOk) ++done.ok;
+    if (retry_failed) continue;
+    if (past == JobRegister::Past::kFailed) ++done.failed;
+    if (past == JobRegister::Past::kTimeout) ++done.timeout;
+    if (past == JobRegister::Past::kQuarantined) ++done.quarantined;
+  }
+  return done;
+}
+
 }  // namespace workpool::dispatcher

@@ -13,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/formats/results_file.h"
 #include "common/io/descriptor.h"
+#include "dispatcher/core/facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/results/store_error.h"
 
@@ -59,6 +60,10 @@ ReplaySummary replay(int fd, const std::function<void(const PlacedLine&)>& line)
 // Replays into `index` by set_past: the last line with a job's id and spec counts for it. Fills all of
 // ReplaySummary.
 ReplaySummary replay_into(int fd, JobIndex& index);
+
+// The jobs that an earlier start has finished: those that `replay_into` has found. With `retry_failed` those
+// that are not ok run again, and do not count.
+AlreadyDone already_done(const JobIndex& index, bool retry_failed);
 
 // For jobs that come one by one: remembers every line, since any id may come. About 23 bytes per line.
 ReplaySummary replay_into(int fd, JobRegister& ids);

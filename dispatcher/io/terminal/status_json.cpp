@@ -124,8 +124,9 @@ std::string running_lines(const JsonScalars& values) {
     } else if (!is_digest(get(values, prefix + "id"))) {
       job += ", id " + shown(values, prefix + "id");
     }
-    text += fmt::format("{:>9}  {:<24} {:>7}  {}\n", format_roughly(seconds_in(values, prefix + "s")),
-                        printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"), job);
+    text +=
+        fmt::format("{:>9}  {:<24} {:>7}  {}\n", format_roughly(seconds_in(values, prefix + "s")),
+                    printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"), job);
   }
   const std::uint64_t total = std::strtoull(std::string(get(values, "running_total")).c_str(), nullptr, 10);
   if (total > listed)
