@@ -10,6 +10,7 @@
 
 #include "common/formats/json_text.h"
 #include "common/io/bounded_lines.h"
+#include "dispatcher/core/facts.h"
 
 namespace workpool::dispatcher {
 namespace {

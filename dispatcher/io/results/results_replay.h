@@ -13,13 +13,14 @@
 #include "common/base/ids.h"
 #include "common/formats/results_file.h"
 #include "common/io/descriptor.h"
-#include "dispatcher/core/facts.h"
 #include "dispatcher/core/job_index.h"
 #include "dispatcher/io/results/store_error.h"
 
 namespace workpool::dispatcher {
 
 inline constexpr std::size_t kDamagedLinesShown = 20;
+
+struct AlreadyDone;  // dispatcher/core/facts.h
 
 struct ReplaySummary {
   std::uint64_t lines = 0;       // valid lines
