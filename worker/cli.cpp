@@ -16,6 +16,7 @@
 #include "common/io/cores.h"
 #include "common/io/flag_reader.h"
 #include "common/wire/codec.h"
+#include "worker/core/facts.h"
 #include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
@@ -224,11 +225,11 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
     console.line(names.worker + ": " + wrong + " (see --help)");
     return ExitCode::kUsage;
   }
-  // What runs is given --grace, and then up to 6 s to end.
-  if (options.lifetime && *options.lifetime < options.grace + seconds(6)) {
+  // What runs is given --grace, and then time to end.
+  if (options.lifetime && *options.lifetime <= options.grace + kKillTime) {
     console.line(names.worker + ": --for " + format_duration(*options.lifetime) +
-                 " leaves no time for jobs: it must be over 6s longer than --grace, which is " +
-                 format_duration(options.grace) + " (see --help)");
+                 " leaves no time for jobs: it must be over " + format_duration(kKillTime) +
+                 " longer than --grace, which is " + format_duration(options.grace) + " (see --help)");
     return ExitCode::kUsage;
   }
   if (is_literal(options.dispatcher.host)) {

@@ -46,9 +46,9 @@ std::optional<Duration> left_by_slurm() {
   char* end = nullptr;
   const long long at = std::strtoll(text, &end, 10);
   const long long now = static_cast<long long>(std::time(nullptr));
-  // Anything else is not of Slurm, or lies a year ahead: no limit.
-  if (end == text || *end != '\0' || at < now - 86'400 || at > now + 366LL * 86'400) return std::nullopt;
-  return seconds(std::max(0LL, at - now));
+  // Anything else is not of Slurm, or is left over from a job that has ended, or lies a year ahead: no limit.
+  if (end == text || *end != '\0' || at <= now || at > now + 366LL * 86'400) return std::nullopt;
+  return seconds(at - now);
 }
 
 void take_time_limit(WorkerOptions& options, Log& log) {

@@ -5,7 +5,7 @@
 
 #include "common/formats/json_text.h"
 
-namespace workpool::dispatcher {
+namespace workpool {
 namespace {
 
 constexpr std::size_t kBytesMax = 4 << 20;
@@ -65,4 +65,4 @@ std::optional<JsonScalars> json_scalars(std::string_view text) {
   return values;
 }
 
-}  // namespace workpool::dispatcher
+}  // namespace workpool

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace workpool::dispatcher {
+namespace workpool {
 
 // Strings are unescaped; numbers, true, false and null are kept as they were written.
 using JsonScalars = std::map<std::string, std::string>;
@@ -17,4 +17,4 @@ using JsonScalars = std::map<std::string, std::string>;
 // than 4 MiB or more than 8 levels inside.
 std::optional<JsonScalars> json_scalars(std::string_view text);
 
-}  // namespace workpool::dispatcher
+}  // namespace workpool

@@ -3,7 +3,7 @@
 
 #include "common/base/text.h"
 
-namespace workpool::dispatcher {
+namespace workpool {
 
 std::string path_member(std::string_view name, const std::string& path) {
   const bool utf8 = is_utf8(path);
@@ -24,4 +24,4 @@ std::string path_in(const JsonScalars& members, const std::string& name) {
   return base64 != members.end() ? base64_bytes(base64->second).value_or("") : "";
 }
 
-}  // namespace workpool::dispatcher
+}  // namespace workpool

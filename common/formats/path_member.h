@@ -8,10 +8,10 @@
 
 #include "common/formats/json_scalars.h"
 
-namespace workpool::dispatcher {
+namespace workpool {
 
 std::string path_member(std::string_view name, const std::string& path);
 // The path of such a member; empty if there is none.
 std::string path_in(const JsonScalars& members, const std::string& name);
 
-}  // namespace workpool::dispatcher
+}  // namespace workpool

@@ -238,6 +238,7 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
         beat.echo = read_up_to(from, kStampMost);
         beat.echo_held = read_duration(from);
         beat.begun = read_list<BegunJob>(from, read_begun);
+        if (beat.begun.size() > kBegunMost) return std::nullopt;
         if (fields >= 4)
           beat.ended = read_list<Handle>(from, [](WireReader& r) { return Handle{r.number()}; });
         return beat;

@@ -131,6 +131,7 @@ struct Ready {
   bool accepting = true;
 };
 
+inline constexpr std::size_t kBegunMost = 1000;  // in one BEAT
 // A job that runs, and has done so for over a second.
 struct BegunJob {
   Handle handle;

@@ -79,7 +79,10 @@ void Ledger::read_ahead_special(Step& step) {
   jobs_.fetch_choosy(step.load);
 }
 
-void Ledger::wake_due(Time now) { jobs_.wake_due(now); }
+void Ledger::wake_due(Time now) {
+  jobs_.wake_due(now);
+  if (others_due_ && now >= *others_due_) others_due_.reset();
+}
 
 // ---- down ----
 
@@ -328,7 +331,7 @@ bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   const bool elsewhere = returned.reason == ReturnReason::kNoTime && avoid(job, session.worker);
   requeue_unless_held(*row, Duration{0}, step);
   if (elsewhere) jobs_.set_choosy(*row, true);
-  return unasked && !elsewhere;
+  return unasked;
 }
 
 // ---- sessions ----

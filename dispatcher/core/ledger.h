@@ -61,6 +61,11 @@ class Ledger {
   bool free_class(std::uint32_t requirement) { return jobs_.free_class(requirement); }
   // What has waited for its backoff is ready.
   void wake_due(Time now);
+  // When it is due next.
+  std::optional<Time> next_wake() const {
+    const std::optional<Time> job = jobs_.next_wake();
+    return job && (!others_due_ || *job < *others_due_) ? job : others_due_;
+  }
 
   // ---- down ----
   void give(Session& session, JobRow row, Step& step);
@@ -172,7 +177,8 @@ class Ledger {
   Time start_;
   bool may_withdraw_;
   bool listening_;
-  Time others_may_come_until_;  // set when a first job cannot start
+  Time others_may_come_until_;      // set when a first job cannot start
+  std::optional<Time> others_due_;  // the same until then
   Counts counts_;
   std::size_t early_ = 0;
   // Failures that were withdrawn still stand in RESULTS: of jobs that are open, and of jobs with a newer

@@ -81,7 +81,10 @@ bool Ledger::goes_elsewhere(JobRow row, const Session& session, const JobResult&
   avoid(job, session.worker);
   const std::vector<WorkerId>& not_on = job.trouble().not_on;
   if (not_on.size() >= kNotOnMost) return false;
-  if (listening_ && others_may_come_until_ == Time{}) others_may_come_until_ = now + kOthersMayCome;
+  if (listening_ && others_may_come_until_ == Time{}) {
+    others_may_come_until_ = now + kOthersMayCome;
+    others_due_ = others_may_come_until_;
+  }
   return now < others_may_come_until_ || workers_.any_other(jobs_.requirement(job.facts.requirement), not_on);
 }
 

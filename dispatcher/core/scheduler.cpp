@@ -96,8 +96,8 @@ void Scheduler::drained(bool whole, Step& step) {
 
 std::optional<Time> Scheduler::next_deadline() const {
   std::optional<Time> next;
-  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.jobs().next_wake(),
-                           ending_.next_deadline()}) {
+  for (const auto& time :
+       {sessions_.next_deadline(), blame_.next_deadline(), ledger_.next_wake(), ending_.next_deadline()}) {
     if (time && (!next || *time < *next)) next = time;
   }
   return next;

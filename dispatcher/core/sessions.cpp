@@ -235,7 +235,11 @@ void Sessions::announce(Session& session, Step& step) {
 // each time. Otherwise jobs would only be sent to and fro.
 void Sessions::returned(Session& session, const Returned& returned, Step& step) {
   bool unasked = false;
-  for (const ReturnedJob& job : returned.jobs) unasked |= ledger_.take_returned(session, job, step);
+  bool has_reason = false;  // to give back what others would do: it will leave soon
+  for (const ReturnedJob& job : returned.jobs) {
+    unasked |= ledger_.take_returned(session, job, step);
+    has_reason |= job.reason == ReturnReason::kNoTime;
+  }
   if (!unasked || !session.accepting || session.resting) return;
   Worker& worker = workers_.worker_of(session);
   const Duration rest = std::min(kRestMost, kRestLeast * (1u << std::min(2 * worker.returns, 20u)));
@@ -243,7 +247,7 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
   session.resting = true;
   workers_.touch(session);
   look_by(session.rests_until);
-  if (++worker.returns != kReturnsToTell) return;
+  if (++worker.returns != kReturnsToTell || has_reason) return;
   step.decide(Report{ReturnsEverything{session.name}});
 }
 

@@ -27,6 +27,8 @@ constexpr std::size_t kNewLanesPolled = 16;
 constexpr Duration kNewInterval = milliseconds(5);
 constexpr Duration kShowInterval = milliseconds(10);
 constexpr Duration kComplaintInterval = seconds(10);
+// An answer to `status` is made this often, however many ask.
+constexpr Duration kStatusInterval = milliseconds(200);
 constexpr std::size_t kFramesATurn = 512;
 constexpr std::size_t kBytesATurn = 8 << 20;
 // A sink that is never empty counts as drained after this many turns. Otherwise no worker could register and
@@ -190,7 +192,9 @@ void Loop::gather_registration() {
     events_.emplace_back(std::move(hello));
   }
   for (const StatusAsked& asked : asked_) {
-    parts_.transport.reply(asked.peer, StatusReply{kProtocol, parts_.status(now_, asked.all)});
+    LastStatus& last = last_status_[asked.all ? 1 : 0];
+    if (last.json.empty() || now_ >= last.at + kStatusInterval) last = {now_, parts_.status(now_, asked.all)};
+    parts_.transport.reply(asked.peer, StatusReply{kProtocol, last.json});
   }
 }
 

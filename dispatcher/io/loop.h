@@ -79,6 +79,11 @@ class Loop {
   std::vector<Event> stepping_;
   std::vector<HelloReceived> hellos_;
   std::vector<StatusAsked> asked_;
+  struct LastStatus {
+    Time at;
+    std::string json;
+  };
+  LastStatus last_status_[2];  // of the longest running jobs, and of all
   Actions actions_;
   std::vector<std::vector<JournalEntry>> entries_;  // of the steps of this turn
   JournalState journal_;                            // as the scheduler was last told

@@ -50,6 +50,7 @@ WIRE_LIMITS = {"a frame": "kFrameBytesMost",
                "a message in one frame": "kPartBytesMost",
                "bytes of one PART": "kPartBytesMost",
                "a message joined from PARTs": "kMessageBytesMost",
+               "unfinished messages of all sessions together": None,  # TransportOptions
                "a HELLO": "kHelloBytesMost",
                "version, name of a HELLO": None,  # a literal in the decoder
                "a handler, a label, a cause": "kTextMost",

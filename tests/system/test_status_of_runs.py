@@ -168,10 +168,14 @@ class OfARunThatIsOver(StatusTest):
         self.assertIn("jobs     1/2 done: 1 ok\n", self.status("jobs.results.jsonl").out)
         (self.folder / "jobs.jsonl").unlink()
         self.assertIn("jobs     1/1+ done: 1 ok\n", self.status("jobs.results.jsonl").out)
+        self.assertNotIn(" is over", self.status("jobs.results.jsonl").out)
 
     def test_of_a_pipe(self):
         self.dispatcher("run", "-", "-o", "r.jsonl", stdin="true\nfalse\n", env=self.env)
-        self.assertIn("files    - -> r.jsonl\njobs     2/2+ done: 1 ok, 1 failed\n", self.status("r.jsonl").out)
+        status = self.status("r.jsonl")
+        self.assertIn("files    - -> r.jsonl\njobs     2/2+ done: 1 ok, 1 failed\n", status.out)
+        self.assertIn(" is not running; whether jobs are left only the same command as before finds out\n", status.out)
+        self.assertEqual(self.json_of("r.jsonl")["phase"], "ended")
 
     def test_a_line_again_an_empty_file_and_damage(self):
         self.run_jobs({"cmd": "test -e there", "id": "a"}, code=1)

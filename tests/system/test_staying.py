@@ -3,12 +3,21 @@
 # ctest: timeout 180
 """How long a worker stays: --keep for the next run, --idle until nothing came, --for an allotted time."""
 
+import json
+import os
 import re
 import time
 import unittest
 
 from cli_testing import WORKER, CliTest, clean_environment, free_port, jsonl
 from workpool_testing import figure
+
+
+def run_cpu(pid):
+    """Seconds of processor time of a process."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Staying(CliTest):
@@ -73,11 +82,34 @@ class Staying(CliTest):
         ended = short.finish()
         self.assertEqual(ended.code, 0, str(ended))
         self.assertLess(time.monotonic() - began, 9.5)
-        self.assertIn("the time is nearly up (--for): finishing 1 job", ended.err)
+        self.assertIn("the time is nearly up", ended.err)
         self.worker("--name", "long", "--slots", "20")
         finished = run.finish()
         self.assertEqual(finished.code, 0, str(finished))
         self.assertIn("done: 101 ok of 101 jobs", finished.err)
+
+    def test_a_queue_that_takes_too_long_is_not_drawn_through_it(self):
+        self.write("jobs.jsonl", jsonl(*({"cmd": ["sleep", "60"], "timeout": 3600, "id": str(i)} for i in range(20_000))))
+        run = self.start_run("jobs.jsonl", "--listen", self.address)
+        self.worker("--name", "long", "--slots", "2").wait_for("joined")
+        self.worker("--name", "short", "--for", "60s").wait_for("joined")
+        time.sleep(5)
+        status = json.loads(self.dispatcher("status", self.address, "--json").out)
+        retried = run_cpu(run.process.pid)
+        figure(f"{retried:.1f} s of processor time in {status['uptime_s']:.0f} s")
+        self.assertLess(retried, 4)
+        run.end()
+
+    def test_idle_leaves_although_nobody_takes_its_results(self):
+        self.write("jobs.txt", "sleep 2\n" * 3)
+        run = self.start_run("jobs.txt", "--listen", self.address)
+        worker = self.worker("--keep", "--idle", "4s", "--orphan-grace", "2s", "--slots", "3")
+        worker.wait_for("joined")
+        time.sleep(1)
+        run.process.kill()
+        ended = worker.finish()
+        self.assertEqual(ended.code, 0, str(ended))
+        self.assertIn("(--idle)", ended.err)
 
     def test_nobody_has_the_time(self):
         # The job is offered, given back, and waits for a worker with more time: it is not sent to and fro.

@@ -18,6 +18,9 @@
 
 namespace workpool::worker {
 
+// From TERM over 5 s of patience to KILL and reaping.
+inline constexpr Duration kKillTime = seconds(6);
+
 struct SessionOptions {
   WorkerId worker;
   std::uint32_t engine = 1;

@@ -16,9 +16,8 @@ constexpr std::uint32_t kBarrenDoublings = 5;  // 3.2 to 8 s apart
 constexpr Duration kComplaintInterval = seconds(10);
 constexpr Duration kGoodbyeLimit = seconds(2);
 constexpr Duration kPauseLeast = seconds(1);
-// A job that has run for so long is named in the next BEAT, with so many others at most.
+// A job that has run for so long is named in the next BEAT.
 constexpr Duration kWorthNaming = seconds(1);
-constexpr std::size_t kNamedMost = 1000;
 // A dispatcher takes 2 s at the least. With less a worker would do little but beat.
 constexpr Duration kWorkerTimeoutLeast = milliseconds(100);
 constexpr Duration kUsualWorkerTimeout = seconds(10);  // until a WELCOME names it
@@ -214,6 +213,9 @@ void Session::judge_pause() {
     if (kill_at_) *kill_at_ += pause;
     if (leave_by_) *leave_by_ += pause;
     busy_at_ += pause;
+    // Whoever gave us the time counts the pause.
+    if (kill_at_ && options_.leave_at) *kill_at_ = std::min(*kill_at_, *options_.leave_at - kKillTime);
+    if (leave_by_ && options_.leave_at) *leave_by_ = std::min(*leave_by_, *options_.leave_at);
   }
   if (is_alone() && awaited_ && now_ > *awaited_ + worker_timeout_) count_alone_from(alone_since_);
 }
@@ -243,7 +245,7 @@ void Session::name_begun(std::vector<BegunJob>& begun) {
   attempts_.each([&](Attempt& attempt) {
     if (attempt.named || !attempt.is<Attempt::Started>() || attempt.order.handle.value == 0) return;
     const Duration elapsed = now_ - attempt.started;
-    if (elapsed < kWorthNaming || begun.size() >= kNamedMost) return;
+    if (elapsed < kWorthNaming || begun.size() >= kBegunMost) return;
     attempt.named = true;
     begun.push_back({attempt.order.handle, elapsed});
   });

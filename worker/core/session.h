@@ -23,7 +23,7 @@
 #include "worker/core/attempts.h"
 #include "worker/core/facts.h"
 #include "worker/core/kept_results.h"
-#include "worker/core/run_times.h"
+#include "worker/core/median_time.h"
 
 namespace workpool::worker {
 
@@ -42,8 +42,7 @@ class Session {
   bool active() const { return std::holds_alternative<Active>(state_); }
 
  private:
-  static constexpr Duration kKillTime = seconds(6);  // TERM, 5 s, KILL, reaping
-  static constexpr std::uint64_t kFirstLane = 1;     // the number of a session's first message down
+  static constexpr std::uint64_t kFirstLane = 1;  // the number of a session's first message down
 
   struct Idle {
     Time retry_at;
@@ -126,7 +125,7 @@ class Session {
   void return_what_takes_too_long();
   std::optional<Time> last_call() const;
   std::optional<Time> idle_until() const;
-  const RunTimes& times_of(JobKind kind) const {
+  const MedianTime& times_of(JobKind kind) const {
     return kind == JobKind::kCommand ? command_times_ : handler_times_;
   }
   void judge_lost_slots();
@@ -164,8 +163,8 @@ class Session {
   bool orphaned_ = false;
   bool awaits_next_run_ = false;  // --keep: the last one is over
   Time busy_at_;                  // there was something to do
-  RunTimes command_times_;        // of jobs that have ended here
-  RunTimes handler_times_;
+  MedianTime command_times_;      // of jobs that have ended here
+  MedianTime handler_times_;
   Time looked_for_time_;  // when the queue was looked through for what takes too long
   static constexpr Duration kReturnTime = seconds(1);  // for a handler whose stop token was set
   std::optional<Time> doubts_until_;  // when the first of them is settled, as of the last step

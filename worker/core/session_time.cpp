@@ -47,12 +47,14 @@ std::optional<Time> Session::idle_until() const {
 
 void Session::judge_time() {
   if (std::holds_alternative<Left>(state_) || std::holds_alternative<Leaving>(state_)) return;
-  if (attempts_.queued() + attempts_.working() + attempts_.doubtful() > 0 || !kept_.empty()) busy_at_ = now_;
+  // Results that no dispatcher has come for are given up with what ran for it.
+  const bool has_results = !kept_.empty() && !orphaned_;
+  if (attempts_.queued() + attempts_.working() + attempts_.doubtful() > 0 || has_results) busy_at_ = now_;
   if (const auto call = last_call(); call && now_ >= *call) {
     const Duration left = std::max(Duration{0}, *options_.leave_at - kKillTime - now_);
     begin_stop(TimeIsUp{attempts_.working(), left}, now_ + left);
   } else if (const auto until = idle_until(); until && now_ >= *until) {
-    begin_stop(NothingCame{*options_.idle}, now_ + options_.grace);
+    begin_stop(NothingCame{*options_.idle}, orphaned_ ? now_ : now_ + options_.grace);
   }
 }
 

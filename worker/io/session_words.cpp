@@ -73,7 +73,7 @@ struct Worder {
     return stopping("nothing to do for " + format_duration(s.time) + " (--idle): leaving");
   }
   Words operator()(const TimeIsUp& s) const {
-    return stopping("the time is nearly up (--for): " +
+    return stopping("the time is nearly up (--for, or the Slurm job's): " +
                     (s.jobs == 0 ? std::string("leaving")
                                  : "finishing " + counted(s.jobs, "job") + ", for at most " +
                                        format_duration(s.at_most)));

@@ -35,8 +35,8 @@ struct TransportOptions {
   std::uint16_t port = 0;          // of registration; 0 = any
   std::uint16_t ports_low = 0;     // for sink and lanes; 0 = any
   std::uint16_t ports_high = 0;
-  // The most that unfinished messages in parts may take, of all sessions together: as much as their result
-  // windows.
+  // The most that unfinished messages in parts may take, of all sessions together. Parts beyond it are
+  // dropped, and their sessions end and begin again.
   std::size_t parts_bytes_most = 256 << 20;
   // The most that frames may take that wait for lanes which have not been writable yet, of all sessions
   // together. Frames for a lane that has been writable are sent at once.

@@ -83,7 +83,13 @@ StatusAnswer status_of_results(const std::string& results) {
   }
   snapshot.total_known = jobs != nullptr;
   snapshot.total = std::max(jobs ? jobs->index().size() : 0, snapshot.done());
-  snapshot.phase = is_locked(fd) ? "running" : snapshot.done() < snapshot.total ? "stopped" : "over";
+  if (is_locked(fd)) {
+    snapshot.phase = "running";
+  } else if (jobs == nullptr) {
+    snapshot.phase = "ended";
+  } else {
+    snapshot.phase = snapshot.done() < snapshot.total ? "stopped" : "over";
+  }
   return {status_json(facts), ""};
 }
 

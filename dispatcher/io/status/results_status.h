@@ -9,8 +9,9 @@
 
 namespace workpool::dispatcher {
 
-// JSON as from a dispatcher, but without uptime_s, and with the phase `over`, `stopped` (jobs are left) or
-// `running` (another process has RESULTS locked).
+// JSON as from a dispatcher, but without uptime_s, and with the phase `over`, `stopped` (jobs are left),
+// `ended` (whether jobs are left is not known: they came from a pipe or from `each`, or their file cannot be
+// read) or `running` (another process has RESULTS locked).
 StatusAnswer status_of_results(const std::string& results);
 
 }  // namespace workpool::dispatcher

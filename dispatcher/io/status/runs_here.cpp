@@ -86,8 +86,9 @@ RunHereFile::RunHereFile(const RunHere& run) {
   const Descriptor opened = open_folder(folder, true, problem_);
   if (opened.is_open()) {
     // Locked before it gets its name, so that nobody takes it for one that is left over.
-    const std::string name = hex64(run.run.value) + std::string(kEnding);
-    const std::string temporary = "." + name + "." + std::to_string(::getpid());
+    // The next start of the run has another name, so nobody takes its file for the one that is left over.
+    const std::string name = hex64(run.run.value) + "." + std::to_string(::getpid()) + std::string(kEnding);
+    const std::string temporary = "." + name;
     fd_ = Descriptor(::openat(opened.get(), temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     const bool done = fd_.is_open() && ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
                       write_all(fd_.get(), text_of(run)) &&

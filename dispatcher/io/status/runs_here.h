@@ -3,7 +3,8 @@
 // It says where the run's dispatcher answers, so that `status` finds runs that do not listen, too.
 //
 //   WORKPOOL_RUN_DIR, or else /tmp/workpool-UID, mode 0700
-//     2f1c….json  {"v":1,"run":"16 hex","pid":123,"address":"tcp://127.0.0.1:41234","jobs":"/a/jobs.jsonl",
+//     2f1c….123.json  {"v":1,"run":"16
+//     hex","pid":123,"address":"tcp://127.0.0.1:41234","jobs":"/a/jobs.jsonl",
 //                  "results":"/a/jobs.results.jsonl"}
 //
 // The dispatcher keeps its file locked (flock) for as long as it lives: what is not locked is left over, and

@@ -107,6 +107,8 @@ std::string run_line(const JsonScalars& values) {
                               format_roughly(seconds_in(values, "uptime_s")), shown(values, "version"));
   if (phase == "over") return text + " is over\n";
   if (phase == "running") return text + " is running, but cannot be asked from here\n";
+  if (phase == "ended")
+    return text + " is not running; whether jobs are left only the same command as before finds out\n";
   return text + " is not running, and jobs are left: the same command as before goes on\n";
 }
 
@@ -202,7 +204,7 @@ std::string status_row_head() {
 
 bool says_over(std::string_view json) {
   const auto parsed = json_scalars(json);
-  return parsed && (get(*parsed, "phase") == "over" || get(*parsed, "phase") == "stopped");
+  return parsed && !parsed->contains("uptime_s") && get(*parsed, "phase") != "running";
 }
 
 }  // namespace workpool::dispatcher

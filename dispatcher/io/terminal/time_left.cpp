@@ -37,7 +37,10 @@ std::size_t RunTimes::class_of(Duration ran) {
   return doublings * 4 + ((micros >> (doublings - 2)) & 3);
 }
 
-void RunTimes::add(Duration ran) {
+// A worker may say anything: what no run takes is cut, so that no sum overflows.
+void RunTimes::add(Duration reported) {
+  const Duration ran = std::min<Duration>(reported, kForever);
+  if (sum_ > Duration::max() - ran) return;
   Class& place = classes_[class_of(ran)];
   ++place.count;
   place.sum += ran;

@@ -17,7 +17,7 @@ namespace workpool::dispatcher {
 // How long the attempts of this start took, in constant memory: classes, four for each doubling.
 class RunTimes {
  public:
-  void add(Duration ran);
+  void add(Duration reported);
   std::uint64_t count() const { return count_; }
   Duration sum() const { return sum_; }
   // How much longer an attempt will take that has run for `ran`, by what those took that ran longer. If none

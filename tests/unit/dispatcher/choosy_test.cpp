@@ -104,6 +104,41 @@ TEST_F(ChoosyTest, IfNobodyElseIsThereItIsNotSentToAndFro) {
   EXPECT_LE(given, 8) << "in ten seconds";
 }
 
+TEST_F(ChoosyTest, NorIsAQueueOfSuchJobsDrawnThroughIt) {
+  submit(1000);
+  start();
+  worker("long", 1);
+  take_given("long");
+  worker("short", 1);
+  std::size_t given = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Numbers jobs = take_given("short");
+    discard_decisions();
+    for (const JobNumber job : jobs) returns("short", job, ReturnReason::kNoTime);
+    given += jobs.size();
+    advance(milliseconds(50));
+  }
+  discard_decisions();
+  EXPECT_LE(given, 100U) << "in ten seconds";
+}
+
+// Nothing else happens then that would make the scheduler look.
+TEST_F(ChoosyTest, TheEndOfTheWaitForOthersWakesIt) {
+  options.listening = true;
+  options.worker_timeout = seconds(600);  // so that no heartbeat is due
+  submit(1);
+  start();
+  worker("w1", 1);
+  cannot_start_on("w1", 0);
+  discard_decisions();
+  ASSERT_TRUE(next_deadline());
+  EXPECT_EQ(*next_deadline(), now() + seconds(3));
+  sleep_without_a_look(seconds(3));
+  EXPECT_EQ(take_given("w1"), Numbers{0});
+  EXPECT_TRUE(!next_deadline() || *next_deadline() > now()) << "the loop would spin";
+  discard_decisions();
+}
+
 // The first of two workers that are started together must not end all jobs before the second has joined.
 TEST_F(ChoosyTest, IfOthersMayJoinAJobThatCannotStartWaitsForThem) {
   options.listening = true;

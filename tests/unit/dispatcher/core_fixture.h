@@ -331,6 +331,7 @@ class CoreTest : public testing::Test {
   RunningJobs running_jobs() const { return scheduler_->running_jobs(now_); }
   const Ledger& ledger() const { return scheduler_->ledger(); }
   std::uint64_t records() const { return records_; }  // issued so far
+  std::optional<Time> next_deadline() const { return scheduler_->next_deadline(); }
   RunningList running(std::size_t most) const { return scheduler_->running(now_, most); }
   // As its worker says it of the attempt that it was given last.
   BegunJob begun(JobNumber job, Duration elapsed) const { return {last_given_.at(job).handle, elapsed}; }

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/worker/session_fixture.h"
-#include "worker/core/run_times.h"
+#include "worker/core/median_time.h"
 
 namespace workpool::worker {
 namespace {
 
-TEST(RunTimes, TheMedianIsKnownWithinAQuarter) {
-  RunTimes times;
+TEST(MedianTime, TheMedianIsKnownWithinAQuarter) {
+  MedianTime times;
   EXPECT_EQ(times.median(), Duration{0});
   const std::vector<Duration> samples = {Duration{0},
                                          Duration{1},
@@ -23,7 +23,7 @@ TEST(RunTimes, TheMedianIsKnownWithinAQuarter) {
                                          seconds(4000),
                                          std::chrono::hours(876'000)};
   for (const Duration one : samples) {
-    RunTimes alone;
+    MedianTime alone;
     alone.note(one);
     EXPECT_GE(alone.median(), one);
     EXPECT_LE(alone.median(), std::max(Duration{4}, one + one / 4));

@@ -11,7 +11,7 @@
 
 namespace workpool::worker {
 
-class RunTimes {
+class MedianTime {
  public:
   void note(Duration ran) {
     ++counts_[bucket_of(ran)];
