@@ -53,9 +53,6 @@ std::optional<ExitCode> read_command(const CommandTable& table, const Invocation
 
 // The flags of `run`, which `each` has too.
 std::vector<Flag> run_flags(RunOptions& options);
-// JOBS with its ending replaced: "a.d/jobs.jsonl" -> "a.d/jobs.results.jsonl", "jobs" ->
-// "jobs.results.jsonl".
-std::string default_results(const std::string& jobs);
 
 // Checks what concerns several flags, and where results go. `wrong`: what is wrong already, or "".
 CommandLine finish_run(RunOptions options, std::string wrong, const CommandTable& table,

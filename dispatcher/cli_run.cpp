@@ -13,6 +13,7 @@
 #include "common/base/units.h"
 #include "dispatcher/cli_commands.h"
 #include "dispatcher/cli_values.h"
+#include "dispatcher/io/results/results_path.h"
 
 namespace workpool::dispatcher {
 
@@ -297,15 +298,6 @@ CommandLine finish_run(RunOptions options, std::string wrong, const CommandTable
     }
   }
   return options;
-}
-
-std::string default_results(const std::string& jobs) {
-  const std::size_t slash = jobs.rfind('/');
-  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
-  const std::size_t dot = jobs.rfind('.');
-  // The dot of a hidden file starts its name, not an ending.
-  const bool has_ending = dot != std::string::npos && dot > name;
-  return jobs.substr(0, has_ending ? dot : jobs.size()) + ".results.jsonl";
 }
 
 }  // namespace workpool::dispatcher

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "common/formats/output_path.h"
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 
 namespace workpool {
 namespace {
@@ -52,7 +53,8 @@ std::string expanded_output_path(std::string_view text, std::string_view id, std
     if (brace == std::string_view::npos) break;
     text.remove_prefix(brace);
     const std::string_view found = placeholder_at(text);
-    if (found == kId) path += id;
+    // An id is a name, not a way to other folders.
+    if (found == kId) std::replace_copy(id.begin(), id.end(), std::back_inserter(path), '/', '_');
     if (found == kLine) path += std::to_string(line);
     if (found == kAttempt) path += std::to_string(attempt);
     if (found == kBrace) path += '{';

@@ -287,6 +287,7 @@ struct NoPortForWorker {  // which tries on; reported once in a while
 };
 struct ReturnsEverything {  // gives back each job that it gets
   std::string name;
+  bool no_time = false;  // because it leaves before they would be over
 };
 struct OverItsTimeout {  // runs far beyond it, and the worker does not end it
   std::string id;

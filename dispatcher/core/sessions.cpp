@@ -235,10 +235,10 @@ void Sessions::announce(Session& session, Step& step) {
 // each time. Otherwise jobs would only be sent to and fro.
 void Sessions::returned(Session& session, const Returned& returned, Step& step) {
   bool unasked = false;
-  bool has_reason = false;  // to give back what others would do: it will leave soon
+  bool no_time = false;
   for (const ReturnedJob& job : returned.jobs) {
     unasked |= ledger_.take_returned(session, job, step);
-    has_reason |= job.reason == ReturnReason::kNoTime;
+    no_time |= job.reason == ReturnReason::kNoTime;
   }
   if (!unasked || !session.accepting || session.resting) return;
   Worker& worker = workers_.worker_of(session);
@@ -247,8 +247,8 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
   session.resting = true;
   workers_.touch(session);
   look_by(session.rests_until);
-  if (++worker.returns != kReturnsToTell || has_reason) return;
-  step.decide(Report{ReturnsEverything{session.name}});
+  if (++worker.returns != kReturnsToTell) return;
+  step.decide(Report{ReturnsEverything{session.name, no_time}});
 }
 
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {

@@ -26,6 +26,15 @@ class OutputFiles(CliTest):
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()
                       and not path.name.startswith(("jobs", "stderr")))
 
+    def test_a_job_does_not_replace_the_files_of_its_run(self):
+        for name in ("jobs.jsonl", "jobs.results.jsonl"):
+            finished = self.run_jobs({"id": "first", "cmd": "echo one"}, {"id": "bad", "cmd": "echo two", "stdout": name},
+                                     {"id": "last", "cmd": "echo three"}, flags=("-j", "1", "--overwrite"), code=1)
+            results = finished.by_id
+            self.assertEqual({name: result["status"] for name, result in results.items()},
+                             {"first": "ok", "bad": "failed", "last": "ok"})
+            self.assertIn("a program has it locked", results["bad"]["error"]["message"])
+
     def test_paths_sizes_and_digests(self):
         (self.folder / "sub").mkdir()
         finished = self.run_jobs({"cmd": "echo out; echo err >&2", "id": "a b", "stdout": "o/{id}/{line}.{attempt}.{{", "stderr": "e.{line}"},

@@ -149,6 +149,31 @@ class OfARunThatGoesOn(StatusTest):
         self.assertEqual(run.finish().code, 0)
 
 
+    def test_one_whose_results_go_through_the_shell(self):
+        self.write("jobs.txt", "sleep 60\n")
+        with open(self.folder / "out.jsonl", "wb") as out:
+            run = self.run_with("jobs.txt", "-j", "1", "-o", "-", stdout=out)
+            self.wait_running(1, "jobs.txt")
+        self.write("more.txt", "true\n")
+        self.assertEqual(self.dispatcher("run", "more.txt", env=self.env).code, 0)
+        self.assertIn(" is over\n", self.status("more.txt").out, "the usual name of its results")
+        run.end()
+
+    def test_a_dispatcher_that_does_not_answer(self):
+        self.write("jobs.txt", "sleep 60\n")
+        run = self.run_with("jobs.txt", "-j", "1")
+        self.wait_running(1, "jobs.txt")
+        run.process.send_signal(signal.SIGSTOP)
+        for named in (["jobs.txt"], [], ["jobs.results.jsonl"]):
+            status = self.status(*named)
+            self.assertIn(" is running, but cannot be asked from here\n", status.out, str(status))
+        run.process.send_signal(signal.SIGCONT)
+
+    def test_the_reason_if_nothing_can_be_found(self):
+        self.write("runs", "")
+        self.assert_one_line_error(self.status(), 1, "it is not known which runs go on here: the folder")
+
+
 class OfARunThatIsOver(StatusTest):
     def test_in_the_same_words(self):
         finished = self.run_jobs({"cmd": "true"}, {"cmd": "false"}, {"cmd": "sleep 9", "timeout": 0.1}, code=1)
@@ -207,6 +232,18 @@ class Watching(StatusTest):
         phases = [json.loads(line)["phase"] for line in watched.out.splitlines()]
         self.assertEqual((phases[0], phases[-1]), ("running", "over"))
         run.finish()
+
+    def test_the_end_is_shown_whatever_was_named(self):
+        self.write("jobs.txt", "sleep 3\nfalse\n")
+        run = self.run_with("jobs.txt", "-j", "2")
+        run.wait_for("jobs.results.jsonl")
+        watches = [self.start(DISPATCHER, "status", "--watch", *named, env=self.env) for named in ([], ["jobs.txt"])]
+        run.finish()
+        for watch in watches:
+            ended = watch.finish()
+            self.assertEqual(ended.code, 0, str(ended))
+            self.assertTrue(ended.out.endswith("jobs     2/2 done: 1 ok, 1 failed\n"), str(ended))
+            self.assertEqual(ended.err, "")
 
     def test_on_a_terminal_it_is_drawn_in_place(self):
         self.write("jobs.txt", "sleep 60\n" * 40)

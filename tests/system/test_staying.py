@@ -122,6 +122,7 @@ class Staying(CliTest):
         finished = run.finish()
         self.assertEqual(finished.code, 0, str(finished))
         self.assertLess(sent, 40)
+        self.assertIn("worker short gives jobs back that would not be over before it leaves (--for)", finished.err)
 
     def test_slurm_says_when_the_time_is_up(self):
         env = clean_environment(SLURM_JOB_END_TIME=str(int(time.time()) + 7))

@@ -16,6 +16,7 @@
 #include "common/io/cores.h"
 #include "dispatcher/cli.h"
 #include "dispatcher/cli_commands.h"
+#include "dispatcher/io/results/results_path.h"
 #include "worker/cli.h"
 
 namespace workpool {

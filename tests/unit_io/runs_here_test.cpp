@@ -26,6 +26,10 @@ class RunsHere : public testing::Test {
   std::size_t files() const {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(runs()), fs::directory_iterator{}));
   }
+  static std::vector<RunHere> listed() {
+    std::string problem;
+    return runs_here(problem);
+  }
   static RunHere run(std::uint64_t number) {
     return {RunId{number}, 42, "tcp://127.0.0.1:4100", "/a/\"j\xff.jsonl", "/a/ü\n"};
   }
@@ -34,14 +38,14 @@ class RunsHere : public testing::Test {
 };
 
 TEST_F(RunsHere, ARunIsFoundUntilItsEnd) {
-  EXPECT_TRUE(runs_here().empty()) << "no folder";
+  EXPECT_TRUE(listed().empty()) << "no folder";
   {
     const RunHereFile file(run(7));
     EXPECT_EQ(file.problem(), "");
     struct stat info {};
     ASSERT_EQ(::stat(runs().c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0700U);
-    const auto found = runs_here();
+    const auto found = listed();
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(found[0].run, RunId{7});
     EXPECT_EQ(found[0].pid, 42U);
@@ -49,21 +53,21 @@ TEST_F(RunsHere, ARunIsFoundUntilItsEnd) {
     EXPECT_EQ(found[0].jobs, run(7).jobs);
     EXPECT_EQ(found[0].results, run(7).results);
     const RunHereFile second(run(8));
-    EXPECT_EQ(runs_here().size(), 2U);
+    EXPECT_EQ(listed().size(), 2U);
     EXPECT_EQ(files(), 2U);
   }
-  EXPECT_TRUE(runs_here().empty());
+  EXPECT_TRUE(listed().empty());
   EXPECT_EQ(files(), 0U);
 }
 
 // After kill -9 the lock is gone and the file is left.
 TEST_F(RunsHere, WhatIsLeftOverIsRemoved) {
   const RunHereFile living(run(7));
-  folder_.write(runs() + "/0000000000000009.json",
+  folder_.write(runs() + "/0000000000000009.5.json",
                 R"({"v":1,"run":"0000000000000009","address":"tcp://h:1"})");
   folder_.write(runs() + "/junk.json", "\xff");
   folder_.write(runs() + "/other", "");
-  EXPECT_EQ(runs_here().size(), 1U);
+  EXPECT_EQ(listed().size(), 1U);
   EXPECT_EQ(files(), 2U) << "the living one, and what is none of ours";
 }
 
@@ -72,7 +76,10 @@ TEST_F(RunsHere, AFolderThatOthersCanEnterIsNotUsed) {
   ::chmod(runs().c_str(), 0755);
   const RunHereFile file(run(7));
   EXPECT_NE(file.problem().find("others may enter it (chmod 700)"), std::string::npos) << file.problem();
-  EXPECT_TRUE(runs_here().empty());
+  std::string problem;
+  runs_here(problem);
+  EXPECT_EQ(problem, file.problem());
+  EXPECT_TRUE(listed().empty());
   EXPECT_EQ(files(), 0U);
 }
 
@@ -86,7 +93,7 @@ TEST_F(RunsHere, NorIsALinkOrAFile) {
   EXPECT_NE(RunHereFile(run(7)).problem(), "");
   ::setenv("WORKPOOL_RUN_DIR", folder_.path("no/folder").c_str(), 1);
   EXPECT_NE(RunHereFile(run(7)).problem().find("No such file"), std::string::npos);
-  EXPECT_TRUE(runs_here().empty());
+  EXPECT_TRUE(listed().empty());
 }
 
 }  // namespace

@@ -373,7 +373,8 @@ void Session::on_stop() {
   }
   send(Goodbye{});
   end_session(false);
-  std::get<Idle>(state_).retry_at = now_ + kGoodbyeLimit;
+  barren_ = 0;
+  std::get<Idle>(state_).retry_at = now_ + jitter(options_.worker, tries_);
   // Nothing here is of a run any more, and no dispatcher is missed.
   if (!deaths_.empty()) out_->emplace_back(ForgetDeaths{deaths_.back().engine});
   deaths_.clear();

@@ -46,6 +46,12 @@ std::variant<JobsInput, JobsProblem> JobsInput::open(const std::string& path) {
   if (S_ISDIR(status.st_mode)) return JobsProblem{shown + ": is a directory; give the path of a jobs file"};
   input.regular_ = S_ISREG(status.st_mode);
   input.opened_ = FileMark::of(fd);
+  // A worker here looks for it before a job's output replaces a file. Not every file system has locks.
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  if (input.regular_) fcntl(fd, F_OFD_SETLK, &lock);
   return input;
 }
 

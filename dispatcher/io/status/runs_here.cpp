@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -108,11 +109,14 @@ RunHereFile::~RunHereFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-std::vector<RunHere> runs_here() {
+std::vector<RunHere> runs_here(std::string& problem) {
   std::vector<RunHere> runs;
-  std::string problem;
-  Descriptor folder = open_folder(folder_path(), false, problem);
-  if (!folder.is_open()) return runs;
+  const std::string path = folder_path();
+  Descriptor folder = open_folder(path, false, problem);
+  if (!folder.is_open()) {
+    problem = errno == ENOENT ? "" : "the folder " + printable(path) + " cannot be used: " + problem;
+    return runs;
+  }
   const std::unique_ptr<DIR, int (*)(DIR*)> list(::fdopendir(::dup(folder.get())), ::closedir);
   if (list == nullptr) return runs;
   while (const dirent* entry = ::readdir(list.get())) {
@@ -126,6 +130,7 @@ std::vector<RunHere> runs_here() {
       runs.push_back(std::move(*run));
     }
   }
+  std::sort(runs.begin(), runs.end(), [](const RunHere& a, const RunHere& b) { return a.pid < b.pid; });
   return runs;
 }
 

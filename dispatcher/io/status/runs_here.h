@@ -46,7 +46,8 @@ class RunHereFile {
   std::string problem_;
 };
 
-// In no particular order. Without the folder there are none. Removes files that are left over.
-std::vector<RunHere> runs_here();
+// Of any age, by process. Without the folder there are none; if it cannot be used, `problem` says why.
+// Removes files that are left over.
+std::vector<RunHere> runs_here(std::string& problem);
 
 }  // namespace workpool::dispatcher

@@ -15,6 +15,7 @@
 
 #include "common/base/address.h"
 #include "common/base/text.h"
+#include "dispatcher/io/results/results_path.h"
 #include "dispatcher/io/status/results_status.h"
 #include "dispatcher/io/status/runs_here.h"
 #include "dispatcher/io/status/status_client.h"
@@ -28,13 +29,14 @@ constexpr std::chrono::seconds kWatchInterval{2};
 const Address kUsualAddress{"127.0.0.1", 5555};
 
 struct Answers {
-  std::vector<std::string> runs;  // JSON
-  std::string problem;            // if there is none
+  std::vector<std::string> runs;     // JSON
+  std::vector<std::string> results;  // of runs on this machine that have been asked: where to look after them
+  std::string problem;               // if there is none
 };
 
 Answers answers_of(StatusAnswer&& answer) {
-  if (answer.json.empty()) return {{}, std::move(answer.problem)};
-  return {{std::move(answer.json)}, ""};
+  if (answer.json.empty()) return {{}, {}, std::move(answer.problem)};
+  return {{std::move(answer.json)}, {}, ""};
 }
 
 Answers ask(const Address& address, bool all) {
@@ -43,38 +45,68 @@ Answers ask(const Address& address, bool all) {
   return answers_of(std::move(answer));
 }
 
-// `path`: of RESULTS, or of the jobs file of a run that goes on here.
+// A run of this machine. If its dispatcher does not answer, its files do.
+void ask(const RunHere& run, bool all, Answers& found) {
+  const auto address = parse_address(run.address);
+  StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
+  if (answer.json.empty()) answer = status_of_results(run.results);
+  if (!answer.json.empty()) {
+    found.runs.push_back(std::move(answer.json));
+    found.results.push_back(run.results);
+  } else {
+    found.problem = "the run of process " + std::to_string(run.pid) + " does not answer within 5 s";
+  }
+}
+
+// `path`: of RESULTS, or of the jobs file of runs that go on here.
 Answers answer_for(const std::string& path, bool all) {
   char resolved[PATH_MAX];
   const std::string real = ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
-  for (const RunHere& run : runs_here()) {
-    if (run.results != real && run.jobs != real) continue;
-    const auto address = parse_address(run.address);
-    StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
-    // It may have ended meanwhile.
-    if (!answer.json.empty()) return answers_of(std::move(answer));
+  StatusAnswer from_file;
+  Answers found;
+  std::string problem;
+  for (const RunHere& run : runs_here(problem)) {
+    bool is_it = run.results == real || run.jobs == real;
+    // Its results may go there through a shell.
+    if (!is_it && run.results == "-") {
+      if (from_file.json.empty() && from_file.problem.empty()) from_file = status_of_results(path);
+      is_it = from_file.json.find("\"run\":\"" + hex64(run.run.value) + "\"") != std::string::npos;
+    }
+    if (is_it) ask(run, all, found);
   }
-  return answers_of(status_of_results(path));
+  if (!found.runs.empty() || !found.problem.empty()) return found;
+  found = answers_of(status_of_results(path));
+  if (!found.runs.empty()) return found;
+  // A jobs file whose results have the usual name.
+  StatusAnswer usual = status_of_results(default_results(path));
+  return usual.json.empty() ? found : answers_of(std::move(usual));
 }
 
 Answers answers_here(bool all) {
   Answers found;
-  std::vector<RunHere> runs = runs_here();
-  std::sort(runs.begin(), runs.end(), [](const RunHere& a, const RunHere& b) { return a.pid < b.pid; });
-  for (const RunHere& run : runs) {
-    const auto address = parse_address(run.address);
-    StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
-    if (!answer.json.empty()) found.runs.push_back(std::move(answer.json));
-  }
-  if (!found.runs.empty()) return found;
+  std::string problem;
+  for (const RunHere& run : runs_here(problem)) ask(run, all, found);
+  if (!found.runs.empty() || !found.problem.empty()) return found;
   found = ask(kUsualAddress, all);
-  if (found.runs.empty()) found.problem = "no run of yours goes on here, and " + found.problem;
+  if (!found.runs.empty()) return found;
+  found.problem = problem.empty() ? "no run of yours goes on here, and " + found.problem
+                                  : "it is not known which runs go on here: " + problem;
   return found;
 }
 
 Answers look(const StatusOptions& options) {
   if (options.address) return ask(*options.address, options.all);
   return options.path.empty() ? answers_here(options.all) : answer_for(options.path, options.all);
+}
+
+// Of runs that were there and are gone: what their files say.
+Answers look_after(const std::vector<std::string>& results) {
+  Answers found;
+  for (const std::string& path : results) {
+    StatusAnswer answer = status_of_results(path);
+    if (!answer.json.empty()) found.runs.push_back(std::move(answer.json));
+  }
+  return found;
 }
 
 std::string text_of(const Answers& answers, const StatusOptions& options) {
@@ -114,17 +146,22 @@ ExitCode watch(const StatusOptions& options, Console& console) {
   const bool redraws = redraws_stdout() && !options.json;
   bool any = false;
   if (redraws && !print_answer("\x1b[2J", console)) return ExitCode::kResultsFailed;
+  std::vector<std::string> seen;
   for (;;) {
-    const Answers answers = look(options);
+    Answers answers = look(options);
+    const bool gone = answers.runs.empty();
+    const std::string problem = answers.problem;
+    if (gone) answers = look_after(seen);
     if (answers.runs.empty()) {
-      console.line("workpool-dispatcher: " + answers.problem);
+      console.line("workpool-dispatcher: " + (any ? "the run is gone: " + problem : problem));
       return any ? ExitCode::kOk : ExitCode::kNotAllOk;
     }
+    if (!answers.results.empty()) seen = answers.results;
     const std::string text = text_of(answers, options);
     const std::string gap = any && !options.json ? "\n" : "";
     if (!print_answer(redraws ? screen_of(text) : gap + text, console)) return ExitCode::kResultsFailed;
     any = true;
-    if (std::all_of(answers.runs.begin(), answers.runs.end(), says_over)) return ExitCode::kOk;
+    if (gone || std::all_of(answers.runs.begin(), answers.runs.end(), says_over)) return ExitCode::kOk;
     std::this_thread::sleep_for(kWatchInterval);
   }
 }

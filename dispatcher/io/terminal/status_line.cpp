@@ -48,9 +48,9 @@ void add_counts(std::vector<Piece>& pieces, const Snapshot& snapshot) {
     pieces.push_back({1, fmt::format(" ({}%)", snapshot.done() * 100 / snapshot.total), ""});
   pieces.push_back({3, fmt::format("  ok {}", snapshot.ok), ""});
   const auto add = [&](const char* name, std::uint64_t count) {
-    if (count != 0) pieces.push_back({7, fmt::format("  {} {}", name, count), ""});
+    if (count != 0) pieces.push_back({9, fmt::format("  {} {}", name, count), ""});
   };
-  pieces.push_back({snapshot.failed == 0 ? 4 : 7, fmt::format("  failed {}", snapshot.failed), ""});
+  pieces.push_back({snapshot.failed == 0 ? 4 : 9, fmt::format("  failed {}", snapshot.failed), ""});
   add("timed out", snapshot.timeout);
   add("quarantined", snapshot.quarantined);
   add("invalid", snapshot.invalid);
@@ -64,7 +64,7 @@ std::string eta(const std::optional<Duration>& left) {
 Piece longest_piece(const RunningJobs::Longest& job) {
   const std::string what = "  longest: " + short_place(job.id, job.name, job.line);
   const std::string ran = ", " + format_clock(job.ran);
-  return {9, what + " on " + printable(job.worker, kNeedBytesMax) + ran, what + ran};
+  return {8, what + " on " + printable(job.worker, kNeedBytesMax) + ran, what + ran};
 }
 
 Piece retry_piece(const LineFacts& facts, bool nothing_else) {

@@ -228,10 +228,17 @@ void Terminal::on(const NoPortForWorker& worker) {
 
 void Terminal::on(const ReturnsEverything& worker) {
   if (level_ < 1) return;
-  line(fmt::format(
-      "warning: worker {} gives back every job that it gets: others get them first, and it gets some again "
-      "after a pause",
-      printable(worker.name, kNameBytesMax)));
+  const std::string name = printable(worker.name, kNameBytesMax);
+  if (worker.no_time) {
+    line("worker " + name +
+         " gives jobs back that would not be over before it leaves (--for): they wait for one "
+         "with more time");
+    return;
+  }
+  line(
+      fmt::format("warning: worker {} gives back every job that it gets: others get them first, and it gets "
+                  "some again after a pause",
+                  name));
 }
 
 void Terminal::on(const OverItsTimeout& job) {

@@ -18,6 +18,10 @@ TEST(OutputPath, PlaceholdersAreReplaced) {
             "7}");
 }
 
+TEST(OutputPath, AnIdLeadsToNoOtherFolder) {
+  EXPECT_EQ(expanded_output_path("o/{id}.txt", "../../a/b", 1, 1), "o/.._.._a_b.txt");
+}
+
 TEST(OutputPath, WhatIsNoPathIsSaid) {
   for (const std::string good : {"a", "/a/b", "{id}", "{{", "a}b", "..", "{line}{attempt}"})
     EXPECT_EQ(output_path_fault(good), "") << good;

@@ -52,10 +52,22 @@ std::string path_of(int folder, const std::string& name) {
   return (in.ends_with('/') ? in : in + '/') + name;
 }
 
+// A run keeps its results file and its jobs file locked: a job must not replace them.
+bool is_locked(int folder, const std::string& name) {
+  const Descriptor file(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  return file.is_open() && ::fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 // Why nothing may be put there; empty if it is free, or has a file that can be replaced.
 std::string place_taken(int folder, const std::string& name) {
   struct stat info {};
-  if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(info.st_mode)) return "";
+  if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return "";
+  if (S_ISREG(info.st_mode))
+    return is_locked(folder, name) ? "a program has it locked, as a run has its jobs and its results" : "";
   if (S_ISDIR(info.st_mode)) return "it is a folder";
   return S_ISLNK(info.st_mode) ? "it is a link: give the path of the file itself"
                                : "it is no regular file, and would be replaced by one";
