@@ -93,8 +93,7 @@ CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
       {{"RESULTS|ADDRESS", set_target, false}},
       {{"all", 0, "", "list all jobs that have run for over a second, not only the longest 20", "",
         set_switch(options.all)},
-       {"watch", 0, "", "show it again every 2 s until the run is over", "", set_switch(options.watch), false,
-        false, false},
+       {"watch", 0, "", "show it again every 2 s until the run is over", "", set_switch(options.watch)},
        {"json", 0, "", "print one JSON object instead of text (a line for each run)", "",
         set_switch(options.json)}},
       with_names(kStatusEpilogue, names)};
