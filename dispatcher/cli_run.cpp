@@ -11,6 +11,7 @@
 #include "common/base/outcome.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/io/whole_file.h"
 #include "dispatcher/cli_commands.h"
 #include "dispatcher/cli_values.h"
 #include "dispatcher/io/results/results_path.h"
@@ -192,7 +193,7 @@ bool same_file(const std::optional<struct stat>& a, const std::optional<struct s
   return a && b && S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-// It is removed when the run starts, so it must be nothing that is still needed.
+// It is replaced, so it must be nothing that is still needed.
 std::string wrong_with_summary(const RunOptions& options, const std::optional<struct stat>& jobs) {
   if (options.summary.empty()) return "";
   if (options.summary == "-") return "--summary: name a file; /dev/stdout and /dev/stderr are files, too";
@@ -206,6 +207,11 @@ std::string wrong_with_summary(const RunOptions& options, const std::optional<st
   if (is(options.results + ".state", 1)) return shown + " belongs to RESULTS";
   for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
     if (source.is_file && is(source.path, 0)) return shown + " has the values of the jobs";
+  }
+  if (descriptor_named(options.summary)) return "";
+  for (const auto& [descriptor, name] : {std::pair(1, "stdout"), std::pair(2, "stderr")}) {
+    if (same_file(summary, look_at("-", descriptor)))
+      return shown + " is the file that " + name + " goes to; /dev/" + name + " writes to its end";
   }
   return "";
 }

@@ -6,35 +6,54 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <system_error>
 #include <utility>
 
 #include "common/base/text.h"
-#include "common/io/descriptor.h"
+#include "common/io/write_all.h"
 
 namespace workpool {
 namespace {
 
-// Returns errno, or 0.
-int write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
+constexpr Duration kUnreadMost = seconds(2);
+
+// A duplicate, because something else might get the number later.
+Descriptor open_descriptor(int number) {
+  const int flags = ::fcntl(number, F_GETFL);
+  if (flags < 0) return {};
+  if ((flags & O_ACCMODE) != O_RDONLY) return Descriptor(::fcntl(number, F_DUPFD_CLOEXEC, 3));
+  errno = EBADF;
+  return {};
 }
 
 }  // namespace
 
+std::optional<int> descriptor_named(std::string_view path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    const std::string_view digits = path.substr(folder.size());
+    int number = 0;
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (read.ec == std::errc() && read.ptr == digits.data() + digits.size() && number >= 0) return number;
+  }
+  return std::nullopt;
+}
+
 WholeFile::WholeFile(std::string path) : path_(std::move(path)) {
+  if (const auto number = descriptor_named(path_)) {
+    named_ = open_descriptor(*number);
+    if (!named_.is_open()) fail("cannot be written", errno);
+    return;
+  }
   struct stat info {};
   const bool exists = ::stat(path_.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) {
-    fail("is a folder", 0);
+    fail("is a folder");
     return;
   }
   if (exists && !S_ISREG(info.st_mode)) return;
@@ -48,26 +67,38 @@ WholeFile::WholeFile(std::string path) : path_(std::move(path)) {
     return;
   }
   ::unlink(beside_.c_str());
-  if (exists && ::unlink(path_.c_str()) != 0) fail("cannot be replaced", errno);
+}
+
+bool WholeFile::begin() {
+  if (beside_.empty() || ::unlink(path_.c_str()) == 0 || errno == ENOENT) return true;
+  return fail("cannot be replaced", errno);
 }
 
 bool WholeFile::write(std::string_view text) {
+  if (named_.is_open()) return write_in_place(named_.get(), text);
   const bool in_place = beside_.empty();
-  // A pipe that nobody reads must not hold us up.
-  const int flags = O_WRONLY | O_CLOEXEC | (in_place ? O_NONBLOCK : O_CREAT | O_TRUNC);
+  // A pipe that nobody has opened for reading is an error at once.
+  const int flags = O_WRONLY | O_CLOEXEC | (in_place ? O_NONBLOCK | O_NOCTTY : O_CREAT | O_TRUNC);
   Descriptor file(::open(in_place ? path_.c_str() : beside_.c_str(), flags, 0666));
   if (!file.is_open()) return fail("cannot be written", errno);
-  ::fcntl(file.get(), F_SETFL, 0);
+  if (in_place) return write_in_place(file.get(), text);
   int error = write_all(file.get(), text);
-  if (error == 0 && !in_place && ::fdatasync(file.get()) != 0) error = errno;
+  if (error == 0 && ::fdatasync(file.get()) != 0) error = errno;
   file.close();
-  if (error == 0 && !in_place && ::rename(beside_.c_str(), path_.c_str()) != 0) error = errno;
+  if (error == 0 && ::rename(beside_.c_str(), path_.c_str()) != 0) error = errno;
   if (error == 0) return true;
-  if (!in_place) ::unlink(beside_.c_str());
+  ::unlink(beside_.c_str());
   return fail("cannot be written", error);
 }
 
-bool WholeFile::fail(const char* what, int error) {
+bool WholeFile::write_in_place(int fd, std::string_view text) {
+  const int error = write_all(fd, text, kUnreadMost);
+  if (error == 0) return true;
+  if (error != ETIMEDOUT) return fail("cannot be written", error);
+  return fail("cannot be written: nobody has read from it for 2 s");
+}
+
+bool WholeFile::fail(const std::string& what, int error) {
   problem_ = printable(path_, 300) + ' ' + what;
   if (error != 0) problem_ += ": " + std::generic_category().message(error);
   return false;

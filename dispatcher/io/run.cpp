@@ -24,7 +24,6 @@
 #include "common/io/leavable_thread.h"
 #include "common/io/names.h"
 #include "common/io/sockets.h"
-#include "common/io/whole_file.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/replay_words.h"
@@ -34,6 +33,7 @@
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
 #include "dispatcher/io/status/runs_here.h"
+#include "dispatcher/io/summary_file.h"
 #include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/status_line.h"
 #include "dispatcher/io/terminal/summary_json.h"
@@ -74,12 +74,11 @@ bool is_closed_pipe(const RunEnd& end) {
 
 class Run : public std::enable_shared_from_this<Run> {
  public:
-  Run(const RunOptions& options, const std::vector<std::string>& command, Console& console,
-      std::optional<WholeFile> summary)
+  Run(const RunOptions& options, const std::vector<std::string>& command, Console& console)
       : options_(options),
         command_(command),
         console_(console),
-        summary_file_(std::move(summary)),
+        summary_file_(options.summary, console),
         log_(console, log_level_named(options.log_level).value_or(LogLevel::kInfo)),
         start_(boot_time()),
         input_(options, console) {}
@@ -112,7 +111,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const RunOptions& options_;
   const std::vector<std::string>& command_;
   Console& console_;
-  std::optional<WholeFile> summary_file_;
+  SummaryFile summary_file_;
   Log log_;
   Time start_;
   Timestamp started_ = wall_time();
@@ -407,7 +406,7 @@ ExitCode Run::tell_end(const SummaryFacts& facts, std::vector<WorkDone> workers)
 }
 
 bool Run::write_summary(const SummaryFacts& facts, int status, std::vector<WorkDone> workers) {
-  if (!summary_file_) return true;
+  if (!summary_file_.wanted()) return true;
   const RunFacts run{WORKPOOL_VERSION,
                      run_,
                      options_.each ? "each" : options_.jobs,
@@ -415,9 +414,7 @@ bool Run::write_summary(const SummaryFacts& facts, int status, std::vector<WorkD
                      std::string(started_.text()),
                      std::string(wall_time().text()),
                      std::move(workers)};
-  if (summary_file_->write(summary_json(facts, run) + '\n')) return true;
-  console_.line("workpool-dispatcher: --summary: " + summary_file_->problem());
-  return false;
+  return summary_file_.write(summary_json(facts, run));
 }
 
 // A signal ends it, because the disk of JOBS or RESULTS may hang. Then its thread is left behind, with the
@@ -444,6 +441,7 @@ ExitCode Run::go() {
   const bool enough = options_.until_ok && done_.ok >= *options_.until_ok;
   const bool complete = input_.regular() && (index_.open() == 0 || enough);
   if (!complete) listen();
+  summary_file_.begin();  // first: if it fails, --overwrite must not have thrown anything away
   begin_results();
   make_terminal();
   if (complete) {
@@ -465,14 +463,8 @@ ExitCode Run::go() {
 }  // namespace
 
 ExitCode run(const RunOptions& options, const std::vector<std::string>& command, Console& console) {
-  std::optional<WholeFile> summary;
-  if (!options.summary.empty()) summary.emplace(options.summary);
-  if (summary && !summary->problem().empty()) {
-    console.line("workpool-dispatcher: --summary: " + summary->problem());
-    return ExitCode::kResultsFailed;
-  }
   try {
-    return std::make_shared<Run>(options, command, console, std::move(summary))->go();
+    return std::make_shared<Run>(options, command, console)->go();
   } catch (const Ended& ended) {
     return ended.code;
   } catch (const StoreError& error) {

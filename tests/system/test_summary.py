@@ -118,6 +118,73 @@ class Summary(CliTest):
         finished = self.run_jobs({"cmd": ["true"]}, flags=("--summary", "/dev/stdout"))
         self.assertEqual(json.loads(finished.out)["exit"], 0)
 
+    def test_to_stdout_or_stderr_that_is_a_file(self):
+        for name, stream in (("/dev/stdout", "stdout"), ("/dev/fd/1", "stdout"), ("/proc/self/fd/1", "stdout"), ("/dev/stderr", "stderr"),
+                             ("/dev/fd/2", "stderr")):
+            with self.subTest(name), open(self.write("log", ""), "wb") as log:
+                finished = self.dispatcher("run", "-", "--summary", name, stdin="echo a; echo b >&2", **{stream: log})
+                self.assertEqual(finished.code, 0, str(finished))
+                *before, last = (self.folder / "log").read_text().splitlines()
+                self.assertEqual(json.loads(last)["exit"], 0)
+                if stream == "stdout":
+                    self.assertEqual(before, ["a"])
+                else:
+                    self.assertIn("b", before)
+                self.assertEqual(os.listdir(self.folder), ["log"])
+
+    def test_a_file_that_stdout_or_stderr_goes_to_is_refused(self):
+        os.symlink("log", self.folder / "link")
+        for stream in ("stdout", "stderr"):
+            for name in ("log", "./log", "link"):
+                with self.subTest(stream=stream, name=name), open(self.write("log", "before\n"), "ab") as log:
+                    finished = self.dispatcher("run", "-", "--summary", name, stdin="touch ran", **{stream: log})
+                    said = (self.folder / "log").read_text() + finished.err
+                    self.assertEqual(finished.code, 2, said)
+                    self.assertEqual(said, f"before\nworkpool-dispatcher run: --summary: {name} is the file that {stream} goes to; "
+                                           f"/dev/{stream} writes to its end (see --help)\n")
+                    self.assertFalse((self.folder / "ran").exists())
+
+    def test_a_stdout_that_cannot_be_written(self):
+        for file, mode, code, words in (("/dev/null", "rb", 74, "Bad file descriptor"), ("/dev/full", "wb", 74, "No space left on device")):
+            with self.subTest(file), open(file, mode) as out:
+                finished = self.run_jobs({"cmd": ["true"]}, flags=("--overwrite", "--summary", "/dev/stdout"), code=code, stdout=out)
+                self.assertIn(f"--summary: /dev/stdout cannot be written: {words}", finished.err)
+                self.assertEqual((self.folder / "jobs.results.jsonl").exists(), file == "/dev/full")
+
+    def test_a_start_that_fails_leaves_the_one_of_before(self):
+        self.run_jobs({"cmd": ["true"]}, flags=("--summary", "end.json"))
+        before = self.summary()
+        self.write("bad.jsonl", "{oops}\n")
+        self.write("other.jsonl", jsonl({"cmd": ["false"]}))
+        self.write("slow.jsonl", jsonl({"cmd": "touch began; sleep 1000"}))
+        address = f"tcp://127.0.0.1:{free_port()}"
+        self.start_run("slow.jsonl", "--listen", address, "--local", "1")
+        wait_until("the slow job", (self.folder / "began").exists)
+        for code, arguments in ((65, ("run", "bad.jsonl")), (65, ("run", "nowhere.jsonl")), (65, ("each", "echo", "::::", "nowhere")),
+                                (73, ("run", "other.jsonl", "-o", "jobs.results.jsonl")), (75, ("run", "slow.jsonl")),
+                                (71, ("run", "other.jsonl", "--listen", address))):
+            with self.subTest(arguments):
+                finished = self.dispatcher(arguments[0], "--summary", "end.json", *arguments[1:])
+                self.assertEqual(finished.code, code, str(finished))
+                self.assertEqual(self.summary(), before)
+        self.assert_alone()
+
+    def test_a_pipe_that_nobody_reads(self):
+        os.mkfifo(self.folder / "end.json")
+        reader = os.open(self.folder / "end.json", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        filler = os.open(self.folder / "end.json", os.O_WRONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, filler)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(filler, b"x" * 4096)
+        full = os.open(self.folder / "end.json", os.O_WRONLY)  # one that blocks, as a stdout does
+        self.addCleanup(os.close, full)
+        for name in ("end.json", "/dev/stdout"):
+            with self.subTest(name):
+                finished = self.run_jobs({"cmd": ["true"]}, flags=("--overwrite", "--summary", name), code=74, stdout=full)
+                self.assertIn(f"--summary: {name} cannot be written: nobody has read from it for 2 s", finished.err)
+
 
 class Checks(CliTest):
     def json(self, *arguments, code=0, **options):

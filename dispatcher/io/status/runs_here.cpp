@@ -17,6 +17,7 @@
 #include "common/base/text.h"
 #include "common/formats/json_scalars.h"
 #include "common/formats/path_member.h"
+#include "common/io/write_all.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -76,10 +77,6 @@ std::optional<RunHere> run_in(int fd) {
   return run;
 }
 
-bool write_all(int fd, const std::string& text) {
-  return ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
 }  // namespace
 
 RunHereFile::RunHereFile(const RunHere& run) {
@@ -92,7 +89,7 @@ RunHereFile::RunHereFile(const RunHere& run) {
     const std::string temporary = "." + name;
     fd_ = Descriptor(::openat(opened.get(), temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     const bool done = fd_.is_open() && ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
-                      write_all(fd_.get(), text_of(run)) &&
+                      write_all(fd_.get(), text_of(run)) == 0 &&
                       ::renameat(opened.get(), temporary.c_str(), opened.get(), name.c_str()) == 0;
     if (done) {
       path_ = folder + "/" + name;
