@@ -9,7 +9,6 @@
 #include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_input.h"
 #include "dispatcher/io/run_input.h"
-#include "dispatcher/io/terminal/json_object.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -27,12 +26,8 @@ ExitCode print(const std::string& text, ExitCode code, Console& console) {
 
 }  // namespace
 
-std::string check_json(const std::string& path, const IndexReport& report, std::uint64_t jobs,
-                       const std::string& problem) {
-  JsonObject json;
-  json.number("v", 1).text("jobs_file", path).truth("ok", problem.empty() && report.ok());
-  if (!problem.empty()) return json.text("problem", problem).end();
-  json.number("jobs", jobs).number("lines", report.lines).number("error_count", report.error_count);
+void add_errors(JsonObject& json, const IndexReport& report) {
+  json.number("error_count", report.error_count);
   json.raw("errors", json_array(report.errors, [](const JobsError& error) {
              return JsonObject()
                  .number("line", error.line)
@@ -40,6 +35,15 @@ std::string check_json(const std::string& path, const IndexReport& report, std::
                  .text("message", error.message)
                  .end();
            }));
+}
+
+std::string check_json(const std::string& path, const IndexReport& report, std::uint64_t jobs,
+                       const std::string& problem) {
+  JsonObject json;
+  json.number("v", 1).text("jobs_file", path).truth("ok", problem.empty() && report.ok());
+  if (!problem.empty()) return json.text("problem", problem).end();
+  json.number("jobs", jobs).number("lines", report.lines);
+  add_errors(json, report);
   return json.end();
 }
 

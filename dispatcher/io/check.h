@@ -7,6 +7,7 @@
 #include "common/base/exit_code.h"
 #include "common/io/console.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
+#include "dispatcher/io/terminal/json_object.h"
 #include "dispatcher/options.h"
 
 namespace workpool::dispatcher {
@@ -18,5 +19,8 @@ ExitCode check(const CheckOptions& options, Console& console);
 // JSON". `problem`: why the file cannot be read; empty if it can.
 std::string check_json(const std::string& path, const IndexReport& report, std::uint64_t jobs,
                        const std::string& problem);
+
+// The members `error_count` and `errors` of a jobs file with errors, for whoever checks one.
+void add_errors(JsonObject& json, const IndexReport& report);
 
 }  // namespace workpool::dispatcher

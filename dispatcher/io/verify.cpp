@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/base/text.h"
+#include "dispatcher/io/check.h"
 #include "dispatcher/io/file_check.h"
 #include "dispatcher/io/jobs/jobs_form.h"
 #include "dispatcher/io/jobs/jobs_indexer.h"
@@ -18,7 +19,6 @@ namespace {
 // What is known of a job while RESULTS is read.
 constexpr std::uint8_t kNothing = 0xff;
 constexpr std::uint8_t kOtherWork = 0xfe;  // lines of this id, none of this spec; else a Status
-const std::string kSpeaker = "workpool-dispatcher: ";
 
 void add_first(std::vector<std::string>& list, const std::string& id) {
   if (list.size() < kVerifyListed) list.push_back(id);
@@ -175,13 +175,26 @@ std::string json_report(const VerifyReport& report, const std::optional<FileRepo
 
 namespace {
 
-// What keeps us from looking at all.
-VerifyAnswer refusal(const VerifyOptions& options, ExitCode code, std::string message) {
-  if (!options.json) return {code, std::move(message)};
+JsonObject incomplete(const VerifyOptions& options) {
   JsonObject json;
   json.number("v", 1).text("jobs_file", options.jobs).text("results_file", options.results);
-  json.truth("complete", false).text("problem", message);
-  return {code, json.end() + "\n", true};
+  json.truth("complete", false);
+  return json;
+}
+
+// One of the files cannot be read.
+VerifyAnswer refusal(const VerifyOptions& options, ExitCode code, const std::string& problem) {
+  if (!options.json) return {code, "workpool-dispatcher: " + problem};
+  return {code, incomplete(options).text("problem", problem).end() + "\n", true};
+}
+
+VerifyAnswer bad_jobs(const VerifyOptions& options, const std::string& shown_path,
+                      const IndexReport& report) {
+  if (report.problem) return refusal(options, ExitCode::kBadInput, report.problem->message);
+  if (!options.json) return {ExitCode::kBadInput, format_errors(shown_path, report)};
+  JsonObject json = incomplete(options);
+  add_errors(json, report);
+  return {ExitCode::kBadInput, json.end() + "\n", true};
 }
 
 }  // namespace
@@ -189,22 +202,22 @@ VerifyAnswer refusal(const VerifyOptions& options, ExitCode code, std::string me
 VerifyAnswer verify(const VerifyOptions& options) {
   const auto opened = JobsInput::open(options.jobs);
   if (const auto* problem = std::get_if<JobsProblem>(&opened))
-    return refusal(options, ExitCode::kBadInput, kSpeaker + problem->message);
+    return refusal(options, ExitCode::kBadInput, problem->message);
   const JobsInput& input = std::get<JobsInput>(opened);
   if (!input.regular()) {
-    return refusal(options, ExitCode::kBadInput,
-                   kSpeaker + printable(input.shown_path()) +
-                       ": verify needs a jobs file that can be read again, not a pipe");
+    return refusal(
+        options, ExitCode::kBadInput,
+        printable(input.shown_path()) + ": verify needs a jobs file that can be read again, not a pipe");
   }
   const JobsForm form = form_of(input, options.jobs, options.format, options.defaults);
   JobIndex index;
   const IndexReport checked = index_jobs_file(input, form, index);
-  if (!checked.ok()) return refusal(options, ExitCode::kBadInput, format_errors(input.shown_path(), checked));
+  if (!checked.ok()) return bad_jobs(options, input.shown_path(), checked);
 
   const auto results = open_to_read(options.results);
   if (const auto* why = std::get_if<std::string>(&results)) {
     return refusal(options, ExitCode::kNotAllOk,
-                   kSpeaker + "cannot read the results file " + printable(options.results) + ": " + *why);
+                   "cannot read the results file " + printable(options.results) + ": " + *why);
   }
   BoundedLines lines(input.fd(), kLineBytesMax);
   JobLineParser parser(form.format, form.defaults);
@@ -226,7 +239,7 @@ VerifyAnswer verify(const VerifyOptions& options) {
     }
     return {good ? ExitCode::kOk : ExitCode::kNotAllOk, std::move(text), true};
   } catch (const StoreError& error) {
-    return refusal(options, ExitCode::kNotAllOk, kSpeaker + error.message);
+    return refusal(options, ExitCode::kNotAllOk, error.message);
   }
 }
 

@@ -218,8 +218,20 @@ class Checks(CliTest):
         self.assertEqual(said["missing_first"], [{"line": 2, "id": "b", "other_work": True}, {"line": 3, "id": "c", "other_work": False}])
         self.assertEqual((said["damaged"], said["damaged_lines"]), (1, [3]))
         self.assertGreater(said["torn_bytes"], 0)
-        self.assertIn("cannot read", self.json("verify", "jobs.jsonl", "nowhere", code=1)["problem"])
-        self.assertIn("no such file", self.json("verify", "nowhere", "jobs.results.jsonl", code=65)["problem"])
+
+    def test_verify_of_what_cannot_be_read(self):
+        """The words are those for people, without the name of the program before them."""
+        self.run_jobs({"cmd": ["true"]})
+        self.write("bad.jsonl", jsonl({"cmd": ["true"], "prioritty": 1}, *["nonsense"] * 30))
+        for jobs, results, code in (("jobs.jsonl", "nowhere", 1), ("nowhere", "jobs.results.jsonl", 65), ("/dev/null", "jobs.results.jsonl", 65)):
+            with self.subTest(jobs=jobs, results=results):
+                problem = self.json("verify", jobs, results, code=code)["problem"]
+                self.assertEqual(self.dispatcher("verify", jobs, results).err, f"workpool-dispatcher: {problem}\n")
+        of_check = self.json("check", "bad.jsonl", code=65)
+        self.assertEqual(self.json("verify", "bad.jsonl", "jobs.results.jsonl", code=65),
+                         {"v": 1, "jobs_file": "bad.jsonl", "results_file": "jobs.results.jsonl", "complete": False,
+                          "error_count": of_check["error_count"], "errors": of_check["errors"]})
+        self.assertTrue(self.dispatcher("verify", "bad.jsonl", "jobs.results.jsonl").err.startswith("bad.jsonl:1:19: "))
 
 
 if __name__ == "__main__":
