@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/formats/json_scalars.h"
 #include "dispatcher/io/terminal/command_words.h"
+#include "dispatcher/io/terminal/counts_json.h"
 #include "dispatcher/io/terminal/json_object.h"
 #include "dispatcher/io/terminal/status_line.h"
 
@@ -22,12 +23,15 @@ void append_text(std::string& out, std::string_view name, std::string_view value
   JsonObject::append_text(out, value);
 }
 
-std::string counts_json(const Snapshot& s) {
-  return fmt::format(
-      R"({{"total":{},"total_known":{},"before":{},"done":{},"ok":{},"failed":{},"timeout":{},"quarantined":{},)"
-      R"("invalid":{},"running":{},"held":{},"delayed":{},"retried":{},"redelivered":{},"duplicates":{}}})",
-      s.total, s.total_known, s.before, s.done(), s.ok, s.failed, s.timeout, s.quarantined, s.invalid,
-      s.running, s.held, s.delayed, s.retried, s.redelivered, s.duplicates);
+std::string jobs_json(const Snapshot& s) {
+  return counts_json(s)
+      .number("running", s.running)
+      .number("held", s.held)
+      .number("delayed", s.delayed)
+      .number("retried", s.retried)
+      .number("redelivered", s.redelivered)
+      .number("duplicates", s.duplicates)
+      .end();
 }
 
 std::string worker_json(const WorkerView& worker) {
@@ -161,7 +165,7 @@ std::string status_json(const StatusFacts& facts, std::size_t bytes_max) {
     out += fmt::format(",\"uptime_s\":{:.3f}", static_cast<double>(facts.uptime->count()) / 1e6);
   append_text(out, "jobs_file", facts.jobs);
   append_text(out, "results_file", facts.results);
-  out += ",\"jobs\":" + counts_json(facts.snapshot);
+  out += ",\"jobs\":" + jobs_json(facts.snapshot);
   out += fmt::format(",\"running_total\":{},\"running\":[", facts.running.jobs);
   append_entries(out, facts.running.longest, running_json, bytes_max / 2);
   out += "]";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "dispatcher/io/terminal/counts_json.h"
 #include "dispatcher/io/terminal/json_object.h"
 
 namespace workpool::dispatcher {
@@ -39,17 +40,8 @@ std::string text_for(const RunEnd& end) {
   return "no worker could run what is left";
 }
 
-std::string counts_json(const Snapshot& s) {
-  return JsonObject()
-      .number("total", s.total)
-      .truth("total_known", s.total_known)
-      .number("before", s.before)
-      .number("done", s.done())
-      .number("ok", s.ok)
-      .number("failed", s.failed)
-      .number("timeout", s.timeout)
-      .number("quarantined", s.quarantined)
-      .number("invalid", s.invalid)
+std::string jobs_json(const Snapshot& s) {
+  return counts_json(s)
       .number("left", s.total - std::min(s.done(), s.total))
       .number("retried", s.retried)
       .number("redelivered", s.redelivered)
@@ -87,7 +79,7 @@ std::string summary_json(const SummaryFacts& facts, const RunFacts& run) {
   json.text("jobs_file", run.jobs).text("results_file", facts.results);
   json.text("started", run.started).text("finished", run.finished);
   json.seconds("wall_s", static_cast<double>(facts.elapsed.count()) / 1e6);
-  json.raw("jobs", counts_json(facts.snapshot));
+  json.raw("jobs", jobs_json(facts.snapshot));
   json.raw("failures", json_array(facts.reasons, failure_json));
   json.number("failures_left_out", facts.failures_left_out);
   json.raw("not_run", json_array(facts.given_up, given_up_json));
