@@ -424,7 +424,7 @@ bool read_members(std::string_view body, ReplayedLine& out) {
   text.append(found.id).append(",\"status\":").append(found.status).append(",\"run\":").append(found.run);
   if (!found.spec.empty()) text.append(",\"spec\":").append(found.spec);
   text += '}';
-  const auto values = dispatcher::json_scalars(text);
+  const auto values = json_scalars(text);
   if (!values) return false;
   const std::optional<Status> status = status_named(values->at("status"));
   const std::string& run = values->at("run");
