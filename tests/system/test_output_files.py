@@ -161,6 +161,11 @@ class OutputFiles(CliTest):
             self.assertEqual(refused.code, 2, path)
             self.assertIn(word, refused.err)
 
+    def test_a_file_that_is_spelled_in_two_ways_has_both_streams(self):
+        finished = self.run_jobs({"cmd": "echo OUT; echo ERR >&2", "stdout": "o/a", "stderr": "./o/a"})
+        self.assertEqual(self.read("o/a"), "OUT\nERR\n")
+        self.assertEqual(finished.only["stdout"], finished.only["stderr"])
+
     def test_a_full_disk_is_what_the_command_sees(self):
         mounted = subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode == 0
         if not mounted:

@@ -141,6 +141,25 @@ TEST_F(OutputFilesTest, BothStreamsMayShareAFile) {
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"both", "err", "out"}));
 }
 
+TEST_F(OutputFilesTest, BothStreamsShareAFileThatIsSpelledInTwoWays) {
+  fs::create_directory(folder_.path("o"));
+  fs::create_symlink("o", folder_.path("linked"));
+  for (const std::string& other : {std::string("./o/a"), std::string("linked/a"), folder_.path("o//a")}) {
+    OutputFiles files;
+    ASSERT_FALSE(files.open(wanted("o/a", other)));
+    put_text(files.output_fd(), "out ");
+    put_text(files.error_fd(), "err");
+    Outcome outcome = ended();
+    files.put(outcome);
+    EXPECT_EQ(folder_.read("o/a"), "out err") << other;
+    EXPECT_EQ(outcome.command->output_file, outcome.command->error_file) << other;
+    EXPECT_EQ(outcome.command->output_file->digest, digest_of("out err"));
+  }
+  OutputFiles files;
+  ASSERT_FALSE(files.open(wanted("o/a", "a")));
+  EXPECT_NE(files.output_fd(), files.error_fd()) << "the same name in another folder";
+}
+
 TEST_F(OutputFilesTest, PathsAreRelativeToTheFolderOfTheJob) {
   fs::create_directories(folder_.path("work/sub"));
   Outcome outcome = ended();

@@ -93,17 +93,21 @@ std::optional<OutputFiles::Fault> OutputFiles::open(const Wanted& wanted) {
     return Fault{error, "cannot change to directory " + shown_path(wanted.folder) + ": " + reason(error)};
   }
   const int base = folder.is_open() ? folder.get() : wanted.starting_fd;
-  is_shared_ = wanted.output && wanted.output == wanted.errors;
   std::optional<Fault> found;
-  if (wanted.output) found = open_file(wanted, base, *wanted.output, files_[kOutput]);
-  if (!found && wanted.errors && !is_shared_)
-    found = open_file(wanted, base, *wanted.errors, files_[kErrors]);
+  if (wanted.output) found = find_place(base, *wanted.output, files_[kOutput]);
+  if (!found && wanted.errors) found = find_place(base, *wanted.errors, files_[kErrors]);
+  if (!found && wanted.output && wanted.errors && is_same_place(files_[kOutput], files_[kErrors])) {
+    is_shared_ = true;
+    files_[kErrors] = {};
+  }
+  if (!found && files_[kOutput].wanted) found = make_file(wanted.key, "", files_[kOutput]);
+  if (!found && files_[kErrors].wanted) found = make_file(wanted.key, ".err", files_[kErrors]);
   if (found) discard();
   return found;
 }
 
-std::optional<OutputFiles::Fault> OutputFiles::open_file(const Wanted& wanted, int base,
-                                                         const std::string& path, File& file) const {
+// Opens the folder of `path`, and makes it if it is missing.
+std::optional<OutputFiles::Fault> OutputFiles::find_place(int base, const std::string& path, File& file) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
   file.wanted = true;
@@ -119,11 +123,25 @@ std::optional<OutputFiles::Fault> OutputFiles::open_file(const Wanted& wanted, i
   if (!file.folder.is_open()) return fault(path, errno);
   if (const std::string why = place_taken(file.folder.get(), file.name); !why.empty())
     return fault(path, EISDIR, why);
-  std::string beside = "." + file.name.substr(0, kNameBytesInBeside) + "." +
-                       wanted.key.substr(0, kKeyDigits) + (&file == &files_[kErrors] ? ".err" : "") + ".part";
+  return std::nullopt;
+}
+
+// The same file may be spelled in two ways ("o/a", "./o/a", through a linked folder).
+bool OutputFiles::is_same_place(const File& one, const File& other) {
+  struct stat first {};
+  struct stat second {};
+  return one.name == other.name && ::fstat(one.folder.get(), &first) == 0 &&
+         ::fstat(other.folder.get(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+std::optional<OutputFiles::Fault> OutputFiles::make_file(const std::string& key, const std::string& mark,
+                                                         File& file) {
+  std::string beside =
+      "." + file.name.substr(0, kNameBytesInBeside) + "." + key.substr(0, kKeyDigits) + mark + ".part";
   const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
   file.writing = lifted(::openat(file.folder.get(), beside.c_str(), flags, 0666));
-  if (!file.writing.is_open()) return fault(path, errno);
+  if (!file.writing.is_open()) return fault(file.shown, errno);
   file.beside = std::move(beside);
   return std::nullopt;
 }

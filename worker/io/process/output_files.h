@@ -36,7 +36,7 @@ class OutputFiles {
   ~OutputFiles() { discard(); }
 
   // Makes the files, and the folders that they are in. Returns what is in the way; nothing is left then. If
-  // both paths are the same, one file holds both streams.
+  // both paths lead to the same place, one file holds both streams.
   std::optional<Fault> open(const Wanted& wanted);
 
   bool any() const { return files_[kOutput].wanted || files_[kErrors].wanted; }
@@ -64,7 +64,9 @@ class OutputFiles {
     std::string beside;  // its name until then; empty if there is none
   };
 
-  std::optional<Fault> open_file(const Wanted& wanted, int base, const std::string& path, File& file) const;
+  static std::optional<Fault> find_place(int base, const std::string& path, File& file);
+  static bool is_same_place(const File& one, const File& other);
+  static std::optional<Fault> make_file(const std::string& key, const std::string& mark, File& file);
   std::optional<OutputFile> put_file(File& file, std::string& problem);
 
   std::array<File, 2> files_;
