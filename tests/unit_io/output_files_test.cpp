@@ -328,6 +328,11 @@ TEST_F(CommandsWithFiles, KeepNothingOfWhatIsOkIfOnlyFailuresAreWanted) {
       << "a timeout is no success, whatever the exit status";
   const AttemptEnded file = run(shell("echo x", files(R"(,"stdout":"o")")));
   EXPECT_TRUE(file.outcome.command->output_file) << "a file is kept";
+  EXPECT_TRUE(file.outcome.command->keeps_output);
+  EXPECT_FALSE(file.outcome.command->keeps_errors);
+  const AttemptEnded in_the_way = run(shell("echo why >&2; mkdir -p d/f", files(R"(,"stdout":"d/f")")));
+  EXPECT_EQ(in_the_way.outcome.kind, ErrorKind::kOutput);
+  EXPECT_EQ(in_the_way.outcome.command->standard_error, "why\n") << "it is a failure by its file alone";
 }
 
 }  // namespace

@@ -129,6 +129,7 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   void finish(std::uint32_t number);
   bool settle_files(Helper& self);
   void settled(std::uint32_t number);
+  void report(std::uint32_t place, AttemptEnded&& ending);
   void push(AttemptEnded&& ending);
   void hand_over(Time now);
   void sweep(Time now);

@@ -22,10 +22,12 @@ constexpr Duration kLongestInGrace = milliseconds(100);
 // KILL ends most starts that hang: NFS, FUSE and leases let go of a killed process.
 constexpr Duration kStartEnds = milliseconds(250);
 
+// Except what is in files.
 void keep_no_output(CommandEnd& end) {
   end.standard_output.clear();
   end.standard_error.clear();
-  end.keeps_output = end.keeps_errors = false;
+  if (!end.output_file) end.keeps_output = false;
+  if (!end.error_file) end.keeps_errors = false;
   end.truncated = 0;
 }
 
@@ -192,12 +194,10 @@ AttemptEnded Spawner::ending_of(Run& run) {
     ending.how = AttemptEnd::kStopped;
     return ending;
   }
-  const bool failed_only = services_->run->capture_failed_only.load();
   switch (run.reason) {
     case Reason::kByItself:
       if (run.command == nullptr) break;
       ending.outcome = run.command->take_outcome();
-      if (failed_only && ending.outcome.status == Status::kOk) keep_no_output(*ending.outcome.command);
       if (may_be_of_a_stop(run.command->ended_by_signal())) ending.how = AttemptEnd::kDoubtful;
       break;
     case Reason::kTimeout:
@@ -236,6 +236,14 @@ void Spawner::finish(std::uint32_t number) {
     to_settle_.push_back(number);
     return;
   }
+  report(place, std::move(ending));
+}
+
+// REQUIRES: its output files are in their places, because a job fails if one is not.
+void Spawner::report(std::uint32_t place, AttemptEnded&& ending) {
+  Outcome& outcome = ending.outcome;
+  if (outcome.command && outcome.status == Status::kOk && services_->run->capture_failed_only.load())
+    keep_no_output(*outcome.command);
   services_->run->options.page->ended(place);
   push(std::move(ending));
 }

@@ -56,8 +56,7 @@ void Spawner::settled(std::uint32_t number) {
   const auto found = unsettled_.find(number);
   const std::shared_ptr<Unsettled> run = std::move(found->second);
   unsettled_.erase(found);
-  services_->run->options.page->ended(run->place);
-  push(std::move(run->ending));
+  report(run->place, std::move(run->ending));
 }
 
 }  // namespace workpool::worker
