@@ -103,7 +103,8 @@ std::optional<std::string> CommandTemplate::add_pieces(const std::string& word, 
   return std::nullopt;
 }
 
-// A path whose placeholders for the worker stay what they are.
+// A path whose placeholders for the worker stay what they are. A column of that name goes first, so that a
+// placeholder has one meaning in the path and in the command.
 std::optional<std::string> CommandTemplate::read_path(std::string_view flag, std::string_view path,
                                                       Word& pieces) {
   constexpr std::array<std::string_view, 3> kKnown = {"{id}", "{line}", "{attempt}"};
@@ -111,7 +112,7 @@ std::optional<std::string> CommandTemplate::read_path(std::string_view flag, std
   bool differs = path.empty();
   for (std::size_t at = 0; at < path.size();) {
     const auto found = std::find_if(kKnown.begin(), kKnown.end(), [&](std::string_view known) {
-      return path.substr(at).starts_with(known);
+      return path.substr(at).starts_with(known) && !value_named(known.substr(1, known.size() - 2));
     });
     const bool is_brace = path.substr(at).starts_with("{{");
     if (found == kKnown.end()) {

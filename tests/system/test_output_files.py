@@ -161,6 +161,12 @@ class OutputFiles(CliTest):
             self.assertEqual(refused.code, 2, path)
             self.assertIn(word, refused.err)
 
+    def test_a_column_goes_before_a_placeholder_of_that_name(self):
+        self.write("p.csv", "id,n\nfirst,1\nsecond,2\n")
+        finished = self.dispatcher("each", "--csv", "p.csv", "--stdout", "out/{id}.txt", "echo", "{id}")
+        self.assertEqual((finished.code, finished.err), (0, ""))
+        self.assertEqual((self.read("out/first.txt"), self.read("out/second.txt")), ("first\n", "second\n"))
+
     def test_a_file_that_is_spelled_in_two_ways_has_both_streams(self):
         finished = self.run_jobs({"cmd": "echo OUT; echo ERR >&2", "stdout": "o/a", "stderr": "./o/a"})
         self.assertEqual(self.read("o/a"), "OUT\nERR\n")

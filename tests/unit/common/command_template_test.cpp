@@ -56,6 +56,29 @@ TEST(CommandTemplate, AWordOfAllValuesBecomesAsManyArguments) {
   EXPECT_EQ(argv_of({"x", "{/}"}, {"d/a", "d/b"}, sources(2)), (Words{"x", "a", "b"}));
 }
 
+// The member `stdout` of the line.
+std::string output_path_of(const std::string& path, const std::vector<std::string_view>& values,
+                           const ValueNames& names) {
+  CommandSetting setting;
+  setting.output_path = path;
+  auto parsed = parse({"echo", "{id}"}, names, setting);
+  if (const auto* wrong = std::get_if<std::string>(&parsed)) return *wrong;
+  std::string line;
+  std::get<CommandTemplate>(parsed).append_line(line, {values, 7});
+  WorkParser works;
+  JobLineParser parser(JobsFormat::kJsonLines);
+  const auto job = parser.parse(line);
+  const std::string work(std::get<JobView>(job).work);
+  auto result = works.parse(work);
+  return std::get<CommandWork>(result).output_path.value_or("none");
+}
+
+TEST(CommandTemplate, AColumnGoesBeforeAPlaceholderOfTheWorkerInAPath) {
+  const ValueNames named = columns({"id", "line", "attempt"});
+  EXPECT_EQ(output_path_of("{id}/{line}.{attempt}", {"a{b", "2", "c"}, named), "a{{b/2.c");
+  EXPECT_EQ(output_path_of("{id.}.{line}", {"a.x", "2"}, columns({"id", "x"})), "a.{line}");
+}
+
 TEST(CommandTemplate, TakesPartsOfPaths) {
   const auto part = [](const char* placeholder, std::string_view value) {
     return argv_of({"x", std::string("=") + placeholder}, {value}).at(1).substr(1);
