@@ -63,4 +63,8 @@ std::string expanded_output_path(std::string_view text, std::string_view id, std
   return path;
 }
 
+bool is_absolute_path(std::string_view path) {
+  return path.starts_with('/') && path.find('\0') == std::string_view::npos;
+}
+
 }  // namespace workpool

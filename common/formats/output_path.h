@@ -16,5 +16,7 @@ bool differs_by_job(std::string_view text);
 // REQUIRES: there is no fault.
 std::string expanded_output_path(std::string_view text, std::string_view id, std::uint64_t line,
                                  std::uint32_t attempt);
+// Whether a file can be found by it from anywhere: a worker, or a results file, may say anything.
+bool is_absolute_path(std::string_view path);
 
 }  // namespace workpool

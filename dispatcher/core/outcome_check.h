@@ -11,7 +11,8 @@ namespace workpool::dispatcher {
 class OutcomeCheck {
  public:
   // A value that is not JSON, or too large, becomes a failure of the handler that says so. A message or an
-  // output that is too long is cut; what is cut off an output is added to `truncated`.
+  // output that is too long is cut; what is cut off an output is added to `truncated`. A
+  // file without an absolute path is dropped, and makes an `ok` a failure.
   void make_fit(Outcome& outcome);
 
  private:

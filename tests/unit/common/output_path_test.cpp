@@ -38,5 +38,11 @@ TEST(OutputPath, JobsThatShareOneNeedWhatTellsThemApart) {
   for (const std::string bad : {"o", "{attempt}", "{{id}"}) EXPECT_FALSE(differs_by_job(bad)) << bad;
 }
 
+TEST(OutputPath, OnlyAbsoluteOnesAreFoundFromAnywhere) {
+  for (const std::string good : {"/a", "/", "/a b/\xff"}) EXPECT_TRUE(is_absolute_path(good)) << good;
+  for (const std::string& bad : {std::string(), std::string("a/b"), std::string("/a\0b", 4)})
+    EXPECT_FALSE(is_absolute_path(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace workpool

@@ -86,5 +86,30 @@ TEST(OutcomeCheck, OutputAndMessageAreCutSoThatTheLineIsReadBack) {
   EXPECT_GT(line_of(outcome).size(), kResultLineBytesMax / 2) << "the limit is not far above what is needed";
 }
 
+TEST(OutcomeCheck, AFileWithoutAnAbsolutePathIsDropped) {
+  OutcomeCheck check;
+  for (const std::string& path : {std::string("etc/passwd"), std::string("/a\0b", 4), std::string()}) {
+    Outcome outcome;
+    outcome.command.emplace().exit = 0;
+    outcome.command->output_file.emplace().path = "/good";
+    outcome.command->error_file.emplace().path = path;
+    check.make_fit(outcome);
+    EXPECT_EQ(outcome.status, Status::kFailed) << path;
+    EXPECT_EQ(outcome.kind, ErrorKind::kOutput);
+    EXPECT_EQ(outcome.message,
+              "the worker does not say in which file its stderr is: it gave no absolute path");
+    EXPECT_TRUE(outcome.command->output_file && outcome.command->keeps_output) << "this one is good";
+    EXPECT_FALSE(outcome.command->error_file || outcome.command->keeps_errors);
+    EXPECT_EQ(line_of(outcome).find("\"stderr\""), std::string::npos) << line_of(outcome);
+  }
+  Outcome failed;
+  failed.status = Status::kFailed;
+  failed.kind = ErrorKind::kExit;
+  failed.command.emplace().output_file.emplace().path = "relative";
+  check.make_fit(failed);
+  EXPECT_EQ(failed.kind, ErrorKind::kExit) << "it failed already";
+  EXPECT_FALSE(failed.command->output_file);
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher
