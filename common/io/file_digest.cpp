@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <new>
@@ -21,14 +22,16 @@ struct FreeState {
 
 }  // namespace
 
-FileDigest digest_of_file(int fd, const std::function<bool(std::string_view)>& take) {
+FileDigest digest_of_file(int fd, const std::function<bool(std::string_view)>& take,
+                          std::uint64_t bytes_most) {
   const std::unique_ptr<XXH3_state_t, FreeState> state(XXH3_createState());
   if (state == nullptr) throw std::bad_alloc();
   XXH3_128bits_reset(state.get());
   FileDigest read;
   std::string piece(kPieceBytes, '\0');
-  for (;;) {
-    const ssize_t count = ::pread(fd, piece.data(), piece.size(), static_cast<off_t>(read.bytes));
+  while (read.bytes < bytes_most) {
+    const std::size_t wanted = std::min<std::uint64_t>(piece.size(), bytes_most - read.bytes);
+    const ssize_t count = ::pread(fd, piece.data(), wanted, static_cast<off_t>(read.bytes));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
       read.error = errno;

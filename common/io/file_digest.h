@@ -12,12 +12,13 @@ namespace workpool {
 
 struct FileDigest {
   int error = 0;            // errno; the others mean nothing then
-  std::uint64_t bytes = 0;  // from its beginning to its end
+  std::uint64_t bytes = 0;  // that were read, from its beginning
   Hash128 digest;
 };
 
-// Reads the file in pieces, in constant memory, without moving its position. `take`: gets each piece; if it
-// returns false, no more is read.
-FileDigest digest_of_file(int fd, const std::function<bool(std::string_view)>& take = nullptr);
+// Reads the file in pieces, in constant memory, without moving its position, and nothing beyond `bytes_most`.
+// `take`: gets each piece; if it returns false, no more is read.
+FileDigest digest_of_file(int fd, const std::function<bool(std::string_view)>& take = nullptr,
+                          std::uint64_t bytes_most = UINT64_MAX);
 
 }  // namespace workpool

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import unittest
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -87,11 +88,28 @@ class OutputFiles(CliTest):
                      f"bad file: stdout of line 3 in {root}/f3 (worker local): has another content"):
             self.assertIn(line.replace("worker local", "worker " + self.worker_name()), verified.out)
         shown = self.dispatcher("show", "jobs.results.jsonl", "--stdout")
-        self.assertEqual((shown.code, shown.out), (0, "x\n4\n"))
+        self.assertEqual((shown.code, shown.out), (1, "x\n4\n"))
         for line in (f"the stdout of the job of line 1 is in {root}/f1 on worker {self.worker_name()}; here: No such file or directory",
                      f"the stdout of the job of line 2 is in {root}/f2 on worker {self.worker_name()}; here: has 3 bytes instead of 2",
                      f"the stdout of the job of line 3 is in {root}/f3 on worker {self.worker_name()}; here: has another content"):
             self.assertIn(line, shown.err)
+
+    def test_no_more_is_shown_than_the_result_says(self):
+        self.run_jobs({"cmd": "true", "stdout": "o"})
+        results = self.folder / "jobs.results.jsonl"
+        result = json.loads(results.read_text())
+        for path, why in (("/proc/self/status", "has another content"), ("o", "gives no absolute path")):
+            result["stdout"] = {**result["stdout"], "file": path, "xxh128": "0" * 32}
+            result.pop("crc", None)
+            (self.folder / "claimed.jsonl").write_text(self.with_crc(result))
+            shown = self.dispatcher("show", "claimed.jsonl", "--stdout")
+            self.assertEqual((shown.code, shown.out), (1, ""))
+            self.assertIn(why, shown.err)
+
+    @staticmethod
+    def with_crc(result):
+        text = json.dumps(result, separators=(",", ":"))[:-1]
+        return f'{text},"crc":"{zlib.crc32(text.encode()):08x}"}}\n'
 
     def worker_name(self):
         return json.loads((self.folder / "jobs.results.jsonl").read_text().splitlines()[0])["worker"]

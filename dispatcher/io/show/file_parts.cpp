@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <string_view>
 #include <system_error>
 
 #include "common/base/text.h"
+#include "common/formats/output_path.h"
 #include "common/io/descriptor.h"
 #include "common/io/file_digest.h"
 
@@ -26,6 +28,7 @@ struct Opened {
 };
 
 Opened open_file(const ResultFile& file) {
+  if (!is_absolute_path(file.path)) return {Descriptor(), "the result gives no absolute path"};
   // O_NONBLOCK: whatever stands there now must not hold us up.
   Opened opened{Descriptor(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), ""};
   struct stat info {};
@@ -38,6 +41,13 @@ Opened open_file(const ResultFile& file) {
                  std::to_string(file.bytes);
   }
   return opened;
+}
+
+// Reads no more than the result says: the path is a worker's word, and some files (in /proc, say) have more
+// to read than their size.
+FileDigest read_content(const Opened& opened, const ResultFile& file,
+                        const std::function<bool(std::string_view)>& take = nullptr) {
+  return digest_of_file(opened.file.get(), take, file.bytes);
 }
 
 std::string content_fault(const FileDigest& content, const ResultFile& file) {
@@ -72,7 +82,7 @@ class Tagger {
 
 std::string file_fault(const ResultFile& file) {
   const Opened opened = open_file(file);
-  return opened.why.empty() ? content_fault(digest_of_file(opened.file.get()), file) : opened.why;
+  return opened.why.empty() ? content_fault(read_content(opened, file), file) : opened.why;
 }
 
 void FileParts::note(const FilePart& part, const std::string& why) {
@@ -91,7 +101,7 @@ bool FileParts::show(const FilePart& part, const TextSink& sink) {
   }
   bool takes_more = true;
   Tagger tagger(part.tag);
-  const FileDigest content = digest_of_file(opened.file.get(), [&](std::string_view piece) {
+  const FileDigest content = read_content(opened, part.file, [&](std::string_view piece) {
     takes_more = part.tag.empty() ? sink(piece) : sink(tagger.take(piece));
     return takes_more;
   });

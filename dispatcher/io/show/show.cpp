@@ -102,7 +102,7 @@ class Show {
     const std::vector<std::string> unmatched = selection.unmatched();
     for (const std::string& text : unmatched)
       console_.line(kSpeaker + shown_path() + " has no result of '" + printable(text, 200) + "'");
-    return unmatched.empty() ? ExitCode::kOk : ExitCode::kNotAllOk;
+    return unmatched.empty() && files_.missing().empty() ? ExitCode::kOk : ExitCode::kNotAllOk;
   }
 
  private:
