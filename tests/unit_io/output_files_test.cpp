@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
+#include "tests/unit_io/leased_file.h"
 #include "tests/unit_io/runner_fixture.h"
 
 namespace workpool::worker {
@@ -74,6 +75,11 @@ class OutputFilesTest : public ::testing::Test {
     outcome.command.emplace().exit = 0;
     return outcome;
   }
+  static void put(OutputFiles& files, Outcome& outcome) {
+    OutputFiles::Watch watch;
+    files.say_none(outcome);
+    OutputFiles::say(files.put(watch), outcome);
+  }
   static void put_text(int fd, const std::string& text) {
     ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
@@ -91,7 +97,7 @@ TEST_F(OutputFilesTest, AFileIsThereWhenItIsWhole) {
   EXPECT_FALSE(fs::exists(folder_.path("a/b/out.txt")));
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"a", "a/b", "a/b/.out.txt.01234567.part"}));
   Outcome outcome = ended();
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"a", "a/b", "a/b/out.txt"}));
   ASSERT_TRUE(outcome.command->output_file);
   EXPECT_EQ(*outcome.command->output_file, (OutputFile{folder_.path("a/b/out.txt"), 4, digest_of("text")}));
@@ -106,7 +112,7 @@ TEST_F(OutputFilesTest, AnOlderFileStaysUntilThen) {
   put_text(files.output_fd(), "new");
   EXPECT_EQ(folder_.read("out"), "old");
   Outcome outcome = ended();
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(folder_.read("out"), "new");
 }
 
@@ -118,7 +124,8 @@ TEST_F(OutputFilesTest, WhatDoesNotCountLeavesNothing) {
     OutputFiles moved = std::move(files);
     EXPECT_FALSE(files.any());
     Outcome outcome = ended();
-    moved.discard(outcome);
+    moved.say_none(outcome);
+    moved.discard();
     EXPECT_FALSE(outcome.command->keeps_output || outcome.command->keeps_errors);
     OutputFiles forgotten;
     ASSERT_FALSE(forgotten.open(wanted("out")));
@@ -132,11 +139,11 @@ TEST_F(OutputFilesTest, BothStreamsMayShareAFile) {
   ASSERT_FALSE(files.open(wanted("both", "both")));
   EXPECT_EQ(files.output_fd(), files.error_fd());
   Outcome outcome = ended();
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(outcome.command->output_file, outcome.command->error_file);
   ASSERT_FALSE(files.open(wanted("out", "err")));
   EXPECT_NE(files.output_fd(), files.error_fd());
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(outcome.command->error_file->path, folder_.path("err"));
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"both", "err", "out"}));
 }
@@ -150,7 +157,7 @@ TEST_F(OutputFilesTest, BothStreamsShareAFileThatIsSpelledInTwoWays) {
     put_text(files.output_fd(), "out ");
     put_text(files.error_fd(), "err");
     Outcome outcome = ended();
-    files.put(outcome);
+    put(files, outcome);
     EXPECT_EQ(folder_.read("o/a"), "out err") << other;
     EXPECT_EQ(outcome.command->output_file, outcome.command->error_file) << other;
     EXPECT_EQ(outcome.command->output_file->digest, digest_of("out err"));
@@ -165,7 +172,7 @@ TEST_F(OutputFilesTest, PathsAreRelativeToTheFolderOfTheJob) {
   Outcome outcome = ended();
   OutputFiles files;
   ASSERT_FALSE(files.open(wanted("../out", folder_.path("abs/err"), "work/sub")));
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(outcome.command->output_file->path, folder_.path("work/out"));
   EXPECT_EQ(outcome.command->error_file->path, folder_.path("abs/err"));
   EXPECT_EQ(refusal("out", "none"), "cannot change to directory none: No such file or directory");
@@ -199,7 +206,7 @@ TEST_F(OutputFilesTest, WhatCannotBePutInItsPlaceIsAFailure) {
   ASSERT_FALSE(files.open(wanted("a/out", "err")));
   fs::create_directory(folder_.path("a/out"));
   Outcome outcome = ended();
-  files.put(outcome);
+  put(files, outcome);
   EXPECT_EQ(outcome.status, Status::kFailed);
   EXPECT_EQ(outcome.kind, ErrorKind::kOutput);
   EXPECT_EQ(outcome.message, "its output could not be put into a/out: it is a folder");
@@ -213,9 +220,23 @@ TEST_F(OutputFilesTest, WhatCannotBePutInItsPlaceIsAFailure) {
   failed.status = Status::kFailed;
   failed.kind = ErrorKind::kExit;
   failed.message = "exit status 1";
-  files.put(failed);
+  put(files, failed);
   EXPECT_EQ(failed.kind, ErrorKind::kExit);
   EXPECT_EQ(failed.message, "exit status 1; its output could not be put into b: No such file or directory");
+}
+
+TEST_F(OutputFilesTest, GivenUpAreRemovedAndAnOlderOneStays) {
+  folder_.write("out", "old");
+  OutputFiles files;
+  ASSERT_FALSE(files.open(wanted("out")));
+  put_text(files.output_fd(), "new");
+  OutputFiles::Watch watch;
+  watch.given_up = true;
+  const OutputFiles::Put put = files.put(watch);
+  EXPECT_TRUE(put.given_up);
+  EXPECT_FALSE(put.output_file);
+  EXPECT_EQ(folder_.names(), (std::vector<std::string>{"out"}));
+  EXPECT_EQ(folder_.read("out"), "old");
 }
 
 // ---- commands ----
@@ -307,6 +328,79 @@ TEST_F(CommandsWithFiles, ALargeFileHoldsUpNobody) {
   ASSERT_TRUE(ending.outcome.command->output_file);
   EXPECT_EQ(ending.outcome.command->output_file->bytes, std::uint64_t{4} << 30);
   EXPECT_EQ(output_of(shell("echo y")), "y\n");
+}
+
+// Its command puts a file in the place of its output whose every open hangs.
+class CommandsWithAFileThatHangs : public CommandsWithFiles {
+ protected:
+  CommandsWithAFileThatHangs() : hangs_(folder_.path("hangs")) { options_.slots = 1; }
+  void SetUp() override {
+    if (!hangs_.is_held()) GTEST_SKIP() << "no leases here";
+  }
+  std::string work() const { return shell("echo why >&2; mv hangs .s.*.part", files(R"(,"stdout":"s")")); }
+  // The slot is free when the disk answers again, and nothing is left.
+  void expect_back(std::uint64_t token) {
+    EXPECT_EQ(running(), 1U);
+    hangs_.release();
+    const AttemptEnded back = wait(token, 1);
+    EXPECT_EQ(back.how, AttemptEnd::kStopped);
+    EXPECT_FALSE(back.slot_lost);
+    EXPECT_EQ(folder_.names(), std::vector<std::string>());
+    EXPECT_EQ(run(shell("true")).outcome.status, Status::kOk);
+    EXPECT_TRUE(wait_for([&] { return running() == 0; }));
+    EXPECT_EQ(box_.count(token), 2U);
+  }
+
+  LeasedFile hangs_;
+};
+
+TEST_F(CommandsWithAFileThatHangs, FailWhenItHasTakenTooLong) {
+  options_.files_patience = milliseconds(400);
+  runner().set_capture(1000, true);
+  const std::uint64_t token = start(work());
+  const AttemptEnded lost = wait(token);
+  EXPECT_EQ(lost.how, AttemptEnd::kOutcome);
+  EXPECT_TRUE(lost.slot_lost);
+  EXPECT_EQ(lost.outcome.kind, ErrorKind::kOutput);
+  EXPECT_EQ(lost.outcome.message, "its output did not get into its place, s: the disk did nothing for 400ms");
+  ASSERT_TRUE(lost.outcome.command);
+  EXPECT_EQ(lost.outcome.command->standard_error, "why\n");
+  EXPECT_FALSE(lost.outcome.command->output_file || lost.outcome.command->keeps_output);
+  expect_back(token);
+}
+
+TEST_F(CommandsWithAFileThatHangs, CanBeKilled) {
+  const std::uint64_t token = start(work());
+  ASSERT_TRUE(wait_for([&] { return hangs_.is_waited_for(); }));
+  runner().kill(token, JobKind::kCommand, KillWhen::kAtOnce);
+  const AttemptEnded lost = wait(token);
+  EXPECT_EQ(lost.how, AttemptEnd::kStopped);
+  EXPECT_TRUE(lost.slot_lost);
+  runner().kill(token, JobKind::kCommand, KillWhen::kAtOnce);
+  expect_back(token);
+}
+
+TEST_F(CommandsWithAFileThatHangs, GoOnIfItAnswersInTime) {
+  const std::uint64_t token = start(work());
+  ASSERT_TRUE(wait_for([&] { return hangs_.is_waited_for(); }));
+  EXPECT_EQ(box_.count(token), 0U);
+  hangs_.release();
+  const AttemptEnded ending = wait(token);
+  EXPECT_EQ(ending.outcome.status, Status::kOk) << ending.outcome.message;
+  EXPECT_FALSE(ending.slot_lost);
+  EXPECT_TRUE(ending.outcome.command->output_file);
+}
+
+TEST_F(CommandsWithFiles, ALargeFileThatGetsOnIsNotGivenUpUntilItIsKilled) {
+  options_.files_patience = milliseconds(100);
+  const std::uint64_t large = start(shell("truncate -s 200G /dev/stdout", files(R"(,"stdout":"large")")));
+  std::this_thread::sleep_for(seconds(1));
+  EXPECT_EQ(box_.count(large), 0U) << "the disk answers";
+  runner().kill(large, JobKind::kCommand, KillWhen::kGently);
+  const AttemptEnded ending = wait(large);
+  EXPECT_EQ(ending.how, AttemptEnd::kStopped);
+  EXPECT_FALSE(ending.slot_lost) << "it was told to leave";
+  EXPECT_TRUE(folder_.names().empty());
 }
 
 TEST_F(CommandsWithFiles, ARunnerThatIsOverLeavesNothingBeside) {

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "tests/unit_io/forked.h"
+#include "tests/unit_io/leased_file.h"
 #include "tests/unit_io/runner_fixture.h"
 #include "worker/io/runner/command_executor.h"
 #include "worker/io/runner/run_services.h"
@@ -20,42 +21,13 @@
 namespace workpool::worker {
 namespace {
 
-// A program file whose every open hangs, like one on a file server that does not answer: this process has a
-// write lease on it and does not give it up (the kernel would take it after /proc/sys/fs/lease-break-time, 45
-// s).
-class LeasedProgram {
- public:
-  explicit LeasedProgram(const Folder& folder, const std::string& name) : path_(folder.path(name)) {
-    before_ = ::signal(SIGIO, SIG_IGN);  // somebody waits
-    folder.write(name, "#!/bin/sh\necho ran\n", true);
-    fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    held_ = fd_ >= 0 && ::fcntl(fd_, F_SETLEASE, F_WRLCK) == 0;
-  }
-  ~LeasedProgram() {
-    release();
-    ::signal(SIGIO, before_);
-  }
-  bool is_held() const { return held_; }
-  const std::string& path() const { return path_; }
-  void release() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  std::string path_;
-  int fd_ = -1;
-  bool held_ = false;
-  void (*before_)(int) = nullptr;
-};
-
 class RunnerStartTest : public RunnerTest {
  protected:
   RunnerStartTest() { options_.slots = 3; }
 };
 
 TEST_F(RunnerStartTest, AStartThatHangsTimesOutAndHoldsNobodyUp) {
-  const LeasedProgram program(folder_, "slow");
+  const LeasedFile program(folder_.path("slow"));
   if (!program.is_held()) GTEST_SKIP() << "no leases here";
   runner();
   const Time begin = boot_time();
@@ -80,7 +52,7 @@ TEST_F(RunnerStartTest, AStartThatHangsTimesOutAndHoldsNobodyUp) {
 }
 
 TEST_F(RunnerStartTest, EverySlotMayHangAtOnce) {
-  const LeasedProgram program(folder_, "slow");
+  const LeasedFile program(folder_.path("slow"));
   if (!program.is_held()) GTEST_SKIP() << "no leases here";
   for (int round = 0; round < 3; ++round) {
     std::vector<std::uint64_t> tokens;
@@ -91,7 +63,7 @@ TEST_F(RunnerStartTest, EverySlotMayHangAtOnce) {
 }
 
 TEST_F(RunnerStartTest, OneThatHangsGoesOnWhenItsFileAnswers) {
-  LeasedProgram program(folder_, "slow");
+  LeasedFile program(folder_.path("slow"));
   if (!program.is_held()) GTEST_SKIP() << "no leases here";
   const auto token = start(argv({program.path()}), seconds(60));
   EXPECT_EQ(output_of(argv({"echo", "meanwhile"})), "meanwhile\n");
@@ -102,7 +74,7 @@ TEST_F(RunnerStartTest, OneThatHangsGoesOnWhenItsFileAnswers) {
 }
 
 TEST_F(RunnerStartTest, OneThatHangsCanBeKilled) {
-  const LeasedProgram program(folder_, "slow");
+  const LeasedFile program(folder_.path("slow"));
   if (!program.is_held()) GTEST_SKIP() << "no leases here";
   const auto token = start(argv({program.path()}));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));
@@ -112,7 +84,7 @@ TEST_F(RunnerStartTest, OneThatHangsCanBeKilled) {
 }
 
 TEST_F(RunnerStartTest, TheEndDoesNotWaitForAStartThatHangs) {
-  const LeasedProgram program(folder_, "slow");
+  const LeasedFile program(folder_.path("slow"));
   if (!program.is_held()) GTEST_SKIP() << "no leases here";
   start(argv({program.path()}));
   ASSERT_TRUE(wait_for([&] { return running() == 1; }));

@@ -150,55 +150,69 @@ void OutputFiles::close_ours() {
   for (File& file : files_) file.writing.close();
 }
 
-std::optional<OutputFile> OutputFiles::put_file(File& file, std::string& problem) {
-  OutputFile put;
+void OutputFiles::put_file(File& file, Watch& watch, Boxed<OutputFile>& into, Put& put) {
   const Descriptor reading(
       ::openat(file.folder.get(), file.beside.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   FileDigest content;
   if (reading.is_open()) {
-    content = digest_of_file(reading.get());
+    content = digest_of_file(reading.get(), [&watch](std::string_view) {
+      ++watch.steps;
+      return !watch.given_up;
+    });
   } else {
     content.error = errno;
   }
+  ++watch.steps;
   std::string why = content.error != 0 ? reason(content.error) : place_taken(file.folder.get(), file.name);
+  if (watch.given_up) {
+    put.given_up = true;
+    why = "it took too long";
+  }
   if (why.empty() &&
       ::renameat(file.folder.get(), file.beside.c_str(), file.folder.get(), file.name.c_str()) != 0)
     why = reason(errno);
+  ++watch.steps;
   if (!why.empty()) {
-    problem = "its output could not be put into " + shown_path(file.shown) + ": " + why;
-    return std::nullopt;
+    put.problem = "its output could not be put into " + shown_path(file.shown) + ": " + why;
+    return;
   }
   file.beside.clear();
-  put.path = path_of(file.folder.get(), file.name);
-  put.bytes = content.bytes;
-  put.digest = content.digest;
+  into.emplace() = {path_of(file.folder.get(), file.name), content.bytes, content.digest};
+}
+
+OutputFiles::Put OutputFiles::put(Watch& watch) {
+  close_ours();
+  Put put;
+  if (files_[kOutput].wanted) put_file(files_[kOutput], watch, put.output_file, put);
+  if (files_[kErrors].wanted) put_file(files_[kErrors], watch, put.error_file, put);
+  if (is_shared_) put.error_file = put.output_file;
+  discard();
   return put;
 }
 
-void OutputFiles::put(Outcome& outcome) {
-  close_ours();
+void OutputFiles::say_none(Outcome& outcome) const {
+  if (!outcome.command) return;
+  if (files_[kOutput].wanted) outcome.command->keeps_output = false;
+  if (files_[kErrors].wanted || is_shared_) outcome.command->keeps_errors = false;
+}
+
+void OutputFiles::say(Put&& put, Outcome& outcome) {
   CommandEnd& end = *outcome.command;
-  std::string problem;
-  const auto put_one = [&](Stream stream, Boxed<OutputFile>& into, bool& keeps) {
-    if (!files_[stream].wanted) return;
-    auto put = put_file(files_[stream], problem);
-    keeps = put.has_value();
-    if (put) into.emplace() = *std::move(put);
-  };
-  put_one(kOutput, end.output_file, end.keeps_output);
-  put_one(kErrors, end.error_file, end.keeps_errors);
-  if (is_shared_) {
-    end.error_file = end.output_file;
-    end.keeps_errors = end.keeps_output;
+  if (put.output_file) {
+    end.output_file = std::move(put.output_file);
+    end.keeps_output = true;
   }
-  discard();
-  if (problem.empty()) return;
+  if (put.error_file) {
+    end.error_file = std::move(put.error_file);
+    end.keeps_errors = true;
+  }
+  if (put.problem.empty()) return;
   if (outcome.status == Status::kOk) {
     outcome.status = Status::kFailed;
     outcome.kind = ErrorKind::kOutput;
-    outcome.message = problem;
+    outcome.message = std::move(put.problem);
   } else {
-    outcome.message += "; " + problem;
+    outcome.message += "; " + put.problem;
   }
 }
 
@@ -208,12 +222,6 @@ void OutputFiles::discard() {
     file = {};
   }
   is_shared_ = false;
-}
-
-void OutputFiles::discard(Outcome& outcome) {
-  if (outcome.command && (files_[kOutput].wanted)) outcome.command->keeps_output = false;
-  if (outcome.command && (files_[kErrors].wanted || is_shared_)) outcome.command->keeps_errors = false;
-  discard();
 }
 
 }  // namespace workpool::worker

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -30,6 +32,19 @@ class OutputFiles {
     std::string message;  // for people
   };
 
+  // What became of the files.
+  struct Put {
+    Boxed<OutputFile> output_file;
+    Boxed<OutputFile> error_file;
+    std::string problem;    // for people; empty if all are in their places
+    bool given_up = false;  // this was the problem
+  };
+  // Lets another thread see whether put() gets on, and end it.
+  struct Watch {
+    std::atomic<std::uint64_t> steps{0};  // grows with all that the disk does
+    std::atomic<bool> given_up{false};    // nothing is put into its place from now on
+  };
+
   OutputFiles() = default;
   OutputFiles(OutputFiles&& other) noexcept;
   OutputFiles& operator=(OutputFiles&& other) noexcept;
@@ -46,12 +61,18 @@ class OutputFiles {
   // The command has its own copies of these now.
   void close_ours();
 
-  // Puts the files into their places and says in the outcome where they are. What cannot be put there makes
-  // an `ok` a failure, and is removed. REQUIRES: nothing writes into them any more.
-  void put(Outcome& outcome);
-  // Removes them. An outcome has nothing of these streams.
+  // Puts the files into their places, and removes what cannot be put there. REQUIRES: nothing writes into
+  // them any more.
+  Put put(Watch& watch);
+  // Removes them.
   void discard();
-  void discard(Outcome& outcome);
+
+  // The first of them, as the job says it.
+  const std::string& shown() const { return files_[files_[kOutput].wanted ? kOutput : kErrors].shown; }
+  // Before put(): the outcome has nothing of these streams yet.
+  void say_none(Outcome& outcome) const;
+  // Says where the files are. What could not be put there makes an `ok` a failure.
+  static void say(Put&& put, Outcome& outcome);
 
  private:
   enum Stream : std::size_t { kOutput, kErrors };
@@ -67,7 +88,7 @@ class OutputFiles {
   static std::optional<Fault> find_place(int base, const std::string& path, File& file);
   static bool is_same_place(const File& one, const File& other);
   static std::optional<Fault> make_file(const std::string& key, const std::string& mark, File& file);
-  std::optional<OutputFile> put_file(File& file, std::string& problem);
+  static void put_file(File& file, Watch& watch, Boxed<OutputFile>& into, Put& put);
 
   std::array<File, 2> files_;
   bool is_shared_ = false;  // by both streams: the first one's

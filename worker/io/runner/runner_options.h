@@ -15,6 +15,9 @@ struct RunnerOptions {
   std::uint64_t capture_bytes = 64 * 1024;
   // Between TERM and KILL; of a handler, from its stop token to a lost slot.
   Duration kill_grace = seconds(5);
+  // An output file is given up if nothing comes of reading or renaming it for so long. A busy file server may
+  // take seconds.
+  Duration files_patience = seconds(60);
   std::uint64_t job_descriptors =
       0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
   SharedPage* page = nullptr;  // outlives the runner; start records go there

@@ -162,7 +162,7 @@ void Spawner::loop(Helper& self) {
     if (!settle_files(self)) return;
     sweep(now);
     hand_over(now);
-    if (runs_.empty()) next_wake_ = kNever;
+    if (runs_.empty() && unsettled_.empty()) next_wake_ = kNever;
     if (may_end()) return;
   }
 }
@@ -188,6 +188,9 @@ void Spawner::move_timers(Time now) {
   };
   for (auto& [number, run] : runs_) {
     for (Time* timer : {&run.deadline, &run.kill_at, &run.read_until, &run.killed, &run.wake}) move(*timer);
+  }
+  for (auto& [number, run] : unsettled_) {
+    for (Time* timer : {&run->kill_at, &run->look_at}) move(*timer);
   }
   move(next_wake_);
 }

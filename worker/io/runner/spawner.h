@@ -8,6 +8,9 @@
 //                ending
 //                \-> [timeout, kill()] KILL -> back: as above; not back: lost, reported, until it is back
 //
+// With output files an ending is reported when they are in their places. If the disk does nothing for a
+// minute, or at kill(), they are given up: back: reported; not back: lost, reported, until it is back.
+//
 // A process that cannot be killed (another user's, by sudo; stuck in the kernel) delays its job by at most 5
 // s.
 //
@@ -24,6 +27,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -77,9 +81,19 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
 
   // A run that is over but for its output files.
   struct Unsettled {
-    AttemptEnded ending;
-    OutputFiles files;
+    AttemptEnded ending;  // has nothing of the files
     std::uint32_t place = 0;
+    std::string shown;                  // one of the files
+    Reason reason = Reason::kByItself;  // for kTimeout or kStopped the files have been given up
+    Time kill_at = kNever;              // give them up then
+    Time look_at = kNever;              // whether it gets on
+    std::uint64_t steps_seen = 0;       // when that was looked at
+    bool lost = false;                  // reported, but its thread has not come back
+    bool counts = false;                // its files are to be put into their places
+    OutputFiles::Watch watch;           // any thread
+    OutputFiles files;                  // this and the next two are of the thread that settles them
+    std::optional<OutputFiles::Put> put{};
+    std::string no_memory;
   };
 
   struct Message {
@@ -128,7 +142,14 @@ class Spawner : public std::enable_shared_from_this<Spawner> {
   AttemptEnded ending_of(Run& run);
   void finish(std::uint32_t number);
   bool settle_files(Helper& self);
+  static void put_or_discard(Unsettled& run);
   void settled(std::uint32_t number);
+  void unsettle(std::uint32_t number, AttemptEnded&& ending, OutputFiles&& files, std::uint32_t place);
+  void look_at_unsettled(Time now);
+  void look_at_files(Unsettled& run, Time now);
+  void give_up_files(Unsettled& run, Reason reason, Time now);
+  AttemptEnded given_up(Unsettled& run, OutputFiles::Put&& put) const;
+  void drop_unwanted(Outcome& outcome) const;
   void report(std::uint32_t place, AttemptEnded&& ending);
   void push(AttemptEnded&& ending);
   void hand_over(Time now);

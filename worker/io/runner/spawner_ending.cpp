@@ -22,15 +22,6 @@ constexpr Duration kLongestInGrace = milliseconds(100);
 // KILL ends most starts that hang: NFS, FUSE and leases let go of a killed process.
 constexpr Duration kStartEnds = milliseconds(250);
 
-// Except what is in files.
-void keep_no_output(CommandEnd& end) {
-  end.standard_output.clear();
-  end.standard_error.clear();
-  if (!end.output_file) end.keeps_output = false;
-  if (!end.error_file) end.keeps_errors = false;
-  end.truncated = 0;
-}
-
 }  // namespace
 
 void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
@@ -41,9 +32,18 @@ void Spawner::begin_kill(std::uint64_t token, bool kill_at_once, Time now) {
     push({token, AttemptEnd::kNotStarted, {}, Duration(0)});
     return;
   }
+  const Time kill_at = kill_at_once ? now : now + services_->run->options.kill_grace;
   for (auto& [number, run] : runs_) {
     if (run.token != token) continue;
-    end_early(run, Reason::kStopped, kill_at_once ? now : now + services_->run->options.kill_grace, now);
+    end_early(run, Reason::kStopped, kill_at, now);
+    return;
+  }
+  for (auto& [number, run] : unsettled_) {
+    if (run->ending.token != token) continue;
+    if (run->reason != Reason::kByItself) return;  // its files are being given up
+    run->kill_at = std::min(run->kill_at, kill_at);
+    run->look_at = std::min(run->look_at, kill_at);
+    next_wake_ = std::min(next_wake_, run->look_at);
     return;
   }
 }
@@ -103,6 +103,7 @@ void Spawner::fire_timers(Time now) {
     }
     next_wake_ = std::min(next_wake_, run.wake);
   }
+  look_at_unsettled(now);
   for (const std::uint32_t number : finished) finish(number);
 }
 
@@ -230,22 +231,27 @@ void Spawner::finish(std::uint32_t number) {
     abandoned_.push_back(std::move(run.command));
   }
   runs_.erase(number);
-  if (files.any()) {
-    unsettled_.emplace(number,
-                       std::make_shared<Unsettled>(Unsettled{std::move(ending), std::move(files), place}));
-    to_settle_.push_back(number);
-    return;
-  }
+  if (files.any()) return unsettle(number, std::move(ending), std::move(files), place);
   report(place, std::move(ending));
 }
 
 // REQUIRES: its output files are in their places, because a job fails if one is not.
 void Spawner::report(std::uint32_t place, AttemptEnded&& ending) {
-  Outcome& outcome = ending.outcome;
-  if (outcome.command && outcome.status == Status::kOk && services_->run->capture_failed_only.load())
-    keep_no_output(*outcome.command);
+  drop_unwanted(ending.outcome);
   services_->run->options.page->ended(place);
   push(std::move(ending));
+}
+
+// With --capture failed nothing is kept of what is ok, except in files.
+void Spawner::drop_unwanted(Outcome& outcome) const {
+  if (!outcome.command || outcome.status != Status::kOk || !services_->run->capture_failed_only.load())
+    return;
+  CommandEnd& end = *outcome.command;
+  end.standard_output.clear();
+  end.standard_error.clear();
+  if (!end.output_file) end.keeps_output = false;
+  if (!end.error_file) end.keeps_errors = false;
+  end.truncated = 0;
 }
 
 // Reports the ending; the next waiting command takes the slot. Only a usual ending may wait for others, and
