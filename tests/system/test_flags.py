@@ -95,7 +95,7 @@ class Usage(CliTest):
         self.write("jobs.jsonl", '{"cmd":["touch","ran"]}\n')
         for flag in ABSENT_IN_RUN + ["--halt", "--keep"]:
             self.assert_usage(self.dispatcher("run", "jobs.jsonl", flag, "x"), flag)
-        for flag in ABSENT_IN_WORKER + ["--keep"]:
+        for flag in ABSENT_IN_WORKER:
             self.assert_usage(self.call([WORKER, "tcp://127.0.0.1:1", flag, "x"]), flag)
         self.assertNotIn("did you mean", self.dispatcher("run", "jobs.jsonl", "--halt", "x").err)
         self.assert_usage(self.dispatcher("keygen"), "keygen")

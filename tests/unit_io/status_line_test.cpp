@@ -43,7 +43,7 @@ TEST(StatusLine, AsMuchAsThereIsRoomFor) {
             "1m02s");
   EXPECT_EQ(status_line(facts, 59), "12/200  ok 11  failed 1  running 4  1m05s  3.1/s  ETA 1m02s");
   EXPECT_EQ(status_line(facts, 39), "12/200  failed 1  3.1/s  ETA 1m02s");
-  EXPECT_EQ(status_line(facts, 20), "12/200  ETA 1m02s");
+  EXPECT_EQ(status_line(facts, 20), "12/200  failed 1");
   EXPECT_EQ(status_line(facts, 6), "12/200");
   EXPECT_EQ(status_line(facts, 4), "12/…");
   facts.bar = false;
