@@ -129,6 +129,7 @@ TEST_F(ChoosyTest, TheEndOfTheWaitForOthersWakesIt) {
   submit(1);
   start();
   worker("w1", 1);
+  expect_given("w1", {0});
   cannot_start_on("w1", 0);
   discard_decisions();
   const Time begin = now();
