@@ -316,13 +316,13 @@ std::uint64_t Ledger::record(JobRow row, JobResult&& result, const std::string& 
   return journal_.issued();
 }
 
-bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
+Ledger::Returns Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& step) {
   std::optional<JobRow> row;
   if (returned.handle.value != 0) row = jobs_.find(returned.handle);
   if (!row) row = jobs_.find_active(returned.key);
-  if (!row || jobs_.at(*row).facts.key != returned.key) return false;
+  if (!row || jobs_.at(*row).facts.key != returned.key) return Returns::kAsked;
   const HoldingRow held = held_attempt(&session, *row, returned.attempt, returned.handle);
-  if (held == kNoHolding) return false;
+  if (held == kNoHolding) return Returns::kAsked;
   ActiveJob& job = jobs_.at(*row);
   // A later attempt may have begun elsewhere.
   job.reuse_attempt = returned.reason != ReturnReason::kStopped && returned.attempt == job.attempt;
@@ -331,7 +331,8 @@ bool Ledger::take_returned(Session& session, const ReturnedJob& returned, Step& 
   const bool elsewhere = returned.reason == ReturnReason::kNoTime && avoid(job, session.worker);
   requeue_unless_held(*row, Duration{0}, step);
   if (elsewhere) jobs_.set_choosy(*row, true);
-  return unasked;
+  if (!unasked) return Returns::kAsked;
+  return elsewhere ? Returns::kForOthers : Returns::kUnasked;
 }
 
 // ---- sessions ----

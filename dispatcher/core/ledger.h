@@ -81,8 +81,10 @@ class Ledger {
   // nullopt and does nothing if the result cannot be true.
   std::optional<std::uint64_t> take_result(Session* session, SessionId from, std::uint64_t seq,
                                            JobResult&& result, Step& step);
-  // Returns true if we had not asked for it back.
-  bool take_returned(Session& session, const ReturnedJob& returned, Step& step);
+  // kUnasked: we had not asked for it back. kForOthers: nor this, but another worker may have the time for it
+  // that this one lacks.
+  enum class Returns : std::uint8_t { kAsked, kUnasked, kForOthers };
+  Returns take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
   // The worker says that this job of the session runs. Ignored if the session does not hold it.

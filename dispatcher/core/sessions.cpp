@@ -24,6 +24,7 @@ constexpr Duration kSinkLimit = seconds(4);
 constexpr Duration kFencedSilence = seconds(2);
 // From the first rest of a worker that gives everything back, four times as long each time, to the longest.
 constexpr Duration kRestLeast = milliseconds(20);
+constexpr Duration kRestForOthers = milliseconds(100);
 constexpr Duration kRestMost = seconds(30);
 constexpr std::uint32_t kReturnsToTell = 4;
 
@@ -232,22 +233,26 @@ void Sessions::announce(Session& session, Step& step) {
 }
 
 // A worker that at once returns what it gets, without having been asked, gets nothing for a while, longer
-// each time. Otherwise jobs would only be sent to and fro.
+// each time. Otherwise jobs would only be sent to and fro. If it only lacks the time for these, it soon gets
+// others.
 void Sessions::returned(Session& session, const Returned& returned, Step& step) {
   bool unasked = false;
+  bool for_others = false;
   bool no_time = false;
   for (const ReturnedJob& job : returned.jobs) {
-    unasked |= ledger_.take_returned(session, job, step);
+    const Ledger::Returns how = ledger_.take_returned(session, job, step);
+    unasked |= how == Ledger::Returns::kUnasked;
+    for_others |= how == Ledger::Returns::kForOthers;
     no_time |= job.reason == ReturnReason::kNoTime;
   }
-  if (!unasked || !session.accepting || session.resting) return;
+  if (!(unasked || for_others) || !session.accepting || session.resting) return;
   Worker& worker = workers_.worker_of(session);
-  const Duration rest = std::min(kRestMost, kRestLeast * (1u << std::min(2 * worker.returns, 20u)));
-  session.rests_until = step.now + rest;
+  const Duration longer = std::min(kRestMost, kRestLeast * (1u << std::min(2 * worker.returns, 20u)));
+  session.rests_until = step.now + (unasked ? longer : kRestForOthers);
   session.resting = true;
   workers_.touch(session);
   look_by(session.rests_until);
-  if (++worker.returns != kReturnsToTell) return;
+  if (!unasked || ++worker.returns != kReturnsToTell) return;
   step.decide(Report{ReturnsEverything{session.name, no_time}});
 }
 

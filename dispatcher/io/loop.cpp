@@ -193,8 +193,11 @@ void Loop::gather_registration() {
   }
   for (const StatusAsked& asked : asked_) {
     LastStatus& last = last_status_[asked.all ? 1 : 0];
-    if (last.json.empty() || now_ >= last.at + kStatusInterval) last = {now_, parts_.status(now_, asked.all)};
-    parts_.transport.reply(asked.peer, StatusReply{kProtocol, last.json});
+    if (last.json.empty() || now_ >= last.at + kStatusInterval)
+      last = {now_, parts_.status(now_, asked.all), {}};
+    // Once for each who asks: who asks again at once does not read.
+    if (last.told.insert(asked.peer).second)
+      parts_.transport.reply(asked.peer, StatusReply{kProtocol, last.json});
   }
 }
 

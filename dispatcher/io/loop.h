@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class Loop {
   struct LastStatus {
     Time at;
     std::string json;
+    std::set<std::string> told;  // peers
   };
   LastStatus last_status_[2];  // of the longest running jobs, and of all
   Actions actions_;

@@ -75,7 +75,7 @@ class Running(CliTest):
 class Silent(CliTest):
     def assert_no_answer(self, address, most=5 * SLACK):
         start = time.monotonic()
-        nobody_runs = clean_environment(WORKPOOL_RUN_DIR=str(self.folder))
+        nobody_runs = clean_environment(WORKPOOL_RUN_DIR=str(self.folder / "none"))
         finished = self.dispatcher("status", *([address] if address else []), env=nobody_runs)
         took = time.monotonic() - start
         print(f"no answer from {address}: {took:.2f} s (promised: 5 s)")

@@ -66,9 +66,9 @@ Transport::Transport(zmq::context_t& context, const TransportOptions& options)
       part_bytes_(part_bytes_for(options.worker_timeout)) {
   // The last REFUSED on it may still be on its way when everything closes.
   registration_.set(zmq::sockopt::linger, 300);
-  // Per connection: a worker is owed one answer, and a stranger who asks for the status and reads nothing
-  // must not fill our memory.
-  registration_.set(zmq::sockopt::sndhwm, 16);
+  // Per connection: a worker is owed one answer, and a stranger who asks and reads nothing must not fill our
+  // memory.
+  registration_.set(zmq::sockopt::sndhwm, 256);
   // Per connection, so that a stranger who never stops sending holds at most 64 MiB of our memory.
   sink_.set(zmq::sockopt::rcvhwm, 512);
   const std::string where =
