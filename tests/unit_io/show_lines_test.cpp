@@ -23,7 +23,9 @@ class ShowLines : public ShowTest {
     ResultView view;
     const std::string text = text_by<JsonVisitor>();
     for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
-      EXPECT_TRUE(read_result_view(text.substr(at, text.find('\n', at) - at), view));
+      // The view looks into it.
+      const std::string line = text.substr(at, text.find('\n', at) - at);
+      EXPECT_TRUE(read_result_view(line, view));
       found.emplace_back(view.exit);
     }
     return found;
