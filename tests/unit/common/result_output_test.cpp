@@ -43,8 +43,9 @@ TEST(ResultLine, OfOutputInAFileSaysWhereItIs) {
           R"("stderr":{"file":{"base64":"L28v/w=="},"bytes":0,"xxh128":"385bb00ad9936907bb3342b79c51cb85"},"worker")"),
       std::string::npos)
       << printed(result);
-  ResultView view;
-  ASSERT_TRUE(read_result_view(printed(result), view));
+  const std::string line = printed(result);
+  ResultView view;  // of `line`
+  ASSERT_TRUE(read_result_view(line, view));
   const auto output = output_file_of(view);
   ASSERT_TRUE(output);
   EXPECT_EQ(output->path, "/o/a \"b\"");
@@ -60,8 +61,9 @@ TEST(ResultLine, OfOutputThatWasNotKeptHasNone) {
   OwnedResult result = command_line();
   result.outcome.command->keeps_output = result.outcome.command->keeps_errors = false;
   EXPECT_NE(printed(result).find(R"("exit":0,"worker")"), std::string::npos);
-  ResultView view;
-  ASSERT_TRUE(read_result_view(printed(command_line()), view));
+  const std::string line = printed(command_line());
+  ResultView view;  // of `line`
+  ASSERT_TRUE(read_result_view(line, view));
   EXPECT_FALSE(output_file_of(view)) << "this has what it printed itself";
 }
 
