@@ -34,9 +34,10 @@ constexpr const char* kEpilogue = R"(Examples:
 
 SIGTERM and Ctrl-C finish the running jobs; a second signal cancels them.
 
-Exit codes: 0 the run is over, or stopped by a signal, --idle or --for; 2 wrong usage; 69 no dispatcher for
---orphan-grace; 71 the system lacks what running commands needs (/proc, processes, files, memory);
-76 the dispatcher speaks another protocol version; 77 refused for another reason; 78 unsafe address.
+Exit codes: 0 the run is over, or stopped by a signal, --idle or --for; 2 wrong usage; 69 no
+dispatcher for --orphan-grace; 71 the system lacks what running commands needs (/proc, processes,
+files, memory); 76 the dispatcher speaks another protocol version; 77 refused for another reason; 78
+unsafe address.
 )";
 
 constexpr const char* kShortHelp = R"(usage: workpool-worker ADDRESS [flags]
@@ -180,9 +181,8 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
        set_switch(options.keep)},
       {"idle", 0, "D", "leave when there was nothing to do for so long", "no limit", set_idle(options.idle)},
       {"for", 0, "D",
-       "be gone after so long: near the end take only jobs that can still be done, by their timeout, or else "
-       "by "
-       "twice the median run time so far; inf for no limit",
+       "be gone after so long: near the end take only jobs that can still be done, by their timeout, or "
+       "else by twice the median run time so far; inf for no limit",
        "until SLURM_JOB_END_TIME if that is set", set_lifetime(options.lifetime)},
       {"log-level", 0, "LEVEL", "auto, error, warn, info, debug (each job) or trace (each message)",
        "auto: info, in plain words on a terminal", set_level(options.log_level)},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How long jobs of a kind have run: their median, within a fifth. Pure.
+// How long jobs of a kind have run: their median, within a quarter. Pure.
 #pragma once
 
 #include <array>

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "dispatcher/io/status/results_status.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
 #include <variant>
 
 #include "common/base/text.h"
+#include "common/io/run_lock.h"
 #include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/io/results/state_file.h"
 #include "dispatcher/io/show/counting_lines.h"
@@ -17,15 +16,6 @@
 
 namespace workpool::dispatcher {
 namespace {
-
-// A dispatcher locks the first byte of RESULTS, wherever it runs.
-bool is_locked(int fd) {
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_len = 1;
-  return ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
 
 void count(const CountingLine& line, Snapshot& snapshot) {
   switch (line.status) {
@@ -83,7 +73,7 @@ StatusAnswer status_of_results(const std::string& results) {
   }
   snapshot.total_known = jobs != nullptr;
   snapshot.total = std::max(jobs ? jobs->index().size() : 0, snapshot.done());
-  if (is_locked(fd)) {
+  if (is_used_by_a_run(fd)) {
     snapshot.phase = "running";
   } else if (jobs == nullptr) {
     snapshot.phase = "ended";

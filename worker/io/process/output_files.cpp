@@ -13,6 +13,7 @@
 
 #include "common/base/text.h"
 #include "common/io/file_digest.h"
+#include "common/io/run_lock.h"
 #include "worker/io/process/spawn.h"
 
 namespace workpool::worker {
@@ -55,11 +56,7 @@ std::string path_of(int folder, const std::string& name) {
 // A run keeps its results file and its jobs file locked: a job must not replace them.
 bool is_locked(int folder, const std::string& name) {
   const Descriptor file(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_len = 1;
-  return file.is_open() && ::fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  return file.is_open() && is_used_by_a_run(file.get());
 }
 
 // Why nothing may be put there; empty if it is free, or has a file that can be replaced.
