@@ -1,6 +1,6 @@
 # All programs in one image: workpool, workpool-dispatcher and workpool-worker.
 #   docker build -t workpool .
-#   docker run --rm workpool workpool worker tcp://dispatcher.example:5555 --insecure
+#   docker run --rm -e WORKPOOL_KEY workpool workpool worker tcp://dispatcher.example:5555
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src

@@ -103,6 +103,7 @@ const std::vector<Command>& commands() {
       {"show", "show RESULTS [ID]...", "show what jobs printed and how they ended", describe_show,
        parse_show},
       {"status", "status [RESULTS|ADDRESS]", "show what a run is doing", describe_status, parse_status},
+      {"keygen", "keygen FILE", "make keys, and let workers in and out", describe_keygen, parse_keygen},
   };
   return all;
 }

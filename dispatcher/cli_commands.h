@@ -41,12 +41,14 @@ CommandTable describe_check(const ProgramNames& names);
 CommandTable describe_verify(const ProgramNames& names);
 CommandTable describe_show(const ProgramNames& names);
 CommandTable describe_status(const ProgramNames& names);
+CommandTable describe_keygen(const ProgramNames& names);
 CommandLine parse_run(const Invocation& given);
 CommandLine parse_each(const Invocation& given);
 CommandLine parse_check(const Invocation& given);
 CommandLine parse_verify(const Invocation& given);
 CommandLine parse_show(const Invocation& given);
 CommandLine parse_status(const Invocation& given);
+CommandLine parse_keygen(const Invocation& given);
 
 // As run_table, for a command.
 std::optional<ExitCode> read_command(const CommandTable& table, const Invocation& given);

@@ -111,6 +111,25 @@ std::vector<Flag> value_flags(Given& given) {
   };
 }
 
+// KEY may hold values: then each key that comes of it has the limit for itself.
+Setter add_limit(CommandSetting& setting, JobDefaults& defaults) {
+  return [&setting, &defaults](const std::string& value) -> std::string {
+    std::string key;
+    LimitRule rule;
+    if (std::string wrong = read_limit(value, key, rule); !wrong.empty()) return wrong;
+    if (key.find('*') != std::string::npos) return "has a * in its key: put a value there, such as host:{1}";
+    if (setting.limits.size() == kLimitsMax) return "is one limit too many";
+    setting.limits.push_back(key);
+    const std::size_t first = key.find('{');
+    const std::size_t last = key.rfind('}');
+    if (first < last && last != std::string::npos) key.replace(first, last + 1 - first, "*");
+    if (defaults.limits->has(key))
+      return "has the key of another limit: let its text differ, such as host:{1}";
+    defaults.limits->set(key, rule);
+    return "";
+  };
+}
+
 std::vector<Flag> requirement_flags(CommandSetting& setting, JobDefaults& defaults) {
   const Setter add_label = [&defaults](const std::string& value) -> std::string {
     if (value.empty() || value.size() > kLabelBytesMax || !is_utf8(value) || printable(value) != value)
@@ -124,11 +143,17 @@ std::vector<Flag> requirement_flags(CommandSetting& setting, JobDefaults& defaul
     return error == std::errc() && end == value.data() + value.size() ? ""
                                                                       : "is not a whole number of 32 bits";
   };
-  return {{"slots", 0, "N", "how many slots of a worker each job takes", "1",
-           set_number(setting.slots, 1, kSlotsMost)},
-          {"label", 0, "NAME", "a label that a worker must have; can be given several times", "", add_label,
-           true},
-          {"priority", 0, "N", "of the jobs; higher first", "0", set_priority}};
+  return {
+      {"slots", 0, "N", "how many slots of a worker each job takes", "1",
+       set_number(setting.slots, 1, kSlotsMost)},
+      {"label", 0, "NAME", "a label that a worker must have; can be given several times", "", add_label,
+       true},
+      {"limit", 0, "KEY=RULE",
+       "what the jobs with this key may do together, over all workers: N at once, N/s starts, or N,N/s; KEY "
+       "may hold values, such as host:{1}, and each key that comes of it has the limit for itself; can be "
+       "given several times",
+       "", add_limit(setting, defaults), true},
+      {"priority", 0, "N", "of the jobs; higher first", "0", set_priority}};
 }
 
 CommandTable table_of(Given& given, const ProgramNames& names) {
@@ -140,7 +165,8 @@ CommandTable table_of(Given& given, const ProgramNames& names) {
   for (Flag& flag : requirement_flags(setting, given.options.defaults)) flags.push_back(std::move(flag));
   flags = without_variables(std::move(flags));
   for (Flag& flag : run_flags(given.options)) {
-    if (flag.name == "format") continue;
+    // The jobs of each are commands.
+    if (flag.name == "format" || flag.name == "handler" || flag.name == "handler-jobs") continue;
     if (flag.name == "results") {
       flag.help = "records the results here, one JSON line per job; the same command again continues";
       flag.initial = "not recorded";
@@ -280,7 +306,8 @@ CommandLine parse_each(const Invocation& invocation) {
   // Results on stdout leave no room there for what jobs write.
   if (!given.quiet && options.results != "-") options.output = given.output;
   // Each line says them itself.
-  given.each.setting.defaults = std::exchange(options.defaults, {});
+  given.each.setting.defaults = options.defaults;
+  options.defaults = JobDefaults{.limits = options.defaults.limits};
   options.each = std::move(given.each);
   if (options.results.empty()) options.results = "/dev/null";
   if (options.dry_run && wrong.empty()) return options;

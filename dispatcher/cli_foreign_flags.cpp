@@ -27,6 +27,7 @@ constexpr std::array kAnswers = {
     Answer{"-m", "-n N, with as many values as a command may take"},
     Answer{"-d", "--colsep, or --null"},
     Answer{"-C", "--colsep"},
+    Answer{"--handler", "run, with a jobs file: the jobs of each are commands"},
     Answer{"--joblog", "-o FILE, and show FILE"},
     Answer{"--resume", "-o FILE: the same command continues"},
     Answer{"--resume-failed", "-o FILE --retry-failed"},

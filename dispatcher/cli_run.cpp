@@ -11,6 +11,7 @@
 #include "common/base/outcome.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/io/program_lookup.h"
 #include "common/io/whole_file.h"
 #include "dispatcher/cli_commands.h"
 #include "dispatcher/cli_values.h"
@@ -21,6 +22,7 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr std::uint32_t kSlotsMax = 65'535;
+constexpr std::uint32_t kHandlerJobsMax = 1'000'000'000;
 constexpr std::uint32_t kRetriesMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint32_t kCountMax = std::numeric_limits<std::uint32_t>::max();
 
@@ -28,20 +30,22 @@ constexpr const char* kRunEpilogue = R"(Examples:
   workpool-dispatcher run jobs.jsonl                        on all cores of this machine
   workpool-dispatcher run jobs.txt -o out.jsonl --local 4   one shell command a line, 4 at a time
   seq 1000 | jq -c '{cmd: ["factor", tostring]}' | workpool-dispatcher run - -o factors.jsonl
-  workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555 --insecure
+  workpool-dispatcher run jobs.jsonl --listen tcp://0.0.0.0:5555
                                                             workers on other machines join
 The same command again continues: jobs that have a result are skipped.
 
 Exit codes: 0 all jobs ok; 1 some jobs not ok; 2 wrong usage; 65 bad jobs file; 71 cannot listen,
 or the system refuses what a run needs, or the local worker cannot work; 73 RESULTS belongs to
 another jobs file; 74 RESULTS, or the file of --summary, cannot be written; 75 RESULTS in use; 78
-unsafe address; 130/143 stopped by a signal with jobs left.
+unsafe key file; 130/143 stopped by a signal with jobs left.
 )";
 
 Setter set_listen(std::optional<Address>& target) {
   return [&target](const std::string& value) -> std::string {
     target = parse_address(value, true);
-    return target ? "" : "is not an address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
+    return target && !is_folder(target->host)
+               ? ""
+               : "is not an address such as tcp://0.0.0.0:5555 or tcp://[::1]:5555";
   };
 }
 
@@ -114,9 +118,20 @@ std::vector<Flag> worker_flags(RunOptions& options) {
        set_listen(options.listen)},
       {"ports", 0, "LO-HI", "ports for results (one) and jobs (one per worker), for firewalls",
        "any free ports", set_ports(options)},
-      {"insecure", 0, "",
-       "allow a --listen address that is not loopback, without keys: only on trusted networks", "",
+      {"key", 0, "FILE", "a file of keys, made by keygen: whoever has one of them can join",
+       "RESULTS.key, made at the first start", set_text(options.key), false, false, false},
+      {"insecure", 0, "", "ask nobody for a key, and do not encrypt: only on networks that you trust", "",
        set_switch(options.insecure)},
+      {"handler", 0, "NAME=COMMAND",
+       "a program of the local worker that runs the jobs of type NAME: it stays, reads a request a line and "
+       "writes an answer a line (docs/handlers.md); can be given several times",
+       "", add_handler(options.handlers), true, false, false},
+      {"handler-jobs", 0, "N", "start the program of a handler anew after N jobs", "no limit",
+       set_number(options.handler_jobs, 1, kHandlerJobsMax)},
+      {"allow-new-privs", 0, "",
+       "let jobs of the local worker gain rights through setuid programs such as sudo, which fail without "
+       "this",
+       "", set_switch(options.allow_new_privs)},
       {"worker-timeout", 0, "D", "a worker that is silent for this long is lost; at least 2s", "10s",
        set_duration(options.worker_timeout, seconds(2))},
       {"unsatisfiable-after", 0, "D",
@@ -153,6 +168,7 @@ std::vector<Flag> run_flags(RunOptions& options) {
        "0", set_number(options.defaults.retries, 0, kRetriesMax)},
       {"timeout", 0, "D", "limit for each attempt, for jobs without timeout; 0 is no limit", "none",
        set_timeout(options.defaults.timeout)},
+      rate_flag(options.defaults),
       {"max-fails", 0, "N|P%",
        "stop once N jobs, or P% of those that have ended, are not ok: nothing new starts, what runs is "
        "finished",
@@ -204,7 +220,8 @@ std::string wrong_with_summary(const RunOptions& options, const std::optional<st
   const std::string shown = "--summary: " + printable(options.summary, 200);
   if (options.summary == options.jobs || same_file(summary, jobs)) return shown + " is JOBS";
   if (is(options.results, 1)) return shown + " is RESULTS";
-  if (is(options.results + ".state", 1)) return shown + " belongs to RESULTS";
+  if (is(options.results + ".state", 1) || is(options.results + ".key", 1))
+    return shown + " belongs to RESULTS";
   for (const EachSource& source : options.each ? options.each->sources : std::vector<EachSource>()) {
     if (source.is_file && is(source.path, 0)) return shown + " has the values of the jobs";
   }
@@ -233,8 +250,9 @@ std::string settle_results(RunOptions& options) {
     return "--results: RESULTS (" + printable(options.results, 200) + ") and JOBS (" +
            printable(options.jobs, 200) + ") are the same file";
   }
-  if (options.results != "-" && same_file(jobs, look_at(options.results + ".state", 1))) {
-    return "--results: " + printable(options.results, 200) + ".state would be JOBS";
+  for (const char* ending : {".state", ".key"}) {
+    if (options.results == "-" || !same_file(jobs, look_at(options.results + ending, 1))) continue;
+    return "--results: " + printable(options.results, 200) + ending + " would be JOBS";
   }
   if (options.results != "-" && same_file(look_at(options.results, 1), look_at("-", 2))) {
     return "--results: RESULTS (" + printable(options.results, 200) +
@@ -258,6 +276,7 @@ std::string settle_results(RunOptions& options) {
 
 CommandTable table_of(RunOptions& options, const ProgramNames& names) {
   std::vector<Flag> flags = run_flags(options);
+  flags.push_back(limit_flag(options.defaults));
   for (Flag& flag : default_flags(options.defaults)) flags.push_back(std::move(flag));
   for (Flag& flag : file_flags(set_path(options.defaults, &JobDefaults::set_output),
                                set_path(options.defaults, &JobDefaults::set_errors)))
@@ -292,16 +311,23 @@ CommandLine finish_run(RunOptions options, std::string wrong, const CommandTable
   if (wrong.empty() && options.local == 0U && !options.listen) {
     wrong = "--local 0 without --listen: nothing could ever run";
   }
+  const bool has_local = options.local ? *options.local > 0 : !options.listen.has_value();
+  if (wrong.empty() && !options.handlers.empty() && !has_local)
+    wrong =
+        "--handler is for the local worker, and there is none: give it to the workers that join, or add "
+        "--local N";
+  if (wrong.empty()) wrong = missing_program(options.handlers);
+  // Not as the problem of a flag, which would show its value.
+  if (wrong.empty() && options.key.starts_with("wp1-"))
+    wrong =
+        "--key takes a file of keys, made by keygen; a key on the command line can be seen by everyone (ps)";
+  if (wrong.empty() && !options.key.empty() && options.insecure)
+    wrong = "--key and --insecure: with --insecure nobody is asked for a key";
+  if (wrong.empty() && !options.key.empty() && !options.listen)
+    wrong = "--key without --listen: nobody can join";
   if (!wrong.empty()) {
     given.console.line(table.program + ": " + wrong + " (see --help)");
     return ExitCode::kUsage;
-  }
-  if (options.listen && is_literal(options.listen->host)) {
-    const std::string refusal = refusal_to_listen(options.listen->host, options.insecure);
-    if (!refusal.empty()) {
-      given.console.line(table.program + ": --listen: " + refusal);
-      return ExitCode::kUnsafe;
-    }
   }
   return options;
 }

@@ -33,7 +33,7 @@ constexpr const char* kStatusEpilogue = R"(Examples:
 
 Exit codes: 0 there is an answer; 1 there is none (a dispatcher has 5 s for it, or RESULTS cannot be
 read); 2 wrong usage; 71 the system refuses memory or files; 74 the answer cannot be written to
-stdout; 130/143 stopped by a signal.
+stdout; 78 unsafe key file; 130/143 stopped by a signal.
 )";
 
 Flag json_flag(bool& target) {
@@ -45,7 +45,7 @@ CommandTable table_of(CheckOptions& options, const ProgramNames& names) {
           "JOBS [flags]",
           "Validates a jobs file (or - for stdin) and lists errors as file:line:column. Runs nothing.",
           {{"JOBS", set_stream(options.jobs, 0)}},
-          {format_flag(options.format), json_flag(options.json)},
+          {format_flag(options.format), limit_flag(options.defaults), json_flag(options.json)},
           with_names(kCheckEpilogue, names)};
 }
 
@@ -93,6 +93,14 @@ CommandTable table_of(StatusOptions& options, const ProgramNames& names) {
       {{"RESULTS|ADDRESS", set_target, false}},
       {{"all", 0, "", "list all jobs that have run for over a second, not only the longest 20", "",
         set_switch(options.all)},
+       {"key", 0, "FILE",
+        "for a run elsewhere: a file with the key that its workers have, - for stdin; or set WORKPOOL_KEY",
+        "",
+        [&options](const std::string& value) -> std::string {
+          options.key_file = value;
+          return value.empty() ? "is empty: name a file" : "";
+        },
+        false, false, false},
        {"watch", 0, "", "show it again every 2 s until the run is over", "", set_switch(options.watch)},
        {"json", 0, "", "print one JSON object instead of text (a line for each run)", "",
         set_switch(options.json)}},

@@ -111,6 +111,51 @@ std::vector<Flag> file_flags(Setter set_output, Setter set_errors) {
        {"stderr", 0, "FILE", "the same for stderr; the same FILE holds both", "", std::move(set_errors)}});
 }
 
+std::string read_limit(const std::string& text, std::string& key, LimitRule& rule) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos) return "is not KEY=RULE, such as db=3, api=10/s or 'host:*=2,5/s'";
+  key = text.substr(0, equals);
+  if (const std::string wrong = limit_key_fault(key); !wrong.empty()) return "is no limit: " + wrong;
+  const auto parsed = parse_limit_rule(std::string_view(text).substr(equals + 1));
+  if (const auto* wrong = std::get_if<std::string>(&parsed)) return "is no limit: " + *wrong;
+  rule = std::get<LimitRule>(parsed);
+  return "";
+}
+
+Flag limit_flag(JobDefaults& defaults) {
+  const Setter add = [&defaults](const std::string& value) -> std::string {
+    std::string key;
+    LimitRule rule;
+    if (std::string wrong = read_limit(value, key, rule); !wrong.empty()) return wrong;
+    if (std::count(key.begin(), key.end(), '*') > 1) return "has more than one * in its key";
+    defaults.limits->set(key, rule);
+    return "";
+  };
+  return {
+      "limit",
+      0,
+      "KEY=RULE",
+      "what the jobs with this `limit` may do together, over all workers: N at once, N/s starts, or N,N/s; a "
+      "* in KEY stands for any text, and each key of that form has the limit for itself; can be given "
+      "several times",
+      "",
+      add,
+      true,
+      false,
+      false};
+}
+
+Flag rate_flag(JobDefaults& defaults) {
+  const Setter set = [&defaults](const std::string& value) -> std::string {
+    const auto parsed = parse_rate(value);
+    if (const auto* wrong = std::get_if<std::string>(&parsed)) return "is no rate: " + *wrong;
+    defaults.limits->set_rate(std::get<LimitRule>(parsed));
+    return "";
+  };
+  return {"rate",     0,  "N/s", "how many jobs may start in a second (or N/m, N/h), over all workers",
+          "no limit", set};
+}
+
 Flag format_flag(std::optional<JobsFormat>& target) {
   return {
       "format",

@@ -46,6 +46,12 @@ Setter set_shell_program(JobDefaults& defaults);
 // --stdout and --stderr FILE.
 std::vector<Flag> file_flags(Setter set_output, Setter set_errors);
 
+// --limit KEY=RULE and --rate RATE. REQUIRES: `defaults` has limits.
+Flag limit_flag(JobDefaults& defaults);
+Flag rate_flag(JobDefaults& defaults);
+// Reads KEY=RULE. Returns what is wrong, or "".
+std::string read_limit(const std::string& text, std::string& key, LimitRule& rule);
+
 Flag format_flag(std::optional<JobsFormat>& target);
 
 }  // namespace workpool::dispatcher

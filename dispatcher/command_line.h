@@ -11,7 +11,7 @@ namespace workpool::dispatcher {
 
 // An ExitCode if everything has been printed and the program ends: kOk (help, version), kResultsFailed
 // (stdout took no help), kUsage, kUnsafe.
-using CommandLine =
-    std::variant<RunOptions, CheckOptions, VerifyOptions, ShowOptions, StatusOptions, ExitCode>;
+using CommandLine = std::variant<RunOptions, CheckOptions, VerifyOptions, ShowOptions, StatusOptions,
+                                 KeygenOptions, ExitCode>;
 
 }  // namespace workpool::dispatcher

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// workpool-dispatcher: run, check, verify, show, status.
+// workpool-dispatcher: run, check, verify, show, status, keygen.
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,8 +10,10 @@
 
 #include "common/io/console.h"
 #include "common/io/freed_memory.h"
+#include "common/io/guarded_process.h"
 #include "dispatcher/cli.h"
 #include "dispatcher/io/check.h"
+#include "dispatcher/io/keys/keygen.h"
 #include "dispatcher/io/run.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/show/show.h"
@@ -44,11 +46,13 @@ struct Dispatch {
   ExitCode operator()(const VerifyOptions& options) const { return verify_command(options, console); }
   ExitCode operator()(const ShowOptions& options) const { return show(options, console); }
   ExitCode operator()(const StatusOptions& options) const { return status(options, console); }
+  ExitCode operator()(const KeygenOptions& options) const { return keygen(options, console); }
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  const rlimit callers_core_limit = protect_process();
   keep_freed_memory();
   fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
@@ -57,7 +61,9 @@ int main(int argc, char** argv) {
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on the file's size is an error of the write, not our end
   Console console;
   try {
-    const CommandLine command = parse_command_line(argc, argv, console);
+    CommandLine command = parse_command_line(argc, argv, console);
+    if (auto* const options = std::get_if<RunOptions>(&command))
+      options->core_bytes = callers_core_limit.rlim_cur;
     return exit_status(std::visit(Dispatch{std::vector<std::string>(argv, argv + argc), console}, command));
   } catch (const std::exception& error) {
     console.line(std::string("workpool-dispatcher: ") + error.what());

@@ -3,14 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/address.h"
+#include "common/base/keys.h"
 #include "common/base/outcome.h"
 #include "common/base/program_names.h"
 #include "common/base/time.h"
+#include "common/formats/handler_program.h"
 #include "common/formats/job_defaults.h"
 #include "common/formats/jobs_file.h"
 #include "dispatcher/each_options.h"
@@ -36,6 +39,7 @@ struct RunOptions {
   std::uint16_t ports_low = 0;  // 0 = ephemeral
   std::uint16_t ports_high = 0;
   bool insecure = false;
+  std::string key;                      // a file of keys for those who join; empty = the run's own
   std::optional<EachOptions> each;      // the jobs come from here, and `jobs` is "-"
   std::optional<OutputOptions> output;  // what jobs write is printed
   bool dry_run = false;                 // with `each`: print the jobs
@@ -43,7 +47,7 @@ struct RunOptions {
   bool overwrite = false;
   bool retry_failed = false;
   std::optional<JobsFormat> format;  // nullopt = by the ending
-  JobDefaults defaults;
+  JobDefaults defaults{.limits = LimitRules()};
   std::optional<Durability> durability;            // nullopt = sync, or os if RESULTS is not a regular file
   std::optional<std::uint32_t> max_fails;          // jobs that are not ok
   std::optional<std::uint32_t> max_fails_percent;  // or a part of those that have ended
@@ -56,12 +60,17 @@ struct RunOptions {
   bool capture_failed_only = false;
   Progress progress = Progress::kAuto;
   std::string log_level = "info";
-  std::string summary;  // the path of a file for the end as JSON; empty = none
+  std::string summary;                        // the path of a file for the end as JSON; empty = none
+  std::vector<HandlerProgram> handlers;       // of the local worker
+  std::optional<std::uint32_t> handler_jobs;  // that one child of them is given
+  bool allow_new_privs = false;  // the local worker's jobs may gain rights through setuid programs
+  std::uint64_t core_bytes = 0;  // the caller's soft limit on core dumps, for the local worker; set by main
 };
 
 struct CheckOptions {
   std::string jobs;
   bool json = false;
+  JobDefaults defaults{.limits = LimitRules()};
   std::optional<JobsFormat> format;
 };
 struct VerifyOptions {
@@ -99,8 +108,21 @@ struct StatusOptions {
   std::optional<Address> address;
   std::string path;  // of RESULTS, or of JOBS
   bool json = false;
-  bool all = false;    // all running jobs
-  bool watch = false;  // again and again
+  bool all = false;                     // all running jobs
+  bool watch = false;                   // again and again
+  std::optional<std::string> key_file;  // --key, for a run elsewhere
+  std::shared_ptr<const JoinKey> key;   // what is found there, or in WORKPOOL_KEY
+};
+
+struct KeygenOptions {
+  ProgramNames names;
+  std::string path;
+  // At most one of the next three; none makes the file.
+  std::vector<std::string> added;    // names of workers
+  std::vector<std::string> revoked;  // the same
+  bool list = false;
+  bool json = false;                // of the list
+  std::optional<Duration> expires;  // of the keys that are added, else of the file; max() = never
 };
 
 }  // namespace workpool::dispatcher

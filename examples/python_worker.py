@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 """A workpool worker in Python, written from docs/protocol.md alone: a start for workers in other languages.
 
-  examples/python_worker.py tcp://127.0.0.1:5555 --slots 4        (needs Debian's python3-zmq and python3-msgpack)
+  WORKPOOL_KEY=wp1-... examples/python_worker.py tcp://127.0.0.1:5555 --slots 4
+
+It needs Debian's python3-zmq and python3-msgpack. Without WORKPOOL_KEY it talks to a dispatcher with --insecure.
 
 It runs commands and the handlers in HANDLERS: add your own there. The real worker does more: it survives its own crashes,
 finds processes that left their session, stops handlers at their timeout, pauses when there is no memory, and lets a job
 that comes back wait for its own killed attempt. """
-import argparse, collections, contextlib, ctypes, json, os, queue, random, signal, socket  # noqa: E401
+import argparse, base64, collections, contextlib, ctypes, json, os, queue, random, signal, socket  # noqa: E401
 import subprocess, sys, tempfile, threading, time, uuid  # noqa: E401
 
-import msgpack, zmq  # noqa: E401
+import msgpack, zmq, zmq.utils.z85  # noqa: E401
 
 HELLO, WELCOME, REFUSED, PART, HELD, RESULTS, RETURNED, READY, BEAT, GOODBYE = 1, 3, 4, 6, 11, 12, 13, 14, 15, 16
 JOBS, CANCEL, RECALL, LANE_BEAT, STOP, END = 20, 21, 22, 23, 24, 25
@@ -24,6 +26,15 @@ def words(args):  # {"text": TEXT}: how often each word is in it
 
 
 HANDLERS = {"noop": lambda args: None, "words": words}
+
+
+def curve_options():
+    """The keys of a socket, out of the join key; none without it. It must not be seen by jobs."""
+    key = base64.urlsafe_b64decode(os.environ.pop("WORKPOOL_KEY", "").removeprefix("wp1-") + "==")
+    if not key:
+        return {}
+    server, secret = zmq.utils.z85.encode(key[:32]), zmq.utils.z85.encode(key[32:])
+    return {"curve_serverkey": server, "curve_secretkey": secret, "curve_publickey": zmq.curve_public(secret)}
 
 
 def micros_since(moment):
@@ -53,7 +64,7 @@ class Job:
         if isinstance(self.id, int):
             self.id = (self.spec.hex() + (f"#{self.id}" if self.id > 1 else "")).encode()
         self.limit = timeout / 1e6 or float("inf")
-        self.received, self.started, self.killed = now(), None, False
+        self.received, self.started, self.killed, self.named = now(), None, False, False
 
     def run(self, capture):
         """Fields of its result: status, kind, value, message, command, exit, signal, stdout, stderr, truncated."""
@@ -102,7 +113,7 @@ class Job:
 class Worker:
     def __init__(self, options):
         self.host, _, self.port = options.address.removeprefix("tcp://").rpartition(":")
-        self.options, self.context = options, zmq.Context()
+        self.options, self.context, self.keys = options, zmq.Context(), curve_options()
         self.id, self.tries, self.run, self.timeout, self.stops = random.getrandbits(64) | 1, 0, 0, 10.0, 0
         # kept: [seq, or 0 if not sent in this session; bytes; fields] of each result that is not acked
         self.queued, self.running, self.kept, self.ended = [], [], [], queue.Queue()
@@ -114,6 +125,8 @@ class Worker:
         made = self.context.socket(kind)
         made.linger, made.reconnect_ivl, made.ipv6, made.maxmsgsize = 0, -1, 1, FRAME_BYTES
         made.immediate, made.sndhwm, made.rcvhwm = int(kind == zmq.PUSH), 4096, 4096
+        for name, value in self.keys.items():
+            setattr(made, name, value)
         made.connect(f"tcp://{self.host}:{port}")
         return made
 
@@ -175,7 +188,7 @@ class Worker:
             self.start_jobs()
             if now() > self.beat + self.timeout / 10:
                 self.beat = now()
-                self.send(BEAT, *(self.echo[0], micros_since(self.echo[1])) if self.echo else (0, 0), [])
+                self.send(BEAT, *(self.echo[0], micros_since(self.echo[1])) if self.echo else (0, 0), self.begun())
             if now() > self.heard + self.timeout or (self.goodbye_at and now() > self.goodbye_at + 2):
                 raise ConnectionError("the session is over")
             self.flush()
@@ -199,6 +212,13 @@ class Worker:
             self.connected = True
         if self.outbox and (self.connected or now() > self.opened + 5):
             raise ConnectionError("the sink is gone")
+
+    def begun(self):
+        """What has run for over a second, each job once in a session. What HELD has named has no handle any more."""
+        begun = [job for job in self.running if job.handle and not job.named and now() > job.started + 1][:1000]
+        for job in begun:
+            job.named = True
+        return [[job.handle, micros_since(job.started)] for job in begun]
 
     def send_results(self):
         for entry in self.kept:

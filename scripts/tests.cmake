@@ -1,10 +1,10 @@
 # The tests, one program per folder of tests/, and the benchmarks; included by CMakeLists.txt.
 #
 # C++ tests run in the root of the checkout and find their data by relative paths (tests/scenario/x.txt).
-# A system test is one tests/system/test_*.py; its first 5 lines may say
+# A system test is one test_*.py in tests/system or tests/attacks; its first 5 lines may say
 #   # ctest: serial           runs alone
 #   # ctest: timeout 600      seconds, 300 without
-#   # ctest: labels a b       more labels next to `system`; `asan` and `tsan` add it to that preset's subset
+#   # ctest: labels a b       more labels next to that of its folder; `asan` and `tsan` add it to that preset's subset
 
 # workpool_gtest(FOLDER TIMEOUT seconds LINK target...): tests/FOLDER/**.cpp as the program test_FOLDER.
 function(workpool_gtest folder)
@@ -34,11 +34,11 @@ function(workpool_gtest folder)
   endif()
 endfunction()
 
-function(workpool_system_test file)
+function(workpool_system_test folder file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
   get_filename_component(stem ${file} NAME_WE)
   string(REGEX REPLACE "^test_" "" stem ${stem})
-  set(labels system)
+  set(labels ${folder})
   set(timeout 300)
   set(serial FALSE)
   file(STRINGS ${file} head LIMIT_COUNT 5)
@@ -57,8 +57,8 @@ function(workpool_system_test file)
   if(WORKPOOL_SYSTEM_LABEL AND NOT WORKPOOL_SYSTEM_LABEL IN_LIST labels)
     return()
   endif()
-  add_test(NAME system.${stem} COMMAND /usr/bin/python3 ${file} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(system.${stem} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} RUN_SERIAL ${serial}
+  add_test(NAME ${folder}.${stem} COMMAND /usr/bin/python3 ${file} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${folder}.${stem} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} RUN_SERIAL ${serial}
     ENVIRONMENT "WORKPOOL_BIN=${PROJECT_BINARY_DIR}/bin;WORKPOOL_SOURCE=${PROJECT_SOURCE_DIR};PYTHONUNBUFFERED=1;PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
@@ -68,7 +68,7 @@ if(WORKPOOL_TESTS)
   include(GoogleTest)
 
   set(pure workpool_dispatcher_core workpool_worker_core workpool_common)
-  set(everything workpool_dispatcher_app workpool_worker_app workpool_dispatcher_io workpool_worker_io
+  set(everything workpool_dispatcher_app workpool_worker_own workpool_worker_app workpool_dispatcher_io workpool_worker_io
       workpool_common_io ${pure})
 
   # Fixtures and fakes that several folders share; pure, like what they test.
@@ -81,9 +81,11 @@ if(WORKPOOL_TESTS)
     workpool_gtest(unit_io TIMEOUT 120 LINK ${everything})
     workpool_gtest(integration TIMEOUT 120 LINK ${everything})
     if("system" IN_LIST WORKPOOL_TEST_FOLDERS)
-      file(GLOB system_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/system/test_*.py)
-      foreach(file IN LISTS system_tests)
-        workpool_system_test(${file})
+      foreach(folder IN ITEMS system attacks)
+        file(GLOB system_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/test_*.py)
+        foreach(file IN LISTS system_tests)
+          workpool_system_test(${folder} ${file})
+        endforeach()
       endforeach()
     endif()
   endif()

@@ -15,8 +15,10 @@
 #include "common/base/units.h"
 #include "common/io/cores.h"
 #include "common/io/flag_reader.h"
+#include "common/io/program_lookup.h"
 #include "common/wire/codec.h"
 #include "worker/core/facts.h"
+#include "worker/handlers/registry.h"
 #include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
@@ -25,26 +27,28 @@ namespace {
 
 constexpr std::uint32_t kSlotsMax = 65'535;
 constexpr std::size_t kNameBytesMax = 64;
+constexpr std::uint32_t kHandlerJobsMax = 1'000'000'000;
 
 constexpr const char* kEpilogue = R"(Examples:
-  workpool-worker tcp://127.0.0.1:5555                         a dispatcher on this machine
-  workpool-worker tcp://10.0.0.5:5555 --insecure --slots 8     one elsewhere, on a trusted network
-  workpool-worker tcp://dispatcher:5555 --insecure --label gpu --label big
-  workpool-worker tcp://dispatcher:5555 --insecure --keep --idle 10m   for one run after the other
+  workpool-worker tcp://127.0.0.1:5555                     a run of yours on this machine
+  WORKPOOL_KEY=wp1-... workpool-worker tcp://10.0.0.5:5555     one elsewhere: as its dispatcher prints it
+  workpool-worker tcp://dispatcher:5555 --key pool.key --label gpu --label big
+  workpool-worker tcp://dispatcher:5555 --key pool.key --keep --idle 10m   for one run after the other
 
 SIGTERM and Ctrl-C finish the running jobs; a second signal cancels them.
 
 Exit codes: 0 the run is over, or stopped by a signal, --idle or --for; 2 wrong usage; 69 no
 dispatcher for --orphan-grace; 71 the system lacks what running commands needs (/proc, processes,
-files, memory); 76 the dispatcher speaks another protocol version; 77 refused for another reason; 78
-unsafe address.
+files, memory); 76 the dispatcher speaks another protocol version; 77 refused for another reason, such
+as a key that is missing, revoked or for another dispatcher; 78 an open dispatcher without --insecure,
+or an unsafe key file.
 )";
 
 constexpr const char* kShortHelp = R"(usage: workpool-worker ADDRESS [flags]
 
 Serves a dispatcher until its run is over.
 
-Example: workpool-worker tcp://10.0.0.5:5555 --insecure
+Example: WORKPOOL_KEY=wp1-... workpool-worker tcp://10.0.0.5:5555
 
 workpool-worker --help shows the flags, more examples and the exit codes.)";
 
@@ -118,6 +122,14 @@ Setter set_dispatcher(Address& target) {
   };
 }
 
+Setter set_key_file(std::optional<std::string>& target) {
+  return [&target](const std::string& value) -> std::string {
+    if (value.empty()) return "is empty: name a file";
+    target = value;
+    return "";
+  };
+}
+
 Setter set_descriptor(int& target) {
   return [&target](const std::string& value) -> std::string {
     std::uint32_t number = 0;
@@ -148,16 +160,31 @@ std::string wrong_with_hello(const WorkerOptions& options) {
                     kMost,
                     options.name,
                     options.slots,
-                    Runner::handler_types(),
+                    Runner::handler_types(options.handlers, options.own.handlers.get()),
                     options.labels};
   std::string frame;
   encode(RegistrationRequest{hello}, frame);
   if (frame.size() <= kHelloBytesMost) return "";
   std::size_t label_bytes = 0;
   for (const std::string& label : options.labels) label_bytes += label.size();
+  if (options.labels.empty())
+    return std::to_string(options.handlers.size()) +
+           " handlers are too many: registering with them would take " + std::to_string(frame.size()) +
+           " bytes, the limit is " + std::to_string(kHelloBytesMost) +
+           "; give fewer --handler, or shorter names";
   return std::to_string(options.labels.size()) + " labels of " + std::to_string(label_bytes) +
          " bytes are too many: registering with them would take " + std::to_string(frame.size()) +
          " bytes, the limit is " + std::to_string(kHelloBytesMost) + "; give fewer or shorter --label";
+}
+
+// A program cannot take the name of a handler that is part of this program.
+std::string name_taken_by_own(const WorkerOptions& options) {
+  for (const HandlerProgram& program : options.handlers) {
+    if (options.own.handlers != nullptr && options.own.handlers->find(program.name) != nullptr)
+      return "--handler takes the name of a handler that this program has itself (" + program.name +
+             "): choose another name";
+  }
+  return "";
 }
 
 std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>& slots) {
@@ -170,9 +197,23 @@ std::vector<Flag> flags_of(WorkerOptions& options, std::optional<std::uint32_t>&
        "something that jobs can ask for; at most 64 bytes; can be given several times (in WORKPOOL_LABEL "
        "separated by commas)",
        "", add_label(options.labels), true},
+      {"handler", 0, "NAME=COMMAND",
+       "a program that runs the jobs of type NAME: it stays, reads a request a line and writes an answer a "
+       "line (docs/handlers.md); can be given several times",
+       "", add_handler(options.handlers), true, false, false},
+      {"handler-jobs", 0, "N", "start the program of a handler anew after N jobs", "no limit",
+       set_number(options.handler_jobs, 1, kHandlerJobsMax)},
+      {"key", 0, "FILE",
+       "a file with the key that the dispatcher prints, - for stdin; or set WORKPOOL_KEY to the key itself; "
+       "a run of this user on this machine needs none",
+       "", set_key_file(options.key_file), false, false, false},
       {"insecure", 0, "",
-       "allow an address that is not loopback, without a key: whoever answers there can run anything here",
-       "", set_switch(options.insecure)},
+       "without a key: whoever answers at ADDRESS can run anything here; only on networks that you trust", "",
+       set_switch(options.insecure)},
+      {"allow-new-privs", 0, "",
+       "let jobs gain rights through setuid programs such as sudo, which fail without this", "",
+       set_switch(options.allow_new_privs)},
+      {"allow-root", 0, "", "do not warn of jobs that run as root", "", set_switch(options.allow_root)},
       {"orphan-grace", 0, "D",
        "how long to go on without a dispatcher; 0 leaves at once, inf waits without limit",
        "60s after the first contact, no limit before it", set_orphan_grace(options.orphan_grace)},
@@ -205,12 +246,13 @@ CommandTable table_of(WorkerOptions& options, std::optional<std::uint32_t>& slot
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
-                               Console& console, const ProgramNames& names) {
+                               Console& console, const ProgramNames& names, const OwnCode& own) {
   if (arguments.empty()) {
     console.line(with_names(kShortHelp, names));
     return ExitCode::kUsage;
   }
   WorkerOptions options;
+  options.own = own;
   std::optional<std::uint32_t> slots;
   // Its part of the page of the manual.
   if (arguments.front() == "--man") {
@@ -219,9 +261,16 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   }
   const CommandTable table = table_of(options, slots, names);
   if (const auto code = run_table(table, arguments, environment, console)) return *code;
+  if (!own.wrong.empty()) {
+    console.line(names.worker + ": " + own.wrong);
+    return ExitCode::kUsage;
+  }
   options.slots = slots ? *slots : usable_cores();
   if (options.name.empty()) options.name = host_name();
-  if (const std::string wrong = wrong_with_hello(options); !wrong.empty()) {
+  std::string wrong = wrong_with_hello(options);
+  if (wrong.empty()) wrong = name_taken_by_own(options);
+  if (wrong.empty()) wrong = missing_program(options.handlers);
+  if (!wrong.empty()) {
     console.line(names.worker + ": " + wrong + " (see --help)");
     return ExitCode::kUsage;
   }
@@ -232,19 +281,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
                  " longer than --grace, which is " + format_duration(options.grace) + " (see --help)");
     return ExitCode::kUsage;
   }
-  if (is_literal(options.dispatcher.host)) {
-    const std::string refusal = refusal_to_dial(options.dispatcher.host, options.insecure);
-    if (!refusal.empty()) {
-      console.line(names.worker + ": " + refusal);
-      return ExitCode::kUnsafe;
-    }
-  }
   return options;
-}
-
-CommandLine parse_command_line(int argc, char** argv, Console& console) {
-  return parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
-                            process_environment, console, names_from(argc > 0 ? argv[0] : ""));
 }
 
 }  // namespace workpool::worker

@@ -21,8 +21,6 @@ using CommandLine = std::variant<WorkerOptions, ExitCode>;
 // `arguments`: argv without the program's name. Help goes to stdout, errors to the console. An ADDRESS whose
 // host is a name is not judged here: refusal_to_dial (common/base/address.h) is asked once it has resolved.
 CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment,
-                               Console& console, const ProgramNames& names = {});
-// With the environment of the process.
-CommandLine parse_command_line(int argc, char** argv, Console& console);
+                               Console& console, const ProgramNames& names = {}, const OwnCode& own = {});
 
 }  // namespace workpool::worker

@@ -43,14 +43,22 @@ bool is_host(const std::string& host, bool bracketed) {
 }  // namespace
 
 std::string endpoint(const std::string& host, std::uint16_t port) {
+  if (is_folder(host)) return "ipc://" + host + '/' + std::to_string(port);
   const bool bracket = host.find(':') != std::string::npos;
   return "tcp://" + (bracket ? '[' + host + ']' : host) + ':' + std::to_string(port);
 }
 
-std::string Address::text() const { return endpoint(host, port); }
+std::string Address::text() const { return is_folder(host) ? "ipc://" + host : endpoint(host, port); }
 
 std::optional<Address> parse_address(std::string_view text, bool allow_port_zero) {
   constexpr std::string_view kScheme = "tcp://";
+  constexpr std::string_view kFolderScheme = "ipc://";
+  if (text.starts_with(kFolderScheme)) {
+    text.remove_prefix(kFolderScheme.size());
+    const bool usable = is_folder(text) && text.size() > 1 && text.size() <= kFolderBytesMost &&
+                        text.find('\0') == std::string_view::npos;
+    return usable ? std::optional(Address{std::string(text), kFolderPort}) : std::nullopt;
+  }
   if (text.substr(0, kScheme.size()) != kScheme) return std::nullopt;
   text.remove_prefix(kScheme.size());
   const std::size_t colon = text.rfind(':');
@@ -80,20 +88,7 @@ bool is_loopback_literal(const std::string& host) {
 bool is_literal(const std::string& host) {
   in_addr v4{};
   in6_addr v6{};
-  return host == "*" || parse_ipv4(host, v4) || parse_ipv6(host, v6);
-}
-
-std::string refusal_to_listen(const std::string& literal, bool insecure) {
-  if (insecure || is_loopback_literal(literal)) return "";
-  return "listening on " + literal +
-         " lets everyone who reaches it take jobs and hand in results; say --insecure if that network is "
-         "trusted";
-}
-
-std::string refusal_to_dial(const std::string& literal, bool insecure) {
-  if (insecure || is_loopback_literal(literal)) return "";
-  return "whoever answers at " + literal +
-         " can run any command here; say --insecure if that network and host are trusted";
+  return host == "*" || is_folder(host) || parse_ipv4(host, v4) || parse_ipv6(host, v6);
 }
 
 }  // namespace workpool

@@ -20,16 +20,41 @@ namespace workpool {
 
 // The longest label of a job or a worker.
 inline constexpr std::size_t kLabelBytesMax = 64;
+// The longest key of a limit, and how many a job may have.
+inline constexpr std::size_t kLimitKeyBytesMax = 256;
+inline constexpr std::size_t kLimitsMax = 8;
 
 // What runs a job at its worker. The numbers are sent (docs/protocol.md), so a worker may get one that it
 // does not know.
 enum class JobKind : std::uint8_t { kCommand = 0, kHandler = 1 };
 
-// What a worker must have to run a job. Jobs with the same requirement share a ready queue.
+// What the jobs that share a key may do at once, over the whole pool. 0: as much as they like.
+struct LimitRule {
+  std::uint32_t most = 0;    // so many may be with workers
+  std::uint32_t starts = 0;  // so many may start within any time of length `per`
+  Duration per{0};
+  bool limits_rate() const { return starts > 0; }
+  auto operator<=>(const LimitRule&) const = default;
+};
+// A key that a job names, and what it allows. The empty key is that of all jobs.
+struct Limit {
+  std::string key;
+  LimitRule rule;
+  auto operator<=>(const Limit&) const = default;
+};
+struct LimitView {
+  std::string_view key;
+  LimitRule rule;
+  bool operator==(const LimitView&) const = default;
+};
+
+// What a worker must have to run a job, and what else holds the job up. Jobs with the same requirement share
+// a ready queue.
 struct Requirement {
   std::string type;                 // the handler's name; empty for a command, which every worker runs
   std::vector<std::string> labels;  // sorted, without repeats
   std::uint32_t slots = 1;          // at least 1
+  std::vector<Limit> limits{};      // by key, each key once; no worker need know of them
   JobKind kind() const { return type.empty() ? JobKind::kCommand : JobKind::kHandler; }
   auto operator<=>(const Requirement&) const = default;
 };
@@ -38,13 +63,19 @@ struct RequirementView {
   std::string_view type;
   std::span<const std::string_view> labels;  // sorted, without repeats
   std::uint32_t slots = 1;
+  std::span<const LimitView> limits{};  // by key, each key once
   Requirement own() const {
-    return {std::string(type), std::vector<std::string>(labels.begin(), labels.end()), slots};
+    Requirement owned{std::string(type), std::vector<std::string>(labels.begin(), labels.end()), slots};
+    for (const LimitView& limit : limits) owned.limits.push_back({std::string(limit.key), limit.rule});
+    return owned;
   }
 };
 inline bool operator==(const Requirement& left, const RequirementView& right) {
+  const auto is_same = [](const Limit& a, const LimitView& b) { return a.key == b.key && a.rule == b.rule; };
   return left.slots == right.slots && left.type == right.type &&
-         std::equal(left.labels.begin(), left.labels.end(), right.labels.begin(), right.labels.end());
+         std::equal(left.labels.begin(), left.labels.end(), right.labels.begin(), right.labels.end()) &&
+         std::equal(left.limits.begin(), left.limits.end(), right.limits.begin(), right.limits.end(),
+                    is_same);
 }
 // For unordered maps, which can be asked with views.
 struct RequirementHash {
@@ -54,6 +85,8 @@ struct RequirementHash {
     std::size_t hash = std::hash<std::string_view>()(requirement.type) + requirement.slots;
     for (const std::string_view label : requirement.labels)
       hash = hash * 0x9e3779b97f4a7c15 + std::hash<std::string_view>()(label);
+    for (const auto& limit : requirement.limits)
+      hash = hash * 0x9e3779b97f4a7c15 + std::hash<std::string_view>()(limit.key);
     return hash;
   }
 };
@@ -72,7 +105,7 @@ struct JobLine {
   std::string id;    // as given; empty if the default is to be used
   std::string work;  // compact JSON of cmd or type and what belongs to it: what `spec` hashes
   Spec spec;
-  Requirement requirement;
+  Requirement requirement;          // the rules of its limits come with JobDefaults
   std::int32_t priority = 0;        // higher first
   std::optional<Duration> timeout;  // per attempt
   std::optional<std::uint32_t> retries;

@@ -70,10 +70,12 @@ struct Outcome {
   Status status = Status::kOk;
   ErrorKind kind = ErrorKind::kNone;  // kNone exactly when status is kOk
   std::string message;                // for people; at most kErrorMessageBytesMax of UTF-8
-  // Set for a command, also for one that could not be started. Not set for a handler, or for a job that died
-  // with its worker, because nobody knows what it printed.
+  // Set for a command, also for one that could not be started, and for a handler whose program wrote to its
+  // stderr: then it holds nothing else. Not set for other handlers, or for a job that died with its worker,
+  // because nobody knows what it printed.
   Boxed<CommandEnd> command;
-  std::string value;  // of a handler: one JSON text without control bytes; empty = null
+  // Of a handler: one JSON text without control bytes; empty = null, or none if `command` is set.
+  std::string value;
 
   // Roughly how many bytes it takes to keep or to send.
   std::size_t size_bytes() const {

@@ -224,6 +224,29 @@ std::optional<std::string> base64_bytes(std::string_view text) {
   return bytes;
 }
 
+namespace {
+
+// C0, DEL, C1; and what changes the order in which a line is read, or ends it, without being seen: a name
+// with U+202E in it makes its line say something else. `letter`: UTF-8.
+bool is_control(std::string_view letter) {
+  const auto byte = [letter](std::size_t i) { return byte_at(letter, i); };
+  switch (letter.size()) {
+    case 1:
+      return byte(0) < 0x20 || byte(0) == 0x7f;
+    case 2:
+      return (byte(0) == 0xc2 && byte(1) < 0xa0) || letter == "\xd8\x9c";  // U+061C
+    case 3:
+      if (byte(0) != 0xe2) return false;
+      return (byte(1) == 0x80 &&
+              (byte(2) == 0x8e || byte(2) == 0x8f || (byte(2) >= 0xa8 && byte(2) <= 0xae))) ||
+             (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9);  // U+200E to U+202E, U+2066 to U+2069
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 std::string printable(std::string_view bytes, std::size_t limit) {
   std::string out;
   for (std::size_t at = 0; at < bytes.size();) {
@@ -238,11 +261,9 @@ std::string printable(std::string_view bytes, std::size_t limit) {
       continue;
     }
     const std::size_t length = letter_bytes(bytes, at);
-    const bool control = byte_at(bytes, at) < 0x20 || byte_at(bytes, at) == 0x7f ||
-                         (length == 2 && byte_at(bytes, at) == 0xc2 && byte_at(bytes, at + 1) < 0xa0);  // C1
     const std::size_t taken = std::max<std::size_t>(1, length);
     std::string shown;
-    if (length != 0 && !control) {
+    if (length != 0 && !is_control(bytes.substr(at, length))) {
       shown = bytes.substr(at, length);
     } else {
       for (std::size_t i = 0; i < taken; ++i) {

@@ -23,8 +23,8 @@ void append_base64(std::string& out, std::string_view bytes);  // RFC 4648, with
 // The inverse: nullopt if `text` is nothing that append_base64 writes.
 std::optional<std::string> base64_bytes(std::string_view text);
 
-// For terminal and log: control characters (C0, DEL, C1) and bytes that are not UTF-8 become \xHH, the rest
-// stays as it is. Output of more than `limit` bytes is cut and ends with "…".
+// For terminal and log: control characters (C0, DEL, C1, of direction, line ends of Unicode) and bytes that
+// are not UTF-8 become \xHH. Output of more than `limit` bytes is cut and ends with "…".
 std::string printable(std::string_view bytes, std::size_t limit = 4096);
 
 // The longest prefix (suffix) of at most `limit` bytes that does not cut a UTF-8 letter; exactly `limit` if

@@ -66,6 +66,9 @@ std::variant<CommandTemplate, std::string> CommandTemplate::parse(const std::vec
   if (auto wrong = made.read_path("--stdout", setting.output_path, made.output_path_))
     return *std::move(wrong);
   if (auto wrong = made.read_path("--stderr", setting.error_path, made.error_path_)) return *std::move(wrong);
+  for (const std::string& key : setting.limits) {
+    if (auto wrong = made.add_pieces(key, made.limits_.emplace_back())) return *std::move(wrong);
+  }
   const auto is_value = [](const Piece& piece) { return piece.value != kText; };
   const bool has_any = std::any_of(made.words_.begin(), made.words_.end(), [&](const Word& word) {
     return std::any_of(word.begin(), word.end(), is_value);
@@ -205,9 +208,9 @@ std::string CommandTemplate::known_placeholders() const {
 }
 
 // Values that belong together are joined by a blank, each quoted for a shell if one reads them.
-void CommandTemplate::expand(std::string& out, const Word& word, const JobValues& job) const {
+void CommandTemplate::expand(std::string& out, const Word& word, const JobValues& job, bool quoted) const {
   const auto put = [&](std::string_view value, const Piece& piece) {
-    if (shell_) {
+    if (quoted) {
       append_shell_value(out, part_of(value, piece.part), piece.place);
     } else {
       out += part_of(value, piece.part);
@@ -243,7 +246,7 @@ void CommandTemplate::append_array(std::string& out, const JobValues& job) const
       continue;
     }
     argument.clear();
-    expand(argument, word, job);
+    expand(argument, word, job, false);
     put(argument);
   }
   out += between == '[' ? "[]" : "]";
@@ -253,7 +256,7 @@ void CommandTemplate::append_shell(std::string& out, const JobValues& job) const
   std::string text;
   for (const Word& word : words_) {
     if (!text.empty()) text += ' ';
-    expand(text, word, job);
+    expand(text, word, job, true);
   }
   append_json_bytes(out, text);
 }
@@ -308,6 +311,19 @@ void CommandTemplate::append_path(std::string& out, std::string_view member, con
   append_json_bytes(out, text);
 }
 
+void CommandTemplate::append_limits(std::string& out, const JobValues& job) const {
+  append_member(out, "limit");
+  char between = '[';
+  std::string key;
+  for (const Word& word : limits_) {
+    key.clear();
+    expand(key, word, job, false);
+    out += std::exchange(between, ',');
+    append_json_bytes(out, key);
+  }
+  out += ']';
+}
+
 void CommandTemplate::append_line(std::string& out, const JobValues& job) const {
   out += "{\"cmd\":";
   if (shell_) {
@@ -318,6 +334,7 @@ void CommandTemplate::append_line(std::string& out, const JobValues& job) const 
   out += setting_;
   if (!output_path_.empty()) append_path(out, "stdout", output_path_, job);
   if (!error_path_.empty()) append_path(out, "stderr", error_path_, job);
+  if (!limits_.empty()) append_limits(out, job);
   if (job.standard_input) {
     append_member(out, "stdin");
     append_json_bytes(out, *job.standard_input);

@@ -41,6 +41,7 @@ struct CommandSetting {
   // none.
   std::string output_path;
   std::string error_path;
+  std::vector<std::string> limits{};  // keys: templates of values
 };
 
 // The values of one job.
@@ -86,8 +87,10 @@ class CommandTemplate {
   std::string known_placeholders() const;
   void append_array(std::string& out, const JobValues& job) const;
   void append_shell(std::string& out, const JobValues& job) const;
-  void expand(std::string& out, const Word& word, const JobValues& job) const;
+  // `quoted`: values as a shell needs them.
+  void expand(std::string& out, const Word& word, const JobValues& job, bool quoted) const;
   void append_values(std::string& out, const JobValues& job) const;
+  void append_limits(std::string& out, const JobValues& job) const;
   void append_path(std::string& out, std::string_view member, const Word& path, const JobValues& job) const;
 
   ValueNames names_;
@@ -95,6 +98,7 @@ class CommandTemplate {
   std::vector<Word> words_;
   Word output_path_;
   Word error_path_;
+  std::vector<Word> limits_;
   std::string setting_;  // the members that all lines share
 };
 

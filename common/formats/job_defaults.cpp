@@ -14,8 +14,9 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr std::string_view kKey = "\"defaults\"";
-constexpr std::array kAllowed{kCwd, kEnv, kTimeout, kRetries, kLabels, kShell, kStdout, kStderr};
+constexpr std::array<std::string_view, 2> kKeys{"\"defaults\"", "\"limits\""};
+constexpr std::size_t kLimitRulesMost = 1000;
+constexpr std::array kAllowed{kCwd, kEnv, kTimeout, kRetries, kLabels, kLimit, kShell, kStdout, kStderr};
 
 std::string names_of_allowed() {
   std::string names;
@@ -49,6 +50,10 @@ Fault take_default(Member member, const dom::element& value, const Place& place,
   if (member == kTimeout) defaults.timeout = job.timeout;
   if (member == kRetries) defaults.retries = job.retries;
   if (member == kLabels) defaults.labels = std::move(job.requirement.labels);
+  if (member == kLimit) {
+    defaults.limit.emplace();
+    for (Limit& limit : job.requirement.limits) defaults.limit->push_back(std::move(limit.key));
+  }
   if (member == kCwd) append_compact_json(defaults.cwd, place.line, place.at);
   if (member == kShell) append_compact_json(defaults.shell, place.line, place.at);
   if (member == kEnv) take_env(value, place, defaults);
@@ -76,6 +81,34 @@ Fault take_defaults(const dom::object& object, const Place& place, JobDefaults& 
     if (std::exchange(seen[*known], true))
       return key.error("the default \"" + std::string(kMemberNames[*known]) + "\" occurs twice: keep one");
     if (auto fault = take_default(*known, member.value, key.value_of_member(), defaults)) return fault;
+  }
+  return std::nullopt;
+}
+
+// `object`: what is at `place`.
+Fault take_limits(const dom::object& object, const Place& place, LimitRules& limits) {
+  std::size_t index = 0;
+  std::vector<std::string_view> seen;
+  if (object.size() > kLimitRulesMost)
+    return place.error("more than " + std::to_string(kLimitRulesMost) +
+                       " limits: a * in a key covers many keys");
+  for (const auto member : object) {
+    const Place key = place.element(index++);
+    if (const std::string wrong = limit_key_fault(member.key); !wrong.empty()) return key.error(wrong);
+    if (std::count(member.key.begin(), member.key.end(), '*') > 1)
+      return key.error("a limit's key has at most one `*`");
+    if (std::find(seen.begin(), seen.end(), member.key) != seen.end())
+      return key.error("the limit " + quoted(member.key) + " occurs twice: keep one");
+    seen.push_back(member.key);
+    std::string_view text;
+    std::uint64_t number = 0;
+    std::string digits;
+    if (member.value.get(number) == simdjson::SUCCESS) text = digits = std::to_string(number);
+    auto rule = text.empty() && member.value.get(text) != simdjson::SUCCESS ? parse_limit_rule("")
+                                                                            : parse_limit_rule(text);
+    if (auto* wrong = std::get_if<std::string>(&rule))
+      return key.value_of_member().error("the limit " + quoted(member.key) + ": " + *wrong);
+    limits.set(member.key, std::get<LimitRule>(rule));
   }
   return std::nullopt;
 }
@@ -111,6 +144,8 @@ void JobDefaults::fill_in(const JobDefaults& others) {
   if (!timeout) timeout = others.timeout;
   if (!retries) retries = others.retries;
   if (!labels) labels = others.labels;
+  if (!limit) limit = others.limit;
+  if (limits && others.limits) limits->fill_in(*others.limits);
   if (cwd.empty()) cwd = others.cwd;
   if (shell.empty()) shell = others.shell;
   if (standard_output.empty()) standard_output = others.standard_output;
@@ -191,9 +226,12 @@ bool is_defaults_line(std::string_view line) {
   std::size_t at = skip_json_space(line, 0);
   if (at == line.size() || line[at] != '{') return false;
   at = skip_json_space(line, at + 1);
-  if (line.substr(at, kKey.size()) != kKey) return false;
-  at = skip_json_space(line, at + kKey.size());
-  return at < line.size() && line[at] == ':';
+  for (const std::string_view key : kKeys) {
+    if (line.substr(at, key.size()) != key) continue;
+    at = skip_json_space(line, at + key.size());
+    return at < line.size() && line[at] == ':';
+  }
+  return false;
 }
 
 std::variant<JobDefaults, LineError> read_job_defaults(std::string_view line) {
@@ -203,14 +241,27 @@ std::variant<JobDefaults, LineError> read_job_defaults(std::string_view line) {
   if (!parser.parse(line, root) || root.get(object) != simdjson::SUCCESS)
     return placed_fault(line, "not valid JSON");
   const Place place{line, skip_json_space(line, 0)};
-  if (object.size() != 1)
-    return place.element(1).error("a line of defaults holds nothing else: give every job a line of its own");
-  const Place value = place.element(0).value_of_member();
-  dom::object members;
-  if ((*object.begin()).value.get(members) != simdjson::SUCCESS)
-    return value.error("\"defaults\" must be an object, such as {\"cwd\": \"/data\", \"timeout\": \"5m\"}");
   JobDefaults defaults;
-  if (auto fault = take_defaults(members, value, defaults)) return *std::move(fault);
+  defaults.limits.emplace();
+  std::size_t index = 0;
+  std::array<bool, 2> seen{};
+  for (const auto member : object) {
+    const Place key = place.element(index++);
+    const Place value = key.value_of_member();
+    const bool is_limits = member.key == "limits";
+    if (!is_limits && member.key != "defaults")
+      return key.error("a line of defaults or limits holds nothing else: give every job a line of its own");
+    if (std::exchange(seen[is_limits ? 1 : 0], true))
+      return key.error(quoted(member.key) + " occurs twice: keep one");
+    dom::object members;
+    if (member.value.get(members) != simdjson::SUCCESS)
+      return value.error(is_limits
+                             ? R"("limits" must be an object, such as {"db": 3, "host:*": "2,5/s"})"
+                             : R"("defaults" must be an object, such as {"cwd": "/data", "timeout": "5m"})");
+    auto fault =
+        is_limits ? take_limits(members, value, *defaults.limits) : take_defaults(members, value, defaults);
+    if (fault) return *std::move(fault);
+  }
   return defaults;
 }
 

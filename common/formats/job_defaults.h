@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What jobs get that do not say otherwise: from the command line, and from the first line of a jobs file,
 //   {"defaults": {"cwd": "/data", "env": {"A": "1"}, "timeout": "5m", "retries": 2, "labels": ["gpu"]}}
+// which may also say what the keys of their limits allow, with or without defaults:
+//   {"limits": {"db": 3, "host:*": "2,5/s"}}
 // A job wins over the command line, and the command line over the first line; `env` is merged by name. Pure.
 #pragma once
 
@@ -16,6 +18,7 @@
 #include "common/base/ids.h"
 #include "common/base/time.h"
 #include "common/formats/job_line_limits.h"
+#include "common/formats/limit_rules.h"
 
 namespace workpool {
 
@@ -23,6 +26,9 @@ struct JobDefaults {
   std::optional<Duration> timeout{};  // per attempt
   std::optional<std::uint32_t> retries{};
   std::optional<std::vector<std::string>> labels{};  // sorted, without repeats
+  std::optional<std::vector<std::string>> limit{};   // keys; the same
+  // Nullopt: whoever reads the jobs does not care for their limits, and a key need not have a rule.
+  std::optional<LimitRules> limits{};
   // Of commands, and part of their work: compact JSON. Empty: none.
   std::string cwd{};
   std::string shell{};            // of a `cmd` that is a string
@@ -32,7 +38,8 @@ struct JobDefaults {
   std::vector<std::pair<std::string, std::string>> env{};
 
   // Whether a line with them makes another job. `timeout` and `retries` are filled in when a job is loaded.
-  bool change_lines() const { return labels || change_works(); }
+  bool change_lines() const { return labels || change_works() || add_limits(); }
+  bool add_limits() const { return limits && (limit || limits->rate()); }
   bool change_works() const {
     return !cwd.empty() || !shell.empty() || !env.empty() || !standard_output.empty() ||
            !standard_error.empty();
@@ -54,7 +61,7 @@ void append_json_bytes(std::string& out, std::string_view bytes);
 // `cmd` is a string.
 void append_members(std::string& out, const JobDefaults& defaults, bool for_shell);
 
-// Whether a JSON line is meant to hold defaults: its first key says so. `line`: any bytes.
+// Whether a JSON line is meant to hold defaults or limits: its first key says so. `line`: any bytes.
 bool is_defaults_line(std::string_view line);
 // What is wrong with a path as the default of many jobs, for people; empty if nothing is.
 std::string default_path_fault(std::string_view path);

@@ -40,14 +40,15 @@ enum Member : std::size_t {
   kRetries,
   kLabels,
   kSlots,
+  kLimit,
   kEach,
   kMeta
 };
-inline constexpr std::size_t kMembers = 18;
+inline constexpr std::size_t kMembers = 19;
 inline constexpr std::size_t kWorkMembers = 10;
 inline constexpr std::array<std::string_view, kMembers> kMemberNames{
-    "cmd",    "type", "args",     "env",     "cwd",     "stdin",  "shell", "ok_exit", "stdout",
-    "stderr", "id",   "priority", "timeout", "retries", "labels", "slots", "each",    "meta"};
+    "cmd", "type",     "args",    "env",     "cwd",    "stdin", "shell", "ok_exit", "stdout", "stderr",
+    "id",  "priority", "timeout", "retries", "labels", "slots", "limit", "each",    "meta"};
 
 std::optional<Member> member_named(std::string_view name);
 

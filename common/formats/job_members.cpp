@@ -8,6 +8,7 @@
 
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/formats/limit_rules.h"
 #include "common/formats/output_path.h"
 
 namespace workpool {
@@ -17,8 +18,6 @@ namespace dom = simdjson::dom;
 namespace {
 
 constexpr std::size_t kQuadraticMax = 8;  // up to this many keys, comparing all pairs beats sorting
-
-std::string quoted(std::string_view text) { return '"' + printable(text, 80) + '"'; }
 
 std::string limit_text(std::size_t bytes) { return std::to_string(bytes) + " bytes"; }
 
@@ -306,7 +305,34 @@ Fault read_labels(const dom::element& value, const Place& place, JobLine& job) {
   return std::nullopt;
 }
 
+// A key, or a list of them.
+Fault read_limit(const dom::element& value, const Place& place, JobLine& job) {
+  constexpr const char* kRule = "\"limit\" must be a key such as \"db\", or an array of keys";
+  auto& limits = job.requirement.limits;
+  const auto take = [&limits](const dom::element& key, const Place& at) -> Fault {
+    std::string_view text;
+    if (key.get(text) != simdjson::SUCCESS) return at.error(kRule);
+    if (std::string wrong = limit_key_fault(text); !wrong.empty()) return at.error(std::move(wrong));
+    limits.push_back({std::string(text), {}});
+    return std::nullopt;
+  };
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS) return take(value, place);
+  std::size_t index = 0;
+  for (const dom::element element : array) {
+    const auto at = [&place, index] { return place.element(index); };
+    if (index == kLimitsMax) return at().error("more than " + std::to_string(kLimitsMax) + " limits");
+    if (auto fault = take(element, place)) return at().error(std::move(fault->message));
+    ++index;
+  }
+  std::sort(limits.begin(), limits.end());
+  limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::string quoted(std::string_view text) { return '"' + printable(text, 80) + '"'; }
 
 Fault read_bytes(const dom::element& value, const Place& place, const char* otherwise, std::string& decoded,
                  std::string_view& bytes) {
@@ -367,6 +393,8 @@ Fault read_member(Member member, const dom::element& value, const Place& place, 
       return read_labels(value, place, job);
     case kSlots:
       return read_integer(value, place, member, std::uint32_t{1}, job.requirement.slots);
+    case kLimit:
+      return read_limit(value, place, job);
     case kEach:
       return read_each(value, place, job);
     case kMeta:

@@ -44,6 +44,8 @@ struct Present {
   Fault combination(std::size_t object_at) const;
 };
 
+// `text` in double quotes, cut if it is long.
+std::string quoted(std::string_view text);
 // "unknown key …", with the nearest known one.
 std::string unknown_key(std::string_view name);
 

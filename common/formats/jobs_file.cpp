@@ -28,7 +28,9 @@ struct JobLineParser::State {
   using Parsed = std::variant<JobView, NoJob, LineError>;
 
   State(JobsFormat chosen, std::shared_ptr<const JobDefaults> given) : format(chosen) {
-    if (!given || !given->change_lines()) return;
+    if (!given) return;
+    if (given->limits) rules = given;
+    if (!given->change_lines()) return;
     defaults = std::move(given);
     if (defaults->labels) default_labels.assign(defaults->labels->begin(), defaults->labels->end());
   }
@@ -64,18 +66,57 @@ struct JobLineParser::State {
     return format == JobsFormat::kJsonLines ? parse_json_line(line) : parse_shell_line(line);
   }
 
-  // REQUIRES: there are defaults.
-  Parsed with_defaults(Parsed&& parsed, bool says_labels) {
+  struct Says {
+    bool labels = false;
+    bool limit = false;
+  };
+
+  Parsed complete(Parsed&& parsed, std::string_view line, const Says& says) {
     auto* const view = std::get_if<JobView>(&parsed);
-    if (view == nullptr) return parsed;
-    if (!says_labels && defaults->labels) view->requirement.labels = default_labels;
-    if (!defaults->change_works()) return parsed;
+    if (view == nullptr || (!defaults && view->requirement.limits.empty())) return std::move(parsed);
+    if (auto fault = find_limits(*view, line, says.limit)) return *std::move(fault);
+    return defaults ? with_defaults(std::move(parsed), *view, says.labels) : std::move(parsed);
+  }
+
+  // Looks up what the keys of the job allow.
+  Fault find_limits(JobView& job_view, std::string_view line, bool says_limit) {
+    limits.clear();
+    const auto find = [this](std::string_view key) {
+      const auto rule = rules->limits->find(key);
+      if (rule) limits.push_back({key, *rule});
+      return rule.has_value();
+    };
+    const auto fault = [&](std::string_view key) {
+      const std::string known = rules->limits->names();
+      return LineError{member_column(line, kLimit),
+                       "nothing says what the limit " + quoted(key) + " allows" +
+                           (known.empty() ? "" : " (there are " + printable(known, 200) + ")") +
+                           ": say so with --limit, or in the first line with \"limits\""};
+    };
+    if (rules && rules->limits->rate()) limits.push_back({"", *rules->limits->rate()});
+    if (rules && !says_limit && rules->limit) {
+      for (const std::string& key : *rules->limit) {
+        if (!find(key)) return fault(key);
+      }
+    } else if (rules) {
+      for (const LimitView& named : job_view.requirement.limits) {
+        if (!find(named.key)) return fault(named.key);
+      }
+    }
+    job_view.requirement.limits = limits;
+    return std::nullopt;
+  }
+
+  // REQUIRES: there are defaults. `job_view`: in `parsed`.
+  Parsed with_defaults(Parsed&& parsed, JobView& job_view, bool says_labels) {
+    if (!says_labels && defaults->labels) job_view.requirement.labels = default_labels;
+    if (!defaults->change_works()) return std::move(parsed);
     whole_work.clear();
-    append_work_with_defaults(whole_work, view->work, *defaults);
+    append_work_with_defaults(whole_work, job_view.work, *defaults);
     if (whole_work.size() > kLineBytesMax)
       return fault_at(0, "with its defaults a job of more than 1 MiB: put what is large into a file");
-    view->work = whole_work;
-    view->spec = spec_of_job(whole_work);
+    job_view.work = whole_work;
+    job_view.spec = spec_of_job(whole_work);
     return parsed;
   }
 
@@ -91,7 +132,7 @@ struct JobLineParser::State {
     Present present;
     job = {};
     if (auto fault = read_members(line, start, object, present)) return *std::move(fault);
-    says_labels = present.has[kLabels];
+    says = {present.has[kLabels], present.has[kLimit]};
     if (auto fault = present.combination(start)) return *std::move(fault);
     if (present.has[kShell] && line[json_member_value(line, present.key_at[kCmd])] == '[')
       return fault_at(present.key_at[kShell], "\"shell\" belongs to a \"cmd\" that is a string");
@@ -107,8 +148,8 @@ struct JobLineParser::State {
       const std::size_t key_at = skip_json_space(line, at);
       const std::size_t value_at = json_member_value(line, key_at);
       const auto known = member_named(member.key);
-      if (!known && member.key == "defaults")
-        return fault_at(key_at, "\"defaults\" must be the first line of the jobs, and alone in it");
+      if (!known && (member.key == "defaults" || member.key == "limits"))
+        return fault_at(key_at, quoted(member.key) + " must be in the first line of the jobs, without a job");
       if (!known) return fault_at(key_at, unknown_key(member.key));
       if (present.has[*known]) {
         return fault_at(key_at,
@@ -158,10 +199,12 @@ struct JobLineParser::State {
   // A view of what is in `job`.
   JobView view() {
     labels.assign(job.requirement.labels.begin(), job.requirement.labels.end());
+    keys.clear();
+    for (const Limit& limit : job.requirement.limits) keys.push_back({limit.key, {}});
     return {job.id,
             job.work,
             spec_of_job(job.work),
-            {job.requirement.type, labels, job.requirement.slots},
+            {job.requirement.type, labels, job.requirement.slots, keys},
             job.priority,
             job.timeout,
             job.retries,
@@ -190,6 +233,7 @@ struct JobLineParser::State {
 
   JobsFormat format;
   std::shared_ptr<const JobDefaults> defaults;  // null if they change no line
+  std::shared_ptr<const JobDefaults> rules;     // null if nobody cares for limits
   std::vector<std::string_view> default_labels;
   std::string whole_work;  // with defaults
   PlainLines plain;
@@ -199,8 +243,10 @@ struct JobLineParser::State {
   std::array<std::pair<std::size_t, std::size_t>, kMembers>
       bytes_of{};  // of each: where in `compact`, how many bytes
   JobLine job;
-  bool says_labels = false;              // `job` has the member
+  Says says;                             // which of these members `job` has
   std::vector<std::string_view> labels;  // of `job`
+  std::vector<LimitView> keys;           // the same
+  std::vector<LimitView> limits;         // what its keys allow
 };
 
 JobLineParser::JobLineParser(JobsFormat format, std::shared_ptr<const JobDefaults> defaults)
@@ -209,16 +255,17 @@ JobLineParser::~JobLineParser() = default;
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse(std::string_view line) {
   if (line.size() > kLineBytesMax) return line_too_long();
-  if (!state_->defaults) return state_->parse_line(line);
-  state_->says_labels = false;
+  state_->says = {};
   auto parsed = state_->parse_line(line);
-  return state_->with_defaults(std::move(parsed), state_->says_labels || state_->plain.says_labels());
+  const bool says_limit = state_->says.limit || state_->plain.says_limit();
+  return state_->complete(std::move(parsed), line,
+                          {state_->says.labels || state_->plain.says_labels(), says_limit});
 }
 
 std::variant<JobView, NoJob, LineError> JobLineParser::parse_as_any(std::string_view line) {
   if (line.size() > kLineBytesMax) return line_too_long();
   auto parsed = state_->parse_any_json_line(line);
-  return state_->defaults ? state_->with_defaults(std::move(parsed), state_->says_labels) : std::move(parsed);
+  return state_->complete(std::move(parsed), line, state_->says);
 }
 
 LineError line_too_long() {
@@ -226,7 +273,9 @@ LineError line_too_long() {
                   "a line of more than 1 MiB: put what is large into a file and pass its name");
 }
 
-std::uint64_t id_column(std::string_view line) {
+std::uint64_t id_column(std::string_view line) { return member_column(line, kId); }
+
+std::uint64_t member_column(std::string_view line, Member which) {
   std::size_t at = skip_json_space(line, 0);
   if (at == line.size() || line[at] != '{' || find_json_fault(line)) return 1;
   DomParser dom;
@@ -235,7 +284,7 @@ std::uint64_t id_column(std::string_view line) {
   if (!dom.parse(line, root) || root.get(object) != simdjson::SUCCESS) return 1;
   for (const auto member : object) {
     const std::size_t value_at = json_member_value(line, skip_json_space(line, at + 1));
-    if (member.key == kMemberNames[kId]) return value_at + 1;
+    if (member.key == kMemberNames[which]) return value_at + 1;
     at = skip_json_space(line, json_value_end(line, value_at));
   }
   return 1;

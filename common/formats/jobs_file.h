@@ -39,6 +39,8 @@ struct NoJob {};
 LineError line_too_long();
 // The column of the value of `id` in a valid JSON line, 1 if it has none. Slow, for messages.
 std::uint64_t id_column(std::string_view line);
+// The same of any member.
+std::uint64_t member_column(std::string_view line, Member which);
 
 class JobLineParser {
  public:

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 
 namespace workpool {
 namespace {
@@ -19,6 +18,14 @@ std::string_view placeholder_at(std::string_view text) {
     if (text.starts_with(known)) return known;
   }
   return {};
+}
+
+// An id is a name, not a way to other folders.
+std::string as_file_name(std::string_view id) {
+  std::string name(id);
+  std::replace(name.begin(), name.end(), '/', '_');
+  if (name.find_first_not_of('.') == std::string::npos) std::replace(name.begin(), name.end(), '.', '_');
+  return name;
 }
 
 }  // namespace
@@ -53,8 +60,7 @@ std::string expanded_output_path(std::string_view text, std::string_view id, std
     if (brace == std::string_view::npos) break;
     text.remove_prefix(brace);
     const std::string_view found = placeholder_at(text);
-    // An id is a name, not a way to other folders.
-    if (found == kId) std::replace_copy(id.begin(), id.end(), std::back_inserter(path), '/', '_');
+    if (found == kId) path += as_file_name(id);
     if (found == kLine) path += std::to_string(line);
     if (found == kAttempt) path += std::to_string(attempt);
     if (found == kBrace) path += '{';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The path of a file for what a job prints ("stdout", "stderr"): text with {id}, {line} and {attempt}, where
-// {{ stands for a `{`. A `/` in an id becomes `_`. Pure.
+// {{ stands for a `{`. A `/` in an id becomes `_`, and so do the dots of an id of nothing else. Pure.
 #pragma once
 
 #include <cstdint>

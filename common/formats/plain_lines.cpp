@@ -214,6 +214,21 @@ bool PlainLines::read_labels(Scanner& from) {
   return taken;
 }
 
+bool PlainLines::read_limit(Scanner& from) {
+  const auto key = [&] {
+    if (limits_.size() == kLimitsMax) return false;
+    std::string_view& text = limits_.emplace_back().key;
+    return from.string(text) && !text.empty() && text.size() <= kLimitKeyBytesMax;
+  };
+  if (from.peek() == '"') return key();
+  if (!from.list('[', ']', key)) return false;
+  const auto before = [](const LimitView& a, const LimitView& b) { return a.key < b.key; };
+  if (!std::is_sorted(limits_.begin(), limits_.end(), before))
+    std::sort(limits_.begin(), limits_.end(), before);
+  limits_.erase(std::unique(limits_.begin(), limits_.end()), limits_.end());
+  return true;
+}
+
 // The work is written as it comes, so a line with a type after its args, or with a second command, is not
 // plain.
 bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
@@ -255,6 +270,8 @@ bool PlainLines::read_member(Member member, Scanner& from, JobView& job) {
       return from.integer(1, job.requirement.slots);
     case kLabels:
       return read_labels(from);
+    case kLimit:
+      return read_limit(from);
     case kEnv:
     case kCwd:
     case kStdin:
@@ -283,12 +300,13 @@ bool PlainLines::read_bare(std::string_view line, JobView& job) {
 
 std::optional<JobView> PlainLines::read(std::string_view line) {
   std::optional<JobView> read;
-  says_labels_ = false;
+  says_labels_ = says_limit_ = false;
   if (line.size() > kPlainBytesMost || !line.starts_with('{')) return read;
   if (read_bare(line, read.emplace())) return read;
   // What it has filled in so far goes with the emplace() below.
   work_.clear();
   labels_.clear();
+  limits_.clear();
   JobView& job = read.emplace();
   Scanner from(line, work_);
   unsigned seen = 0;  // a bit for each member
@@ -306,7 +324,9 @@ std::optional<JobView> PlainLines::read(std::string_view line) {
   job.work = work_;
   job.spec = spec_of_work(work_);
   job.requirement.labels = labels_;
+  job.requirement.limits = limits_;
   says_labels_ = (seen >> kLabels & 1) != 0;
+  says_limit_ = (seen >> kLimit & 1) != 0;
   return read;
 }
 

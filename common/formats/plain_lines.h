@@ -19,8 +19,9 @@ class PlainLines {
  public:
   // Nullopt: not a plain line. The views live as long as the bytes of `line`, and until the next call.
   std::optional<JobView> read(std::string_view line);
-  // Whether the line read last has the member `labels`, be it empty.
+  // Whether the line read last has the member `labels` or `limit`, be it empty.
   bool says_labels() const { return says_labels_; }
+  bool says_limit() const { return says_limit_; }
 
   // Of a handler's job. The views are parts of `work`; `args` is empty if it has none.
   struct Work {
@@ -37,10 +38,13 @@ class PlainLines {
   static bool read_bare(std::string_view line, JobView& job);
   bool read_member(Member member, Scanner& from, JobView& job);
   bool read_labels(Scanner& from);
+  bool read_limit(Scanner& from);
 
   std::string work_;
   std::vector<std::string_view> labels_;
+  std::vector<LimitView> limits_;
   bool says_labels_ = false;
+  bool says_limit_ = false;
 };
 
 }  // namespace workpool

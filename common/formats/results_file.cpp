@@ -205,9 +205,9 @@ void put_command(Pen& pen, const CommandEnd& end) {
 
 void put_outcome(Pen& pen, const Outcome& outcome) {
   if (outcome.status != Status::kOk) put_error(pen, outcome);
-  if (outcome.command) {
-    put_command(pen, *outcome.command);
-  } else if (outcome.status == Status::kOk || !outcome.value.empty()) {
+  if (outcome.command) put_command(pen, *outcome.command);
+  // A handler that a program runs has a stderr next to its value.
+  if ((!outcome.command && outcome.status == Status::kOk) || !outcome.value.empty()) {
     pen.text(",\"value\":");
     pen.text(outcome.value.empty() ? std::string_view("null") : std::string_view(outcome.value));
   }

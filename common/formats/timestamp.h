@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace workpool {
@@ -20,5 +22,10 @@ class Timestamp {
  private:
   std::array<char, 24> text_;
 };
+
+// Seconds since 1970 as "2026-12-31T23:59:59Z", within the same bounds.
+std::string unix_seconds_text(std::int64_t unix_seconds);
+// The inverse: nullopt if `text` is nothing that unix_seconds_text writes.
+std::optional<std::int64_t> parse_unix_seconds(std::string_view text);
 
 }  // namespace workpool

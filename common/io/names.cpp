@@ -3,13 +3,10 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -17,7 +14,6 @@
 
 #include "common/base/address.h"
 #include "common/io/clock.h"
-#include "common/io/descriptor.h"
 #include "common/io/threads.h"
 
 namespace workpool {
@@ -35,26 +31,14 @@ AddressList look_up(const std::string& host, std::uint16_t port, int flags, int&
   return {error == 0 ? list : nullptr, &::freeaddrinfo};
 }
 
-// Rounded to the nearest second, but at least 1.
+}  // namespace
+
 std::string whole_seconds(Duration waited) {
   return std::to_string(std::max<Duration::rep>(1, (waited + milliseconds(500)) / seconds(1))) + " s";
 }
 
-// Returns false if `events` do not come before `end`, or `stop` is set.
-bool wait_for(int fd, short events, Time end, const std::atomic<bool>& stop) {
-  while (!stop) {
-    const Duration left = end - boot_time();
-    if (left.count() <= 0) return false;
-    pollfd wait{fd, events, 0};
-    const Duration slice = std::min<Duration>(left, milliseconds(50));
-    if (::poll(&wait, 1, static_cast<int>(slice / milliseconds(1)) + 1) > 0) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 Resolved resolve(const std::string& host, std::uint16_t port) {
+  if (is_folder(host)) return {{host}, ""};
   Resolved resolved;
   int error = 0;
   const AddressList list = look_up(host, port, 0, error);
@@ -113,37 +97,6 @@ std::optional<Resolved> Lookup::wait(Time until, const std::atomic<bool>& stop) 
 
 std::string no_answer_for(const std::string& host, Duration waited) {
   return "the name service has not answered for \"" + host + "\" within " + whole_seconds(waited);
-}
-
-// ---- does a dispatcher answer there ----
-
-std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
-                         Duration greeting_limit, Time end, const std::atomic<bool>& stop) {
-  int error = 0;
-  const AddressList list = look_up(literal, port, AI_NUMERICHOST, error);
-  if (!list) return ::gai_strerror(error);
-  const Descriptor socket(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (socket.get() < 0) return std::strerror(errno);
-  if (::connect(socket.get(), list->ai_addr, list->ai_addrlen) != 0) {
-    if (errno != EINPROGRESS) return std::strerror(errno);
-    const Time begin = boot_time();
-    if (!wait_for(socket.get(), POLLOUT, std::min(end, begin + connect_limit), stop))
-      return stop ? "given up" : "no answer within " + whole_seconds(boot_time() - begin);
-    int result = 0;
-    socklen_t size = sizeof result;
-    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &result, &size);
-    if (result != 0) return std::strerror(result);
-  }
-  const Time connected = boot_time();
-  if (!wait_for(socket.get(), POLLIN, std::min(end, connected + greeting_limit), stop)) {
-    return stop ? "given up"
-                : "accepted the connection, but gave no answer within " +
-                      whole_seconds(boot_time() - connected) + " (is it a dispatcher?)";
-  }
-  constexpr unsigned char kSignature = 0xff;
-  unsigned char first = 0;
-  if (::recv(socket.get(), &first, 1, 0) != 1) return "the connection was closed without an answer";
-  return first == kSignature ? "" : "what listens there is not a workpool dispatcher";
 }
 
 }  // namespace workpool

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Finds the addresses of a name, and whether something listens there. It uses plain TCP before any ZeroMQ
-// socket connects, since such a socket tries a single address and reports no reason.
+// Finds the addresses of a name.
 #pragma once
 
 #include <atomic>
@@ -41,12 +40,7 @@ class Lookup {
 // The message for a look-up without an answer: `the name service has not answered for "host" within 2 s`.
 std::string no_answer_for(const std::string& host, Duration waited);
 
-// Connects, waits for the first byte that a ZeroMQ peer sends by itself (rfc.zeromq.org/spec/23, greeting),
-// and closes. Returns "" if that byte came, else the reason. The connection may take `connect_limit`, the
-// byte `greeting_limit` after it; both must come before `end`. So a forwarder that accepts and closes,
-// because nothing is behind it yet, is quickly told from a dispatcher that is slow to answer. Gives up early
-// when `stop` is set.
-std::string try_greeting(const std::string& literal, std::uint16_t port, Duration connect_limit,
-                         Duration greeting_limit, Time end, const std::atomic<bool>& stop);
+// "2 s": rounded to the nearest second, but at least 1.
+std::string whole_seconds(Duration waited);
 
 }  // namespace workpool

@@ -37,6 +37,28 @@ zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type typ
   return socket;
 }
 
+namespace {
+
+template <class Value>
+void set_bytes(zmq::socket_t& socket, int option, const Value& value) {
+  if (zmq_setsockopt(socket.handle(), option, value.data(), value.size()) != 0) throw zmq::error_t();
+}
+
+}  // namespace
+
+void secure_server(zmq::socket_t& socket, const SecretKey& key, const std::string& domain) {
+  socket.set(zmq::sockopt::curve_server, true);
+  set_bytes(socket, ZMQ_CURVE_SECRETKEY, key.bytes());
+  // Without a domain libzmq would ask nobody and let everybody in.
+  set_bytes(socket, ZMQ_ZAP_DOMAIN, domain);
+}
+
+void secure_client(zmq::socket_t& socket, const JoinKey& key) {
+  set_bytes(socket, ZMQ_CURVE_SERVERKEY, key.dispatcher.bytes);
+  set_bytes(socket, ZMQ_CURVE_PUBLICKEY, key.worker.public_key().bytes);
+  set_bytes(socket, ZMQ_CURVE_SECRETKEY, key.worker.bytes());
+}
+
 bool writable(zmq::socket_t& socket) { return (socket.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0; }
 
 bool send_frame(zmq::socket_t& socket, std::string_view frame, bool more) {

@@ -9,6 +9,8 @@
 
 #include <zmq.hpp>
 
+#include "common/base/keys.h"
+
 namespace workpool {
 
 // How many messages a socket holds in each direction. Never reached: credit and result window run out long
@@ -22,6 +24,12 @@ zmq::context_t make_context(int sockets);
 zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type);
 // The same for a socket that dials; it never reconnects by itself.
 zmq::socket_t make_dialling_socket(zmq::context_t& context, zmq::socket_type type);
+
+// Encrypts everything on the socket, and lets in only peers for whom the ZAP handler of `context` answers
+// that they may, which it is asked with `domain`. Before the first bind.
+void secure_server(zmq::socket_t& socket, const SecretKey& key, const std::string& domain);
+// The other side: talks to nobody but the dispatcher of this key. Before the first connect.
+void secure_client(zmq::socket_t& socket, const JoinKey& key);
 
 // Whether a send would be taken now.
 bool writable(zmq::socket_t& socket);

@@ -29,6 +29,13 @@ Descriptor open_descriptor(int number) {
   return {};
 }
 
+// Anybody who may write to the folder can guess the name, so nothing that already has it is opened: it may be
+// a link to a file of ours, or a file that its maker reads. An older file of ours with our number is removed.
+Descriptor make_afresh(const std::string& path) {
+  ::unlink(path.c_str());
+  return Descriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+}
+
 }  // namespace
 
 std::optional<int> descriptor_named(std::string_view path) {
@@ -61,7 +68,7 @@ WholeFile::WholeFile(std::string path) : path_(std::move(path)) {
   char resolved[PATH_MAX];
   if (exists && ::realpath(path_.c_str(), resolved) != nullptr) path_ = resolved;
   beside_ = path_ + '.' + std::to_string(::getpid()) + ".tmp";
-  const Descriptor tried(::open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  const Descriptor tried = make_afresh(beside_);
   if (!tried.is_open()) {
     fail("cannot be written", errno);
     return;
@@ -78,8 +85,8 @@ bool WholeFile::write(std::string_view text) {
   if (named_.is_open()) return write_in_place(named_.get(), text);
   const bool in_place = beside_.empty();
   // A pipe that nobody has opened for reading is an error at once.
-  const int flags = O_WRONLY | O_CLOEXEC | (in_place ? O_NONBLOCK | O_NOCTTY : O_CREAT | O_TRUNC);
-  Descriptor file(::open(in_place ? path_.c_str() : beside_.c_str(), flags, 0666));
+  constexpr int kInPlace = O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  Descriptor file = in_place ? Descriptor(::open(path_.c_str(), kInPlace)) : make_afresh(beside_);
   if (!file.is_open()) return fail("cannot be written", errno);
   if (in_place) return write_in_place(file.get(), text);
   int error = write_all(file.get(), text);

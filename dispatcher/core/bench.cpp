@@ -21,7 +21,7 @@ constexpr std::uint64_t kClearOkPerNotOk = 9;
 
 }  // namespace
 
-void Bench::judge(Step& step) {
+void Bench::judge(bool input_ended, Step& step) {
   if (!streaks_.any_suspect() && !workers_.any_benched()) return;
   // The last chance is before the run ends.
   if (step.now < judged_at_ + kLookInterval && ledger_.jobs().open() > 0) return;
@@ -34,7 +34,7 @@ void Bench::judge(Step& step) {
       if (session != nullptr && session->streak != nullptr) judge_suspect(*session, step);
     }
   }
-  if (workers_.any_benched()) look_at_benched(step);
+  if (workers_.any_benched()) look_at_benched(input_ended, step);
 }
 
 // ---- suspects ----
@@ -160,7 +160,7 @@ void Bench::bench(Session& session, const Evidence& evidence, Step& step) {
 
 // ---- on the bench ----
 
-void Bench::look_at_benched(Step& step) {
+void Bench::look_at_benched(bool input_ended, Step& step) {
   for (auto& [id, session] : workers_.sessions()) {
     const Benched* benched = workers_.benched(session);
     if (benched == nullptr) continue;
@@ -177,7 +177,8 @@ void Bench::look_at_benched(Step& step) {
     }
     if (!why) continue;
     workers_.unbench(session);
-    if (ledger_.jobs().open() > 0) step.decide(Report{WorkerUnbenched{session.name, *why}});
+    // At the end of the run nobody cares; but what is still to come may go there.
+    if (!input_ended || ledger_.jobs().open() > 0) step.decide(Report{WorkerUnbenched{session.name, *why}});
   }
 }
 

@@ -24,8 +24,8 @@ class Bench {
         Streaks& streaks)
       : options_(options), ledger_(ledger), classes_(classes), workers_(workers), streaks_(streaks) {}
 
-  // After the sockets have been drained, while the run goes on.
-  void judge(Step& step);
+  // After the sockets have been drained, while the run goes on. `input_ended`: no more jobs come.
+  void judge(bool input_ended, Step& step);
 
  private:
   // What speaks for it that the worker is to blame, not its jobs.
@@ -41,7 +41,7 @@ class Bench {
   void try_elsewhere(Session& session, Step& step);
   void bench(Session& session, const Evidence& evidence, Step& step);
   void withdraw(Session& session, std::size_t most, Step& step);
-  void look_at_benched(Step& step);
+  void look_at_benched(bool input_ended, Step& step);
   // Whether each job that is left and that this one could run could be run by another, too.
   bool is_dispensable(const Session& session) const;
 

@@ -30,10 +30,15 @@ struct IdUsedBefore {
   std::uint32_t engine_now = 0;
   std::uint32_t try_now = 0;
 };
+// The worker's id belongs to a worker with another key.
+struct IdOfAnotherKey {
+  WorkerId worker;
+};
+struct KeyNotValid {};  // any more
 struct TooManyRegister {};
 struct TooManyWorkers {};
 using RefusalCause = std::variant<RunComplete, OtherProtocol, NoText, NoIdentity, IdUsedBefore,
-                                  TooManyRegister, TooManyWorkers>;
+                                  IdOfAnotherKey, KeyNotValid, TooManyRegister, TooManyWorkers>;
 
 // What the worker is to do.
 inline Refusal code_of(const RefusalCause& cause) {
@@ -43,6 +48,8 @@ inline Refusal code_of(const RefusalCause& cause) {
     Refusal operator()(const NoText&) const { return Refusal::kOther; }
     Refusal operator()(const NoIdentity&) const { return Refusal::kOther; }
     Refusal operator()(const IdUsedBefore&) const { return Refusal::kOther; }
+    Refusal operator()(const IdOfAnotherKey&) const { return Refusal::kOther; }
+    Refusal operator()(const KeyNotValid&) const { return Refusal::kOther; }
     Refusal operator()(const TooManyRegister&) const { return Refusal::kLater; }
     Refusal operator()(const TooManyWorkers&) const { return Refusal::kLater; }
   };
@@ -73,7 +80,10 @@ struct KeptWhatWasRecalled {
 struct OwesAResult {  // of a job that has ended there
   bool operator==(const OwesAResult&) const = default;
 };
+struct KeyRevoked {  // or expired
+  bool operator==(const KeyRevoked&) const = default;
+};
 using LeaveCause = std::variant<SaidGoodbye, SilentFor, ConnectionLost, ConnectionClosed, NeverReady,
-                                KeptWhatWasRecalled, OwesAResult>;
+                                KeptWhatWasRecalled, OwesAResult, KeyRevoked>;
 
 }  // namespace workpool::dispatcher

@@ -27,6 +27,17 @@ bool Placement::has_another(const ActiveJob& job) const {
   });
 }
 
+bool Placement::should_avoid(const ActiveJob& job, WorkerId worker) const {
+  const Trouble& trouble = job.trouble();
+  if (std::find(trouble.not_on.begin(), trouble.not_on.end(), worker) != trouble.not_on.end()) return true;
+  return trouble.avoids(worker) && has_another(job);
+}
+
+bool Placement::has_any_other(const ActiveJob& job) const {
+  return has_another(job) ||
+         workers_.any_other(ledger_.jobs().requirement(job.facts.requirement), job.trouble().not_on);
+}
+
 void Placement::review_choosy(Time now) {
   std::vector<JobRow> content;
   auto left = kLookedAtMost;
@@ -35,7 +46,7 @@ void Placement::review_choosy(Time now) {
     const ActiveJob& job = ledger_.jobs().at(front.row);
     const bool must = !job.trouble().not_on.empty();
     const Time limit = job.ready_since + (must ? kInsistsAfter : kChoosesFor);
-    const bool has_other = has_another(job);
+    const bool has_other = must ? has_any_other(job) : has_another(job);
     if (must && !has_other && now < ledger_.others_may_come_until()) continue;
     if (!has_other || (!must && now >= limit)) {
       content.push_back(front.row);
@@ -49,7 +60,9 @@ void Placement::review_choosy(Time now) {
 // Who may get such jobs, but for those with slots that are kept for a better job whose line is being read.
 std::vector<Place*> Placement::open_places(bool leftovers) {
   std::vector<Place*> found;
-  for (const auto& [id, known] : fleet_.places()) {
+  for (const auto& entry : fleet_.places()) {
+    const SessionId id = entry.first;
+    const Place& known = entry.second;
     const bool reserved = insisted_on_ == id ? known.held_alone() : known.alone();
     if (!known.takes_work || reserved || !known.session->may_hold_more()) continue;
     const Resources free = without(known.room, known.held());
@@ -69,6 +82,7 @@ void Placement::place_choosy(bool leftovers, Step& step) {
   std::vector<Front> left;
   for (const Front& front : std::vector<Front>(waiting.begin(), end)) {
     if (!leftovers && !heads_.empty() && heads_.best().rank.before(front.rank)) break;
+    if (!may_start(ledger_.jobs().at(front.row).facts.requirement, step.now)) continue;
     if (!place_choosy(front, open, step)) left.push_back(front);
   }
   if (leftovers) insist(left, step.now);
@@ -83,7 +97,7 @@ void Placement::insist(const std::vector<Front>& waiting, Time now) {
     if (job.facts.slots == 1 || now < job.ready_since + kInsistsAfter) continue;
     for (const auto& [id, place] : fleet_.places()) {
       const bool could = place.takes_work && place.fits(job.facts.requirement) && !place.held_alone();
-      if (could && !job.trouble().avoids(place.session->worker)) insisted_on_ = id;
+      if (could && !should_avoid(job, place.session->worker)) insisted_on_ = id;
     }
     if (insisted_on_) return;
   }
@@ -98,7 +112,7 @@ bool Placement::place_choosy(const Front& front, const std::vector<Place*>& open
   Place* chosen = nullptr;
   for (std::size_t i = 0; i < open.size(); ++i) {
     Place& place = *open[(turn_ + i) % open.size()];
-    if (!place.fits(number) || job.trouble().avoids(place.session->worker)) continue;
+    if (!place.fits(number) || should_avoid(job, place.session->worker)) continue;
     if (!place.session->may_hold_more()) continue;
     const bool is_free = needs.fits(place.free_for(number));
     const bool ahead = !place.reserved && place.held().slots + needs.slots <= window(place, number);
@@ -123,7 +137,7 @@ void Placement::place_probes(Step& step) {
     const std::uint32_t number = benched->requirement;
     if (!classes_.used(number) || classes_.at(number).serial() != benched->serial) continue;
     const auto front = ledger_.jobs().front(number);
-    if (!front) continue;
+    if (!front || !may_start(number, step.now)) continue;
     workers_.probe(session, ledger_.jobs().handle(front->row), step.now + kProbeInterval);
     ledger_.give(session, front->row, step);
   }

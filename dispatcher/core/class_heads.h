@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The requirement classes that have work and a worker for it, the one with the best job first. A binary heap
-// that knows where each class stands in it, so a change of one class costs the logarithm of their number.
+// Requirement classes in the order of their best jobs. A binary heap; where each class stands in it is known,
+// so a change of one class costs the logarithm of their number.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -12,8 +13,12 @@
 
 namespace workpool::dispatcher {
 
-class ClassHeads {
+// Where each class stands in its heap, by class. Several heaps may share it if no class is in two of them.
+using ClassPlaces = std::vector<std::size_t>;
+
+class ClassHeap {
  public:
+  static constexpr std::size_t kNowhere = ~std::size_t{0};
   struct Head {
     QueueRank rank;  // of the best job of the class
     std::uint32_t number = 0;
@@ -21,7 +26,6 @@ class ClassHeads {
 
   bool empty() const { return heap_.empty(); }
   std::size_t size() const { return heap_.size(); }
-  bool has(std::uint32_t number) const { return number < place_.size() && place_[number] != kNowhere; }
   const Head& best() const { return heap_.front(); }  // REQUIRES: not empty
   // The second best one.
   std::optional<QueueRank> second() const {
@@ -31,56 +35,73 @@ class ClassHeads {
   }
 
   // Adds the class, or moves it to where it belongs now.
-  void set(std::uint32_t number, const QueueRank& rank) {
-    if (place_.size() <= number) place_.resize(number + 1, kNowhere);
-    if (place_[number] == kNowhere) {
-      place_[number] = heap_.size();
+  void set(ClassPlaces& places, std::uint32_t number, const QueueRank& rank) {
+    if (places.size() <= number) places.resize(number + 1, kNowhere);
+    if (places[number] == kNowhere) {
+      places[number] = heap_.size();
       heap_.push_back({rank, number});
-      rise(heap_.size() - 1);
+      rise(places, heap_.size() - 1);
       return;
     }
-    const std::size_t at = place_[number];
+    const std::size_t at = places[number];
     const bool better = rank.before(heap_[at].rank);
     heap_[at].rank = rank;
-    better ? rise(at) : sink(at);
+    better ? rise(places, at) : sink(places, at);
   }
-  void erase(std::uint32_t number) {
-    if (!has(number)) return;
-    const std::size_t at = std::exchange(place_[number], kNowhere);
+  // REQUIRES: the class is in this heap.
+  void erase(ClassPlaces& places, std::uint32_t number) {
+    const std::size_t at = std::exchange(places[number], kNowhere);
     const Head last = heap_.back();
     heap_.pop_back();
     if (at == heap_.size()) return;
     const bool better = last.rank.before(heap_[at].rank);
-    put(at, last);
-    better ? rise(at) : sink(at);
+    put(places, at, last);
+    better ? rise(places, at) : sink(places, at);
   }
 
  private:
-  static constexpr std::size_t kNowhere = ~std::size_t{0};
-
-  void put(std::size_t at, const Head& head) {
+  void put(ClassPlaces& places, std::size_t at, const Head& head) {
     heap_[at] = head;
-    place_[head.number] = at;
+    places[head.number] = at;
   }
-  void rise(std::size_t at) {
+  void rise(ClassPlaces& places, std::size_t at) {
     const Head head = heap_[at];
     for (; at > 0 && head.rank.before(heap_[(at - 1) / 2].rank); at = (at - 1) / 2)
-      put(at, heap_[(at - 1) / 2]);
-    put(at, head);
+      put(places, at, heap_[(at - 1) / 2]);
+    put(places, at, head);
   }
-  void sink(std::size_t at) {
+  void sink(ClassPlaces& places, std::size_t at) {
     const Head head = heap_[at];
     for (std::size_t child = 2 * at + 1; child < heap_.size(); child = 2 * at + 1) {
       if (child + 1 < heap_.size() && heap_[child + 1].rank.before(heap_[child].rank)) ++child;
       if (!heap_[child].rank.before(head.rank)) break;
-      put(at, heap_[child]);
+      put(places, at, heap_[child]);
       at = child;
     }
-    put(at, head);
+    put(places, at, head);
   }
 
   std::vector<Head> heap_;
-  std::vector<std::size_t> place_;  // in heap_, by class
+};
+
+// The classes that have work, a worker for it, and no limit that holds it up.
+class ClassHeads {
+ public:
+  bool empty() const { return heap_.empty(); }
+  std::size_t size() const { return heap_.size(); }
+  bool has(std::uint32_t number) const {
+    return number < places_.size() && places_[number] != ClassHeap::kNowhere;
+  }
+  const ClassHeap::Head& best() const { return heap_.best(); }  // REQUIRES: not empty
+  std::optional<QueueRank> second() const { return heap_.second(); }
+  void set(std::uint32_t number, const QueueRank& rank) { heap_.set(places_, number, rank); }
+  void erase(std::uint32_t number) {
+    if (has(number)) heap_.erase(places_, number);
+  }
+
+ private:
+  ClassHeap heap_;
+  ClassPlaces places_;
 };
 
 }  // namespace workpool::dispatcher

@@ -11,6 +11,13 @@ constexpr Duration kLookInterval = seconds(1);
 // A worker ends a job at its timeout, and kills what does not end for up to 5 s more. Beyond twice the
 // timeout and the worker timeout it is not going to.
 constexpr int kTimeouts = 2;
+// A worker names in its beats what has run for a second. So long after it is known to have a job, and has
+// room for it, this one does not run. In that time nothing may have come of its other jobs either: a slow
+// line, a full disk or results that wait for each other look the same.
+constexpr Duration kStartLeast = seconds(20);
+constexpr int kStartTimeouts = 3;
+// If we were away for longer, all waits begin anew.
+constexpr Duration kAwayMost = seconds(5);
 // Handing over what an earlier session left takes a while on a slow line; each message of it counts.
 constexpr Duration kReadyLeast = seconds(60);
 
@@ -21,17 +28,21 @@ Duration time_on_its_way(std::uint64_t bytes) { return microseconds(static_cast<
 
 void Conduct::judge(Step& step) {
   if (step.now < looked_at_ + kLookInterval) return;
+  if (step.now > looked_at_ + kAwayMost) stalled_.clear();
   looked_at_ = step.now;
   std::vector<std::pair<SessionId, LeaveCause>> faulty;
   found_.clear();
-  for (const auto& [id, session] : workers_.sessions()) {
+  stalled_now_.clear();
+  for (auto& [id, session] : workers_.sessions()) {
     if (const auto fault = fault_of(session, step.now)) {
       faulty.emplace_back(id, *fault);
     } else if (std::holds_alternative<Live>(session.phase)) {
       look_at_timeouts(session, step);
+      look_at_starts(session, step);
     }
   }
   std::swap(seen_, found_);
+  std::swap(stalled_, stalled_now_);
   for (const auto& [id, fault] : faulty) sessions_.end(id, fault, step);
 }
 
@@ -57,7 +68,7 @@ bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
   HoldingRow row = holdings.running(session.held, session.slots).next;
   for (; row != kNoHolding; row = holdings.next(row)) {
     const auto* recalled = std::get_if<Recalled>(&holdings.at(row).phase);
-    if (recalled == nullptr || session.last_answer >= recalled->since) continue;
+    if (recalled == nullptr || session.last_progress >= recalled->since) continue;
     const bool heard = session.last_echo > recalled->since;
     const Duration limit =
         heard ? options_.worker_timeout : 3 * options_.worker_timeout + time_on_its_way(session.held.bytes());
@@ -71,7 +82,7 @@ bool Conduct::leaves_recall_unanswered(const Session& session, Time now) const {
 // either.
 bool Conduct::owes_a_result(const Session& session, Time now) const {
   if (session.held.doubtful() == 0 || session.acks.ack() != session.acks.received()) return false;
-  if (now < session.last_answer + options_.worker_timeout) return false;
+  if (now < session.last_progress + options_.worker_timeout) return false;
   const Holdings& holdings = ledger_.holdings();
   for (HoldingRow row = holdings.first(session.held); row != kNoHolding; row = holdings.next(row)) {
     const auto* ended = std::get_if<Doubtful>(&holdings.at(row).phase);
@@ -98,6 +109,47 @@ void Conduct::look_at_timeouts(const Session& session, Step& step) {
     }
     found_.emplace(row, seen);
   }
+}
+
+void Conduct::look_at_starts(Session& session, Step& step) {
+  // While results wait for the disk, others may wait behind them at the worker.
+  if (session.acks.ack() != session.acks.received() || !has_not_started(session, step.now)) return;
+  const auto before = stalled_.find(session.id);
+  const Time since = std::max(before == stalled_.end() ? step.now : before->second, session.last_progress);
+  if (step.now < since + std::max(kStartLeast, kStartTimeouts * options_.worker_timeout)) {
+    stalled_now_.emplace(session.id, since);
+    return;
+  }
+  take_unstarted(session, step);
+}
+
+// Whether a job that its slots have room for is not said to run. A worker has a job once it echoes a beat
+// that was sent later; one that echoes nothing has it after a while nevertheless.
+bool Conduct::has_not_started(const Session& session, Time now) const {
+  const Holdings& holdings = ledger_.holdings();
+  const HoldingRow end = holdings.running(session.held, session.slots).next;
+  const Duration patience = 3 * options_.worker_timeout + time_on_its_way(session.held.bytes());
+  for (HoldingRow row = holdings.first(session.held); row != end; row = holdings.next(row)) {
+    const Holding& holding = holdings.at(row);
+    if (holding.begun || !(holding.is<Sent>() || holding.is<Recalled>())) continue;
+    if (session.last_echo > holding.since || now >= holding.since + patience) return true;
+  }
+  return false;
+}
+
+// Also what waits behind: if nothing begins there, that will not either.
+void Conduct::take_unstarted(Session& session, Step& step) {
+  const Holdings& holdings = ledger_.holdings();
+  std::vector<HoldingRow> rows;
+  for (HoldingRow row = holdings.first(session.held); row != kNoHolding; row = holdings.next(row)) {
+    const Holding& holding = holdings.at(row);
+    if (!holding.begun && (holding.is<Sent>() || holding.is<Recalled>())) rows.push_back(row);
+  }
+  const Holding& first = holdings.at(rows.front());
+  step.decide(Report{JobsTakenAway{session.name, rows.size(), ledger_.jobs().at(first.job).facts.full_id(),
+                                   step.now - first.since}});
+  ledger_.take_away(session, rows, step);
+  sessions_.distrust(session, step);
 }
 
 }  // namespace workpool::dispatcher

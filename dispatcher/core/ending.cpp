@@ -2,6 +2,7 @@
 #include "dispatcher/core/ending.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/base/check.h"
@@ -21,6 +22,11 @@ constexpr Duration kLookInterval = milliseconds(250);
 // A result that waits for the line of its job is recorded before a drain ends; the line of a file that has
 // been changed may never come.
 constexpr Duration kEarlyLimit = seconds(5);
+
+// What a worker must have; there may be as many keys as hosts.
+Requirement without_limits(const Requirement& requirement) {
+  return {requirement.type, requirement.labels, requirement.slots};
+}
 
 }  // namespace
 
@@ -199,6 +205,7 @@ void Ending::look_for_unsatisfiable(Step& step) {
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
+  std::map<Requirement, std::uint64_t> told;
   auto known = unmet_.begin();
   for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
   for (std::uint32_t number = 0; any_worker && number < classes.size(); ++number) {
@@ -214,10 +221,11 @@ void Ending::look_for_unsatisfiable(Step& step) {
     unsatisfiable_ = requirement;
     if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
       entry.warned = true;
-      step.decide(Report{JobUnsatisfiable{requirement, open, false}});
+      told[without_limits(requirement)] += open;
     }
     unmet.push_back(entry);
   }
+  for (const auto& [needed, jobs] : told) step.decide(Report{JobUnsatisfiable{needed, jobs, false}});
   unmet_ = std::move(unmet);
   const bool nothing_else = input_ended_ && unmet_jobs > 0 && unmet_jobs == ledger_.jobs().open();
   if (!nothing_else) {
@@ -229,10 +237,11 @@ void Ending::look_for_unsatisfiable(Step& step) {
 }
 
 void Ending::give_up_unsatisfiable(Step& step) {
-  for (const Unmet& entry : unmet_) {
-    step.decide(Report{JobUnsatisfiable{ledger_.jobs().requirement(entry.requirement),
-                                        ledger_.jobs().open(entry.requirement), true}});
-  }
+  std::map<Requirement, std::uint64_t> told;
+  for (const Unmet& entry : unmet_)
+    told[without_limits(ledger_.jobs().requirement(entry.requirement))] +=
+        ledger_.jobs().open(entry.requirement);
+  for (const auto& [needed, jobs] : told) step.decide(Report{JobUnsatisfiable{needed, jobs, true}});
   flush(step);
 }
 

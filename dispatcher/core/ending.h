@@ -33,6 +33,7 @@ class Ending {
   void stop(StopKind kind, Step& step);
   void jobs_file_changed(std::uint64_t line, Step& step);
   void input_ended() { input_ended_ = true; }
+  bool has_all_input() const { return input_ended_; }
   void input_broken(Step& step);
   void local_worker_failed(LocalWorkerFailed&& event, Step& step);
   // Nothing more will ever be written.

@@ -18,6 +18,7 @@
 #include "common/wire/messages.h"
 #include "dispatcher/core/causes.h"
 #include "dispatcher/core/job_facts.h"
+#include "dispatcher/core/key_id.h"
 #include "dispatcher/core/run_end.h"
 #include "dispatcher/core/stop_rule.h"
 
@@ -44,6 +45,7 @@ struct SchedulerOptions {
 struct GrantedName {
   WorkerId worker;
   std::string name;
+  std::string key{};  // the fingerprint of its key, since numbers of keys do not outlive a start; empty: none
 };
 
 // ---- events ----
@@ -54,6 +56,8 @@ struct HelloReceived {
   std::string peer;
   Hello hello;
   SessionId fresh;
+  KeyId key{};                // of the peer
+  std::string fingerprint{};  // of that key; empty if there is none
 };
 // The lane of an admitted session is bound. If it could not be, the session is dropped, and the worker is
 // told to come later.
@@ -64,10 +68,16 @@ struct LaneBound {
 struct SinkReceived {
   Header header;
   SinkMessage message;
+  KeyId key{};  // of the peer that sent it, whatever the header says
 };
 // A part of a longer message arrived: a sign of life.
 struct PartReceived {
   SessionId session;
+  KeyId key{};
+};
+// These keys are not valid any more: revoked, or expired. The sessions of their workers end.
+struct KeysRevoked {
+  std::vector<KeyId> keys;
 };
 // Checked every 250 ms, or 5 ms while a session is new; reported only on a change.
 struct LaneWritable {
@@ -135,8 +145,8 @@ struct Drained {
 };
 
 using Event =
-    std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, LaneWritable, LaneGone, JobsLoaded,
-                 JobArrived, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
+    std::variant<HelloReceived, LaneBound, SinkReceived, PartReceived, KeysRevoked, LaneWritable, LaneGone,
+                 JobsLoaded, JobArrived, AlreadyDone, NamesKnown, InputEnded, InputBroken, JobsFileChanged,
                  LocalWorkerFailed, InvalidLine, JournalState, StopRequested, Drained>;
 
 // ---- actions ----
@@ -166,6 +176,7 @@ struct Admit {
   std::string peer;
   Welcome welcome;  // the loop fills in its ports
   std::uint32_t slots = 0;
+  KeyId key{};  // whoever has another one must not connect to the lane
 };
 struct Refuse {
   std::string peer;
@@ -274,6 +285,11 @@ struct WorkerUntrue {
   Untruth what = Untruth::kForeignType;
   std::string id;  // of the job; empty if it is about no single one
 };
+// A peer speaks for a session of another key. That does not count. Reported once for each key of such peers.
+struct SpokeForAnother {
+  std::string name;  // of the worker whose session it is
+  KeyId key;         // of the peer
+};
 // JOBS was changed during the run.
 struct JobsFileRefused {
   std::uint64_t line = 0;
@@ -295,10 +311,16 @@ struct OverItsTimeout {  // runs far beyond it, and the worker does not end it
   Duration ran{0};
   Duration timeout{0};
 };
-using Report =
-    std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried, JobUnsatisfiable,
-                 EngineDied, WorkerUntrue, JobsFileRefused, NoPortForWorker, ReturnsEverything,
-                 OverItsTimeout, JobMoved, FailuresWithdrawn, WorkerBenched, WorkerUnbenched, RunStops>;
+struct JobsTakenAway {  // since the worker does not start them
+  std::string worker;
+  std::uint64_t jobs = 0;
+  std::string id;    // of one of them
+  Duration held{0};  // how long the worker has had that one
+};
+using Report = std::variant<WorkerJoined, WorkerLeft, WorkerOutOfReach, JobEnded, JobRetried,
+                            JobUnsatisfiable, EngineDied, WorkerUntrue, SpokeForAnother, JobsFileRefused,
+                            NoPortForWorker, ReturnsEverything, OverItsTimeout, JobsTakenAway, JobMoved,
+                            FailuresWithdrawn, WorkerBenched, WorkerUnbenched, RunStops>;
 
 // Everything is over: close the sockets and leave.
 struct Finish {
@@ -354,6 +376,14 @@ struct RunningList {
   std::vector<RunningView> longest;
 };
 
+// A limit that holds up jobs.
+struct HeldUp {
+  std::string key;  // empty: that of all jobs (`--rate`)
+  LimitRule rule;
+  std::uint32_t held = 0;  // of its jobs, by workers
+  std::uint64_t jobs = 0;  // that wait for it
+};
+
 // What a run waits for while nothing moves; the terminal words it.
 struct Nothing {};
 struct DiskSpace {};    // for RESULTS
@@ -366,8 +396,14 @@ struct FittingWorker {  // no connected worker can run the remaining jobs
 struct BackoffOver {
   std::uint64_t jobs = 0;
 };
-using WaitingFor =
-    std::variant<Nothing, DiskSpace, SlowResults, FreePort, AnyWorker, FittingWorker, BackoffOver>;
+struct LimitOpen {
+  HeldUp limit;  // that holds up most jobs
+};
+struct EarlierWorkers {  // they may still run jobs of limits
+  Duration at_most{0};
+};
+using WaitingFor = std::variant<Nothing, DiskSpace, SlowResults, FreePort, AnyWorker, FittingWorker,
+                                BackoffOver, LimitOpen, EarlierWorkers>;
 
 struct Snapshot {
   std::uint64_t total = 0;  // of the jobs file; of jobs that arrive: so far
@@ -381,6 +417,7 @@ struct Snapshot {
   std::uint64_t running = 0;        // held by workers and believed to be running
   std::uint64_t held = 0;           // held by workers
   std::uint64_t delayed = 0;        // in a backoff
+  std::uint64_t held_up = 0;        // by limits
   std::uint64_t retried = 0;        // attempts that failed and were given again
   std::uint64_t redelivered = 0;    // attempts lost with a worker
   std::uint64_t duplicates = 0;     // results that came twice

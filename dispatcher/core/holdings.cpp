@@ -20,6 +20,8 @@ void Holdings::link(HoldingRow row) {
   ++holder.jobs_;
   holder.slots_ += holding.slots;
   holder.bytes_ += holding.bytes;
+  if (holding.limited != kUnlimited)
+    holding.start_known ? limits_.adopt(holding.limited) : limits_.give(holding.limited);
   ++live_;
 }
 
@@ -27,6 +29,10 @@ void Holdings::unlink(HoldingRow row) {
   Holding& holding = rows_[row];
   Holder& holder = *holding.holder;
   CHECK(holder.jobs_ > 0);
+  if (holding.limited != kUnlimited) {
+    note_started(row, Time::max());
+    limits_.release(holding.limited);
+  }
   (holding.previous_ == kNoHolding ? holder.first_ : rows_[holding.previous_].next_) = holding.next_;
   (holding.next_ == kNoHolding ? holder.last_ : rows_[holding.next_].previous_) = holding.previous_;
   --holder.jobs_;
@@ -38,6 +44,7 @@ void Holdings::unlink(HoldingRow row) {
 }
 
 HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase) {
+  const bool runs = std::holds_alternative<Confirmed>(phase);
   if (of_job_.size() <= given.job) of_job_.resize(given.job + 1, kNoHolding);
   if (of_job_[given.job] != kNoHolding) {
     CHECK(find(given.job, to) == kNoHolding);
@@ -64,6 +71,8 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
   holding.job = given.job;
   holding.attempt = given.attempt;
   holding.slots = given.slots;
+  holding.limited = given.limited;
+  holding.start_known = runs;
   holding.next_of_job_ = std::exchange(of_job_[given.job], row);
   link(row);
   if (given.alone) to.alone_ = true;
@@ -97,12 +106,28 @@ void Holdings::confirm(HoldingRow row, std::uint32_t attempt, Time since, Time b
   holding.attempt = attempt;
   holding.since = since;
   holding.begun = begun;
+  note_started(row, begun);
 }
 
-void Holdings::note_begun(HoldingRow row, Time begun) {
+void Holdings::note_started(HoldingRow row, Time at) {
+  Holding& holding = rows_[row];
+  if (holding.limited == kUnlimited || std::exchange(holding.start_known, true)) return;
+  limits_.started(holding.limited, at);
+}
+
+void Holdings::note_unstarted(HoldingRow row) {
+  Holding& holding = rows_[row];
+  if (holding.limited == kUnlimited || std::exchange(holding.start_known, true)) return;
+  limits_.unstarted(holding.limited);
+}
+
+bool Holdings::note_begun(HoldingRow row, Time begun) {
   Holding& holding = rows_[row];
   CHECK(holding.live());
-  if (!holding.begun) holding.begun = std::max(begun, holding.since);
+  if (holding.begun) return false;
+  holding.begun = std::max(begun, holding.since);
+  note_started(row, *holding.begun);
+  return true;
 }
 
 bool Holdings::recall(HoldingRow row, Time now) {
@@ -148,11 +173,11 @@ void Holdings::inherit(Holder& from, Holder& to) {
   }
 }
 
-void Holdings::give_up(HoldingRow row) {
+void Holdings::give_up(HoldingRow row, bool for_good) {
   CHECK(rows_[row].live());
   const WorkerId worker = rows_[row].holder->worker();
   unlink(row);
-  rows_[row].phase = GivenUp{worker};
+  rows_[row].phase = GivenUp{worker, for_good};
   forget_oldest(rows_[row].job);
 }
 

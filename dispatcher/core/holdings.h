@@ -12,8 +12,10 @@
 //   Sent or Recalled ──named in a BEAT──> Doubtful: its slots are free, its result comes in a moment; it
 //   keeps this state when it is cancelled
 //
-//   any of these ──give_up──> GivenUp: the session is lost, or the job is another's now
+//   any of these ──give_up──> GivenUp: the session is lost, the job is another's now, or is taken away
 //   any ──end──> gone: returned, failed, or recorded
+//
+// What is held counts against its limits here (Limits), and nowhere else.
 //
 // Rows are used again without an allocation. Each stands in two lists: of its session, in the order in which
 // the worker starts its jobs, and of its job.
@@ -28,11 +30,13 @@
 #include "common/base/ids.h"
 #include "common/base/time.h"
 #include "dispatcher/core/job_table.h"
+#include "dispatcher/core/limits.h"
 
 namespace workpool::dispatcher {
 
 using HoldingRow = std::uint32_t;
 inline constexpr HoldingRow kNoHolding = 0xffffffff;
+inline constexpr std::uint32_t kUnlimited = 0xffffffff;
 
 struct Sent {};       // down the lane; the worker has said nothing about it yet
 struct Confirmed {};  // named in HELD: it runs
@@ -47,6 +51,7 @@ struct Doubtful {     // over; the worker holds the result back until it is clea
 };
 struct GivenUp {  // does not count any more, and is in no session's list; this worker may run it nevertheless
   WorkerId worker;
+  bool for_good = false;  // taken away: that the worker says it runs does not count either
 };
 using HoldingPhase = std::variant<Sent, Confirmed, Inherited, Recalled, Cancelled, Doubtful, GivenUp>;
 
@@ -55,7 +60,7 @@ class Holder;
 struct Holding {
   Handle handle;              // as the worker knows it: 0 if it was given in an earlier session
   Time since;                 // when it was given, or began, if the worker has named it in HELD
-  std::optional<Time> begun;  // when it began, as the worker says; for people only
+  std::optional<Time> begun;  // when it began, as the worker says
   Duration queued{0};         // from when the job was last ready to when it was given
   std::uint64_t bytes = 0;    // of the work that was sent
   HoldingPhase phase;
@@ -63,6 +68,8 @@ struct Holding {
   JobRow job = 0;
   std::uint32_t attempt = 0;
   std::uint32_t slots = 1;
+  std::uint32_t limited = kUnlimited;  // its requirement class, if that has limits
+  bool start_known = false;            // to them
 
   template <class Phase>
   bool is() const {
@@ -72,6 +79,10 @@ struct Holding {
   Time runs_since() const { return begun.value_or(since); }
   // Whether it counts: its session answers for it.
   bool live() const { return holder != nullptr; }
+  bool is_taken_away() const {
+    const auto* given_up = std::get_if<GivenUp>(&phase);
+    return given_up != nullptr && given_up->for_good;
+  }
 
  private:
   friend class Holdings;
@@ -116,6 +127,8 @@ class Holdings {
   // So many jobs of a session may have ended without a result; more keep their slots.
   static constexpr std::uint32_t kDoubtfulMost = 4096;
 
+  explicit Holdings(Limits& limits) : limits_(limits) {}
+
   struct New {
     JobRow job = 0;
     std::uint32_t slots = 1;
@@ -125,6 +138,7 @@ class Holdings {
     Duration queued{0};
     std::uint64_t bytes = 0;
     bool alone = false;
+    std::uint32_t limited = kUnlimited;
   };
   // REQUIRES of both: the session does not hold the job.
   HoldingRow give(Holder& to, const New& given);
@@ -138,11 +152,16 @@ class Holdings {
   // The worker says so: its slots are free. False, and nothing is done, if it was cancelled or has been named
   // before, or was not given in this session, or if as many have ended as are believed.
   bool note_ended(HoldingRow row, Time now);
-  // The worker says that it runs since then; no earlier than it was given. REQUIRES: live.
-  void note_begun(HoldingRow row, Time begun);
+  // The worker says that it runs since then; no earlier than it was given. False if it has said so before.
+  // REQUIRES: live.
+  bool note_begun(HoldingRow row, Time begun);
+  // It has started, at that time at the latest, or never will. Without either it counts as started when it
+  // ends. REQUIRES of both: live.
+  void note_started(HoldingRow row, Time at);
+  void note_unstarted(HoldingRow row);
   // Everything that `from` holds goes to `to`, in order. REQUIRES: `to` holds nothing.
   void inherit(Holder& from, Holder& to);
-  void give_up(HoldingRow row);  // REQUIRES: live
+  void give_up(HoldingRow row, bool for_good = false);  // REQUIRES: live
   void end(HoldingRow row);
   void end_all(JobRow job);
 
@@ -188,6 +207,7 @@ class Holdings {
   void free(HoldingRow row);
   void forget_oldest(JobRow job);
 
+  Limits& limits_;
   std::vector<Holding> rows_;
   std::vector<HoldingRow> of_job_;  // by JobRow
   HoldingRow first_free_ = kNoHolding;

@@ -87,6 +87,11 @@ std::optional<JobRow> JobBook::find(const Key& key, const Spec& spec, Load& load
   return row;
 }
 
+std::uint64_t JobBook::waiting(std::uint32_t requirement) const {
+  const RequirementClass& group = classes_.at(requirement);
+  return group.ready().size() + group.loading() + unread(requirement);
+}
+
 std::uint64_t JobBook::unread(std::uint32_t requirement) const {
   return index_.open(requirement) + classes_.at(requirement).waiting().size();
 }

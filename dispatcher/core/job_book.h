@@ -64,6 +64,8 @@ class JobBook {
   std::optional<JobRow> front_alone(std::uint32_t requirement) const;
   // The requirements with ready jobs that must run alone, the one with the best of them first.
   std::vector<std::uint32_t> alone_requirements() const;
+  // Jobs of the requirement that nothing but a worker keeps from running, whether or not their line is here.
+  std::uint64_t waiting(std::uint32_t requirement) const;
   std::size_t ready(std::uint32_t requirement) const { return classes_.at(requirement).ready().size(); }
   // The rank of the best job of a requirement whose jobs are all still to be read, or a better one; nullopt
   // if one is ready, or if none is left.

@@ -61,6 +61,7 @@ std::string last_line(const std::string& bytes) {
 Ledger::Ledger(const SchedulerOptions& options, JobIndex& index, RequirementClasses& classes,
                WorkerTable& workers, Streaks& streaks, JournalBook& journal, Time start)
     : jobs_(index, classes, options.crash_limit),
+      holdings_(classes.limits()),
       workers_(workers),
       streaks_(streaks),
       journal_(journal),
@@ -98,7 +99,8 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
                                 .since = step.now,
                                 .queued = std::max(Duration{0}, step.now - job.ready_since),
                                 .bytes = job.work.size(),
-                                .alone = jobs_.must_run_alone(job)});
+                                .alone = jobs_.must_run_alone(job),
+                                .limited = limited(job)});
   const AckLedger::Told told = session.acks.tell();
   session.last_told = step.now;
   session.under_way.give(job.work.size());
@@ -114,6 +116,11 @@ void Ledger::give(Session& session, JobRow row, Step& step) {
   order.slots = job.facts.slots;
   order.kind = jobs_.requirement(job.facts.requirement).kind();
   if (order.kind == JobKind::kCommand) order.line = job.facts.line;
+}
+
+std::uint32_t Ledger::limited(const ActiveJob& job) const {
+  const std::uint32_t number = job.facts.requirement;
+  return jobs_.classes().limits().limits(number) ? number : kUnlimited;
 }
 
 JobRef Ledger::ref_of(const Holding& holding) const {
@@ -181,9 +188,16 @@ bool Ledger::failure_counts(const Session* session, JobRow row, const JobResult&
          believes(workers_.worker_of(*session), row);
 }
 
+// An ok counts with any attempt, and after any break, but only from a worker that has had the job. Nobody
+// remembers which jobs those had that an earlier start of the dispatcher knew.
+bool Ledger::ok_counts(const Worker* sender, JobRow row) const {
+  return sender != nullptr && (sender->known_before || had(*sender, row));
+}
+
 // An attempt that was given in this session has not run for longer than since then. (One that was taken over
 // from an earlier session may have: the dispatcher's clock may have stood still in between.) And nobody has a
-// result of a type that it does not serve, unless it was given the job.
+// result of a type that it does not serve, unless it was given the job, or served that type before: a handler
+// that does not work any more is left out of a later HELLO.
 std::optional<Untruth> Ledger::untruth_in(const Session& session, JobRow row, const JobResult& result,
                                           Time now) const {
   const HoldingRow held = held_attempt(&session, row, result.attempt, result.handle);
@@ -193,6 +207,8 @@ std::optional<Untruth> Ledger::untruth_in(const Session& session, JobRow row, co
     const Duration most = age + age / kDriftDivisor + kDriftLeast;
     return result.waited + result.ran > most ? std::optional(Untruth::kRanTooLong) : std::nullopt;
   }
+  const Worker& worker = workers_.worker_of(session);
+  if (worker.serves_less || worker.known_before) return std::nullopt;
   const Requirement& requirement = jobs_.requirement(jobs_.at(row).facts.requirement);
   if (workers_.serves(session, requirement) || holdings_.find(row, session.worker) != kNoHolding)
     return std::nullopt;
@@ -228,15 +244,15 @@ std::optional<std::uint64_t> Ledger::take_result(Session* session, SessionId fro
       return std::nullopt;
     }
   }
-  if (result.outcome.status != Status::kOk && !failure_counts(session, *row, result)) {
+  const Worker* sender = workers_.worker_with(from);
+  const bool counts =
+      result.outcome.status == Status::kOk ? ok_counts(sender, *row) : failure_counts(session, *row, result);
+  if (!counts) {
     ++counts_.duplicates;
-    return 0;  // a late failure of an attempt that was given up
+    return 0;  // a late failure of an attempt that was given up, or of somebody who never had the job
   }
-  const Worker* sender = session != nullptr ? nullptr : workers_.worker_with(from);
-  static const std::string kNobody;
-  const std::string& worker = session != nullptr ? session->name : sender != nullptr ? sender->name : kNobody;
-  if (job.known) return settle(*row, std::move(result), worker, session, step);
-  keep_early(job, std::move(result), from, worker);
+  if (job.known) return settle(*row, std::move(result), sender->name, session, step);
+  keep_early(job, std::move(result), from, sender->name);
   job.early->acks.emplace_back(from, seq);
   return AckLedger::kUnknown;
 }
@@ -276,6 +292,12 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
 std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                              Step& step) {
   const HoldingRow held = held_attempt(session, row, result.attempt, result.handle);
+  // It took at least so long until the result was here. What a job of unusual length has waited for before it
+  // did anything is not known.
+  if (held != kNoHolding) {
+    const RunTime& known = jobs_.classes().at(jobs_.at(row).facts.requirement).run_time;
+    holdings_.note_started(held, known.is_usual(result.ran) ? step.now - result.ran : step.now);
+  }
   if (result.outcome.status == Status::kOk) {
     jobs_.note_ok(jobs_.at(row).facts.requirement, result.ran);
     note_ok(row, session, result.handle);
@@ -287,7 +309,10 @@ std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& 
     if (runs_again(row, held, *session, result, step)) return 0;
   }
   cancel_all_but(held, row, step);
-  if (session != nullptr) ++session->done;
+  if (session != nullptr) {
+    ++session->done;
+    if (std::exchange(session->unproven, false)) workers_.worker_of(*session).unproven = false;
+  }
   return record(row, std::move(result), worker, step);
 }
 
@@ -327,6 +352,7 @@ Ledger::Returns Ledger::take_returned(Session& session, const ReturnedJob& retur
   // A later attempt may have begun elsewhere.
   job.reuse_attempt = returned.reason != ReturnReason::kStopped && returned.attempt == job.attempt;
   const bool unasked = holdings_.at(held).is<Sent>();
+  if (returned.reason != ReturnReason::kStopped) holdings_.note_unstarted(held);
   holdings_.end(held);
   const bool elsewhere = returned.reason == ReturnReason::kNoTime && avoid(job, session.worker);
   requeue_unless_held(*row, Duration{0}, step);
@@ -339,7 +365,8 @@ Ledger::Returns Ledger::take_returned(Session& session, const ReturnedJob& retur
 
 void Ledger::inherit(Session& from, Session& to) { holdings_.inherit(from.held, to.held); }
 
-std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
+std::vector<Handle> Ledger::lose(Session& session, Loss loss, Step& step) {
+  const bool lost = loss != Loss::kNone;
   std::vector<Handle> candidates;
   std::uint32_t slots = 0;
   while (session.held.jobs() > 0) {
@@ -359,7 +386,7 @@ std::vector<Handle> Ledger::lose(Session& session, bool lost, Step& step) {
       if (trouble.named > 0 || trouble.lost > 0) delay = std::max(delay, kNamedDelay);
     }
     if (lost) {
-      holdings_.give_up(row);
+      holdings_.give_up(row, loss == Loss::kForItsConduct && !holdings_.at(row).begun);
     } else {
       holdings_.end(row);
     }

@@ -73,6 +73,9 @@ class Ledger {
   void recall(Session& session, Step& step);
   void recall(Session& session, const std::vector<HoldingRow>& rows, Step& step);
   void cancel_held(Session& session, Step& step);
+  // These jobs run elsewhere from now on, if another worker could run them; this one is told to cancel them.
+  // That it runs them does not count any more if HELD says so; an ok of one of them does.
+  void take_away(Session& session, const std::vector<HoldingRow>& rows, Step& step);
 
   // ---- up ----
   // A result that came in sink message `seq` of `session` (nullptr: of an ended or foreign one, from which
@@ -87,8 +90,9 @@ class Ledger {
   Returns take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
-  // The worker says that this job of the session runs. Ignored if the session does not hold it.
-  void note_begun(const Session& session, const BegunJob& begun, Time now);
+  // The worker says that this job of the session runs. False if that is known, or the session does not hold
+  // it.
+  bool note_begun(const Session& session, const BegunJob& begun, Time now);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
   // rest. False, and nothing is done, if it names more than it can have been given. REQUIRES: the session
@@ -109,8 +113,10 @@ class Ledger {
   void inherit(Session& from, Session& to);
   // All jobs of a session go back to the queue. Returns those that may have been running: those that have
   // ended without a result, and the first ones of the rest, as many as the session has slots. If it was not
-  // `lost` with them, returns none, and no attempt counts as lost.
-  std::vector<Handle> lose(Session& session, bool lost, Step& step);
+  // lost with them, returns none, and no attempt counts as lost. kForItsConduct: it kept jobs that it did not
+  // begin, so that it runs those does not count any more if HELD says so.
+  enum class Loss : std::uint8_t { kNone, kLost, kForItsConduct };
+  std::vector<Handle> lose(Session& session, Loss loss, Step& step);
 
   // ---- blame ----
   // Whether the worker was given this job in this start of the dispatcher.
@@ -139,11 +145,14 @@ class Ledger {
   static constexpr std::uint32_t kAttemptMost = 1 << 30;
 
   JobRef ref_of(const Holding& holding) const;
+  // Its class if that has limits, else kUnlimited.
+  std::uint32_t limited(const ActiveJob& job) const;
   // The session's holding of this very attempt: by the handle it was given with, or 0 if it was taken over
   // from an earlier session. Attempts restart with the dispatcher, so an old result could be mistaken for one
   // of the current attempt.
   HoldingRow held_attempt(const Session* session, JobRow job, std::uint32_t attempt, Handle handle) const;
   void keep_early(ActiveJob& job, JobResult&& result, SessionId from, const std::string& worker);
+  bool ok_counts(const Worker* sender, JobRow row) const;
   bool failure_counts(const Session* session, JobRow row, const JobResult& result) const;
   // What cannot be true in this result; nullopt if everything can.
   std::optional<Untruth> untruth_in(const Session& session, JobRow row, const JobResult& result,

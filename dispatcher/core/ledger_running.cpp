@@ -37,6 +37,7 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   ActiveJob& job = jobs_.at(*row);
   const HoldingRow known = holdings_.find(*row, session.worker);
   if (known == kNoHolding && !from_before) return false;
+  if (known != kNoHolding && holdings_.at(known).is_taken_away()) return false;
   if (held.attempt > job.attempt && !from_before) return false;  // was never given
   const bool is_more = holdings_.find(*row, session.held) == kNoHolding;
   if (is_more && session.held.slots() + std::uint64_t{job.facts.slots} > slots_named_most(session.slots))
@@ -53,6 +54,9 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
     return true;
   }
   if (const HoldingRow other = holdings_.live_of(*row); other != kNoHolding) {
+    // Both say that an earlier start gave it to them: who came first is believed, and keeps its work.
+    const bool was_adopted = holdings_.at(other).handle.value == 0 && !holdings_.at(other).is<Inherited>();
+    if (known == kNoHolding && was_adopted) return false;
     // It was given to another worker meanwhile: the one that has run longer is kept.
     if (!holdings_.at(other).is<Inherited>() && since > holdings_.at(other).since) return false;
     cancel(other, step);
@@ -63,8 +67,26 @@ bool Ledger::adopt(Session& session, const HeldJob& held, Step& step) {
   job.attempt = std::max(job.attempt, held.attempt);
   job.reuse_attempt = false;
   holdings_.adopt(session.held,
-                  {.job = *row, .slots = job.facts.slots, .attempt = held.attempt, .since = since}, begun);
+                  {.job = *row,
+                   .slots = job.facts.slots,
+                   .attempt = held.attempt,
+                   .since = since,
+                   .limited = limited(job)},
+                  begun);
   return true;
+}
+
+void Ledger::take_away(Session& session, const std::vector<HoldingRow>& rows, Step& step) {
+  Cancel cancel;
+  for (const HoldingRow row : rows) {
+    const JobRow of = holdings_.at(row).job;
+    if (holdings_.cancel(row)) cancel.jobs.push_back(ref_of(holdings_.at(row)));
+    holdings_.give_up(row, true);
+    avoid(jobs_.at(of), session.worker);
+    requeue_unless_held(of, Duration{0}, step);
+    jobs_.set_choosy(of, true);
+  }
+  if (!cancel.jobs.empty()) step.send(session.id, std::move(cancel));
 }
 
 void Ledger::drop_unconfirmed(Session& session, Step& step) {
@@ -78,12 +100,12 @@ void Ledger::drop_unconfirmed(Session& session, Step& step) {
   }
 }
 
-void Ledger::note_begun(const Session& session, const BegunJob& begun, Time now) {
+bool Ledger::note_begun(const Session& session, const BegunJob& begun, Time now) {
   const auto job = jobs_.find(begun.handle);
-  if (!job) return;
+  if (!job) return false;
   const HoldingRow row = holdings_.find(*job, session.held);
-  if (row == kNoHolding || holdings_.at(row).handle != begun.handle) return;
-  holdings_.note_begun(row, now - begun.elapsed);
+  if (row == kNoHolding || holdings_.at(row).handle != begun.handle) return false;
+  return holdings_.note_begun(row, now - begun.elapsed);
 }
 
 RunningList Ledger::running(Time now, std::size_t most) const {

@@ -19,6 +19,9 @@ constexpr std::size_t kFetchMost = 8192;
 constexpr std::uint64_t kAheadBytesMost = 8ull << 20;
 constexpr Duration kStuckLeast = milliseconds(100);  // a prefetched job is not called back before
 constexpr Duration kRebalanceInterval = milliseconds(50);
+// Jobs that no class brings into the order look so often whether their limit still holds them up.
+constexpr Duration kLimitsAgain = milliseconds(50);
+constexpr Duration kHeldUpInterval = seconds(1);  // for people only, and there may be very many keys
 
 // So much work goes to one worker in one message, even if that is more than its share or others have free
 // slots: they wait a millisecond, and each message costs all processes a tenth of one.
@@ -64,16 +67,59 @@ void Placement::look(Time now) {
     changed_ = true;
     look_at(number);
   }
+  for (const Limits::Gate gate : limits_.take_opened()) {
+    changed_ = true;
+    let_in(gate);
+  }
+  count_held_up(now);
+}
+
+void Placement::count_held_up(Time now) {
+  if (now < counted_held_up_ + kHeldUpInterval) return;
+  counted_held_up_ = now;
+  jobs_held_up_ = 0;
+  worst_held_up_.reset();
+  if (limits_.waiting() == 0) return;
+  std::vector<HeldUp> all = held_up();
+  for (const HeldUp& limit : all) jobs_held_up_ += limit.jobs;
+  if (!all.empty()) worst_held_up_ = std::move(all.front());
+}
+
+bool Placement::enter(std::uint32_t number, const QueueRank& rank) {
+  if (limits_.admit(number, rank)) {
+    heads_.set(number, rank);
+    return true;
+  }
+  heads_.erase(number);
+  release(number);
+  return false;
+}
+
+void Placement::leave(std::uint32_t number) {
+  heads_.erase(number);
+  limits_.leave(number);
+  let_in_behind(number);
+}
+
+void Placement::let_in(Limits::Gate gate) {
+  while (const auto number = limits_.next_at(gate)) {
+    const auto rank = ledger_.jobs().head_rank(*number);
+    if (rank && enter(*number, *rank)) return;
+  }
+}
+
+void Placement::let_in_behind(std::uint32_t number) {
+  for (const Limits::Gate gate : limits_.gates_of(number)) let_in(gate);
 }
 
 void Placement::look_at(std::uint32_t number) {
   const auto rank = ledger_.jobs().head_rank(number);
   if (rank && classes_.fitting(number) > 0) {
-    heads_.set(number, *rank);
+    if (!enter(number, *rank)) let_in_behind(number);
     if (is_hungry_.size() <= number) is_hungry_.resize(number + 1, 0);
     if (std::exchange(is_hungry_[number], 1) == 0) hungry_.push_back(number);
   } else {
-    heads_.erase(number);
+    leave(number);
   }
   fleet_.has_work(number, rank.has_value());
   if (rank) return;
@@ -84,8 +130,8 @@ void Placement::look_at(std::uint32_t number) {
 void Placement::hand_out(Step& step) {
   if (std::exchange(changed_, false) || step.now >= look_again_) {
     ++looked_.passes;
-    place_alone(step);
     look_again_ = Time::max();
+    place_alone(step);
     place_choosy(false, step);
     place_ready(step);
     place_choosy(true, step);
@@ -97,7 +143,7 @@ void Placement::hand_out(Step& step) {
 
 void Placement::fetch(Step& step) {
   ledger_.read_ahead_special(step);
-  const std::size_t classes = std::max<std::size_t>(1, heads_.size());
+  const std::size_t classes = std::max<std::size_t>(1, heads_.size() + limits_.waiting());
   const std::size_t least = std::clamp(2 * kFetchMost / classes, std::size_t{2}, kFetchLeast);
   const std::size_t most = std::max(least, kFetchMost / classes);
   std::vector<std::uint32_t> still_hungry;
@@ -106,7 +152,8 @@ void Placement::fetch(Step& step) {
     const std::uint32_t number = *next;
     ++looked_.asked;
     is_hungry_[number] = 0;
-    if (!heads_.has(number) || ledger_.jobs().unread(number) == 0) continue;
+    if (!heads_.has(number) && !limits_.waits(number)) continue;
+    if (ledger_.jobs().unread(number) == 0) continue;
     std::size_t credit = 0;
     for (const Place* place : fleet_.with_work()) {
       if (place->fits(number)) credit += window(*place, number);
@@ -120,6 +167,27 @@ void Placement::fetch(Step& step) {
   hungry_.insert(hungry_.begin(), still_hungry.begin(), still_hungry.end());
 }
 
+bool Placement::may_start(std::uint32_t number, Time now) {
+  if (limits_.open(number)) return true;
+  look_again_by(now + kLimitsAgain);
+  return false;
+}
+
+std::vector<HeldUp> Placement::held_up() const {
+  std::vector<HeldUp> all;
+  for (Limits::View& gate : limits_.views()) {
+    HeldUp& held_up = all.emplace_back();
+    held_up.key = std::move(gate.key);
+    held_up.rule = gate.rule;
+    held_up.held = gate.held;
+    for (const std::uint32_t number : gate.classes) held_up.jobs += ledger_.jobs().waiting(number);
+  }
+  std::sort(all.begin(), all.end(), [](const HeldUp& a, const HeldUp& b) {
+    return std::tuple(b.jobs, std::string_view(a.key)) < std::tuple(a.jobs, std::string_view(b.key));
+  });
+  return all;
+}
+
 // ---- jobs that must run alone ----
 
 // For a job that must run alone: another worker than last time; one that is idle; one that is being emptied
@@ -131,7 +199,7 @@ Place* Placement::alone_place(const ActiveJob& job) {
   Place* best = nullptr;
   for (const auto& [id, known] : fleet_.places()) {
     if (!known.takes_work || known.session->held.alone() || !known.fits(job.facts.requirement)) continue;
-    if (job.trouble().choosy && job.trouble().avoids(known.session->worker) && has_another(job)) continue;
+    if (job.trouble().choosy && should_avoid(job, known.session->worker) && has_any_other(job)) continue;
     if (best == nullptr || rank(*known.session) < rank(*best->session)) best = fleet_.find(id);
   }
   return best;
@@ -144,6 +212,7 @@ void Placement::place_alone(Step& step) {
   Place* emptied = nullptr;
   for (const std::uint32_t number : ledger_.jobs().alone_requirements()) {
     while (const auto row = ledger_.jobs().front_alone(number)) {
+      if (!may_start(number, step.now)) break;
       Place* place = alone_place(ledger_.jobs().at(*row));
       if (place == nullptr) break;  // of this class only: others may fit
       if (place->session->held.jobs() > 0) {
@@ -185,10 +254,13 @@ void Placement::place_ready(Step& step) {
     ++looked_.classes;
     const std::uint32_t number = heads_.best().number;
     const bool is_ready = ledger_.jobs().front(number).has_value();
-    if (is_ready && place_class(number, step)) continue;
-    is_ready ? await_room(number, step) : await_line(number);
-    heads_.erase(number);
-    waiting_.push_back(number);
+    const bool is_held_up = !enter(number, heads_.best().rank);
+    if (!is_held_up && !(is_ready && place_class(number, step))) {
+      is_ready ? await_room(number, step) : await_line(number);
+      heads_.erase(number);
+      waiting_.push_back(number);
+    }
+    let_in_behind(number);
   }
   for (const std::uint32_t number : waiting_) heads_.set(number, *ledger_.jobs().head_rank(number));
 }
@@ -196,12 +268,12 @@ void Placement::place_ready(Step& step) {
 bool Placement::place_class(std::uint32_t number, Step& step) {
   const auto next = heads_.second();
   std::optional<Front> best = ledger_.jobs().front(number);
-  while (best && (!next || !next->before(best->rank))) {
+  while (best && (!next || !next->before(best->rank)) && limits_.open(number)) {
     if (!place_one(number, *best, next, step)) return false;
     best = ledger_.jobs().front(number);
   }
   const std::optional<QueueRank> rank = best ? best->rank : ledger_.jobs().unread_rank(number);
-  rank ? heads_.set(number, *rank) : heads_.erase(number);
+  rank ? static_cast<void>(enter(number, *rank)) : heads_.erase(number);
   return true;
 }
 
@@ -224,7 +296,8 @@ void Placement::give_run(const Taker& taker, std::uint32_t number, const std::op
                          std::uint32_t most, Step& step) {
   for (std::uint32_t left = std::min(most, room_ahead(taker, number)); left > 0; --left) {
     const auto best = ledger_.jobs().front(number);
-    if (!best || (next && next->before(best->rank)) || !may_carry(taker, best->row)) return;
+    if (!best || (next && next->before(best->rank)) || !limits_.open(number)) return;
+    if (!may_carry(taker, best->row)) return;
     ledger_.give(*taker.place->session, best->row, step);
   }
 }

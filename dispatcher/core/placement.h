@@ -13,6 +13,8 @@
 // a worker are bounded (Session::may_hold_more): one that takes everything and does nothing leaves the rest
 // to others.
 //
+// A class whose limit is reached leaves the order until that is over (Limits), and holds up nobody.
+//
 // A job that has failed on a worker looks for another one by itself, besides its class (choosy.cpp), and so
 // do jobs that must run alone and probes for workers on the bench. There are few of these.
 //
@@ -47,6 +49,7 @@ class Placement {
         classes_(classes),
         workers_(workers),
         sessions_(sessions),
+        limits_(classes.limits()),
         fleet_(workers, classes) {}
 
   // Follows what has changed about sessions and classes; also while nothing may be handed out.
@@ -62,6 +65,11 @@ class Placement {
   };
   const Looked& looked() const { return looked_; }
   const Fleet& fleet() const { return fleet_; }
+  // What limits hold up, the one that holds up most jobs first. For people: looks at every class that waits.
+  std::vector<HeldUp> held_up() const;
+  // Their sum and the first of them, as of a second ago at most.
+  std::uint64_t jobs_held_up() const { return jobs_held_up_; }
+  const std::optional<HeldUp>& worst_held_up() const { return worst_held_up_; }
 
  private:
   // A worker in one pass.
@@ -75,7 +83,18 @@ class Placement {
 
   std::uint32_t window(const Place& place, std::uint32_t number) const;
   void look_at(std::uint32_t number);
+  // The class has a job of this rank: it comes into the order, unless a limit holds it up. Returns whether it
+  // did.
+  bool enter(std::uint32_t number, const QueueRank& rank);
+  void leave(std::uint32_t number);
+  void count_held_up(Time now);
+  // The best class that waits at this gate, if that is open, comes into the order.
+  void let_in(Limits::Gate gate);
+  // The class has had its turn, or left: others that wait at its gates may come in.
+  void let_in_behind(std::uint32_t number);
   void fetch(Step& step);
+  // Whether limits let a job of the class start now; if not, the next pass looks again soon.
+  bool may_start(std::uint32_t number, Time now);
   void place_alone(Step& step);
   Place* alone_place(const ActiveJob& job);
   void empty(Place* place, Step& step);
@@ -103,6 +122,10 @@ class Placement {
   // ---- jobs that wait for another worker than they failed on, and workers that are on the bench ----
   // Whether another worker than those it failed on is there for the job.
   bool has_another(const ActiveJob& job) const;
+  // The same, or one that it would only rather not go to: better than one on which it cannot start.
+  bool has_any_other(const ActiveJob& job) const;
+  // Whether the job waits for another worker than this one.
+  bool should_avoid(const ActiveJob& job, WorkerId worker) const;
   // Those that have nobody to wait for, or have waited for long enough, stop choosing.
   void review_choosy(Time now);
   // Gives those away that come before the best job of all others; or, after these, into what they have left.
@@ -133,6 +156,7 @@ class Placement {
   RequirementClasses& classes_;
   WorkerTable& workers_;
   Sessions& sessions_;
+  Limits& limits_;
   Fleet fleet_;
   ClassHeads heads_;
   bool changed_ = true;                  // since the last pass
@@ -144,7 +168,10 @@ class Placement {
   std::size_t turn_ = 0;                 // whose turn it is, over passes
   std::optional<SessionId> emptying_;
   std::optional<SessionId> insisted_on_;  // a choosy job that needs several slots has waited for it
-  Time look_again_ = Time::max();         // a pass is due then, even if nothing changes
+  std::uint64_t jobs_held_up_ = 0;
+  std::optional<HeldUp> worst_held_up_;
+  Time counted_held_up_;
+  Time look_again_ = Time::max();  // a pass is due then, even if nothing changes
   Time rebalanced_;
   Looked looked_;
 };

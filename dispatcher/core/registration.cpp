@@ -12,8 +12,12 @@ namespace {
 
 // So many sessions may be on their way to READY at a time; others are told to come later.
 constexpr std::size_t kUnreadyMost = 1024;
+// Of these, one key has so many: whoever holds it cannot keep the others out, nor make us open hundreds of
+// lanes that nobody comes to. A worker that does come is READY in a moment.
+constexpr std::size_t kUnreadyOfAKey = 128;
 // So many workers may come over a run: each is remembered, with its name, to the end of it.
 constexpr std::size_t kWorkersMost = 65'536;
+constexpr std::size_t kWorkersOfAKey = kWorkersMost / 2;
 
 // What all workers together may have sent beyond their acks is in our memory until it is written. A worker
 // gets the least and a 24th of what is left above that, so 1,000 workers have 256 MiB, in whatever order they
@@ -44,10 +48,13 @@ std::uint64_t result_window(const WorkerTable& workers) {
 
 }  // namespace
 
-std::size_t Sessions::unready() const {
+// `key`: of its sessions only; nullopt: of all.
+std::size_t Sessions::unready(std::optional<KeyId> key) const {
   return static_cast<std::size_t>(
-      std::count_if(workers_.sessions().begin(), workers_.sessions().end(), [](const auto& entry) {
-        return in<Binding>(entry.second) || in<Arriving>(entry.second) || in<Naming>(entry.second);
+      std::count_if(workers_.sessions().begin(), workers_.sessions().end(), [key](const auto& entry) {
+        const Session& session = entry.second;
+        return (!key || session.key == *key) &&
+               (in<Binding>(session) || in<Arriving>(session) || in<Naming>(session));
       }));
 }
 
@@ -56,16 +63,26 @@ std::size_t Sessions::unready() const {
 std::optional<RefusalCause> Sessions::refusal_of(const HelloReceived& event, const Worker* before) const {
   const Hello& hello = event.hello;
   if (hello.protocol != kProtocol) return OtherProtocol{hello.protocol, hello.version};
+  if (revoked_.contains(event.key)) return KeyNotValid{};
   if (stopping_) return RunComplete{};
   if (!says_text(hello)) return NoText{};
   if (hello.slots == 0 || hello.worker.value == 0 || hello.engine == 0 || hello.name.empty())
     return NoIdentity{};
+  // A key that was revoked, or had expired, and is valid again has another number.
+  if (before != nullptr && before->key != event.key && !revoked_.contains(before->key))
+    return IdOfAnotherKey{hello.worker};
+  if (before == nullptr && workers_.is_of_another_key(hello.worker, event.fingerprint))
+    return IdOfAnotherKey{hello.worker};
   if (before != nullptr && !follows(hello, before->hello))
     return IdUsedBefore{hello.worker, before->hello.engine, before->hello.try_number, hello.engine,
                         hello.try_number};
   const bool is_new = before == nullptr || (!before->named && !before->session);
-  if (is_new && unready() >= kUnreadyMost) return TooManyRegister{};
-  if (before == nullptr && workers_.workers().size() >= kWorkersMost) return TooManyWorkers{};
+  const bool has_key = event.key != KeyId{};
+  if (is_new && (unready(std::nullopt) >= kUnreadyMost || (has_key && unready(event.key) >= kUnreadyOfAKey)))
+    return TooManyRegister{};
+  if (before == nullptr && (workers_.workers().size() >= kWorkersMost ||
+                            (has_key && workers_.workers_of(event.key) >= kWorkersOfAKey)))
+    return TooManyWorkers{};
   return std::nullopt;
 }
 
@@ -81,7 +98,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   }
   const std::uint32_t engine_before = before == nullptr ? 0 : before->hello.engine;
   const std::optional<SessionId> old = before == nullptr ? std::nullopt : before->session;
-  Worker& worker = workers_.enrol(hello);
+  Worker& worker = workers_.enrol(hello, event.key, event.fingerprint);
   worker.peer = event.peer;
   Session& fresh = workers_.open(worker, event.fresh, step.now);
   if (old) {
@@ -92,7 +109,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
       report_mute(*session, step);
       ledger_.inherit(*session, fresh);
     } else {
-      blame_.suspect(worker, engine_before, ledger_.lose(*session, true, step), step);
+      blame_.suspect(worker, engine_before, ledger_.lose(*session, Ledger::Loss::kLost, step), step);
     }
     step.close(*old, false);
     workers_.close(*old);
@@ -104,7 +121,8 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
   step.decide(Admit{event.peer,
                     {kProtocol, options_.run, fresh.id, fresh.name, 0, 0, options_.worker_timeout,
                      fresh.result_window, options_.capture_bytes, options_.capture_failed_only},
-                    fresh.slots});
+                    fresh.slots,
+                    fresh.key});
 }
 
 // Called for the first thing that a worker says about jobs, so that a worker that only says HELLO leaves
@@ -113,7 +131,7 @@ void Sessions::hello(HelloReceived&& event, Step& step) {
 void Sessions::grant_name(Worker& worker, Step& step) {
   if (std::exchange(worker.named, true)) return;
   worker.name_entry = journal_.issue(std::nullopt);
-  step.entries().emplace_back(GrantedName{worker.id, worker.name});
+  step.entries().emplace_back(GrantedName{worker.id, worker.name, worker.fingerprint});
 }
 
 void Sessions::start_if_named(Session& session, Step& step) {

@@ -10,10 +10,23 @@ namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kFailureLeast = microseconds(200);
+constexpr std::uint32_t kUsualFrom = 64;
+
+// Jobs of one handler do similar work, so its classes share one run time until each has its own. Without that
+// the first job of every class waited for a free slot. Commands that differ in their limits only share one,
+// too: there may be as many keys as hosts. Other commands share none: any two may run different programs.
+// Empty: none.
+std::string shared_by(const Requirement& requirement) {
+  if (!requirement.type.empty() || requirement.limits.empty()) return requirement.type;
+  std::string name = '\n' + std::to_string(requirement.slots);
+  for (const std::string& label : requirement.labels) name.append("\n").append(label);
+  return name;
+}
 
 }  // namespace
 
 void RunTime::train(Duration measured) {
+  if (trained_ < kUsualFrom) ++trained_;
   if (sixteen_.count() == 0) {
     sixteen_ = 16 * measured;
   } else {
@@ -24,6 +37,11 @@ void RunTime::train(Duration measured) {
 std::optional<Duration> RunTime::mean() const {
   if (sixteen_.count() > 0) return std::max(Duration{1}, sixteen_ / 16);
   return wider_ != nullptr ? wider_->mean() : std::nullopt;
+}
+
+bool RunTime::is_usual(Duration ran) const {
+  const RunTime& known = wider_ != nullptr ? *wider_ : *this;
+  return known.trained_ == kUsualFrom && ran <= 4 * *known.mean();
 }
 
 void RunTime::ok(Duration ran) {
@@ -61,19 +79,18 @@ std::uint32_t RequirementClasses::add(const Requirement& requirement) {
     number = free_.back();
     free_.pop_back();
   }
-  classes_[number] = std::make_unique<RequirementClass>(requirement, run_time_of(requirement.type));
+  classes_[number] = std::make_unique<RequirementClass>(requirement, run_time_of(requirement));
+  limits_.meet(number, requirement.limits);
   classes_[number]->serial_ = ++serials_;
   new_.push_back(number);
   change(number);
   return number;
 }
 
-// Jobs of one handler do similar work, so its classes share one run time until each has its own. Without that
-// the first job of every class waited for a free slot. Commands share none: any two may run different
-// programs.
-std::shared_ptr<RunTime> RequirementClasses::run_time_of(const std::string& handler) {
-  if (handler.empty()) return nullptr;
-  std::shared_ptr<RunTime>& known = handlers_[handler];
+std::shared_ptr<RunTime> RequirementClasses::run_time_of(const Requirement& requirement) {
+  const std::string name = shared_by(requirement);
+  if (name.empty()) return nullptr;
+  std::shared_ptr<RunTime>& known = shared_times_[name];
   if (known == nullptr) known = std::make_shared<RunTime>();
   return known;
 }
@@ -120,8 +137,9 @@ bool RequirementClasses::free_unused(std::uint32_t number) {
   const Requirement requirement = group.requirement();
   numbers_.erase(requirement);
   classes_[number].reset();
-  const auto handler = handlers_.find(requirement.type);
-  if (handler != handlers_.end() && handler->second.use_count() == 1) handlers_.erase(handler);
+  limits_.forget(number);
+  const auto shared = shared_times_.find(shared_by(requirement));
+  if (shared != shared_times_.end() && shared->second.use_count() == 1) shared_times_.erase(shared);
   free_.push_back(number);
   return true;
 }

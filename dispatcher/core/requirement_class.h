@@ -19,6 +19,7 @@
 #include "common/base/check.h"
 #include "common/base/job.h"
 #include "common/base/time.h"
+#include "dispatcher/core/limits.h"
 #include "dispatcher/core/ready_queue.h"
 #include "dispatcher/core/resources.h"
 #include "dispatcher/core/streak.h"
@@ -37,6 +38,9 @@ class RunTime {
   void failed(Duration ran);
   // At least one microsecond, so that it can be divided by. Returns nullopt while nothing is known.
   std::optional<Duration> mean() const;
+  // Whether this was to be expected of a job of these, or of the wider ones. Nothing is while few have run:
+  // the first jobs may have waited for a program that starts.
+  bool is_usual(Duration ran) const;
 
  private:
   void train(Duration measured);
@@ -45,14 +49,15 @@ class RunTime {
   // nothing is known.
   Duration sixteen_{0};
   bool only_failures_ = true;
+  std::uint32_t trained_ = 0;  // so many jobs, at most kUsualFrom
   std::shared_ptr<RunTime> wider_;
 };
 
 class RequirementClass {
  public:
-  // `of_handler`: of all jobs of the handler, whatever else they need; nullptr for commands.
-  RequirementClass(const Requirement& requirement, const std::shared_ptr<RunTime>& of_handler)
-      : run_time(of_handler), requirement_(requirement), needs_{requirement.slots} {}
+  // `shared`: of more jobs than these, of which the same is expected; may be null.
+  RequirementClass(const Requirement& requirement, const std::shared_ptr<RunTime>& shared)
+      : run_time(shared), requirement_(requirement), needs_{requirement.slots} {}
 
   const Requirement& requirement() const { return requirement_; }
   const Resources& needs() const { return needs_; }
@@ -129,6 +134,10 @@ class RequirementClasses {
   // that happened.
   std::vector<std::uint32_t> take_changed();
   std::vector<std::uint32_t> take_new();
+  // Which of them may hand out a job now. The classes here are the ones that it knows.
+  Limits& limits() { return limits_; }
+  const Limits& limits() const { return limits_; }
+
   bool any_changed() const { return !changed_.empty() || !new_.empty(); }
 
   // The class is freed with its last job. False, and nothing is done, if it still has one, or is one of the
@@ -137,12 +146,14 @@ class RequirementClasses {
 
  private:
   std::uint32_t add(const Requirement& requirement);
-  std::shared_ptr<RunTime> run_time_of(const std::string& handler);
+  std::shared_ptr<RunTime> run_time_of(const Requirement& requirement);
   void mark_changed(std::uint32_t number);
 
-  std::vector<std::unique_ptr<RequirementClass>> classes_;              // nullptr: the number is free
-  RequirementMap<std::uint32_t> numbers_;                               // of those that are not the file's
-  std::unordered_map<std::string, std::shared_ptr<RunTime>> handlers_;  // those that a class is of
+  std::vector<std::unique_ptr<RequirementClass>> classes_;  // nullptr: the number is free
+  RequirementMap<std::uint32_t> numbers_;                   // of those that are not the file's
+  Limits limits_;
+  // Of all classes that share it (shared_by).
+  std::unordered_map<std::string, std::shared_ptr<RunTime>> shared_times_;
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> new_;

@@ -12,6 +12,8 @@ namespace {
 // lease.
 constexpr Duration kLoopInterval = milliseconds(250);
 constexpr Duration kPauseLeast = milliseconds(500);
+// A worker that is still there comes back within that, and its worker timeout.
+constexpr Duration kComesBackWithin = seconds(5);
 
 }  // namespace
 
@@ -27,19 +29,21 @@ Scheduler::Scheduler(const SchedulerOptions& options, JobIndex& index, Time star
       placement_(ledger_, classes_, workers_, sessions_),
       ending_(options_, ledger_, workers_, sessions_, journal_, start),
       jobs_messages_(options_.jobs_most),
-      last_drained_(start) {
+      last_drained_(start),
+      limits_held_until_(start + kComesBackWithin + options_.worker_timeout) {
   if (!options_.streaming) ending_.input_ended();
 }
 
 void Scheduler::step(Event&& event, Time now, Actions& actions) {
   Step step(now, actions, jobs_messages_);
+  classes_.limits().advance(now);
   struct Visitor {
     Scheduler& self;
     Step& step;
     void operator()(HelloReceived& e) { self.sessions_.hello(std::move(e), step); }
     void operator()(LaneBound& e) { self.sessions_.lane_bound(e, step); }
     void operator()(SinkReceived& e) { self.sessions_.sink(std::move(e), step); }
-    void operator()(PartReceived& e) { self.sessions_.part(e.session, step); }
+    void operator()(PartReceived& e) { self.sessions_.part(e, step); }
     void operator()(LaneWritable& e) { self.sessions_.lane_writable(e.session, step); }
     void operator()(LaneGone& e) { self.sessions_.lane_gone(e.session, step); }
     void operator()(JobsLoaded& e) {
@@ -58,7 +62,10 @@ void Scheduler::step(Event&& event, Time now, Actions& actions) {
     }
     void operator()(NamesKnown& e) {
       for (const GrantedName& granted : e.names) self.workers_.know(granted);
+      if (!e.names.empty()) self.classes_.limits().use_up_all();
+      if (!self.workers_.all_back()) self.classes_.limits().hold_all();
     }
+    void operator()(KeysRevoked& e) { self.sessions_.revoke(e.keys, step); }
     void operator()(InputEnded&) { self.ending_.input_ended(); }
     void operator()(InputBroken&) { self.ending_.input_broken(step); }
     void operator()(JobsFileChanged& e) { self.ending_.jobs_file_changed(e.line, step); }
@@ -87,7 +94,9 @@ void Scheduler::drained(bool whole, Step& step) {
   if (whole) conduct_.judge(step);
   blame_.judge_overdue(step);
   ledger_.wake_due(step.now);
-  if (ending_.phase() == RunPhase::kRunning) bench_.judge(step);
+  Limits& limits = classes_.limits();
+  if (limits.holds_all() && (step.now >= limits_held_until_ || workers_.all_back())) limits.release_all();
+  if (ending_.phase() == RunPhase::kRunning) bench_.judge(ending_.has_all_input(), step);
   ending_.look_at_results(step);
   placement_.look(step.now);
   if (ending_.may_dispatch()) placement_.hand_out(step);
@@ -96,8 +105,8 @@ void Scheduler::drained(bool whole, Step& step) {
 
 std::optional<Time> Scheduler::next_deadline() const {
   std::optional<Time> next;
-  for (const auto& time :
-       {sessions_.next_deadline(), blame_.next_deadline(), ledger_.next_wake(), ending_.next_deadline()}) {
+  for (const auto& time : {sessions_.next_deadline(), blame_.next_deadline(), ledger_.next_wake(),
+                           ending_.next_deadline(), classes_.limits().next_due()}) {
     if (time && (!next || *time < *next)) next = time;
   }
   return next;
@@ -128,6 +137,8 @@ Snapshot Scheduler::snapshot(Time now) const {
     ++view.workers;
     view.slots += session.slots;
   }
+  view.held_up = placement_.jobs_held_up();
+  const std::optional<HeldUp>& worst = placement_.worst_held_up();
   if (journal_.state().blocked) view.stuck_records = journal_.undurable_results();
   view.phase = name_of(ending_.phase());
   if (journal_.state().no_space) {
@@ -142,6 +153,10 @@ Snapshot Scheduler::snapshot(Time now) const {
     view.waiting_for = FittingWorker{*ending_.unsatisfiable()};
   } else if (view.held == 0 && view.delayed > 0) {
     view.waiting_for = BackoffOver{view.delayed};
+  } else if (worst && worst->rule.most > 0 && classes_.limits().holds_all()) {
+    view.waiting_for = EarlierWorkers{std::max(Duration{0}, limits_held_until_ - now)};
+  } else if (view.held == 0 && worst) {
+    view.waiting_for = LimitOpen{*worst};
   }
   return view;
 }

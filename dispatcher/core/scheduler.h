@@ -42,6 +42,7 @@ class Scheduler {
   // Looks at every job that runs, so it is for people, not for every step.
   RunningJobs running_jobs(Time now) const;
   RunningList running(Time now, std::size_t most) const { return ledger_.running(now, most); }
+  std::vector<HeldUp> held_up() const { return placement_.held_up(); }
   RunPhase phase() const { return ending_.phase(); }
 
   // For checks of the simulator and the fuzzer.
@@ -68,6 +69,7 @@ class Scheduler {
   Ending ending_;
   JobsMessages jobs_messages_;  // of the step that is under way
   Time last_drained_;
+  Time limits_held_until_;  // after a restart
 };
 
 }  // namespace workpool::dispatcher

@@ -44,9 +44,7 @@ void Sessions::lane_bound(const LaneBound& event, Step& step) {
   Session* session = workers_.find(event.session);
   if (session == nullptr || !in<Binding>(*session)) return;
   if (!event.bound) {
-    if (!lacks_ports(step.now)) {
-      step.decide(Report{NoPortForWorker{session->name}});
-    }
+    if (!lacks_ports(step.now)) step.decide(Report{NoPortForWorker{session->name}});
     port_missed_ = step.now;
     // It is told to come later and goes on with what it runs. That is given to others only if it does not
     // come back.
@@ -81,7 +79,7 @@ void Sessions::lane_gone(SessionId id, Step& step) {
   Session* session = workers_.find(id);
   if (session == nullptr) return;
   if (stopping_) {
-    lose(id, ConnectionClosed{}, step);
+    lose(id, ConnectionClosed{}, Ledger::Loss::kLost, step);
     return;
   }
   fence(*session, false, step);
@@ -99,10 +97,39 @@ void Sessions::fence(Session& session, bool say_end, Step& step) {
 
 // ---- sink ----
 
-void Sessions::part(SessionId id, Step& step) {
-  Session* session = workers_.find(id);
-  if (session == nullptr) return;
-  session->last_heard = step.now;
+// Whether the peer with `key` may speak for this session. Of a session that is not known nothing is at stake.
+bool Sessions::speaks_for(SessionId id, KeyId key, Step& step) {
+  if (revoked_.contains(key)) return false;
+  const Worker* worker = workers_.worker_with(id);
+  if (worker == nullptr || worker->key == key) return true;
+  if (told_of_.insert(key).second) step.decide(Report{SpokeForAnother{worker->name, key}});
+  return false;
+}
+
+void Sessions::revoke(const std::vector<KeyId>& keys, Step& step) {
+  revoked_.insert(keys.begin(), keys.end());
+  std::vector<SessionId> over;
+  for (const auto& [id, session] : workers_.sessions()) {
+    if (revoked_.contains(session.key)) over.push_back(id);
+  }
+  for (const SessionId id : over) send_away(*workers_.find(id), step);
+}
+
+// Its jobs go to others at once: neither they nor the worker have done anything wrong.
+void Sessions::send_away(Session& session, Step& step) {
+  if (stopping_) goodbye_missed_ = true;
+  const std::uint64_t held = session.held.jobs();
+  step.send(session.id, End{});
+  step.close(session.id, true);
+  step.decide(Report{WorkerLeft{session.name, KeyRevoked{}, held, true, true}});
+  ledger_.lose(session, Ledger::Loss::kNone, step);
+  workers_.close(session.id);
+}
+
+void Sessions::part(const PartReceived& event, Step& step) {
+  Session* session = workers_.find(event.session);
+  if (session == nullptr || !speaks_for(event.session, event.key, step)) return;
+  session->last_heard = session->last_progress = step.now;
   if (std::exchange(session->suspected, false)) workers_.touch(*session);
 }
 
@@ -130,7 +157,7 @@ Sessions::Needed Sessions::receive_results(Session* session, SessionId from, std
 }
 
 void Sessions::sink(SinkReceived&& event, Step& step) {
-  if (event.header.run != options_.run) return;
+  if (event.header.run != options_.run || !speaks_for(event.header.session, event.key, step)) return;
   Session* session = workers_.find(event.header.session);
   if (session == nullptr) {
     if (auto* results = std::get_if<Results>(&event.message)) {
@@ -157,6 +184,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
   if (!std::holds_alternative<Beat>(message)) session.last_answer = step.now;
   Needed needed;
   const SessionId id = session.id;
+  const std::uint32_t held = session.held.jobs();
   struct Visitor {
     Sessions& self;
     Session& session;
@@ -180,6 +208,7 @@ void Sessions::receive(Session& session, std::uint64_t seq, SinkMessage&& messag
     void operator()(Goodbye&) {}
   };
   std::visit(Visitor{*this, session, seq, needed, step}, message);
+  if (session.held.jobs() < held) session.last_progress = step.now;
   if (needed.untrue) {
     // Treated like a frame that could not be decoded: it is missing, so nothing after it is acked.
     fence(session, true, step);
@@ -198,7 +227,9 @@ void Sessions::ready(Session& session, const Ready& ready, Step& step) {
   session.phase = Naming{};
   session.was_ready = true;
   ledger_.drop_unconfirmed(session, step);
-  grant_name(workers_.worker_of(session), step);
+  Worker& worker = workers_.worker_of(session);
+  if (worker.unproven) distrust(session, step);
+  grant_name(worker, step);
   start_if_named(session, step);
 }
 
@@ -248,19 +279,30 @@ void Sessions::returned(Session& session, const Returned& returned, Step& step) 
   if (!(unasked || for_others) || !session.accepting || session.resting) return;
   Worker& worker = workers_.worker_of(session);
   const Duration longer = std::min(kRestMost, kRestLeast * (1u << std::min(2 * worker.returns, 20u)));
-  session.rests_until = step.now + (unasked ? longer : kRestForOthers);
+  rest(session, unasked ? longer : kRestForOthers, step);
+  if (!unasked || ++worker.returns != kReturnsToTell) return;
+  step.decide(Report{ReturnsEverything{session.name, no_time}});
+}
+
+void Sessions::rest(Session& session, Duration how_long, Step& step) {
+  session.rests_until = step.now + how_long;
   session.resting = true;
   workers_.touch(session);
   look_by(session.rests_until);
-  if (!unasked || ++worker.returns != kReturnsToTell) return;
-  step.decide(Report{ReturnsEverything{session.name, no_time}});
+}
+
+void Sessions::distrust(Session& session, Step& step) {
+  session.unproven = workers_.worker_of(session).unproven = true;
+  rest(session, kRestMost, step);
 }
 
 void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   bool freed = false;
   for (const Handle handle : beat.ended) freed |= ledger_.note_ended(session, handle, step.now);
   if (freed) workers_.touch(session);
-  for (const BegunJob& begun : beat.begun) ledger_.note_begun(session, begun, step.now);
+  bool progress = freed;
+  for (const BegunJob& begun : beat.begun) progress |= ledger_.note_begun(session, begun, step.now);
+  if (progress) session.last_progress = step.now;
   // We never sent a stamp of the future, and the sum below might overflow with one.
   if (beat.echo == 0 || beat.echo > static_cast<std::uint64_t>(step.now.time_since_epoch().count())) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};
@@ -275,7 +317,7 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
 }
 
 void Sessions::goodbye(Session& session, Step& step) {
-  ledger_.lose(session, false, step);
+  ledger_.lose(session, Ledger::Loss::kNone, step);
   // The END is what the worker waits for; it goes out before the lane is closed.
   step.send(session.id, End{});
   step.close(session.id, true);
@@ -382,13 +424,13 @@ void Sessions::judge(Duration pause, bool whole, Step& step) {
     beat_is_due |= step.now >= beat_due(session);
     tell(session, step);
   }
-  for (const auto& [id, why] : lost) lose(id, why, step);
+  for (const auto& [id, why] : lost) lose(id, why, Ledger::Loss::kLost, step);
   if (beat_is_due) beat_with_others(step);
   look_at_ = Time::max();
   for (const auto& [id, session] : workers_.sessions()) look_by(due(session));
 }
 
-void Sessions::lose(SessionId id, const LeaveCause& why, Step& step) {
+void Sessions::lose(SessionId id, const LeaveCause& why, Ledger::Loss loss, Step& step) {
   Session* session = workers_.find(id);
   CHECK(session != nullptr);
   Worker& worker = workers_.worker_of(*session);
@@ -407,7 +449,7 @@ void Sessions::lose(SessionId id, const LeaveCause& why, Step& step) {
     const bool known = session->announced || came || worker.seen_ready || held > 0;
     step.decide(Report{WorkerLeft{session->name, why, held, true, known}});
   }
-  std::vector<Handle> candidates = ledger_.lose(*session, true, step);
+  std::vector<Handle> candidates = ledger_.lose(*session, loss, step);
   workers_.close(id);
   blame_.suspect(worker, engine, std::move(candidates), step);
 }
@@ -449,7 +491,7 @@ void Sessions::close_all(Step& step) {
   while (!workers_.sessions().empty()) {
     const SessionId id = workers_.sessions().begin()->first;
     goodbye_missed_ = true;
-    ledger_.lose(*workers_.find(id), false, step);
+    ledger_.lose(*workers_.find(id), Ledger::Loss::kNone, step);
     step.close(id, false);
     workers_.close(id);
   }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,9 @@ class Sessions {
   void lane_writable(SessionId id, Step& step);
   void lane_gone(SessionId id, Step& step);
   void sink(SinkReceived&& event, Step& step);
-  void part(SessionId id, Step& step);
+  void part(const PartReceived& event, Step& step);
+  // Ends the sessions of these keys. Nothing that comes with one of them counts from now on.
+  void revoke(const std::vector<KeyId>& keys, Step& step);
   // More of the journal is durable: raises acks, and starts sessions that waited for their worker's name.
   void durable(Step& step);
 
@@ -50,8 +53,14 @@ class Sessions {
   // Whether a worker was sent away lately because no port was left for its lane.
   bool lacks_ports(Time now) const;
 
+  // Jobs were taken away from it: its worker gets nothing for a while, then one job at a time until one is
+  // done.
+  void distrust(Session& session, Step& step);
   // Ends a session that still speaks, for what it does not do.
-  void end(SessionId id, const LeaveCause& why, Step& step) { lose(id, why, step); }
+  void end(SessionId id, const LeaveCause& why, Step& step) {
+    const bool slow = std::holds_alternative<NeverReady>(why);
+    lose(id, why, slow ? Ledger::Loss::kLost : Ledger::Loss::kForItsConduct, step);
+  }
   // The run is over: tell everyone. Said again to lanes that become writable later.
   void say_stop(Step& step);
   bool any_session() const { return !workers_.sessions().empty(); }
@@ -68,7 +77,9 @@ class Sessions {
 
   // Why this HELLO is answered with REFUSED; nullopt if it opens a session, or needs no answer.
   std::optional<RefusalCause> refusal_of(const HelloReceived& event, const Worker* before) const;
-  std::size_t unready() const;
+  void send_away(Session& session, Step& step);
+  bool speaks_for(SessionId id, KeyId key, Step& step);
+  std::size_t unready(std::optional<KeyId> key) const;
   void grant_name(Worker& worker, Step& step);
   void start_if_named(Session& session, Step& step);
   void receive(Session& session, std::uint64_t seq, SinkMessage&& message, Step& step);
@@ -80,9 +91,10 @@ class Sessions {
   void announce(Session& session, Step& step);
   void beat(Session& session, const Beat& beat, Step& step);
   void returned(Session& session, const Returned& returned, Step& step);
+  void rest(Session& session, Duration how_long, Step& step);
   void goodbye(Session& session, Step& step);
   void fence(Session& session, bool say_end, Step& step);
-  void lose(SessionId id, const LeaveCause& why, Step& step);
+  void lose(SessionId id, const LeaveCause& why, Ledger::Loss loss, Step& step);
   // When silence, or a lane that is gone, ends it.
   Time end_of(const Session& session) const;
   Time beat_due(const Session& session) const;
@@ -111,6 +123,8 @@ class Sessions {
   bool stopping_ = false;
   bool goodbye_missed_ = false;
   std::optional<Time> port_missed_;
+  std::set<KeyId> revoked_;
+  std::set<KeyId> told_of_;  // that peers with this key speak for others
 };
 
 }  // namespace workpool::dispatcher

@@ -45,10 +45,17 @@ Worker& WorkerTable::worker_of(const Session& session) {
 // dispatcher, so the name is free again.
 void WorkerTable::know(const GrantedName& granted) {
   if (granted.name == kLocalName) {
-    granted_[granted.worker] = granted.name;
+    granted_[granted.worker] = granted;
     return;
   }
-  if (names_.insert(granted.name).second) granted_[granted.worker] = granted.name;
+  if (names_.insert(granted.name).second) granted_[granted.worker] = granted;
+}
+
+bool WorkerTable::all_back() const {
+  return std::all_of(granted_.begin(), granted_.end(), [this](const auto& entry) {
+    const auto worker = workers_.find(entry.first);
+    return entry.second.name == kLocalName || (worker != workers_.end() && worker->second.seen_ready);
+  });
 }
 
 std::string WorkerTable::free_name(const std::string& wanted) {
@@ -60,17 +67,37 @@ std::string WorkerTable::free_name(const std::string& wanted) {
   return name;
 }
 
-Worker& WorkerTable::enrol(const Hello& hello) {
+void WorkerTable::count_key(KeyId key, int change) {
+  std::size_t& workers = of_key_[key];
+  workers = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(workers) + change);
+  if (workers == 0) of_key_.erase(key);
+}
+
+std::size_t WorkerTable::workers_of(KeyId key) const {
+  const auto found = of_key_.find(key);
+  return found == of_key_.end() ? 0 : found->second;
+}
+
+Worker& WorkerTable::enrol(const Hello& hello, KeyId key, const std::string& fingerprint) {
   if (Worker* known = find(hello.worker)) {
+    const auto is_left_out = [&](const std::string& type) { return !has(hello.handlers, type); };
+    const std::vector<std::string>& before = known->hello.handlers;
+    known->serves_less = known->serves_less || std::any_of(before.begin(), before.end(), is_left_out);
     known->hello = hello;
+    count_key(known->key, -1);
+    known->key = key;
+    count_key(key, 1);
     return *known;
   }
   Worker& worker = workers_[hello.worker];
   worker.id = hello.worker;
+  worker.key = key;
+  worker.fingerprint = fingerprint;
+  count_key(key, 1);
   worker.hello = hello;
   const auto granted = granted_.find(hello.worker);
-  worker.named = worker.from_before = granted != granted_.end();
-  worker.name = worker.named ? granted->second : free_name(hello.name);
+  worker.named = worker.from_before = worker.known_before = granted != granted_.end();
+  worker.name = worker.named ? granted->second.name : free_name(hello.name);
   if (!worker.named) names_.insert(worker.name);
   return worker;
 }
@@ -81,12 +108,14 @@ void WorkerTable::forget(WorkerId id) {
   if (worker == nullptr || worker->named || worker->session) return;
   names_.erase(worker->name);
   next_number_.erase(worker->name);
+  count_key(worker->key, -1);
   workers_.erase(id);
 }
 
 Session& WorkerTable::open(Worker& worker, SessionId id, Time now) {
   CHECK(!by_id_.contains(id));
-  Session& session = sessions_.try_emplace(id, id, worker.id, worker.name, worker.hello.slots).first->second;
+  Session& session =
+      sessions_.try_emplace(id, id, worker.id, worker.key, worker.name, worker.hello.slots).first->second;
   by_id_[id] = &session;
   session.phase = Binding{};
   session.last_answer = session.last_heard = session.last_told = now;

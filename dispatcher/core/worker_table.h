@@ -87,11 +87,17 @@ struct Fenced {  // gets no more work and no frame revives it; its results still
 using SessionPhase = std::variant<Binding, Arriving, Naming, Live, Fenced>;
 
 struct Session {
-  Session(SessionId new_id, WorkerId of_worker, std::string granted, std::uint32_t offered)
-      : id(new_id), worker(of_worker), name(std::move(granted)), slots(offered), held(new_id, of_worker) {}
+  Session(SessionId new_id, WorkerId of_worker, KeyId of_key, std::string granted, std::uint32_t offered)
+      : id(new_id),
+        worker(of_worker),
+        key(of_key),
+        name(std::move(granted)),
+        slots(offered),
+        held(new_id, of_worker) {}
 
   const SessionId id;
   const WorkerId worker;
+  const KeyId key;            // which its HELLO came with: what comes with another is not of it
   const std::string name;     // of the worker, which never changes in a run
   const std::uint32_t slots;  // as its HELLO said; a later session of the worker may have others
   Holder held;
@@ -111,15 +117,18 @@ struct Session {
   UnderWay under_way;
   // Whether it may be given more, however many slots it says it has free.
   bool may_hold_more() const {
+    if (unproven) return held.jobs() == 0;
     return held.jobs() < kBelievedMost * (1 + under_way.echoes()) + done && !under_way.full(held.bytes());
   }
 
   AckLedger acks;
   Time last_heard;
   Time last_answer;      // when it was admitted, or said anything about jobs
+  Time last_progress;    // when a job of it had ended, or was said to run, or a part of a message came
   Time last_echo;        // stamp of the last beat that it has heard
-  bool resting = false;  // gets nothing until then: it gave back what it had just been given
+  bool resting = false;  // gets nothing until then: it gave back, or kept, what it had just been given
   Time rests_until;
+  bool unproven = false;  // gets one job at a time: some were taken away, and none has been done since
   std::unique_ptr<Streak> streak;  // of failures; nullptr if the last of its jobs did not fail at once
   Time unsuspected_until;          // a job that failed there has failed elsewhere, too
   Time last_told;                  // when acks.tell() was called last
@@ -152,6 +161,8 @@ struct Benched {
 
 struct Worker {
   WorkerId id;
+  KeyId key;                     // of its HELLOs
+  std::string fingerprint;       // of that key
   Hello hello;                   // the last one served
   std::string peer;              // which that came from
   std::string name;              // kept free for it until it is granted
@@ -162,10 +173,13 @@ struct Worker {
   std::uint64_t done = 0;            // jobs recorded from its sessions that are over
   std::optional<PendingBlame> blame;
   std::uint32_t returns = 0;  // times in a row that it gave back what it had just been given
+  bool unproven = false;      // Session::unproven
   bool seen_ready = false;
   // An earlier start of the dispatcher knew it, and its first session in this start is not over: it may speak
   // of jobs that it was given before, of which nothing is remembered here.
   bool from_before = false;
+  bool known_before = false;  // the first half of that, for good: what is ok of old jobs may come late
+  bool serves_less = false;   // than it once said: it may still have results of the types that it left out
   bool out_of_reach = false;  // reported, and its lane has not come since
   std::optional<Benched> benched;
 };
@@ -179,9 +193,19 @@ class WorkerTable {
 
   // Granted by an earlier start of the run. The first worker of a name has it.
   void know(const GrantedName& granted);
+  // Whether every worker that an earlier start granted a name has come in here since, and said what it runs.
+  // Of no account: the local worker, which ended with its dispatcher.
+  bool all_back() const;
   // The worker of this HELLO, made if it is new, with the name that it had in this run, or one that no other
-  // worker has had.
-  Worker& enrol(const Hello& hello);
+  // worker has had. `key` and its fingerprint: of a new one.
+  Worker& enrol(const Hello& hello, KeyId key, const std::string& fingerprint);
+  // Whether an earlier start of the run granted a name to this worker, which had another key.
+  bool is_of_another_key(WorkerId worker, const std::string& fingerprint) const {
+    const auto granted = granted_.find(worker);
+    return granted != granted_.end() && granted->second.key != fingerprint;
+  }
+  // How many are remembered of this key.
+  std::size_t workers_of(KeyId key) const;
   Session& open(Worker& worker, SessionId id, Time now);
   void close(SessionId id);
   // The worker that has this session, or had it; nullptr if it is not known (any more).
@@ -227,15 +251,17 @@ class WorkerTable {
  private:
   std::string free_name(const std::string& wanted);
   void forget(WorkerId id);
+  void count_key(KeyId key, int change);
 
   std::map<SessionId, Session> sessions_;  // ordered, so that a replay of the same events decides the same
   std::unordered_map<SessionId, Session*> by_id_;
   std::map<WorkerId, Worker> workers_;
+  std::map<KeyId, std::size_t> of_key_;    // how many of them; no zeros
   std::deque<WorkerId> unnamed_;           // whose sessions ended without a name, once for each of these
   std::unordered_set<std::string> names_;  // granted, over all starts of the run, and kept free
-  std::unordered_map<WorkerId, std::string> granted_;
-  std::unordered_map<std::string, int> next_number_;  // behind a name that several have
-  std::unordered_map<SessionId, WorkerId> closed_;    // the last kClosedMost are enough to name late results
+  std::unordered_map<WorkerId, GrantedName> granted_;  // by earlier starts
+  std::unordered_map<std::string, int> next_number_;   // behind a name that several have
+  std::unordered_map<SessionId, WorkerId> closed_;     // the last kClosedMost are enough to name late results
   std::deque<SessionId> closed_order_;
   std::vector<SessionId> touched_;
   std::size_t benched_ = 0;  // workers

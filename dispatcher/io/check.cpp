@@ -57,7 +57,7 @@ ExitCode check(const CheckOptions& options, Console& console) {
       return ExitCode::kBadInput;
     }
     const JobsInput& input = std::get<JobsInput>(opened);
-    const JobsForm form = form_of(input, options.jobs, options.format, {});
+    const JobsForm form = form_of(input, options.jobs, options.format, options.defaults);
     JobIndex index;
     const IndexReport report = index_jobs_file(input, form, index);
     const ExitCode code = report.ok() ? ExitCode::kOk : ExitCode::kBadInput;

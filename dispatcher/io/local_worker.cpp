@@ -84,15 +84,24 @@ std::vector<char*> environment() {
 
 }  // namespace
 
-DescriptorLimit::DescriptorLimit() {
+OwnLimits::OwnLimits(std::uint64_t callers_core_bytes) {
   ::getrlimit(RLIMIT_NOFILE, &original_);
   raised_ = original_;
   raised_.rlim_cur = raised_.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &raised_) != 0) raised_ = original_;
+  ::getrlimit(RLIMIT_CORE, &no_core_);
+  core_ = {callers_core_bytes, no_core_.rlim_max};
 }
 
-void DescriptorLimit::give_back() const { ::setrlimit(RLIMIT_NOFILE, &original_); }
-void DescriptorLimit::raise_again() const { ::setrlimit(RLIMIT_NOFILE, &raised_); }
+void OwnLimits::give_back() const {
+  ::setrlimit(RLIMIT_NOFILE, &original_);
+  ::setrlimit(RLIMIT_CORE, &core_);
+}
+
+void OwnLimits::take_again() const {
+  ::setrlimit(RLIMIT_NOFILE, &raised_);
+  ::setrlimit(RLIMIT_CORE, &no_core_);
+}
 
 void require_local_worker() {
   const std::string program = beside_ourselves(kProgram);
@@ -100,9 +109,9 @@ void require_local_worker() {
   throw std::system_error(errno, std::generic_category(), "cannot start the local worker, " + program);
 }
 
-LocalWorker::LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit,
+LocalWorker::LocalWorker(const LocalWorkerOptions& options, const OwnLimits& limits,
                          std::function<int()> lock)
-    : options_(options), limit_(limit), lock_(std::move(lock)), program_(beside_ourselves(kProgram)) {
+    : options_(options), limits_(limits), lock_(std::move(lock)), program_(beside_ourselves(kProgram)) {
   start();
 }
 
@@ -115,7 +124,11 @@ std::vector<std::string> LocalWorker::command_line(bool has_lock) const {
                                    "--local-parent", std::to_string(kChildPipe),
                                    "--log-level",    options_.log_level};
   if (has_lock) line.insert(line.end(), {"--lock", std::to_string(kChildLock)});
-  if (options_.insecure) line.emplace_back("--insecure");
+  if (options_.allow_new_privs) line.emplace_back("--allow-new-privs");
+  for (const HandlerProgram& handler : options_.handlers)
+    line.insert(line.end(), {"--handler", handler.name + "=" + handler.command});
+  if (options_.handler_jobs > 0)
+    line.insert(line.end(), {"--handler-jobs", std::to_string(options_.handler_jobs)});
   return line;
 }
 
@@ -159,10 +172,10 @@ void LocalWorker::start() {
   for (std::string& word : line) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::vector<char*> variables = environment();
-  limit_.give_back();
+  limits_.give_back();
   const int error =
       ::posix_spawn(&pid_, program_.c_str(), &files, &attributes, arguments.data(), variables.data());
-  limit_.raise_again();
+  limits_.take_again();
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) {

@@ -16,22 +16,25 @@
 #include <vector>
 
 #include "common/base/time.h"
+#include "common/formats/handler_program.h"
 #include "common/io/descriptor.h"
 
 namespace workpool::dispatcher {
 
-// Raises this process's soft limit on open descriptors and remembers the original one, which the local worker
-// and its jobs get back.
-class DescriptorLimit {
+// The limits that we change for ourselves, and that the local worker and its jobs get back: on open
+// descriptors, which this raises, and on core dumps, which protect_process() has set to none.
+class OwnLimits {
  public:
-  DescriptorLimit();  // raises
-  std::uint64_t raised() const { return raised_.rlim_cur; }
+  explicit OwnLimits(std::uint64_t callers_core_bytes);  // raises
+  std::uint64_t descriptors() const { return raised_.rlim_cur; }
   void give_back() const;  // while a child is started
-  void raise_again() const;
+  void take_again() const;
 
  private:
   rlimit original_{};
   rlimit raised_{};
+  rlimit core_{};
+  rlimit no_core_{};
 };
 
 // Throws std::system_error if workpool-worker, in the folder of our own program, cannot be executed.
@@ -39,8 +42,10 @@ void require_local_worker();
 
 struct LocalWorkerOptions {
   std::uint32_t slots = 1;
-  std::string address;  // tcp://127.0.0.1:PORT
-  bool insecure = false;
+  std::string address;  // ipc://FOLDER
+  bool allow_new_privs = false;
+  std::vector<HandlerProgram> handlers{};
+  std::uint32_t handler_jobs = 0;  // 0: no limit
   std::string log_level = "auto";  // of the worker's messages
 };
 
@@ -48,7 +53,7 @@ class LocalWorker {
  public:
   // `lock`: returns a descriptor to inherit, or -1 (Journal::lock_for_local_worker). Starts the worker, whose
   // program is in the folder of our own. Throws std::system_error if that fails, and what `lock` throws.
-  LocalWorker(const LocalWorkerOptions& options, const DescriptorLimit& limit, std::function<int()> lock);
+  LocalWorker(const LocalWorkerOptions& options, const OwnLimits& limits, std::function<int()> lock);
   // If the worker still runs: shut_down() with a patience of 1.5 s.
   ~LocalWorker();
   LocalWorker(const LocalWorker&) = delete;
@@ -88,7 +93,7 @@ class LocalWorker {
   void take_lines(std::vector<std::string>& lines);
 
   LocalWorkerOptions options_;
-  const DescriptorLimit& limit_;
+  const OwnLimits& limits_;
   std::function<int()> lock_;
   std::string program_;
   pid_t pid_ = -1;

@@ -38,6 +38,9 @@ constexpr int kUndrainedTurnsMost = 16;
 constexpr std::size_t kFramesToDrain = 65'536;
 constexpr std::size_t kBytesToDrain = 64 << 20;
 constexpr std::size_t kHellosATurn = 256;
+// Of one key. A thousand workers may come at once.
+constexpr double kHellosAtOnce = 1024;
+constexpr double kHellosPerSecond = 50;
 constexpr int kSignalsAtOnce = 3;  // so many end the run at once
 // For the commands that the summary shows; a disk that hangs must not hold up the end.
 constexpr Duration kCommandsLimit = milliseconds(200);
@@ -53,8 +56,13 @@ SessionId random_session() {
 
 }  // namespace
 
-Loop::Loop(const LoopParts& parts) : parts_(parts), start_(boot_time()), now_(start_) {
-  parts_.transport.accept_only(parts_.run);
+Loop::Loop(const LoopParts& parts)
+    : parts_(parts),
+      transport_(parts.entrance.transport()),
+      hello_rate_(kHellosAtOnce, kHellosPerSecond),
+      start_(boot_time()),
+      now_(start_) {
+  transport_.accept_only(parts_.run);
 }
 
 LoopEnd Loop::run() {
@@ -94,7 +102,7 @@ void Loop::gather_commands() {
 
 Duration Loop::patience() const {
   Duration wait = kLoopInterval;
-  if (parts_.transport.new_lanes() > kNewLanesPolled) wait = kNewInterval;
+  if (transport_.new_lanes() > kNewLanesPolled) wait = kNewInterval;
   const auto until = [&](Time time) { wait = std::min(wait, time - now_); };
   if (const auto due = parts_.scheduler.next_deadline()) until(*due);
   if (parts_.local != nullptr && !over() && parts_.local->next_start()) until(*parts_.local->next_start());
@@ -103,16 +111,16 @@ Duration Loop::patience() const {
 }
 
 void Loop::wait() {
-  zmq::pollitem_t items[6 + kNewLanesPolled] = {{parts_.transport.sink_handle(), 0, ZMQ_POLLIN, 0},
-                                                {parts_.transport.registration_handle(), 0, ZMQ_POLLIN, 0},
-                                                {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0},
-                                                {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
-  std::size_t count = 4;
+  constexpr std::size_t kOthers = 4;  // wake, signals, and two of the local worker
+  zmq::pollitem_t items[kOthers + 2 * Transport::kDoorsMost + kNewLanesPolled] = {
+      {nullptr, parts_.wake.fd(), ZMQ_POLLIN, 0}, {nullptr, parts_.signal_fd, ZMQ_POLLIN, 0}};
+  std::size_t count = 2;
+  for (void* const socket : transport_.readable_handles()) items[count++] = {socket, 0, ZMQ_POLLIN, 0};
   if (parts_.local != nullptr) {
     for (const int fd : {parts_.local->death_fd(), parts_.local->stderr_fd()})
       if (fd >= 0) items[count++] = {nullptr, fd, ZMQ_POLLIN, 0};
   }
-  for (void* const lane : parts_.transport.new_lane_handles(kNewLanesPolled))
+  for (void* const lane : transport_.new_lane_handles(kNewLanesPolled))
     items[count++] = {lane, 0, ZMQ_POLLOUT, 0};
   const auto wait_ms = (patience() + milliseconds(1) - microseconds(1)) / milliseconds(1);
   zmq::poll(items, count, std::chrono::milliseconds(wait_ms));
@@ -126,32 +134,33 @@ void Loop::gather() {
   gather_journal();
   // The sink first: results that came before a HELLO belong to the session that the HELLO ends.
   const bool overdue = undrained_turns_ >= kUndrainedTurnsMost;
-  sink_drained_ = parts_.transport.receive_sink(overdue ? kFramesToDrain : kFramesATurn,
-                                                overdue ? kBytesToDrain : kBytesATurn, events_) ||
+  sink_drained_ = transport_.receive_sinks(overdue ? kFramesToDrain : kFramesATurn,
+                                           overdue ? kBytesToDrain : kBytesATurn, events_) ||
                   overdue;
   undrained_turns_ = sink_drained_ ? 0 : undrained_turns_ + 1;
   if (sink_drained_) gather_registration();
-  parts_.transport.tend(now_, events_);
+  transport_.tend(now_, events_);
   complain_of_descriptors();
   gather_jobs();
+  gather_keys();
   tend_local();
-  if (const std::uint64_t refused = parts_.transport.refused_frames(); refused != refused_frames_) {
+  if (const std::uint64_t refused = transport_.refused_frames(); refused != refused_frames_) {
     refused_frames_ = refused;
     parts_.log.warn("refused_frames", {{"count", refused}, {"reason", "not of our protocol: dropped"}});
   }
-  if (const std::uint64_t closed = parts_.transport.silent_closed(); closed != silent_closed_) {
-    silent_closed_ = closed;
-    parts_.log.warn("silent_connections", {{"count", closed}, {"reason", "said nothing: closed"}});
+  if (const std::uint64_t closed = transport_.visitors_closed(); closed != visitors_closed_) {
+    visitors_closed_ = closed;
+    parts_.log.warn("connections_closed", {{"count", closed}, {"reason", "had no reason to stay"}});
   }
 }
 
 void Loop::complain_of_descriptors() {
-  if (!parts_.transport.lacks_descriptors() || now_ < complain_at_) return;
+  if (!transport_.lacks_descriptors() || now_ < complain_at_) return;
   complain_at_ = now_ + kComplaintInterval;
-  parts_.terminal.say(
-      "no file descriptor is left, so no worker can join: allow more open files (ulimit -n), or see "
-      "who connects to port " +
-      std::to_string(parts_.transport.port()) + " and says nothing");
+  parts_.terminal.say("no file descriptor is left, so no worker can join: allow more open files (ulimit -n)" +
+                      (parts_.listening ? ", or see who connects to " + parts_.entrance.network()->text() +
+                                              " and says nothing"
+                                        : ""));
 }
 
 void Loop::gather_signals() {
@@ -185,10 +194,13 @@ void Loop::gather_journal() {
 void Loop::gather_registration() {
   hellos_.clear();
   asked_.clear();
-  parts_.transport.receive_registration(kHellosATurn, hellos_, asked_);
+  transport_.receive_registration(kHellosATurn, hellos_, asked_);
   any_hello_ = any_hello_ || !hellos_.empty();
   for (HelloReceived& hello : hellos_) {
+    // Without a key nobody can be told from others. Whoever gets no answer comes again.
+    if (hello.key != KeyId{} && !hello_rate_.admits(hello.key, now_)) continue;
     hello.fresh = random_session();
+    if (hello.key != KeyId{}) hello.fingerprint = parts_.entrance.fingerprint_of(hello.key);
     events_.emplace_back(std::move(hello));
   }
   for (const StatusAsked& asked : asked_) {
@@ -196,9 +208,15 @@ void Loop::gather_registration() {
     if (last.json.empty() || now_ >= last.at + kStatusInterval)
       last = {now_, parts_.status(now_, asked.all), {}};
     // Once for each who asks: who asks again at once does not read.
-    if (last.told.insert(asked.peer).second)
-      parts_.transport.reply(asked.peer, StatusReply{kProtocol, last.json});
+    if (last.told.insert(asked.peer).second) transport_.reply(asked.peer, StatusReply{kProtocol, last.json});
   }
+}
+
+void Loop::gather_keys() {
+  Entrance::News news = parts_.entrance.look(now_);
+  for (const std::string& line : news.lines) parts_.terminal.say(line);
+  transport_.revoke(news.revoked);
+  if (!news.revoked.empty()) events_.emplace_back(KeysRevoked{std::move(news.revoked)});
 }
 
 void Loop::gather_jobs() {
@@ -253,6 +271,8 @@ bool Loop::carry_out() {
     if (report == nullptr) continue;
     came_or_left |=
         std::holds_alternative<WorkerJoined>(*report) || std::holds_alternative<WorkerLeft>(*report);
+    if (const auto* spoke = std::get_if<SpokeForAnother>(report))
+      parts_.terminal.say(spoke_text(*spoke, parts_.entrance.name_of(spoke->key)));
     parts_.terminal.report(*report, now_);
   }
   ask_commands();
@@ -274,10 +294,10 @@ void Loop::send(Action& action) {
     void operator()(Report&) {}
     void operator()(Load& a) { self.parts_.jobs.load(a.jobs); }
     void operator()(Admit& a) { self.admit(a); }
-    void operator()(Refuse& a) { self.parts_.transport.reply(a.peer, refused_for(a.cause)); }
+    void operator()(Refuse& a) { self.transport_.reply(a.peer, refused_for(a.cause)); }
     void operator()(SendLane& a) { self.send_lane(a); }
     void operator()(CloseSession& a) {
-      self.parts_.transport.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
+      self.transport_.close_lane(a.session, self.now_, a.say_end ? kEndPatience : Duration{0});
     }
     void operator()(RunOver&) { self.parts_.terminal.run_over(self.now_); }
     void operator()(Finish& a) { self.end_ = std::move(a.end); }
@@ -287,22 +307,19 @@ void Loop::send(Action& action) {
 
 void Loop::send_lane(const SendLane& send) {
   log_sent(parts_.log, send);
-  if (!parts_.transport.send(send.session, send.message)) events_.emplace_back(LaneGone{send.session});
+  if (!transport_.send(send.session, send.message)) events_.emplace_back(LaneGone{send.session});
 }
 
 void Loop::admit(Admit& admit) {
   Welcome& welcome = admit.welcome;
-  const auto port = parts_.transport.open_lane(welcome.session, parts_.run, admit.slots);
-  events_.emplace_back(LaneBound{welcome.session, port.has_value()});
-  if (!port) {
-    parts_.transport.reply(
-        admit.peer,
-        Refused{kProtocol, Refusal::kLater, "no port is free for another worker (see --ports, ulimit -n)"});
+  const bool bound = transport_.open_lane(admit.peer, admit.key, admit.slots, welcome);
+  events_.emplace_back(LaneBound{welcome.session, bound});
+  if (!bound) {
+    transport_.reply(admit.peer, Refused{kProtocol, Refusal::kLater,
+                                         "no port is free for another worker (see --ports, ulimit -n)"});
     return;
   }
-  welcome.lane_port = *port;
-  welcome.sink_port = parts_.transport.sink_port();
-  parts_.transport.reply(admit.peer, welcome);
+  transport_.reply(admit.peer, welcome);
 }
 
 // A snapshot looks at all sessions, so not every step makes one; `changed`: other workers are here than

@@ -11,10 +11,11 @@
 
 #include "common/io/log.h"
 #include "common/io/mailbox.h"
+#include "dispatcher/core/rate_limit.h"
 #include "dispatcher/core/scheduler.h"
+#include "dispatcher/io/entrance.h"
 #include "dispatcher/io/jobs/job_source.h"
 #include "dispatcher/io/local_worker.h"
-#include "dispatcher/io/net/transport.h"
 #include "dispatcher/io/results/journal.h"
 #include "dispatcher/io/terminal/terminal.h"
 
@@ -22,7 +23,7 @@ namespace workpool::dispatcher {
 
 struct LoopParts {
   Scheduler& scheduler;
-  Transport& transport;
+  Entrance& entrance;
   Journal& journal;  // started
   Terminal& terminal;
   Log& log;
@@ -57,6 +58,7 @@ class Loop {
   void gather_signals();
   void gather_registration();
   void gather_jobs();
+  void gather_keys();
   void gather_journal();
   void gather_commands();
   void ask_commands();
@@ -74,6 +76,8 @@ class Loop {
   void show(bool changed);
 
   LoopParts parts_;
+  Transport& transport_;
+  RateLimit hello_rate_;
   Time start_;
   Time now_;
   std::vector<Event> events_;
@@ -95,8 +99,8 @@ class Loop {
   std::uint64_t records_ = 0;                       // in this start
   bool sink_drained_ = true;
   int undrained_turns_ = 0;
-  std::uint64_t refused_frames_ = 0;  // as last logged
-  std::uint64_t silent_closed_ = 0;   // the same
+  std::uint64_t refused_frames_ = 0;   // as last logged
+  std::uint64_t visitors_closed_ = 0;  // the same
   int signals_ = 0;
   std::optional<RunEnd> end_;
 };

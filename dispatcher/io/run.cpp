@@ -23,7 +23,8 @@
 #include "common/io/cores.h"
 #include "common/io/leavable_thread.h"
 #include "common/io/names.h"
-#include "common/io/sockets.h"
+#include "common/io/runs_here.h"
+#include "dispatcher/io/entrance.h"
 #include "dispatcher/io/loop.h"
 #include "dispatcher/io/net/reachable_host.h"
 #include "dispatcher/io/replay_words.h"
@@ -32,7 +33,6 @@
 #include "dispatcher/io/results/results_replay.h"
 #include "dispatcher/io/run_input.h"
 #include "dispatcher/io/signals.h"
-#include "dispatcher/io/status/runs_here.h"
 #include "dispatcher/io/summary_file.h"
 #include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/status_line.h"
@@ -101,10 +101,9 @@ class Run : public std::enable_shared_from_this<Run> {
   bool write_summary(const SummaryFacts& facts, int status, std::vector<WorkDone> workers);
   RunEnd last_look(RunEnd end);
   Resolved look_up(const std::string& host, std::uint16_t port);
-  TransportOptions where_to_listen();
+  DoorOptions where_to_listen();
   void banner();
   std::uint32_t local_slots() const;
-  std::string address_here() const;
   std::string status(const Scheduler& scheduler, Time now, bool all) const;
   void list_here();
 
@@ -124,10 +123,8 @@ class Run : public std::enable_shared_from_this<Run> {
   std::optional<Journal> journal_;
   std::string waited_for_;
   Time waited_said_;
-  std::optional<DescriptorLimit> limit_;
-  std::optional<zmq::context_t> context_;
-  TransportOptions where_;
-  std::optional<Transport> transport_;
+  std::optional<OwnLimits> limits_;
+  std::optional<Entrance> entrance_;
   std::unique_ptr<Terminal> terminal_;
   RunId run_;
   AlreadyDone done_;
@@ -180,10 +177,13 @@ void Run::begin_results() {
   const Time begin = boot_time();
   start_local_worker();
   run_ = journal_->begin(summary_, random_run());
+  if (options_.overwrite && entrance_) entrance_->keep_keys();
+  if (options_.overwrite && journal_->regular() && (!entrance_ || !entrance_->has_keys()))
+    forget_run_keys(journal_->path());
   // If that took long (no space, a disk that hangs), the worker is about to give up.
   if (local_ && boot_time() >= begin + kUnansweredMost) {
     local_.reset();
-    transport_->drop_registrations();  // what the first one has asked for in vain
+    entrance_->transport().drop_registrations();  // what the first one has asked for in vain
     start_local_worker();
   }
   say_about_results();
@@ -196,10 +196,11 @@ void Run::say_about_results() {
 
 void Run::make_terminal() {
   TerminalOptions terminal;
-  if (transport_) terminal.results_port = transport_->sink_port();
+  if (entrance_) terminal.results_port = entrance_->results_port();
   terminal.progress = options_.progress;
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
+  terminal.insecure = options_.listen && options_.insecure;
   terminal.results = options_.results;
   terminal.shares_screen = options_.results == "-" && ::isatty(journal_->results_fd()) == 1;
   terminal.resumable = journal_->regular();
@@ -211,12 +212,6 @@ void Run::make_terminal() {
   terminal.prints_output = options_.output.has_value();
   terminal.overwrite_variable = std::getenv("WORKPOOL_OVERWRITE") != nullptr;
   terminal_ = std::make_unique<Terminal>(console_, terminal, start_);
-}
-
-// Where workers and others on this machine reach us.
-std::string Run::address_here() const {
-  const bool everywhere = where_.host == "*" || where_.host == "0.0.0.0" || where_.host == "::";
-  return endpoint(everywhere ? "127.0.0.1" : where_.host, transport_->port());
 }
 
 std::uint32_t Run::local_slots() const {
@@ -240,12 +235,11 @@ Resolved Run::look_up(const std::string& host, std::uint16_t port) {
   return {{}, no_answer_for(host, kLookupLimit)};
 }
 
-TransportOptions Run::where_to_listen() {
-  TransportOptions where;
+// For workers on other machines.
+DoorOptions Run::where_to_listen() {
+  DoorOptions where;
   where.ports_low = options_.ports_low;
   where.ports_high = options_.ports_high;
-  where.worker_timeout = options_.worker_timeout;
-  if (!options_.listen) return where;
   where.host = options_.listen->host;
   where.port = options_.listen->port;
   if (!is_literal(where.host)) {
@@ -253,10 +247,6 @@ TransportOptions Run::where_to_listen() {
     if (resolved.hosts.empty())
       throw BindError{"cannot listen on " + options_.listen->text() + ": " + resolved.problem};
     where.host = resolved.hosts.front();
-    if (const std::string refusal = refusal_to_listen(where.host, options_.insecure); !refusal.empty()) {
-      console_.line("workpool-dispatcher: " + refusal);
-      throw Ended{ExitCode::kUnsafe};
-    }
   }
   return where;
 }
@@ -271,10 +261,12 @@ void Run::banner() {
   facts.before = done_.ok + done_.not_ok();
   facts.local_slots = local_slots();
   facts.insecure = options_.insecure;
-  if (options_.listen) {
-    facts.listen = *options_.listen;
-    facts.listen->port = transport_->port();
+  if (const auto network = entrance_->network()) {
+    facts.listen = Address{options_.listen->host, network->port};
     facts.reachable = reachable_host(facts.listen->host);
+    facts.join_key = entrance_->join_key();
+    facts.key_file = options_.key;
+    if (!facts.join_key.empty()) close_to_others(STDERR_FILENO);
   }
   terminal_->banner(facts);
 }
@@ -285,24 +277,31 @@ std::string Run::status(const Scheduler& scheduler, Time now, bool all) const {
   facts.run = run_;
   facts.uptime = now - start_;
   facts.jobs = options_.each ? "each" : options_.jobs;
+  if (const auto network = entrance_->network()) facts.listen = network->text();
+  facts.insecure = options_.insecure;
   facts.results = options_.results;
   facts.snapshot = with_expected(scheduler.snapshot(now), input_.expected_jobs());
   facts.workers = scheduler.workers(now);
+  facts.limits = scheduler.held_up();
   facts.running = scheduler.running(now, all ? SIZE_MAX : kLongestShown);
   return status_json(facts, all ? kStatusBytesMost : kStatusBytes);
 }
 
-// So that `status` finds it.
+// So that `status`, and workers of this user, find the run.
 void Run::list_here() {
-  if (!transport_) return;
   RunHere entry;
   entry.run = run_;
   entry.pid = static_cast<std::uint64_t>(::getpid());
-  entry.address = address_here();
+  entry.address = entrance_->here();
+  entry.listen = entrance_->network();
   entry.jobs = input_.regular() ? resolved_path(options_.jobs) : options_.each ? "each" : "-";
   entry.results = resolved_path(options_.results);
-  here_.emplace(entry);
-  if (!here_->problem().empty()) log_.debug("not_listed", {{"reason", here_->problem()}});
+  if (here_) {
+    here_->update(entry);
+  } else {
+    here_.emplace(entry);
+  }
+  if (!here_->problem().empty()) log_.warn("not_listed", {{"reason", here_->problem()}});
 }
 
 // A failure counts as a failed start of the local worker, which is tried again later, except for the first
@@ -318,23 +317,32 @@ int Run::lock_for_local_worker() {
 // Starts it afresh if one runs.
 void Run::start_local_worker() {
   local_.reset();
-  if (local_slots() == 0 || !transport_) return;
-  const LocalWorkerOptions options{local_slots(), address_here(), options_.insecure,
+  if (local_slots() == 0 || !entrance_) return;
+  const LocalWorkerOptions options{local_slots(),
+                                   entrance_->here().text(),
+                                   options_.allow_new_privs,
+                                   options_.handlers,
+                                   options_.handler_jobs.value_or(0),
                                    options_.log_level == "info" ? "auto" : options_.log_level};
-  local_ = std::make_unique<LocalWorker>(options, *limit_, [this] { return lock_for_local_worker(); });
+  local_ = std::make_unique<LocalWorker>(options, *limits_, [this] { return lock_for_local_worker(); });
 }
 
 // Called before RESULTS is changed: if we cannot listen, --overwrite must not have thrown anything away.
 void Run::listen() {
   if (local_slots() > 0) require_local_worker();
-  limit_.emplace();
-  if (limit_->raised() < kDescriptorsLeast) {  // libzmq aborts if it gets none
+  limits_.emplace(options_.core_bytes);
+  if (limits_->descriptors() < kDescriptorsLeast) {  // libzmq aborts if it gets none
     throw std::system_error(EMFILE, std::generic_category(),
-                            "at most " + counted(limit_->raised(), "file") + " may be open");
+                            "at most " + counted(limits_->descriptors(), "file") + " may be open");
   }
-  context_ = make_context(static_cast<int>(std::clamp<std::uint64_t>(limit_->raised(), 64, 65535)));
-  where_ = where_to_listen();
-  transport_.emplace(*context_, where_);
+  EntranceOptions entrance;
+  entrance.sockets = static_cast<std::size_t>(std::clamp<std::uint64_t>(limits_->descriptors(), 64, 65535));
+  entrance.worker_timeout = options_.worker_timeout;
+  entrance.insecure = options_.insecure;
+  entrance.keys = {options_.key, journal_->path(), options_.overwrite, options_.names};
+  if (options_.listen) entrance.network = where_to_listen();
+  entrance_.emplace(entrance, wake_);
+  list_here();
 }
 
 ExitCode Run::run_jobs() {
@@ -367,7 +375,7 @@ ExitCode Run::run_jobs() {
   banner();
   list_here();
   Loop loop({.scheduler = scheduler,
-             .transport = *transport_,
+             .entrance = *entrance_,
              .journal = *journal_,
              .terminal = *terminal_,
              .log = log_,
@@ -392,6 +400,8 @@ ExitCode Run::run_jobs() {
   const SummaryFacts facts = terminal_->sum_up(scheduler.snapshot(boot_time()), counts, boot_time());
   if (options_.output && is_closed_pipe(counts)) {
     write_summary(facts, kEndedByClosedPipe, scheduler.work_done());
+    here_.reset();
+    entrance_.reset();
     end_by_closed_pipe();
   }
   return tell_end(facts, scheduler.work_done());
@@ -470,6 +480,9 @@ ExitCode run(const RunOptions& options, const std::vector<std::string>& command,
   } catch (const StoreError& error) {
     if (!error.message.empty()) console.line("workpool-dispatcher: " + error.message);
     return error.exit_code;
+  } catch (const KeyFileError& error) {
+    console.line(std::string("workpool-dispatcher: ") + error.what());
+    return error.code;
   } catch (const BindError& error) {
     console.line("workpool-dispatcher: " + error.message);
     return ExitCode::kSystem;

@@ -85,6 +85,8 @@ ExitCode print_jobs(const EachOptions& options, Console& console) {
   try {
     EachJobs jobs = open_each(options, console);
     std::string lines;
+    if (const auto& limits = options.setting.defaults.limits; limits && !limits->empty())
+      lines = "{\"limits\":" + limits->json() + "}\n";
     bool closed = false;  // by whoever read it, such as head: that is no error
     const auto print = [&] {
       const bool printed = lines.empty() || print_answer(lines, console, &closed);

@@ -53,3 +53,26 @@ def noops_of_classes(count, classes):
     def labels_of(number):
         return [label for bit, label in enumerate(CLASS_LABELS) if number % classes >> bit & 1]
     return lines_of({"type": "noop", "labels": labels_of(i)} for i in range(count))
+
+
+def limited(job, count, keys):
+    """So many keys of limits, in turn; 0: none."""
+    return lines_of({**job, "limit": f"host:{i % keys}"} if keys else job for i in range(count))
+
+
+SQUARES = "sum(i * i for i in range(int(%s)))"
+PYTHON_HANDLER = f"""import json, sys
+for line in sys.stdin:
+    n = json.loads(line)["args"]["n"]
+    print(json.dumps({{"value": {SQUARES % "n"}}}), flush=True)
+"""
+
+
+def python_commands(count):
+    """The function of PYTHON_HANDLER, in a Python of its own each time."""
+    code = f"import sys; print({SQUARES % 'sys.argv[1]'})"
+    return lines_of({"cmd": ["python3", "-c", code, str(i % 100)]} for i in range(count))
+
+
+def of_type(kind, count):
+    return lines_of({"type": kind, "args": {"n": i % 100}} for i in range(count))

@@ -153,7 +153,7 @@ class Run:
     command to run each of them with, such as valgrind."""
 
     def __init__(self, binaries, folder, jobs_file, labels=(), workers=2, slots=1, before=None, durability="sync",
-                 more=(), code=0, under=lambda name: ()):
+                 more=(), code=0, under=lambda name: (), worker_flags=()):
         self.under, self.folder, self.results = under, folder, f"{folder}/out.jsonl"
         self.address = f"tcp://127.0.0.1:{free_port()}"
         self.processes = []
@@ -167,7 +167,7 @@ class Run:
             wanted = [flag for label in labels for flag in ("--label", label)]
             self.workers = [self.start(f"w{i}", [
                 f"{binaries}/workpool-worker", self.address, "--slots", str(slots), "--name", f"w{i}", "--log-level",
-                "error", *wanted]) for i in range(workers)]
+                "error", *wanted, *worker_flags]) for i in range(workers)]
         except BaseException:
             self.stop()
             raise

@@ -2,8 +2,10 @@
 // CHECKs that the scheduler's books agree with themselves: whatever a peer says, they must.
 #pragma once
 
+#include <set>
+
 #include "common/base/check.h"
-#include "dispatcher/core/ledger.h"
+#include "dispatcher/core/scheduler.h"
 
 namespace workpool::fuzz {
 
@@ -54,6 +56,44 @@ inline void check_books(const dispatcher::Ledger& ledger, const dispatcher::Work
     open += ledger.jobs().open(number);
   }
   CHECK(open == ledger.jobs().open() && used <= open);
+}
+
+// Whether the event comes with a key that is not that of the session or worker that it speaks for.
+inline bool is_foreign(const dispatcher::Scheduler& scheduler, const dispatcher::Event& event,
+                       const std::set<dispatcher::KeyId>& revoked) {
+  const auto of_session = [&](SessionId id, dispatcher::KeyId key) {
+    const dispatcher::Session* session = scheduler.worker_table().find(id);
+    return session != nullptr && session->key != key;
+  };
+  if (const auto* sink = std::get_if<dispatcher::SinkReceived>(&event))
+    return of_session(sink->header.session, sink->key);
+  if (const auto* part = std::get_if<dispatcher::PartReceived>(&event))
+    return of_session(part->session, part->key);
+  const auto* hello = std::get_if<dispatcher::HelloReceived>(&event);
+  if (hello == nullptr) return false;
+  const auto& workers = scheduler.worker_table().workers();
+  const auto known = workers.find(hello->hello.worker);
+  // Whose key was revoked may come back with another one.
+  return known != workers.end() && known->second.key != hello->key && !revoked.contains(known->second.key);
+}
+
+// All that may come of it.
+inline bool is_refusal(const dispatcher::Action& action) {
+  const auto* report = std::get_if<dispatcher::Report>(&action);
+  return std::holds_alternative<dispatcher::Refuse>(action) ||
+         (report != nullptr && std::holds_alternative<dispatcher::SpokeForAnother>(*report));
+}
+
+// What was decided on an event: nothing if that was foreign, and no jobs for whose key has been revoked.
+inline void check_keys(const dispatcher::Scheduler& scheduler, const dispatcher::Actions& actions,
+                       bool foreign, const std::set<dispatcher::KeyId>& revoked) {
+  for (const dispatcher::Action& action : actions) {
+    CHECK(!foreign || is_refusal(action));
+    const auto* down = std::get_if<dispatcher::SendLane>(&action);
+    if (down == nullptr || !std::holds_alternative<Jobs>(down->message)) continue;
+    const dispatcher::Session* session = scheduler.worker_table().find(down->session);
+    CHECK(session == nullptr || !revoked.contains(session->key));
+  }
 }
 
 }  // namespace workpool::fuzz

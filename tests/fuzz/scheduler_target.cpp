@@ -35,8 +35,11 @@ struct Job {
   int records = 0;
 };
 
+constexpr dispatcher::KeyId kHonestKey{9};  // never revoked
+
 struct Peer {
   SessionId session;
+  dispatcher::KeyId key;
   std::uint64_t next_seq = 1;
 };
 
@@ -80,7 +83,8 @@ class SchedulerWorld {
   void advance();
   void stop_or_block();
   SinkMessage message();
-  void deliver(const Header& header, const SinkMessage& message);
+  void deliver(const Header& header, const SinkMessage& message, dispatcher::KeyId key);
+  dispatcher::KeyId any_key_of(const Peer& peer);
   void honest_turn(Peer& peer);
 
   Job& any_job() { return jobs_[input_.pick(kJobs)]; }
@@ -108,6 +112,7 @@ class SchedulerWorld {
   bool stopped_ = false;
   bool over_ = false;
   bool finished_ = false;
+  std::set<dispatcher::KeyId> revoked_;
   bool honest_ = false;
 };
 
@@ -138,7 +143,11 @@ void SchedulerWorld::add_job(std::size_t i) {
 
 void SchedulerWorld::step(Event&& event) {
   Actions actions;
+  const bool foreign = is_foreign(*scheduler_, event, revoked_);
+  if (const auto* gone = std::get_if<dispatcher::KeysRevoked>(&event))
+    revoked_.insert(gone->keys.begin(), gone->keys.end());
   scheduler_->step(std::move(event), now_, actions);
+  check_keys(*scheduler_, actions, foreign, revoked_);
   for (dispatcher::Action& action : actions) carry_out(action);
 }
 
@@ -305,12 +314,16 @@ SinkMessage SchedulerWorld::message() {
 }
 
 // Over the wire: what does not decode never gets to the scheduler.
-void SchedulerWorld::deliver(const Header& header, const SinkMessage& message) {
+void SchedulerWorld::deliver(const Header& header, const SinkMessage& message, dispatcher::KeyId key) {
   std::string frame;
   encode(header, message, frame);
   auto decoded = decode_sink(frame);
   if (!decoded) return;
-  step(dispatcher::SinkReceived{decoded->header, std::move(std::get<SinkMessage>(decoded->content))});
+  step(dispatcher::SinkReceived{decoded->header, std::move(std::get<SinkMessage>(decoded->content)), key});
+}
+
+dispatcher::KeyId SchedulerWorld::any_key_of(const Peer& peer) {
+  return input_.once(6) ? dispatcher::KeyId{input_.pick(5)} : peer.key;
 }
 
 void SchedulerWorld::sink() {
@@ -334,7 +347,7 @@ void SchedulerWorld::sink() {
       ++peer.next_seq;
       break;
   }
-  deliver(header, message());
+  deliver(header, message(), any_key_of(peer));
 }
 
 void SchedulerWorld::hello() {
@@ -349,18 +362,20 @@ void SchedulerWorld::hello() {
   event.hello.slots = input_.once(8) ? 1 << 20 : input_.pick(4);
   if (input_.once(2)) event.hello.handlers = {"echo"};
   event.fresh = {++sessions_};
-  peers_.push_back({event.fresh});
+  event.key = {input_.once(6) ? 1 + input_.pick(4) : static_cast<std::uint32_t>(event.hello.worker.value)};
+  peers_.push_back({event.fresh, event.key});
   step(std::move(event));
 }
 
 void SchedulerWorld::lane() {
   if (peers_.empty()) return;
-  const SessionId session = peers_[input_.pick(peers_.size())].session;
+  const Peer& peer = peers_[input_.pick(peers_.size())];
+  const SessionId session = peer.session;
   switch (input_.pick(6)) {
     case 0:
       return step(dispatcher::LaneGone{session});
     case 1:
-      return step(dispatcher::PartReceived{session});
+      return step(dispatcher::PartReceived{session, any_key_of(peer)});
     case 2:
       return step(dispatcher::LaneBound{session, !input_.once(2)});
     default:
@@ -381,6 +396,8 @@ void SchedulerWorld::stop_or_block() {
       return step(dispatcher::StopRequested{static_cast<dispatcher::StopKind>(input_.pick(3))});
     case 1:
       return step(dispatcher::JournalState{durable_, true, true, 0});
+    case 2:
+      return step(dispatcher::KeysRevoked{{dispatcher::KeyId{1 + input_.pick(4)}}});
     default:
       return step(dispatcher::JournalState{durable_, false, false, 0});
   }
@@ -424,14 +441,14 @@ void SchedulerWorld::one_choice() {
 
 void SchedulerWorld::honest_turn(Peer& peer) {
   now_ += seconds(1);
-  deliver({kRun, peer.session, peer.next_seq++}, Beat{});
+  deliver({kRun, peer.session, peer.next_seq++}, Beat{}, peer.key);
   load(kJobs);
   durable_ = entries_;
   step(dispatcher::JournalState{durable_, false, false, 0});
   for (auto& [session, order] : std::exchange(given_, {})) {
     if (session != peer.session) continue;
     JobResult result{order.handle, order.key, order.spec, order.attempt, {}, milliseconds(1), {}};
-    deliver({kRun, peer.session, peer.next_seq++}, Results{{result}});
+    deliver({kRun, peer.session, peer.next_seq++}, Results{{result}}, peer.key);
   }
   step(dispatcher::Drained{});
   check_books(scheduler_->ledger(), scheduler_->worker_table());
@@ -455,14 +472,15 @@ void SchedulerWorld::finish_honestly() {
   event.hello.slots = 2;
   event.hello.handlers = {"echo"};
   event.fresh = {++sessions_};
-  Peer peer{event.fresh};
+  event.key = kHonestKey;
+  Peer peer{event.fresh, event.key};
   given_.clear();
   step(std::move(event));
   durable_ = entries_;  // its name is
   step(dispatcher::JournalState{durable_, false, false, 0});
   step(dispatcher::LaneWritable{peer.session});
-  deliver({kRun, peer.session, peer.next_seq++}, Held{});
-  deliver({kRun, peer.session, peer.next_seq++}, Ready{true});
+  deliver({kRun, peer.session, peer.next_seq++}, Held{}, peer.key);
+  deliver({kRun, peer.session, peer.next_seq++}, Ready{true}, peer.key);
   for (int turn = 0; turn < 400 && !over_; ++turn) honest_turn(peer);
   CHECK(over_);
   for (const Job& job : jobs_) CHECK(job.records == 1);

@@ -15,6 +15,11 @@ const std::vector<Target>& targets() {
       {"result_line", run_result_line, result_line_seeds},
       {"units", run_units, unit_seeds},
       {"text", run_text, text_seeds},
+      {"key_file", run_key_file, key_file_seeds},
+      {"join_key", run_join_key, join_key_seeds},
+      {"zap", run_zap, zap_seeds},
+      {"handler_answer", run_handler_answer, answer_seeds},
+      {"handler_talk", run_handler_talk, choice_seeds},
       {"scheduler", run_scheduler, choice_seeds},
       {"session", run_session, choice_seeds},
   };

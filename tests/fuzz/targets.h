@@ -28,6 +28,11 @@ std::vector<std::string> lane_seeds();
 std::vector<std::string> request_seeds();
 std::vector<std::string> reply_seeds();
 
+// ---- handler_targets.cpp ----
+void run_handler_answer(std::string_view input);
+void run_handler_talk(std::string_view input);
+std::vector<std::string> answer_seeds();
+
 // ---- text_targets.cpp ----
 void run_job_line_json(std::string_view input);
 void run_job_line_text(std::string_view input);
@@ -41,6 +46,16 @@ std::vector<std::string> work_seeds();
 std::vector<std::string> result_line_seeds();
 std::vector<std::string> unit_seeds();
 std::vector<std::string> text_seeds();
+
+// ---- key_targets.cpp ----
+void run_key_file(std::string_view input);
+void run_join_key(std::string_view input);
+std::vector<std::string> key_file_seeds();
+std::vector<std::string> join_key_seeds();
+
+// ---- zap_target.cpp ----
+void run_zap(std::string_view input);
+std::vector<std::string> zap_seeds();
 
 // ---- scheduler_target.cpp, session_target.cpp: peers that say anything in any order ----
 void run_scheduler(std::string_view input);

@@ -75,7 +75,7 @@ class Registration : public testing::Test {
 
 TEST_F(Registration, AHelloIsWelcomed) {
   DispatcherEnd dispatcher;
-  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.transport.port());
+  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.port());
   registrar.ask(7);
   const auto answer = registrar.answer([&] {
     dispatcher.turn();
@@ -96,15 +96,15 @@ TEST_F(Registration, AHelloIsWelcomed) {
 TEST_F(Registration, WhatWaitsCanBeDropped) {
   DispatcherEnd dispatcher;
   {
-    RegistrarEnd ended(context, "127.0.0.1", dispatcher.transport.port());
+    RegistrarEnd ended(context, "127.0.0.1", dispatcher.port());
     ended.ask();
-    zmq::pollitem_t waits{dispatcher.transport.registration_handle(), 0, ZMQ_POLLIN, 0};
+    zmq::pollitem_t waits{dispatcher.transport.readable_handles().at(1), 0, ZMQ_POLLIN, 0};
     ASSERT_EQ(zmq::poll(&waits, 1, std::chrono::seconds(20)), 1);
   }
   dispatcher.transport.drop_registrations();
   dispatcher.turn();
   EXPECT_TRUE(dispatcher.hellos.empty());
-  RegistrarEnd next(context, "127.0.0.1", dispatcher.transport.port());
+  RegistrarEnd next(context, "127.0.0.1", dispatcher.port());
   next.ask(3);
   EXPECT_TRUE(
       wait_until([&] { return !dispatcher.hellos.empty(); }, [&] { dispatcher.turn(); }, seconds(20)));
@@ -113,7 +113,7 @@ TEST_F(Registration, WhatWaitsCanBeDropped) {
 
 TEST_F(Registration, AHelloIsRefused) {
   DispatcherEnd dispatcher;
-  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.transport.port());
+  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.port());
   registrar.ask();
   const auto answer = registrar.answer([&] {
     dispatcher.turn();
@@ -151,7 +151,7 @@ TEST_F(Registration, OverIPv6AndByName) {
   } catch (const dispatcher::BindError& error) {
     GTEST_SKIP() << "no IPv6 here: " << error.message;
   }
-  RegistrarEnd registrar(context, "::1", dispatcher->transport.port());
+  RegistrarEnd registrar(context, "::1", dispatcher->port());
   registrar.ask();
   const auto answer = registrar.answer([&] {
     dispatcher->turn();
@@ -175,9 +175,9 @@ TEST_F(Registration, OverIPv6AndByName) {
 // With localhost = ::1, 127.0.0.1 the second address is reached, which libzmq by itself never tries.
 TEST_F(Registration, TriesEveryAddressOfAName) {
   DispatcherEnd dispatcher;
-  const auto hosts = resolve("localhost", dispatcher.transport.port()).hosts;
+  const auto hosts = resolve("localhost", dispatcher.port()).hosts;
   ASSERT_FALSE(hosts.empty());
-  RegistrarEnd registrar(context, "localhost", dispatcher.transport.port());
+  RegistrarEnd registrar(context, "localhost", dispatcher.port());
   registrar.ask();
   const auto answer = registrar.answer([&] {
     dispatcher.turn();
@@ -284,7 +284,7 @@ TEST_F(Registration, WhatIsNoAnswerOfOursIsSaidAtOnce) {
 
 TEST_F(Registration, ADispatcherThatDiesInsteadOfAnAnswerIsNotWaitedFor) {
   auto dispatcher = std::make_unique<DispatcherEnd>();
-  RegistrarEnd registrar(context, "127.0.0.1", dispatcher->transport.port());
+  RegistrarEnd registrar(context, "127.0.0.1", dispatcher->port());
   registrar.ask();
   ASSERT_TRUE(wait_until([&] { return !dispatcher->hellos.empty(); }, [&] { dispatcher->turn(); }));
   dispatcher.reset();
@@ -320,7 +320,7 @@ TEST_F(Registration, StrangersDoNoHarm) {
     const int peer = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(dispatcher.transport.port());
+    address.sin_port = htons(dispatcher.port());
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     ASSERT_EQ(::connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     std::string bytes = i % 3 == 0 ? std::string() : i % 3 == 1 ? greeting : greeting + ready;
@@ -328,7 +328,7 @@ TEST_F(Registration, StrangersDoNoHarm) {
     static_cast<void>(!::send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL));
     peers.push_back(peer);
   }
-  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.transport.port());
+  RegistrarEnd registrar(context, "127.0.0.1", dispatcher.port());
   registrar.ask();
   const auto answer = registrar.answer([&] {
     dispatcher.turn();
@@ -344,7 +344,7 @@ TEST_F(Registration, StrangersDoNoHarm) {
 TEST_F(Registration, APortThatIsTakenIsNamed) {
   OtherServer server("", false);
   auto options = on("127.0.0.1");
-  options.port = server.port();
+  options.doors[0].port = server.port();
   try {
     DispatcherEnd dispatcher(options);
     ADD_FAILURE() << "the port is taken";

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,11 +26,12 @@
 namespace workpool {
 
 constexpr RunId kRun{0x77};
+inline const dispatcher::Peer kSomePeer = "0peer";  // at the first door
 
 // Turns `turn` until `done`, at most `limit`; false at its end.
 inline bool wait_until(
     const std::function<bool()>& done, const std::function<void()>& turn = [] {},
-    Duration limit = seconds(10)) {
+    Duration limit = seconds(40)) {
   const Time end = boot_time() + limit;
   while (!done()) {
     if (boot_time() >= end) return false;
@@ -42,9 +44,7 @@ inline bool wait_until(
 inline dispatcher::TransportOptions on(const std::string& host, std::uint16_t low = 0,
                                        std::uint16_t high = 0) {
   dispatcher::TransportOptions options;
-  options.host = host;
-  options.ports_low = low;
-  options.ports_high = high;
+  options.doors.push_back({.host = host, .ports_low = low, .ports_high = high});
   return options;
 }
 
@@ -54,7 +54,7 @@ struct DispatcherEnd {
       : context(make_context(2000)), transport(context, options) {}
 
   void turn() {
-    transport.receive_sink(1000, 1 << 30, events);
+    transport.receive_sinks(1000, 1 << 30, events);
     transport.receive_registration(100, hellos, asked);
     transport.tend(boot_time(), events);
   }
@@ -69,15 +69,21 @@ struct DispatcherEnd {
   // Opens a lane and gives the WELCOME for it.
   Welcome open(SessionId session) {
     Welcome welcome;
-    const auto port = transport.open_lane(session, kRun, 4);
-    EXPECT_TRUE(port);
     welcome.run = kRun;
     welcome.session = session;
     welcome.name = "w";
-    welcome.lane_port = port.value_or(0);
-    welcome.sink_port = transport.sink_port();
     welcome.worker_timeout = seconds(10);
+    EXPECT_TRUE(transport.open_lane(kSomePeer, {}, 4, welcome));
     return welcome;
+  }
+  std::uint16_t port() const { return transport.door(0).port(); }
+  std::uint16_t sink_port() const { return transport.door(0).sink_port(); }
+  // The lane of a new session; nullopt if there is no port for it.
+  std::optional<std::uint16_t> lane(SessionId session) {
+    Welcome welcome;
+    welcome.run = kRun;
+    welcome.session = session;
+    return transport.open_lane(kSomePeer, {}, 4, welcome) ? std::optional(welcome.lane_port) : std::nullopt;
   }
 
   zmq::context_t context;
@@ -93,7 +99,7 @@ struct WorkerEnd {
 
   void open(const Welcome& welcome, const std::string& host = "127.0.0.1") {
     session = welcome.session;
-    gone = !transport.open(host, welcome, boot_time());
+    gone = !transport.open(host, false, welcome, boot_time());
   }
   void turn() {
     transport.receive(1000, events);
@@ -125,7 +131,7 @@ struct WorkerEnd {
 struct RegistrarEnd {
   RegistrarEnd(zmq::context_t& context, const std::string& host, std::uint16_t port, bool insecure = true,
                Resolver resolver = resolve)
-      : registrar(context, Address{host, port}, insecure, box, resolver) {}
+      : registrar(context, Address{host, port}, Credentials{nullptr, insecure}, box, resolver) {}
 
   void ask(std::uint32_t try_number = 1) {
     Hello hello;

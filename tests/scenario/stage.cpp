@@ -36,8 +36,14 @@ std::string told(const dispatcher::Report& report) {
     std::string operator()(const dispatcher::OverItsTimeout& e) const {
       return ": " + e.id + " is over its timeout on " + e.worker;
     }
+    std::string operator()(const dispatcher::JobsTakenAway& e) const {
+      return ": " + std::to_string(e.jobs) + " of " + e.worker + " such as " + e.id;
+    }
     std::string operator()(const dispatcher::WorkerUntrue& e) const {
       return ": " + e.name + " says what cannot be of '" + e.id + "'";
+    }
+    std::string operator()(const dispatcher::SpokeForAnother& e) const {
+      return ": somebody speaks for " + e.name;
     }
     std::string operator()(const dispatcher::WorkerLeft& e) const {
       return ": " + e.name + " left, " + told(e.cause) + (e.known ? "" : " (unknown)");

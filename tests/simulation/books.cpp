@@ -176,6 +176,9 @@ void Books::returned_received(SessionId session, const ReturnedJob& returned) {
   if (entry->given != (returned.handle.value != 0)) return;
   entry->holder = {};
   if (returned.reason != ReturnReason::kStopped) entry->reusable = returned.attempt;
+  // A worker that leaves kills what outlasts its grace.
+  const auto session_of = sessions_.find(session);
+  if (returned.reason == ReturnReason::kStopped && !session_of->second.accepting) ++entry->ran_more;
 }
 
 // ---- what comes out ----

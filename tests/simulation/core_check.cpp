@@ -6,6 +6,10 @@
 namespace workpool::simulation {
 namespace {
 
+std::string text(dispatcher::KeyId key) {
+  return key == dispatcher::KeyId{} ? "" : " key " + std::to_string(key.value);
+}
+
 std::string text(SessionId session) { return hex64(session.value).substr(0, 6); }
 std::string text(const Key& key) { return hex64(key.high).substr(0, 6); }
 std::string text(const Header& header) { return text(header.session) + "/" + std::to_string(header.seq); }
@@ -83,9 +87,16 @@ struct DispatcherText : MessageText {
   }
   std::string operator()(const dispatcher::LaneBound& e) const { return "lane bound " + text(e.session); }
   std::string operator()(const dispatcher::SinkReceived& e) const {
-    return "<- " + text(e.header) + " " + std::visit(MessageText{}, e.message);
+    return "<- " + text(e.header) + text(e.key) + " " + std::visit(MessageText{}, e.message);
   }
-  std::string operator()(const dispatcher::PartReceived& e) const { return "<- part " + text(e.session); }
+  std::string operator()(const dispatcher::PartReceived& e) const {
+    return "<- part " + text(e.session) + text(e.key);
+  }
+  std::string operator()(const dispatcher::KeysRevoked& e) const {
+    std::string all = "revoked";
+    for (const dispatcher::KeyId key : e.keys) all += text(key);
+    return all;
+  }
   std::string operator()(const dispatcher::LaneWritable& e) const {
     return "lane writable " + text(e.session);
   }
@@ -253,6 +264,25 @@ std::string check_fleet(const dispatcher::Fleet& fleet) {
   return room == fleet.room().slots ? "" : "the room of all workers with work is not the sum of theirs";
 }
 
+// What limits count as held is what sessions hold.
+static std::string check_limits(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers) {
+  const dispatcher::RequirementClasses& classes = ledger.jobs().classes();
+  std::map<dispatcher::Limits::Gate, std::uint32_t> held;
+  for (const auto& [id, session] : workers.sessions()) {
+    const dispatcher::Holdings& holdings = ledger.holdings();
+    for (auto row = holdings.first(session.held); row != dispatcher::kNoHolding; row = holdings.next(row)) {
+      const std::uint32_t number = ledger.jobs().at(holdings.at(row).job).facts.requirement;
+      for (const auto gate : classes.limits().gates_of(number)) ++held[gate];
+    }
+  }
+  for (std::uint32_t number = 0; number < classes.size(); ++number) {
+    for (const auto gate : classes.limits().gates_of(number)) {
+      if (classes.limits().held(gate) != held[gate]) return "a limit counts other jobs than are held";
+    }
+  }
+  return {};
+}
+
 std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::WorkerTable& workers,
                          bool thorough) {
   std::uint64_t held = 0;
@@ -291,7 +321,7 @@ std::string check_ledger(const dispatcher::Ledger& ledger, const dispatcher::Wor
   for (std::uint32_t number = 0; number < ledger.jobs().classes().size(); ++number)
     open += ledger.jobs().open(number);
   if (open != ledger.jobs().open()) return "open jobs by requirement are not all open jobs";
-  return {};
+  return check_limits(ledger, workers);
 }
 
 }  // namespace workpool::simulation

@@ -40,6 +40,7 @@ void DispatcherNode::start() {
   const Setup& setup = world_.setup;
   if (run_.value == 0) run_ = RunId{world_.random.id()};
   ++life_;
+  started_at_ = world_.timeline.now();
   world_.trace([&] { return "dispatcher starts, life " + std::to_string(life_); });
   world_.books.dispatcher_started();
   index_ = std::make_unique<dispatcher::JobIndex>();
@@ -77,6 +78,9 @@ void DispatcherNode::start() {
   inbox_.clear();
   actions_.clear();
   lanes_.clear();
+  session_keys_.clear();
+  worker_keys_.clear();
+  revoked_.clear();
   loads_.clear();
   answering_ = syncing_ = full_ = paused_ = run_over_ = signalled_ = loop_planned_ = false;
   issued_ = written_ = durable_ = 0;
@@ -174,8 +178,15 @@ void DispatcherNode::loop() {
     const std::size_t from = actions_.size();
     world_.trace([&] { return describe(event); });
     signalled_ = signalled_ || std::holds_alternative<dispatcher::StopRequested>(event);
-    world_.books.before_step(event);
+    const bool foreign = is_foreign(event);
+    // It changes nothing, in the books neither.
+    world_.books.before_step(foreign ? dispatcher::Event(dispatcher::Drained{whole}) : event);
+    if (const auto* gone = std::get_if<dispatcher::KeysRevoked>(&event))
+      revoked_.insert(gone->keys.begin(), gone->keys.end());
     scheduler_->step(std::move(event), now, actions_);
+    if (foreign) check_foreign(from);
+    for (const auto& [id, worker] : scheduler_->worker_table().workers())
+      worker_keys_.emplace(id, worker.key);
     world_.books.after_step(actions_, from, now);
     if (!world_.books.broken().empty()) return;
   }
@@ -232,6 +243,30 @@ void DispatcherNode::carry_out(dispatcher::Action& action) {
   std::visit(Visitor{*this}, action);
 }
 
+bool DispatcherNode::is_foreign(const dispatcher::Event& event) const {
+  const auto of_other = [](const auto& known, const auto& id, dispatcher::KeyId key) {
+    const auto found = known.find(id);
+    return found != known.end() && found->second != key;
+  };
+  if (const auto* sink = std::get_if<dispatcher::SinkReceived>(&event))
+    return revoked_.contains(sink->key) || of_other(session_keys_, sink->header.session, sink->key);
+  if (const auto* part = std::get_if<dispatcher::PartReceived>(&event))
+    return revoked_.contains(part->key) || of_other(session_keys_, part->session, part->key);
+  if (const auto* hello = std::get_if<dispatcher::HelloReceived>(&event))
+    return revoked_.contains(hello->key) || (of_other(worker_keys_, hello->hello.worker, hello->key) &&
+                                             !revoked_.contains(worker_keys_.at(hello->hello.worker)));
+  return false;
+}
+
+void DispatcherNode::check_foreign(std::size_t from) {
+  for (std::size_t i = from; i < actions_.size(); ++i) {
+    const auto* report = std::get_if<dispatcher::Report>(&actions_[i]);
+    const bool harmless = std::holds_alternative<dispatcher::Refuse>(actions_[i]) ||
+                          (report != nullptr && std::holds_alternative<dispatcher::SpokeForAnother>(*report));
+    if (!harmless) world_.books.broke("S13: what came with a foreign key led to " + describe(actions_[i]));
+  }
+}
+
 void DispatcherNode::stop() {
   scheduler_.reset();
   for (auto& [session, lane] : lanes_) {
@@ -252,6 +287,7 @@ void DispatcherNode::check_core() {
 // ---- lanes ----
 
 void DispatcherNode::admit(dispatcher::Admit& admit) {
+  session_keys_[admit.welcome.session] = admit.key;
   const bool bound = !world_.may(Fault::kNoResources) || !world_.random.one_in(10);
   deliver(dispatcher::LaneBound{admit.welcome.session, bound});
   if (!bound) return world_.answer(admit.peer, Refused{kProtocol, Refusal::kLater, "no port"});
@@ -300,6 +336,8 @@ void DispatcherNode::lane_lost(SessionId, const std::shared_ptr<Link>& link) {
 void DispatcherNode::send(SessionId session, LaneMessage&& message) {
   const auto found = lanes_.find(session);
   if (found == lanes_.end()) return;
+  if (std::holds_alternative<Jobs>(message) && revoked_.contains(session_keys_[session]))
+    world_.books.broke("S14: jobs for a worker whose key has been taken back");
   Lane& lane = found->second;
   const Header header{run_, session, lane.next_seq++};
   if (lane.gone) return;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class DispatcherNode {
   Time local() const;
   bool run_over() const { return run_over_; }
   bool signalled() const { return signalled_; }  // in this life
+  Time started_at() const { return started_at_; }
   Time last_record_at() const { return last_record_at_; }
 
   void deliver(dispatcher::Event&& event);
@@ -68,6 +70,10 @@ class DispatcherNode {
   bool carry_out();
   void carry_out(dispatcher::Action& action);
   void check_core();
+  // Whether what the scheduler decides on this event must be a refusal or a report only: it comes with a key
+  // that is not that of whom it speaks for.
+  bool is_foreign(const dispatcher::Event& event) const;
+  void check_foreign(std::size_t from);
 
   void send(SessionId session, LaneMessage&& message);
   void put_on_wire(Lane& lane, const Header& header, const LaneMessage& message);
@@ -96,10 +102,15 @@ class DispatcherNode {
   bool run_over_ = false;
   bool signalled_ = false;
   std::optional<std::uint64_t> crash_in_;
+  Time started_at_;
   Time last_record_at_;
   std::uint64_t checks_ = 0;
 
   std::map<SessionId, Lane> lanes_;
+  // Of this life, as they were first seen.
+  std::map<SessionId, dispatcher::KeyId> session_keys_;
+  std::map<WorkerId, dispatcher::KeyId> worker_keys_;
+  std::set<dispatcher::KeyId> revoked_;  // as the scheduler has been told
 
   std::deque<dispatcher::JobNumber> loads_;
   bool answering_ = false;

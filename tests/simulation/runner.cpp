@@ -20,12 +20,39 @@ Outcome outcome_of(Status status, ErrorKind kind) {
 
 }  // namespace
 
+// Once for each seed: who starts it afresh has mended it.
+void WorkerNode::plan_stop_of_handler() {
+  if (plan_.stops_handler.empty() || std::exchange(stop_planned_, true)) return;
+  world_.timeline.after(plan_.stops_after, [this] { stop_handler(); });
+}
+
+// Three of its programs have died. What waits for it goes back; what runs of it is another child's, and goes
+// on.
+void WorkerNode::stop_handler() {
+  if (!alive_ || !session_) return;
+  world_.trace([&] { return plan_.name + " stops its handler " + plan_.stops_handler; });
+  stopped_handler_ = plan_.stops_handler;
+  const std::deque<std::uint64_t> waiting = handlers_.waiting;
+  for (const std::uint64_t token : waiting) {
+    if (is_of_stopped(token)) take_out(token);
+  }
+  deliver(worker::HandlerStopped{stopped_handler_, "as planned"});
+  if (plan_.started_afresh > Duration{0}) later(plan_.started_afresh, false, [this] { ask_to_stop(); });
+}
+
+bool WorkerNode::is_of_stopped(std::uint64_t token) const {
+  const auto found = runs_.find(token);
+  return found != runs_.end() && !stopped_handler_.empty() &&
+         world_.books.plan(found->second.order.key)->requirement.type == stopped_handler_;
+}
+
 void WorkerNode::take_run(worker::StartAttempt& start) {
   Run& run = runs_[start.token];
   run.order = std::move(start.order);
   run.handler = run.order.kind == JobKind::kHandler;
   Lane& lane = run.handler ? handlers_ : commands_;
   lane.waiting.push_back(start.token);
+  if (is_of_stopped(start.token)) return take_out(start.token);
   begin_next(lane);
 }
 
@@ -45,7 +72,8 @@ void WorkerNode::begin(std::uint64_t token) {
   const auto found = runs_.find(token);
   if (found == runs_.end() || found->second.begun) return;
   Run& run = found->second;
-  if (run.killed || run.unstart || local() >= lease_) return finish(token, worker::AttemptEnd::kNotStarted);
+  if (run.killed || run.unstart || is_of_stopped(token) || local() >= lease_)
+    return finish(token, worker::AttemptEnd::kNotStarted);
   if (no_resources_ && !run.handler) {
     no_resources_ = false;
     return finish(token, worker::AttemptEnd::kNoResources);
@@ -55,11 +83,20 @@ void WorkerNode::begin(std::uint64_t token) {
     if (same_job && killed.begun && killed.killed && !killed.reported)
       world_.books.broke(plan_.name + " begins a job beside its own killed attempt");
   }
+  world_.check_limits(run.order.key);
   run.begun = true;
   run.began = local();
   world_.books.started(id_, run.order.key, run.order.attempt, local());
   world_.trace([&] { return plan_.name + " begins " + world_.books.plan(run.order.key)->facts.id; });
   plan_end(token);
+}
+
+std::uint32_t WorkerNode::running_with(const Limit& limit) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(runs_, [&](const auto& entry) {
+    const Run& run = entry.second;
+    const auto& limits = world_.books.plan(run.order.key)->requirement.limits;
+    return run.begun && !run.reported && std::ranges::find(limits, limit) != limits.end();
+  }));
 }
 
 void WorkerNode::plan_end(std::uint64_t token) {

@@ -39,6 +39,9 @@ void draw_behaviour(JobPlan& job, Random& random, bool poison) {
   job.poison = poison;
 }
 
+// Those behind them have draws of their own, so that seeds are otherwise as they were.
+constexpr std::uint64_t kFaultsAnywhere = 21;
+
 // Faults of a few kinds at the most, so that seeds differ in kind rather than in degree.
 void draw_faults(Setup& setup, Random& random) {
   const std::uint64_t mode = random.below(10);
@@ -55,7 +58,7 @@ void draw_faults(Setup& setup, Random& random) {
     return;
   }
   const std::uint64_t kinds = static_cast<std::uint64_t>(random.between(1, 5));
-  for (std::uint64_t i = 0; i < kinds; ++i) allow(static_cast<Fault>(random.below(kFaults)));
+  for (std::uint64_t i = 0; i < kinds; ++i) allow(static_cast<Fault>(random.below(kFaultsAnywhere)));
   if (setup.streaming)
     setup.weights[static_cast<std::size_t>(Fault::kCrash)] = 0;  // there is no second start of a pipe
   if (setup.streaming) setup.weights[static_cast<std::size_t>(Fault::kSignal)] = 0;
@@ -152,6 +155,53 @@ void draw_lifetimes(Setup& setup) {
   }
 }
 
+// Handlers that do not work any more on their worker. A draw of its own, too.
+void draw_stopped_handlers(Setup& setup) {
+  Random random{setup.seed ^ 0x4a9d};
+  if (!random.one_in(4)) return;
+  const bool may_stop_jobs = setup.any_fault() && !setup.only_own_faults();
+  for (WorkerPlan& worker : setup.workers) {
+    const bool is_first = &worker == &setup.workers.front();  // which must be able to run everything
+    if (random.one_in(2) || (is_first && !may_stop_jobs)) continue;
+    worker.stops_handler = worker.handlers[random.below(worker.handlers.size())];
+    worker.stops_after = random.spread(milliseconds(50), seconds(20));
+    if (may_stop_jobs) worker.started_afresh = random.between(seconds(1), seconds(60));
+  }
+}
+
+// What only keys keep out, or bring about. A draw of its own, too.
+void draw_keys(Setup& setup) {
+  Random random{setup.seed ^ 0x6e75};
+  if (!setup.any_fault() || setup.only_own_faults() || !random.one_in(3)) return;
+  const auto allow = [&](Fault fault) {
+    setup.weights[static_cast<std::size_t>(fault)] = static_cast<std::uint32_t>(random.between(1, 10));
+  };
+  allow(Fault::kImpostor);
+  if (random.one_in(2)) allow(Fault::kRevoke);
+}
+
+// Jobs with limits: a few keys, which allow few at once, or a rate, or both. A draw of its own, too.
+void draw_limits(Setup& setup) {
+  Random random{setup.seed ^ 0x11417};
+  if (!random.one_in(3)) return;
+  std::vector<Limit> limits;
+  for (const char* key : {"", "a", "b", "c"}) {
+    LimitRule rule;
+    if (*key != 0 && random.one_in(2)) rule.most = static_cast<std::uint32_t>(random.between(1, 4));
+    if (rule.most == 0 || random.one_in(3)) {
+      rule.starts = static_cast<std::uint32_t>(random.between(2, 20));
+      rule.per = random.between(milliseconds(1000), milliseconds(1500));
+    }
+    limits.push_back({key, rule});
+  }
+  const bool of_all = random.one_in(4);
+  for (JobPlan& job : setup.jobs) {
+    for (const Limit& limit : limits) {
+      if (limit.key.empty() ? of_all : random.one_in(4)) job.requirement.limits.push_back(limit);
+    }
+  }
+}
+
 // When the run is to stop by itself. A draw of its own, too.
 void draw_stop_rule(Setup& setup) {
   Random random{setup.seed ^ 0x5709};
@@ -174,12 +224,18 @@ const char* name_of(Fault fault) {
       "stall both", "engine kill", "worker kill",  "pause worker", "pause dispatcher",
       "crash",      "slow disk",   "no space",     "drain",        "late lane",
       "forge",      "signal",      "no resources", "lose down",    "lose up",
-      "cross lane"};
+      "cross lane", "impostor",    "revoke"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
 bool Setup::any_fault() const {
   return std::any_of(weights.begin(), weights.end(), [](std::uint32_t weight) { return weight > 0; });
+}
+
+bool Setup::loses_no_worker() const {
+  Setup other = *this;
+  other.weights[static_cast<std::size_t>(Fault::kCrash)] = 0;
+  return other.only_own_faults();
 }
 
 bool Setup::only_own_faults() const {
@@ -241,6 +297,9 @@ Setup make_setup(std::uint64_t seed) {
   draw_bad_workers(setup);
   draw_stop_rule(setup);
   draw_lifetimes(setup);
+  draw_keys(setup);
+  draw_stopped_handlers(setup);
+  draw_limits(setup);
   return setup;
 }
 

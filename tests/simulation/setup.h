@@ -48,6 +48,11 @@ struct WorkerPlan {
   Duration mended{0};
   std::optional<Duration> lifetime{};  // leaves before so long is over, each time that it has started
   std::optional<Duration> idle{};
+  // After so long one of its handlers stops for good. Somebody starts the worker afresh so long after that;
+  // 0: nobody does.
+  std::string stops_handler{};
+  Duration stops_after{0};
+  Duration started_afresh{0};
 };
 
 enum class Fault : std::uint8_t {
@@ -72,8 +77,10 @@ enum class Fault : std::uint8_t {
   kLoseDown,
   kLoseUp,
   kCrossLane,
+  kImpostor,  // somebody speaks for a session, or with the id of a worker, whose key he does not have
+  kRevoke,    // a worker's key is taken back; it is started again with a new one
 };
-inline constexpr std::size_t kFaults = 21;
+inline constexpr std::size_t kFaults = 23;
 const char* name_of(Fault fault);
 
 struct Setup {
@@ -97,6 +104,8 @@ struct Setup {
   bool any_fault() const;
   // Only what the dispatcher does to itself: no worker may lose anything by it (S8).
   bool only_own_faults() const;
+  // No session is lost, unless the dispatcher crashes.
+  bool loses_no_worker() const;
 };
 
 Setup make_setup(std::uint64_t seed);

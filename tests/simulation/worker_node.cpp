@@ -45,6 +45,8 @@ void WorkerNode::start() {
   coming_ = stopping_ = false;
   exit_code_.reset();
   id_ = WorkerId{world_.random.id()};
+  plan_stop_of_handler();
+  if (key_ == dispatcher::KeyId{} || world_.is_revoked(key_)) key_ = world_.new_key();
   engine_ = 0;
   started_ = local();
   last_run_ = {};
@@ -81,6 +83,7 @@ void WorkerNode::start_engine() {
   pending_hello_ = 0;
   lease_ = Time{};
   paused_ = loop_planned_ = false;
+  stopped_handler_.clear();
   if (!deaths_.empty()) session_->step(worker::DeathsKnown{deaths_}, local(), actions_);
   deliver(worker::Started{});
 }
@@ -311,14 +314,15 @@ void WorkerNode::put_on_wire(const std::shared_ptr<Link>& link, const Header& he
   const std::size_t parts = 1 + bytes / kPartBytes;
   const std::uint64_t life = world_.dispatcher.life();
   for (std::size_t part = 1; part < parts; ++part) {
-    link->up->push(delay(), plan_.a_part, [this, life, session = header.session] {
-      if (world_.dispatcher.life() == life) world_.dispatcher.deliver(dispatcher::PartReceived{session});
+    link->up->push(delay(), plan_.a_part, [this, life, session = header.session, key = key_] {
+      if (world_.dispatcher.life() == life) world_.dispatcher.deliver(dispatcher::PartReceived{session, key});
     });
   }
-  link->up->push(delay(), parts > 1 ? plan_.a_part : microseconds(5), [this, life, header, message] {
-    if (world_.dispatcher.life() == life)
-      world_.dispatcher.deliver(dispatcher::SinkReceived{header, message});
-  });
+  link->up->push(delay(), parts > 1 ? plan_.a_part : microseconds(5),
+                 [this, life, header, message, key = key_] {
+                   if (world_.dispatcher.life() == life)
+                     world_.dispatcher.deliver(dispatcher::SinkReceived{header, message, key});
+                 });
 }
 
 void WorkerNode::close_link() {

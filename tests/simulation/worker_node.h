@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "dispatcher/core/key_id.h"
 #include "tests/simulation/pipe.h"
 #include "tests/simulation/setup.h"
 #include "worker/core/session.h"
@@ -42,6 +43,7 @@ class WorkerNode {
   void start();                    // a new supervisor with a new identity
   void come_back(Duration delay);  // the same, later
   bool alive() const { return alive_; }
+  WorkerId id() const { return id_; }
   std::optional<int> exit_code() const { return exit_code_; }
   Time exited_at() const { return exited_at_; }
   bool in_session() const { return session_ && session_->active(); }
@@ -50,6 +52,9 @@ class WorkerNode {
   std::uint64_t incarnation() const { return incarnation_; }
   const std::shared_ptr<Link>& link() const { return link_; }
   Time local() const;
+  // How many jobs with this limit run here.
+  std::uint32_t running_with(const Limit& limit) const;
+  dispatcher::KeyId key() const { return key_; }
 
   void deliver(worker::Event&& event);
   void answered(std::uint64_t incarnation, std::uint32_t try_number, worker::Event&& event);
@@ -107,6 +112,9 @@ class WorkerNode {
   void send(const Header& header, const SinkMessage& message);
   void put_on_wire(const std::shared_ptr<Link>& link, const Header& header, const SinkMessage& message);
 
+  void plan_stop_of_handler();
+  void stop_handler();
+  bool is_of_stopped(std::uint64_t token) const;
   void take_run(worker::StartAttempt& start);
   void begin(std::uint64_t token);
   void begin_next(Lane& lane);
@@ -121,6 +129,7 @@ class WorkerNode {
   std::size_t number_;
   const WorkerPlan& plan_;
   WorkerId id_;
+  dispatcher::KeyId key_;
   std::uint32_t engine_ = 0;
   RunId last_run_;
   Time started_;                   // the supervisor, by its own clock
@@ -137,6 +146,8 @@ class WorkerNode {
   std::uint64_t stall_number_ = 0;
   bool lane_late_ = false;
   bool no_resources_ = false;
+  std::string stopped_handler_;  // of this engine
+  bool stop_planned_ = false;
   std::uint32_t pending_hello_ = 0;
   std::optional<int> exit_code_;
   Time exited_at_;

@@ -33,6 +33,15 @@ void World::trace(const std::function<std::string()>& text) {
   if (trace_.size() > trace_lines_) trace_.pop_front();
 }
 
+void World::check_limits(const Key& key) {
+  for (const Limit& limit : books.plan(key)->requirement.limits) {
+    std::uint32_t others = 0;
+    for (const WorkerNode& worker : workers) others += worker.running_with(limit);
+    const std::string broken = limits.begins(limit, others, timeline.now());
+    if (!broken.empty()) books.broke(broken);
+  }
+}
+
 std::uint64_t World::all_slots() const {
   std::uint64_t slots = 0;
   for (const WorkerPlan& worker : setup.workers) slots += worker.slots;
@@ -91,8 +100,9 @@ void World::finished(int exit_code) {
                           worker.link()->down->size() == 0;
     if (calm && worker.in_session() && in_reach)
       books.broke("S11: " + worker.plan().name + " was not told that the run is over");
-    if (calm && worker.exit_code() && worker.exited_at() > Time{setup.healed + 3 * setup.worker_timeout} &&
-        *worker.exit_code() != 0) {
+    // One that waited for a dispatcher that was down may give up right when it is back.
+    const Time all_well = std::max(Time{setup.healed}, dispatcher.started_at()) + 3 * setup.worker_timeout;
+    if (calm && worker.exit_code() && worker.exited_at() > all_well && *worker.exit_code() != 0) {
       books.broke(worker.plan().name + " exited with " + std::to_string(*worker.exit_code()));
     }
   }
@@ -115,14 +125,18 @@ void World::send_hello(std::size_t number, std::uint64_t incarnation, const Hell
   timeline.after(worker.stalled_up() ? kRetryInterval : 3 * worker.delay(), [this, number, incarnation, hello,
                                                                              peer, &worker] {
     if (worker.stalled_up()) return send_hello(number, incarnation, hello);
+    if (dispatcher.up() && is_revoked(worker.key()))
+      return worker.answered(incarnation, hello.try_number,
+                             worker::RefusedBy{hello.try_number, {kProtocol, Refusal::kOther, "key"}, true});
     if (dispatcher.up())
-      return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}});
+      return dispatcher.deliver(dispatcher::HelloReceived{peer, hello, SessionId{random.id()}, worker.key()});
     worker.answered(incarnation, hello.try_number,
                     worker::RegistrationFailed{hello.try_number, "connection refused"});
   });
 }
 
 void World::answer(const std::string& peer, const RegistrationReply& reply) {
+  if (peer == "nobody") return;
   const std::size_t number = std::stoul(peer);
   const std::size_t first = peer.find(':');
   const std::uint64_t incarnation = std::stoull(peer.substr(first + 1));
@@ -164,6 +178,7 @@ void World::strike() {
     case Fault::kSignal:
     case Fault::kCrossLane:
     case Fault::kForge:
+    case Fault::kImpostor:
       return strike_dispatcher(fault);
     default:
       return strike_worker(fault, workers[random.below(workers.size())]);
@@ -204,6 +219,8 @@ void World::strike_worker(Fault fault, WorkerNode& worker) {
     case Fault::kLoseUp:
       if (worker.link()) (fault == Fault::kLoseUp ? worker.link()->up : worker.link()->down)->lose_next();
       return;
+    case Fault::kRevoke:
+      return revoke(worker);
     default:
       return;
   }
@@ -228,11 +245,67 @@ void World::strike_dispatcher(Fault fault) {
     }
     case Fault::kForge:
       return forge();
+    case Fault::kImpostor:
+      return impostor();
     case Fault::kCrossLane:
       books.allow_waste(4 * all_slots());
       return dispatcher.cross_lanes();
     default:
       return;
+  }
+}
+
+// The file of keys has one less. The dispatcher that runs is told; the next start does not know the key.
+void World::revoke(WorkerNode& worker) {
+  const dispatcher::KeyId key = worker.key();
+  if (key == dispatcher::KeyId{} || !revoked_.insert(key).second) return;
+  // What it has done and not handed over is lost with it.
+  books.allow_waste(setup.jobs.size());
+  dispatcher.deliver(dispatcher::KeysRevoked{{key}});
+  // If the END does not get through, it tries on with the old key until somebody gives it a new one.
+  timeline.after(seconds(5), [&worker, key] {
+    if (worker.key() == key) worker.kill_worker();
+  });
+}
+
+// Somebody with another key says what would do most harm if it were believed.
+void World::impostor() {
+  if (!dispatcher.up() || setup.jobs.empty()) return;
+  const WorkerNode& victim = workers[random.below(workers.size())];
+  const dispatcher::KeyId key = random.one_in(2) ? new_key() : workers[random.below(workers.size())].key();
+  const auto& table = dispatcher.scheduler()->worker_table();
+  const auto known = table.workers().find(victim.id());
+  if (known == table.workers().end() || !known->second.session || key == victim.key() ||
+      is_revoked(victim.key()))
+    return;
+  const SessionId session = *known->second.session;
+  const Header header{dispatcher.run(), session, table.find(session)->acks.received() + 1};
+  const JobPlan& plan = setup.jobs[random.below(setup.jobs.size())];
+  JobResult result;
+  result.key = plan.facts.key;
+  result.spec = plan.facts.spec;
+  result.attempt = static_cast<std::uint32_t>(1 + random.below(3));
+  const auto say = [&](SinkMessage&& message) {
+    dispatcher.deliver(dispatcher::SinkReceived{header, std::move(message), key});
+  };
+  switch (random.below(7)) {
+    case 0:
+      return say(Results{{result}});
+    case 1:
+      return say(Goodbye{});
+    case 2:
+      return say(Beat{});
+    case 3:
+      return say(Died{{Death{1, "made up", {plan.facts.key}}}});
+    case 4:
+      return say(Returned{{ReturnedJob{{}, plan.facts.key, plan.facts.spec, result.attempt}}});
+    case 5:
+      return dispatcher.deliver(dispatcher::PartReceived{session, key});
+    default: {
+      Hello hello = known->second.hello;
+      ++hello.engine;
+      return dispatcher.deliver(dispatcher::HelloReceived{"nobody", hello, SessionId{random.id()}, key});
+    }
   }
 }
 

@@ -6,11 +6,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "tests/simulation/books.h"
 #include "tests/simulation/dispatcher_node.h"
+#include "tests/simulation/limit_book.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/setup.h"
 #include "tests/simulation/timeline.h"
@@ -38,6 +40,7 @@ class World {
   Random random;
   const Setup setup;
   Books books;
+  LimitBook limits{setup};
   DispatcherNode dispatcher;
   std::deque<WorkerNode> workers;
 
@@ -46,6 +49,11 @@ class World {
   // The run is over and nobody starts anything any more.
   bool over() const { return over_; }
   std::uint64_t all_slots() const;
+  // A worker begins this job now.
+  void check_limits(const Key& key);
+
+  dispatcher::KeyId new_key() { return {++last_key_}; }
+  bool is_revoked(dispatcher::KeyId key) const { return revoked_.contains(key); }
 
   // A HELLO on its way, and the answer to it.
   void send_hello(std::size_t worker, std::uint64_t incarnation, const Hello& hello);
@@ -60,8 +68,12 @@ class World {
   void strike_worker(Fault fault, WorkerNode& worker);
   void strike_dispatcher(Fault fault);
   void forge();
+  void impostor();
+  void revoke(WorkerNode& worker);
   void check_end();
 
+  std::uint32_t last_key_ = 0;
+  std::set<dispatcher::KeyId> revoked_;  // nobody comes in with them
   std::size_t trace_lines_;
   std::deque<std::string> trace_;
   bool over_ = false;

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # ctest: timeout 300
-"""Dispatcher and workers on machines of their own: network namespaces, users, folders, and a firewall between them."""
+"""Dispatcher and workers on machines of their own: network namespaces, users, folders, and a firewall between them.
+
+Each machine has a key of its own, made before anything is started.
+"""
 
 import json
 import os
@@ -11,7 +14,7 @@ import time
 import unittest
 from collections import Counter
 
-from workpool_testing import DISPATCHER, WORKER, System, figure
+from workpool_testing import DISPATCHER, SLACK, WORKER, System, figure
 
 FAST = ["--worker-timeout", "2s"]
 CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1).close()"
@@ -57,6 +60,7 @@ class Network(System):
         for i in range(1, self.workers + 1):
             self.wire_up(i)
         self.firewall()
+        self.make_keys()
         # Files of the dispatcher's user.
         self.jobs_path = self.folder / "home0" / "jobs.jsonl"
         self.results_path = self.folder / "home0" / "results.jsonl"
@@ -64,6 +68,18 @@ class Network(System):
     def remove_namespaces(self):
         for name in self.namespaces:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+    def make_keys(self):
+        pool = self.folder / "home0" / "pool.key"
+        self.keys = {}
+        for i in range(1, self.workers + 1):
+            made = subprocess.run([DISPATCHER, "keygen", pool, "--worker", f"machine{i}"], capture_output=True, text=True, check=True)
+            self.keys[i] = made.stdout.strip()
+            own = self.folder / f"home{i}" / "join.key"
+            own.write_text(made.stdout)
+            os.chmod(own, 0o600)
+            os.chown(own, self.user(i), self.user(i))
+        os.chown(pool, self.user(0), self.user(0))
 
     def user(self, i):
         return 54000 + i
@@ -95,15 +111,15 @@ class Network(System):
 
     def start_dispatcher(self, *flags):
         return self.on_machine(0, [self.programs_folder / "workpool-dispatcher", "run", "jobs.jsonl", "-o", "results.jsonl", "--listen",
-                                   f"tcp://0.0.0.0:{self.port}", "--ports", f"{self.low}-{self.low + 9}", "--insecure", *FAST, *flags])
+                                   f"tcp://0.0.0.0:{self.port}", "--ports", f"{self.low}-{self.low + 9}", "--key", "pool.key", *FAST, *flags])
 
     def start_worker(self, i, *flags):
-        return self.on_machine(i, [self.programs_folder / "workpool-worker", f"tcp://10.77.{i}.1:{self.port}", "--insecure",
+        return self.on_machine(i, [self.programs_folder / "workpool-worker", f"tcp://10.77.{i}.1:{self.port}", "--key", "join.key",
                                    "--slots", "2", "--name", f"machine{i}", *flags])
 
     def status(self):
         asked = subprocess.run(["ip", "netns", "exec", self.namespaces[0], DISPATCHER, "status", f"tcp://127.0.0.1:{self.port}",
-                                "--json"], capture_output=True, env=self.environment)
+                                "--json"], capture_output=True, env={**self.environment, "WORKPOOL_KEY": self.keys[1]})
         return json.loads(asked.stdout) if asked.returncode == 0 else None
 
     def test_four_machines(self):
@@ -134,6 +150,24 @@ class Network(System):
         shares = Counter(result["worker"] for result in self.results())
         figure(f"150 jobs on machines {dict(shares)}")
         self.assertEqual(set(shares), {"machine1", "machine2", "machine3"})
+
+    def test_a_key_is_taken_back(self):
+        names = [f"n{i}" for i in range(60)]
+        self.jobs(*[{"cmd": ["sleep", "0.2"], "id": name} for name in names])
+        dispatcher = self.start_dispatcher()
+        workers = [self.start_worker(i) for i in (1, 2)]
+        self.wait_status("two at work", lambda s: sum(w["done"] > 0 for w in s["workers"]) == 2)
+        taken = time.monotonic()
+        self.on_machine(0, [self.programs_folder / "workpool-dispatcher", "keygen", "pool.key", "--revoke", "machine2"]).wait()
+        dispatcher.says("its key has been revoked")
+        self.assert_ends(workers[1], 77)
+        figure(f"its worker was gone {time.monotonic() - taken:.1f} s after the key was taken back; 2 s are promised")
+        self.assertLess(time.monotonic() - taken, 2 * SLACK)
+        self.assertIn("revoked", workers[1].err())
+        self.assert_ends(dispatcher, 0)
+        self.assert_ends(workers[0], 0)
+        self.assert_results({name: "ok" for name in names})
+        self.assert_verified()
 
     def block(self, port):
         subprocess.run(["ip", "netns", "exec", self.namespaces[0], "iptables", "-w", "-I", "INPUT", "-p", "tcp", "--dport", str(port),

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # ctest: serial
-# ctest: timeout 1200
+# ctest: timeout 1800
 """The local cluster of docker-compose.yml on a real engine: scaled and hurt in mid-run, resumed, under two owners.
 
 Where CI is set, scripts/ci-docker makes an engine if none answers, and none at all is a failure. Elsewhere an engine
@@ -19,13 +19,13 @@ from pathlib import Path
 
 SOURCE = Path(os.environ.get("WORKPOOL_SOURCE", Path(__file__).resolve().parents[2]))
 PARTS = ["Dockerfile", "docker-compose.yml", ".dockerignore", "CMakeLists.txt", "CMakePresets.json", "common",
-         "dispatcher", "worker", "front", "scripts", "examples"]
+         "dispatcher", "worker", "front", "include", "scripts", "examples"]
 LIMIT = 300  # seconds for anything; nothing here is decided by speed
 JOBS = 300   # of 0.2 s: half a minute for the first two workers of one slot each
 
 
 def call(*command, **options):
-    return subprocess.run(command, text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=900, **options)
+    return subprocess.run(command, text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=1500, **options)
 
 
 def engine_answers():

@@ -109,8 +109,8 @@ class OnTheFirstLine(CliTest):
         for text, error in (('{"defaults": {"cwd": 1}}\n{"cmd": "x"}\n', "jobs.jsonl:1:22: \"cwd\" must be"),
                             ('\n{"defaults": {"cmd": 1}}\n', "jobs.jsonl:2:15: \"cmd\" cannot be a default"),
                             ('{"defaults": {"cwdd": 1}}\n', "unknown default \"cwdd\""),
-                            ('{"cmd": "x"}\n{"defaults": {}}\n', "jobs.jsonl:2:2: \"defaults\" must be the first line"),
-                            ('{"defaults": {}, "cmd": "x"}\n', "jobs.jsonl:1:18: a line of defaults holds nothing else")):
+                            ('{"cmd": "x"}\n{"defaults": {}}\n', "jobs.jsonl:2:2: \"defaults\" must be in the first line"),
+                            ('{"defaults": {}, "cmd": "x"}\n', "jobs.jsonl:1:18: a line of defaults or limits holds nothing else")):
             self.write("jobs.jsonl", text)
             for command in ("check", "run"):
                 finished = self.dispatcher(command, "jobs.jsonl")

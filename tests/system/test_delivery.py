@@ -142,6 +142,8 @@ class Joining(System):
 
 
 class Addresses(System):
+    insecure = True
+
     def one_run(self, worker_address, *flags):
         self.jobs(*[self.witness_job(f"j{i}") for i in range(5)])
         dispatcher = self.dispatcher(*FAST, *flags)
@@ -191,14 +193,11 @@ class Addresses(System):
         own = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()
         self.host = "0.0.0.0"
         self.jobs(*[self.witness_job(f"j{i}") for i in range(5)])
-        self.assert_ends(self.dispatcher(), 78)
-        self.port += 1
-        dispatcher = self.dispatcher("--insecure")
-        if own:
-            self.assert_ends(self.worker(address=f"tcp://{own[0]}:{self.port}"), 78)
-            worker = self.worker("--insecure", address=f"tcp://{own[0]}:{self.port}")
-        else:
-            worker = self.worker(address=f"tcp://127.0.0.1:{self.port}")
+        dispatcher = self.dispatcher()
+        dispatcher.says("open to everyone")
+        address = f"tcp://{own[0] if own else '127.0.0.2'}:{self.port}"
+        self.assert_ends(self.start([WORKER, address]), 78)
+        worker = self.worker(address=address)
         self.assert_ends(dispatcher, 0)
         self.assert_ends(worker, 0)
 
@@ -227,6 +226,8 @@ class Addresses(System):
 
 
 class Refusals(System):
+    insecure = True
+
     def answer_worker(self, answer, *flags):
         """A dispatcher that is not one answers the first HELLO of a worker."""
         with wire.Sockets() as sockets:

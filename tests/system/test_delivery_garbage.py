@@ -55,6 +55,8 @@ def frames(seed, run=0, session=0):
 
 
 class Garbage(System):
+    insecure = True
+
     def start_pool(self):
         """A run that goes on until its file `go` is there, with one worker; the ports that are open."""
         self.jobs({"cmd": f"while [ ! -e {self.folder}/go ]; do sleep 0.02; done", "id": "long"})

@@ -96,6 +96,7 @@ class Sources(EachTest):
                 (["--chunks", "2", "echo", "{}", "::::", "bad.csv"], 2, "unknown placeholder `{}`"),
                 (["-P", "4", "echo", ":::", "1"], 2, "there is no -P here; instead: -j N"),
                 (["--joblog", "x", "echo", ":::", "1"], 2, "there is no --joblog here; instead: -o FILE"),
+                (["--handler", "x=cat", "echo", ":::", "1"], 2, "there is no --handler here; instead: run, with a jobs file"),
                 (["-k", "--halt=now,fail=1", "echo", ":::", "1"], 2, "there is no --halt here; instead: --max-fails"),
                 (["--colsep", ",", "echo", ":::", "1"], 2, "--colsep needs one source"),
                 (["--label", "", "echo", ":::", "1"], 2, "--label"),

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cli_testing import BIN, DISPATCHER, WORKER, CliTest, clean_environment, free_port  # noqa: E402
 
 FRONT = str(BIN / "workpool")
-COMMANDS = ("run", "each", "check", "verify", "show", "status")
+COMMANDS = ("run", "each", "check", "verify", "show", "status", "keygen")
 
 
 class Front(CliTest):
@@ -36,7 +36,7 @@ class Front(CliTest):
         worker = self.start(FRONT, "worker", address)
         self.assertEqual(run.finish().code, 0, run.err)
         self.assertEqual(worker.finish().code, 0, worker.err)
-        self.assertIn(f"\n  workpool worker {address}\n", run.err)
+        self.assertRegex(run.err, rf"\n  WORKPOOL_KEY=wp1-[\w-]{{86}} workpool worker {address}\n")
 
     def test_prints_the_name_that_was_typed(self):
         self.write("jobs.txt", "false\n")

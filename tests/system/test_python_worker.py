@@ -21,6 +21,8 @@ EXAMPLE = SOURCE / "examples" / "python_worker.py"
 
 
 class PythonWorker(System):
+    insecure = True
+
     def python(self, *flags, name="py"):
         return self.start(["/usr/bin/python3", EXAMPLE, self.address, "--name", name, *flags])
 
@@ -136,12 +138,24 @@ class PythonWorker(System):
 
     def test_is_short_and_stands_alone(self):
         text = EXAMPLE.read_text()
-        self.assertLess(len(text.splitlines()), 300)
+        self.assertLess(len(text.splitlines()), 320)
         self.assertNotIn("build/", text)
+
+
+class WithKeys(System):
+    def test_it_joins_with_the_key_that_is_printed(self):
+        self.jobs({"id": "a", "cmd": "env"}, {"id": "b", "type": "words", "args": {"text": "x y x"}})
+        run = self.dispatcher()
+        worker = self.start(["/usr/bin/python3", EXAMPLE, self.address, "--name", "py"], env={"WORKPOOL_KEY": run.join_key()})
+        self.assert_ends(run, 0)
+        self.assert_ends(worker, 0)
+        self.assertEqual(self.by_id()["b"]["value"], {"x": 2, "y": 1})
+        self.assertNotIn("wp1-", self.by_id()["a"]["stdout"])
 
 
 class PlayedDispatcher(System):
     """The test plays the dispatcher itself, for rules of the page that a real one gives no occasion for."""
+    insecure = True
 
     RUN = 7
 

@@ -22,11 +22,12 @@ COMMANDS = {"`workpool-dispatcher run`": [[DISPATCHER, "run"]],
             "`workpool-dispatcher verify`": [[DISPATCHER, "verify"]],
             "`workpool-dispatcher show`": [[DISPATCHER, "show"]],
             "`workpool-dispatcher status`": [[DISPATCHER, "status"]],
+            "`workpool-dispatcher keygen`": [[DISPATCHER, "keygen"]],
             "`workpool-worker`": [[WORKER]]}
 # `each` has the flags of another section, too, less these. It has others of these names.
-FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines", "--cwd FOLDER", "--env NAME[=VALUE]", "--shell PROGRAM", "--stdout FILE", "--stderr FILE"}}
+FLAGS_OF_RUN = {"`workpool-dispatcher each`": {"--format jsonl|lines", "--handler NAME=COMMAND", "--handler-jobs N", "--limit KEY=RULE", "--cwd FOLDER", "--env NAME[=VALUE]", "--shell PROGRAM", "--stdout FILE", "--stderr FILE"}}
 ARGUMENTS = {"run": ["jobs.jsonl"], "each": ["echo", ":::", "1"], "check": ["jobs.jsonl"], "verify": ["jobs.jsonl", "results"],
-             "show": ["results"], "status": [],
+             "show": ["results"], "status": [], "keygen": ["pool.key"],
              WORKER: ["tcp://127.0.0.1:1"]}
 
 # Rows of "Limits", and the constants of the code that they are about.
@@ -35,6 +36,9 @@ LIMITS = {"a line": "kLineBytesMax",
           "an id": "kIdBytesMax",
           "a type": "kTypeBytesMax",
           "labels of a job": "kLabelsMax",
+          "limits of a job": "kLimitsMax",
+          "limits in the first line": "kLimitRulesMost",
+          "a key of a limit": "kLimitKeyBytesMax",
           "a label, of a job or a worker": "kLabelBytesMax",
           "an element of cmd, a string cmd, an env entry (NAME=value)": "kArgumentBytesMax",
           "the value that a handler returns": "kValueBytesMax",
@@ -50,6 +54,7 @@ WIRE_LIMITS = {"a frame": "kFrameBytesMost",
                "a message in one frame": "kPartBytesMost",
                "bytes of one PART": "kPartBytesMost",
                "a message joined from PARTs": "kMessageBytesMost",
+               "a joined message that is no RESULTS": None,           # dispatcher/io/net/transport.cpp
                "unfinished messages of all sessions together": None,  # TransportOptions
                "a HELLO": "kHelloBytesMost",
                "version, name of a HELLO": None,  # a literal in the decoder
@@ -128,6 +133,8 @@ class Flags(CliTest):
                 if "environment variable" not in row:
                     continue
                 variable = plain(row["environment variable"])
+                if not variable:  # --key: WORKPOOL_KEY holds a key, and no path
+                    continue
                 for command in commands:
                     with self.subTest(f"{command[-1]} {variable}"):
                         # What does not print is no value of any flag, except that a file may be called anything.
@@ -163,6 +170,7 @@ class ExitCodes(CliTest):
     def test_help_has_those_of_the_page(self):
         self.assertEqual(self.in_help(DISPATCHER, "run"), self.column("`run`"))
         self.assertEqual(self.in_help(DISPATCHER), self.column("`run`"))
+        self.assertEqual(self.in_help(DISPATCHER, "keygen"), self.column("`keygen`"))
         self.assertEqual(self.in_help(WORKER), self.column("`workpool-worker`"))
         helps = [self.in_help(DISPATCHER, command) for command in ("check", "verify", "show", "status")]
         self.assertEqual(set().union(*helps), self.column("`check`, `verify`, `show`, `status`"))

@@ -352,7 +352,7 @@ class InUse(System):
         first = self.dispatcher("--local", "1", listen=False)
         self.wait_witness("start", 1)
         self.assertIsNone(self.lock_of_the_local_worker())
-        supervisor = next(pid for pid in children_of(first.pid) if "workpool-worker" in os.readlink(f"/proc/{pid}/exe"))
+        supervisor = next(pid for pid in children_of(first.pid) if name_of(pid) == "workpool-worker")
         parts = parts_of(supervisor)
         first.send(signal.SIGKILL)
         first.wait()

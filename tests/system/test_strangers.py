@@ -20,6 +20,8 @@ HANDSHAKE = (b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL" + b"\0" * 48 +
 
 
 class Strangers(System):
+    insecure = True
+
     def test_a_flood_of_another_run(self):
         """One connection to the results port, no session, frames of 119 KB as fast as they go."""
         self.jobs({"cmd": f"while [ ! -e {self.folder}/go ]; do sleep 0.02; done", "id": "long"})
@@ -61,7 +63,7 @@ class Strangers(System):
     def test_silent_connections_up_to_the_limit(self):
         self.jobs({"cmd": ["true"], "id": "a"})
         dispatcher = self.start(["sh", "-c", 'ulimit -n 60; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path, "-o", self.results_path,
-                                 "--listen", self.address])
+                                 "--listen", self.address, *self.openly])
         dispatcher.says("listening on")
         silent = [socket.create_connection((self.host, self.port)) for _ in range(100)]
         dispatcher.says("no file descriptor is left")
@@ -77,7 +79,7 @@ class Strangers(System):
         """They shake hands, so ZeroMQ keeps them; after 15 s of silence they are closed, and workers can join."""
         self.jobs({"cmd": ["true"], "id": "a"})
         dispatcher = self.start(["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", DISPATCHER, "run", self.jobs_path, "-o", self.results_path,
-                                 "--listen", self.address, *FAST])
+                                 "--listen", self.address, *self.openly, *FAST])
         dispatcher.says("listening on")
         began = time.monotonic()
         silent = []

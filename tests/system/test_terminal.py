@@ -35,29 +35,30 @@ class Plain(CliTest):
             self.assertNotRegex(finished.err, "[\x00-\x08\x0b-\x1f\x7f]")
             self.assertIn("\\x1b", finished.err)  # how they are printed instead
 
-    def test_banner_is_four_lines_at_most(self):
+    def test_banner_is_five_lines_at_most(self):
         self.write("jobs.jsonl", jsonl({"type": "noop"}))
         for flags in ((), ("--listen", f"tcp://0.0.0.0:{free_port()}", "--insecure", "--local", "1")):
             finished = self.dispatcher("run", "jobs.jsonl", "--overwrite", *flags)
             self.assertEqual(finished.code, 0, str(finished))
             lines = finished.err.splitlines()
             end = next(n for n, line in enumerate(lines) if line.startswith(("done:", "worker ")))
-            self.assertLessEqual(end, 4, finished.err)
+            self.assertLessEqual(end, 5, finished.err)
             self.assertIn("jobs.jsonl", lines[0])
             self.assertIn("jobs.results.jsonl", finished.err.split("done:")[0])
 
     def test_the_banners_worker_command_works_when_pasted(self):
         self.write("jobs.jsonl", jsonl({"cmd": "echo $WORKPOOL_JOB_ID", "id": "x"}))
         for listen in ((f"tcp://127.0.0.1:{free_port()}",), (f"tcp://0.0.0.0:{free_port()}", "--insecure"),
-                       (f"tcp://[::1]:{free_port()}",), (f"tcp://*:{free_port()}", "--insecure"),
+                       (f"tcp://[::1]:{free_port()}",), (f"tcp://*:{free_port()}", "--insecure"), (f"tcp://0.0.0.0:{free_port()}",),
                        (f"tcp://localhost:{free_port()}",)):
             with self.subTest(listen):
                 run = self.start_run("jobs.jsonl", "--overwrite", "--listen", *listen)
                 run.wait_for("workpool-worker ")
-                command = re.search(r"^ *(workpool-worker .*)$", run.err, re.M)[1]
+                command = re.search(r"^ *((?:WORKPOOL_KEY=wp1-[\w-]{86} )?workpool-worker .*)$", run.err, re.M)[1]
+                self.assertEqual("WORKPOOL_KEY" in command, "--insecure" not in listen)
                 self.assertNotIn("0.0.0.0", command)
                 self.assertNotIn("*", command)
-                worker = self.start("sh", "-c", f"exec {command}")
+                worker = self.start("sh", "-c", command)
                 self.assertEqual(run.finish().code, 0, run.err)
                 self.assertEqual(worker.process.wait(LIMIT), 0, worker.err)
 
@@ -369,7 +370,7 @@ class AWorker(CliTest):
         address = f"tcp://127.0.0.1:{free_port()}"
         run = self.start_run("jobs.jsonl", "--overwrite", "--listen", address)
         run.wait_for(address)
-        arguments = (WORKER, address, "--name", "node7", "--slots", "16", *flags)
+        arguments = (WORKER, address, "--name", "node7", "--slots", "16", "--allow-root", *flags)
         if on_terminal:
             terminal = Terminal(200)
             self.addCleanup(terminal.close)
@@ -398,13 +399,19 @@ class AWorker(CliTest):
     def test_a_warning_is_one(self):
         terminal = Terminal(200)
         self.addCleanup(terminal.close)
-        worker = self.start(WORKER, f"tcp://127.0.0.1:{free_port()}", "--orphan-grace", "1500ms", stderr=terminal.slave,
+        worker = self.start(WORKER, f"tcp://127.0.0.1:{free_port()}", "--orphan-grace", "1500ms", "--allow-root", stderr=terminal.slave,
                             env=clean_environment(TERM="xterm"))
         terminal.close_slave()
         lines = terminal.read_until(None).decode().splitlines()
         self.assertEqual(worker.process.wait(LIMIT), 69)
         self.assertRegex(lines[0], "^warning: .*refused")
         self.assertRegex(lines[-1], "^ran 0 jobs in ")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root runs as root")
+    def test_root_is_warned_of(self):
+        lines = self.shown("--allow-root=false")[1].splitlines()
+        self.assertEqual(lines[0], "warning: jobs run as root here: start the worker as a plain user; --allow-root silences this")
+        self.assertRegex(lines[1], "^joined ")
 
 
 if __name__ == "__main__":

@@ -30,11 +30,12 @@ class Unkillable(System):
     def roots(self, seconds, more=""):
         return f"{self.become_root} --reuid 0 --clear-groups sh -c 'echo $$ >> {self.pids}; exec sleep {seconds}'{more}"
 
-    def run_as_nobody(self, *jobs):
+    def run_as_nobody(self, *jobs, flags=()):
         self.jobs(*jobs)
         dispatcher = self.dispatcher("--worker-timeout", "2s")
         nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-        worker = self.start([*nobody, WORKER, self.address, "--slots", "2", "--grace", "1s"])
+        worker = self.start([*nobody, WORKER, self.address, "--slots", "2", "--grace", "1s", "--allow-new-privs", *flags],
+                            env={"WORKPOOL_KEY": dispatcher.join_key()})
         return dispatcher, worker
 
     def root_pid(self):
@@ -63,6 +64,20 @@ class Unkillable(System):
         result = self.by_id()["a"]
         self.assertEqual((result["status"], result["error"]["message"]), ("timeout", "timed out after 500ms"))
         self.assertNotIn("exit", result)
+        self.assert_ends(worker, 0)
+
+    def test_a_child_of_a_handler(self):
+        """It is given up at a timeout, and waited for once it ends at last."""
+        handler = "exec " + self.roots(120).replace("sh -c '", "sh -c 'read line; ")
+        dispatcher, worker = self.run_as_nobody({"type": "x", "id": "a", "timeout": "500ms"}, {"cmd": f"while [ ! -e {self.folder}/end ]; do sleep 0.02; done", "id": "b"},
+                                                flags=("--handler", f"x={handler}"))
+        pid = self.root_pid()
+        wait_until("the result", lambda: self.results_path.exists() and self.by_id().get("a"))
+        self.assertEqual(self.by_id()["a"]["status"], "timeout")
+        os.kill(pid, signal.SIGKILL)
+        wait_until("its end is known", lambda: not os.path.exists(f"/proc/{pid}"), 20)
+        (self.folder / "end").touch()
+        self.assert_ends(dispatcher, 1)
         self.assert_ends(worker, 0)
 
     def test_a_worker_that_is_told_to_leave(self):

@@ -113,7 +113,7 @@ class OneLiners(Use):
 
     def shown(self):
         texts = [path.read_text() for path in (SOURCE / "README.md", *(SOURCE / "docs").glob("*.md"))]
-        texts += [path.read_text() for path in EXAMPLES.iterdir() if os.access(path, os.X_OK)]
+        texts += [path.read_text() for path in EXAMPLES.iterdir() if path.is_file() and os.access(path, os.X_OK)]
         texts += [self.dispatcher(*command, "--help").out for command in ([], ["run"], ["each"], ["check"])]
         lines = {found.strip() for text in texts for found in re.findall(r"(?m)^(?:  )?(?:\$ )?((?:find|seq) .*\|.*workpool.*)$", text)}
         for line in "\n".join(texts).splitlines():
@@ -239,7 +239,7 @@ class Examples(Use):
 
     def test_each_says_how_it_is_used(self):
         for path in sorted(EXAMPLES.iterdir()):
-            if os.access(path, os.X_OK):
+            if path.is_file() and os.access(path, os.X_OK):
                 finished = self.call([str(path)])
                 self.assertEqual(finished.code, 2, path.name)
                 self.assertIn("usage:", finished.err)

@@ -8,6 +8,7 @@ its environment, jobs and what they leave behind included, and whatever still ha
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -143,6 +144,10 @@ class Program:
     def says(self, text, limit=LIMIT):
         wait_until(lambda: f"{text!r} in:\n{self.err()}", lambda: text in self.err(), limit)
 
+    def join_key(self):
+        """What a dispatcher that listens prints for its workers, for use as WORKPOOL_KEY."""
+        return wait_until(lambda: f"a join key in:\n{self.err()}", lambda: re.search(r"WORKPOOL_KEY=(wp1-[\w-]{86}) ", self.err()))[1]
+
     def guard(self):
         """The pid of the process between a worker's supervisor and its engine."""
         return wait_until("the guard", lambda: guards_of(self.pid))[0]
@@ -156,6 +161,7 @@ class System(unittest.TestCase):
     """A folder, a port and any number of programs, all gone when the test is."""
 
     host = "127.0.0.1"
+    insecure = False  # of dispatchers that listen and of their workers: for what speaks plain TCP in between
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="workpool-test-"))
@@ -198,6 +204,8 @@ class System(unittest.TestCase):
                     found.append(int(entry))
             except OSError:
                 continue
+        # Our own programs let nobody but root read that; the parts of a worker end with it.
+        found += [program.pid for program in self.programs if program.pid not in (*found, *but) and program.poll() is None]
         return found
 
     # ---- programs ----
@@ -217,14 +225,18 @@ class System(unittest.TestCase):
         return write_jobs(self.jobs_path, jobs)
 
     def run_command(self, *flags, listen=True):
-        listening = ["--listen", self.address] if listen else []
+        listening = ["--listen", self.address, *self.openly] if listen else []
         return [DISPATCHER, "run", self.jobs_path, "-o", self.results_path, *listening, *flags]
 
     def dispatcher(self, *flags, listen=True, **popen):
         return self.start(self.run_command(*flags, listen=listen), **popen)
 
     def worker(self, *flags, address=None, **popen):
-        return self.start([WORKER, address or self.address, *flags], **popen)
+        return self.start([WORKER, address or self.address, *self.openly, *flags], **popen)
+
+    @property
+    def openly(self):
+        return ["--insecure"] if self.insecure else []
 
     def run_to_end(self, *flags, listen=False, limit=LIMIT, **popen):
         program = self.dispatcher(*flags, listen=listen, **popen)

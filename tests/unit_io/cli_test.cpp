@@ -359,20 +359,20 @@ TEST_F(CommandLineTest, TheEnvironmentCountsAndTheFlagWins) {
   EXPECT_EQ(worker.parent_fd, -1);
 }
 
-TEST_F(CommandLineTest, OpenAddressesNeedToBeAskedFor) {
+TEST_F(CommandLineTest, KeysGoWithAnyAddressAndNotWithInsecure) {
   for (const char* address :
-       {"tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://[::]:5555", "tcp://192.168.1.2:5555"}) {
-    refused({"run", "jobs.jsonl", "--listen", address}, 78, "--insecure");
-    EXPECT_TRUE(run({"jobs.jsonl", "--insecure", "--listen", address}).listen.has_value());
+       {"tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://[::]:5555", "tcp://192.168.1.2:5555",
+        "tcp://127.0.0.2:5555", "tcp://[::1]:5555", "tcp://some-name:5555"}) {
+    EXPECT_TRUE(run({"jobs.jsonl", "--listen", address}).listen.has_value());
+    EXPECT_TRUE(run({"jobs.jsonl", "--listen", address, "--insecure"}).insecure);
+    EXPECT_EQ(run({"jobs.jsonl", "--listen", address, "--key", "a.key"}).key, "a.key");
   }
-  run({"jobs.jsonl", "--listen", "tcp://127.0.0.2:5555"});
-  run({"jobs.jsonl", "--listen", "tcp://[::1]:5555"});
-  run({"jobs.jsonl", "--listen", "tcp://some-name:5555"});
-  EXPECT_NE(refusal_to_listen("10.1.2.3", false), "");
-  EXPECT_EQ(refusal_to_listen("127.0.0.1", false), "");
-  worker_refused({"tcp://10.0.0.1:5555"}, 78, "--insecure");
+  refused({"run", "jobs.jsonl", "--listen", "tcp://h:1", "--key", "a.key", "--insecure"}, 2, "--insecure");
+  refused({"run", "jobs.jsonl", "--key", "a.key"}, 2, "--listen");
+  refused({"run", "jobs.jsonl", "--listen", "ipc:///tmp/folder"}, 2, "--listen");
   EXPECT_TRUE(serve({"tcp://10.0.0.1:5555", "--insecure"}).insecure);
-  EXPECT_EQ(serve({"tcp://some-name:5555"}).dispatcher.host, "some-name");
+  EXPECT_EQ(serve({"tcp://some-name:5555", "--key", "-"}).key_file, "-");
+  EXPECT_EQ(serve({"ipc:///tmp/folder"}).dispatcher.host, "/tmp/folder");
 }
 
 TEST_F(CommandLineTest, DefaultsAndFlagsOfTheWorker) {
@@ -437,8 +437,9 @@ TEST_F(CommandLineTest, LabelsThatDoNotFitARegistrationAreRefused) {
 }
 
 TEST_F(CommandLineTest, HelpFitsTheScreenAndTellsWhatItMust) {
-  const std::vector<std::vector<std::string>> commands = {
-      {"--help"}, {"run", "--help"}, {"check", "-h"}, {"verify", "--help"}, {"status", "--help"}};
+  const std::vector<std::vector<std::string>> commands = {{"--help"},           {"run", "--help"},
+                                                          {"check", "-h"},      {"verify", "--help"},
+                                                          {"status", "--help"}, {"keygen", "-h"}};
   for (const auto& command : commands) {
     ::testing::internal::CaptureStdout();
     EXPECT_EQ(std::get<ExitCode>(dispatcher_line(command)), ExitCode::kOk);

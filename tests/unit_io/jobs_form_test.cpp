@@ -45,9 +45,9 @@ TEST_F(JobsOnDisk, DefaultsThatAreWrongOrElsewhereAreErrors) {
             "jobs:2:20: \"cwd\" must be a string that is not empty: the folder to run in")
       << "and nothing about lines that depend on it";
   EXPECT_EQ(errors("{\"cmd\":[\"a\"]}\n{\"defaults\":{}}\n"),
-            "jobs:2:2: \"defaults\" must be the first line of the jobs, and alone in it");
+            "jobs:2:2: \"defaults\" must be in the first line of the jobs, without a job");
   EXPECT_EQ(errors("{\"defaults\":{}}\n{\"defaults\":{}}\n"),
-            "jobs:2:2: \"defaults\" must be the first line of the jobs, and alone in it");
+            "jobs:2:2: \"defaults\" must be in the first line of the jobs, without a job");
   EXPECT_EQ(errors("{\"defaults\":{}}\n"), "") << "no job is no error";
 }
 

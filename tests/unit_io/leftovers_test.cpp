@@ -71,7 +71,8 @@ TEST_F(LeftoversTest, JobsOfADeadWorkerAreKilledWithTheirSessionAndDescendants) 
   const Time begin = boot_time();
   EXPECT_GE(kill_leftovers(seconds(20)), left.size());
   std::printf("killed after %.1f ms\n", static_cast<double>((boot_time() - begin).count()) / 1000);
-  for (const pid_t pid : left) EXPECT_FALSE(is_alive(pid));
+  // If a worker that starts elsewhere on this machine kills them too, one may still be on its way out.
+  for (const pid_t pid : left) EXPECT_TRUE(wait_for([&] { return !is_alive(pid); }, seconds(5)));
 }
 
 TEST_F(LeftoversTest, JobsOfALivingWorkerAreLeftAlone) {

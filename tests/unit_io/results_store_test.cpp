@@ -141,7 +141,7 @@ TEST_F(Store, ATornTailOfTheStateIsCutWhenItIsWritten) {
 
 TEST_F(Store, NamesOfWorkersAreKeptForTheRun) {
   const GrantedName node{{7}, "node"};
-  const GrantedName odd{{8}, "a \"b\" \xc3\xa4"};
+  const GrantedName odd{{8}, "a \"b\" \xc3\xa4", "0123456789abcdef"};
   std::string names;
   append_name_line(names, node);
   append_name_line(names, odd);
@@ -160,8 +160,10 @@ TEST_F(Store, NamesOfWorkersAreKeptForTheRun) {
     ASSERT_EQ(known.size(), 2u);
     EXPECT_EQ(known[0].worker, node.worker);
     EXPECT_EQ(known[0].name, node.name);
+    EXPECT_EQ(known[0].key, "");
     EXPECT_EQ(known[1].worker, odd.worker);
     EXPECT_EQ(known[1].name, odd.name);
+    EXPECT_EQ(known[1].key, odd.key);
   }
   StoreOptions overwriting = options();
   overwriting.overwrite = true;

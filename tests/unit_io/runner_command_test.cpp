@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -82,6 +83,27 @@ TEST_F(RunnerTest, LimitsMaskNicenessAndAffinityAreTheWorkers) {
   ::sched_getaffinity(0, sizeof cpus, &cpus);
   EXPECT_EQ(output_of(argv({"nproc"})), std::to_string(CPU_COUNT(&cpus)) + "\n");
   EXPECT_EQ(output_of(argv({"nice"})), std::to_string(::getpriority(PRIO_PROCESS, 0)) + "\n");
+}
+
+TEST_F(RunnerTest, TheLimitOnCoreDumpsIsTheCallersNotOurs) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_CORE, &before), 0);
+  if (before.rlim_max < 4096) GTEST_SKIP() << "no core dumps at all here";
+  const rlimit none{0, before.rlim_max};
+  ::setrlimit(RLIMIT_CORE, &none);
+  options_.job_core_bytes = 4096;
+  EXPECT_EQ(words(output_of(argv({"grep", "core file size", "/proc/self/limits"}))).at(4), "4096");
+  ::setrlimit(RLIMIT_CORE, &before);
+}
+
+TEST_F(RunnerTest, ACommandGainsNoRights) {
+  EXPECT_EQ(output_of(argv({"grep", "NoNewPrivs", "/proc/self/status"})), "NoNewPrivs:\t1\n");
+  EXPECT_EQ(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0) << "we may still";
+}
+
+TEST_F(RunnerTest, UnlessThatIsAllowed) {
+  options_.new_privs = true;
+  EXPECT_EQ(output_of(argv({"grep", "NoNewPrivs", "/proc/self/status"})), "NoNewPrivs:\t0\n");
 }
 
 TEST_F(RunnerTest, TheEnvironmentIsTheWorkersTheJobsAndOurs) {

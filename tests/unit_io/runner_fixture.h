@@ -14,6 +14,7 @@
 
 #include "common/base/text.h"
 #include "tests/unit_io/processes.h"
+#include "worker/io/process/process_tree.h"
 #include "worker/io/runner/runner.h"
 
 namespace workpool::worker {
@@ -77,7 +78,7 @@ class RunnerTest : public ::testing::Test {
  protected:
   static constexpr std::uint32_t kPlaces = 200;
 
-  RunnerTest() : page_(kPlaces) {
+  RunnerTest() : page_(kPlaces, kPlaces) {
     options_.slots = 4;
     options_.page = &page_;
     options_.kill_grace = milliseconds(300);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The files by which `status` finds the runs of a user.
-#include "dispatcher/io/status/runs_here.h"
+#include "common/io/runs_here.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 #include "tests/unit_io/results_fixture.h"
 
-namespace workpool::dispatcher {
+namespace workpool {
 namespace {
 
 namespace fs = std::filesystem;
@@ -31,10 +31,10 @@ class RunsHere : public testing::Test {
     return runs_here(problem);
   }
   static RunHere run(std::uint64_t number) {
-    return {RunId{number}, 42, "tcp://127.0.0.1:4100", "/a/\"j\xff.jsonl", "/a/ü\n"};
+    return {RunId{number}, 42, {"/tmp/f\"", 0}, Address{"0.0.0.0", 4100}, "/a/\"j\xff.jsonl", "/a/ü\n"};
   }
 
-  ResultsFolder folder_;
+  dispatcher::ResultsFolder folder_;
 };
 
 TEST_F(RunsHere, ARunIsFoundUntilItsEnd) {
@@ -49,7 +49,8 @@ TEST_F(RunsHere, ARunIsFoundUntilItsEnd) {
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(found[0].run, RunId{7});
     EXPECT_EQ(found[0].pid, 42U);
-    EXPECT_EQ(found[0].address, "tcp://127.0.0.1:4100");
+    EXPECT_EQ(found[0].address.text(), "ipc:///tmp/f\"");
+    EXPECT_EQ(found[0].listen->text(), "tcp://0.0.0.0:4100");
     EXPECT_EQ(found[0].jobs, run(7).jobs);
     EXPECT_EQ(found[0].results, run(7).results);
     const RunHereFile second(run(8));
@@ -64,7 +65,7 @@ TEST_F(RunsHere, ARunIsFoundUntilItsEnd) {
 TEST_F(RunsHere, WhatIsLeftOverIsRemoved) {
   const RunHereFile living(run(7));
   folder_.write(runs() + "/0000000000000009.5.json",
-                R"({"v":1,"run":"0000000000000009","address":"tcp://h:1"})");
+                R"({"v":1,"run":"0000000000000009","address":"ipc:///h"})");
   folder_.write(runs() + "/junk.json", "\xff");
   folder_.write(runs() + "/other", "");
   EXPECT_EQ(listed().size(), 1U);
@@ -97,4 +98,4 @@ TEST_F(RunsHere, NorIsALinkOrAFile) {
 }
 
 }  // namespace
-}  // namespace workpool::dispatcher
+}  // namespace workpool

@@ -348,10 +348,19 @@ TEST(TerminalTest, BannerHasTheWorkerCommand) {
   facts.insecure = true;
   const string text = banner_text(facts);
   EXPECT_TRUE(has(text, "\n  workpool-worker tcp://10.1.2.3:5555 --insecure")) << text;
-  EXPECT_LE(std::count(text.begin(), text.end(), '\n') + 1, 4);
+  EXPECT_TRUE(has(text, "open to everyone")) << text;
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n') + 1, 5);
   facts.listen = Address{"::1", 5555};
   facts.reachable = "::1";
-  EXPECT_EQ(worker_command(facts), "workpool-worker 'tcp://[::1]:5555'");
+  EXPECT_EQ(worker_command(facts), "workpool-worker 'tcp://[::1]:5555' --insecure");
+  facts.insecure = false;
+  facts.join_key = "wp1-abc";
+  EXPECT_EQ(worker_command(facts), "WORKPOOL_KEY=wp1-abc workpool-worker 'tcp://[::1]:5555'");
+  EXPECT_TRUE(has(banner_text(facts), ", encrypted;"));
+  facts.join_key.clear();
+  facts.key_file = "pool.key";
+  EXPECT_EQ(worker_command(facts), "WORKPOOL_KEY=wp1-... workpool-worker 'tcp://[::1]:5555'");
+  EXPECT_TRUE(has(banner_text(facts), "keygen pool.key --worker NAME")) << banner_text(facts);
 }
 
 TEST(TerminalTest, ReachableHosts) {

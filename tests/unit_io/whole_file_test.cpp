@@ -54,6 +54,21 @@ TEST_F(WholeFileTest, WhatWasThereStaysUntilItBeginsAndIsGoneUntilAllIsWritten) 
   EXPECT_EQ(files(), 1u);
 }
 
+// Somebody else who may write to the folder guesses the name, at the start or later.
+TEST_F(WholeFileTest, ALinkInThePlaceOfItsTemporaryFileIsNotFollowed) {
+  const std::string beside = path() + '.' + std::to_string(::getpid()) + ".tmp";
+  std::ofstream(path("precious")) << "kept";
+  ASSERT_EQ(::symlink(path("precious").c_str(), beside.c_str()), 0);
+  WholeFile file(path());
+  EXPECT_EQ(file.problem(), "");
+  ASSERT_EQ(::symlink(path("precious").c_str(), beside.c_str()), 0);
+  EXPECT_TRUE(file.begin());
+  EXPECT_TRUE(file.write("{}\n"));
+  EXPECT_EQ(text_of(path("precious")), "kept");
+  EXPECT_EQ(text_of(path()), "{}\n");
+  EXPECT_FALSE(std::filesystem::is_symlink(path()));
+}
+
 TEST_F(WholeFileTest, WhatCameMeanwhileIsRemovedOrAProblem) {
   WholeFile file(path());
   std::ofstream(path()) << "of a run that ended just now";

@@ -74,6 +74,12 @@ TEST(WorkerWords, WhatCannotBe) {
             "worker w says that it runs more jobs than it has room for; its session ends");
   EXPECT_EQ(over_timeout_text({"a", "w", seconds(20), seconds(2)}),
             "job a has run on worker w for 20s; its timeout is 2s, but the worker does not end it");
+  EXPECT_EQ(taken_away_text({"w", 3, "a", milliseconds(30700)}),
+            "worker w is there but has not started 3 jobs, such as a, for 30s: they are given out again, and "
+            "it gets one job at a time until it has done one");
+  EXPECT_EQ(taken_away_text({"w", 1, "a", seconds(20)}),
+            "worker w is there but has not started job a for 20s: they are given out again, and it gets one "
+            "job at a time until it has done one");
 }
 
 }  // namespace

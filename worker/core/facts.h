@@ -51,12 +51,13 @@ struct Welcomed {
 struct RefusedBy {
   std::uint32_t try_number = 0;
   Refused refused;
+  bool for_key = false;  // the two sides do not have the keys to talk to each other
 };
 // No address accepted, or no answer came.
 struct RegistrationFailed {
   std::uint32_t try_number = 0;
   std::string reason;
-  bool not_allowed = false;  // the name has addresses, and every one of them takes --insecure
+  bool not_allowed = false;  // the name has addresses, and every one of them takes a key or --insecure
 };
 struct LaneReceived {
   Header header;
@@ -97,11 +98,16 @@ struct DeathsKnown {  // from the supervisor, before Started
 };
 struct StopAsked {};  // TERM or INT: the first drains, the second cancels
 struct StopNow {};    // the dispatcher of a local worker is gone
+// A handler of this worker does not work here: its jobs are for others.
+struct HandlerStopped {
+  std::string type;
+  std::string why;  // for people
+};
 // After every batch of events.
 struct Drained {};
 
 using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
-                           AttemptsEnded, DeathsKnown, StopAsked, StopNow, Drained>;
+                           AttemptsEnded, DeathsKnown, StopAsked, StopNow, HandlerStopped, Drained>;
 
 // ---- actions ----
 

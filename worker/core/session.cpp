@@ -71,6 +71,7 @@ void Session::step(Event&& event, Time now, Actions& actions) {
     void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
     void operator()(StopAsked&) { self.stop_asked(); }
     void operator()(StopNow&) { self.stop_now(); }
+    void operator()(HandlerStopped& e) { self.handler_stopped(e); }
     void operator()(Drained&) { self.drained(); }
   };
   if (!std::holds_alternative<Left>(state_) || std::holds_alternative<Started>(event) ||
@@ -103,6 +104,7 @@ void Session::welcomed(const Welcomed& event) {
     run_ = event.welcome.run;
   }
   awaits_next_run_ = false;
+  sent_away_ = false;
   Active active;
   active.welcome = event.welcome;
   active.welcome.worker_timeout = std::max(active.welcome.worker_timeout, kWorkerTimeoutLeast);
@@ -119,8 +121,15 @@ void Session::refused(const RefusedBy& event) {
   if (registering == nullptr || registering->try_number != event.try_number) return;
   alone_cause_ = TurnedAway{event.refused.reason};
   const Refusal code = event.refused.code;
-  if (code == Refusal::kLater || (code == Refusal::kComplete && options_.keep)) {
-    count_alone_from(now_);  // it is there: it answers
+  // The two sides have not proved anything to each other. A worker that has a run, and was not sent away by
+  // its dispatcher just now, goes on trying: somebody else may answer there.
+  if (event.for_key && run_.value != 0 && !sent_away_) {
+    state_ = Idle{now_ + jitter(options_.worker, tries_)};
+    return;
+  }
+  const bool may_change = code == Refusal::kComplete || event.for_key;  // with the next run there
+  if (code == Refusal::kLater || (may_change && options_.keep)) {
+    if (!event.for_key) count_alone_from(now_);  // it is there: it answers
     state_ = Idle{now_ + jitter(options_.worker, tries_)};
     return;
   }
@@ -175,6 +184,18 @@ void Session::end_session(bool at_once) {
   alone_cause_ = SessionOver{};
   if (const auto ports = out_of_reach(active)) alone_cause_ = *ports;
   state_ = Idle{next_try(at_once, active)};
+}
+
+// What this worker runs is said in a HELLO and nowhere else, so it takes a new session to say it again. Jobs
+// that run go on: HELD names them.
+void Session::handler_stopped(const HandlerStopped& event) {
+  if (std::erase(options_.handlers, event.type) == 0) return;
+  if (std::holds_alternative<Active>(state_)) {
+    end_session(true);
+    register_again();
+  } else if (std::holds_alternative<Registering>(state_)) {
+    register_again();  // the answer to the last one comes too late to count
+  }
 }
 
 // ---- silence, heartbeats ----

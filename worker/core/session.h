@@ -93,6 +93,7 @@ class Session {
   void stop_asked();
   void begin_stop(Say&& why, Time kill_at);
   void stop_now();
+  void handler_stopped(const HandlerStopped& event);
   void drained();
 
   // Decisions.
@@ -162,6 +163,7 @@ class Session {
   std::optional<Time> leave_by_;  // leave whatever happens
   bool orphaned_ = false;
   bool awaits_next_run_ = false;  // --keep: the last one is over
+  bool sent_away_ = false;        // the last session was ended by an END of its dispatcher
   Time busy_at_;                  // there was something to do
   MedianTime command_times_;      // of jobs that have ended here
   MedianTime handler_times_;

@@ -79,7 +79,10 @@ void Session::lane(LaneReceived&& event) {
       self.on_acks(m.ack, m.received);
     }
     void operator()(Stop&) { self.on_stop(); }
-    void operator()(End&) { self.end_session(true); }
+    void operator()(End&) {
+      self.end_session(true);
+      self.sent_away_ = true;
+    }
   };
   std::visit(Visitor{*this}, event.message);
 }

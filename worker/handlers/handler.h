@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -27,6 +28,9 @@ class StopToken {
   virtual bool is_stopped() const = 0;
   // Sleeps until `duration` has passed (true) or the token is set (false).
   virtual bool sleep_for(Duration duration) const = 0;
+  // Calls `act` when the token is set, at once if it is, and not if the job ends before. The thread that sets
+  // it calls, with locks held: `act` must be quick and not throw. Once for a job.
+  virtual void when_set(std::function<void()> act) const = 0;
 };
 
 struct HandlerContext {

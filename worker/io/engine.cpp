@@ -4,13 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
+#include <functional>
+#include <future>
+#include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "common/base/exit_code.h"
 #include "common/io/clock.h"
 #include "common/io/mailbox.h"
 #include "common/io/sockets.h"
+#include "worker/core/handler_talk.h"
 #include "worker/core/session.h"
 #include "worker/io/engine_log.h"
 #include "worker/io/first_steps.h"
@@ -37,7 +43,7 @@ SessionOptions session_options(const WorkerOptions& options, const EngineBirth& 
   session.engine = birth.engine;
   session.name = options.name;
   session.slots = options.slots;
-  session.handlers = Runner::handler_types();
+  session.handlers = Runner::handler_types(options.handlers, options.own.handlers.get());
   session.labels = options.labels;
   session.version = WORKPOOL_VERSION;
   session.run = birth.page->last_run();
@@ -55,6 +61,11 @@ RunnerOptions runner_options(const WorkerOptions& options, const DescriptorLimit
   RunnerOptions runner;
   runner.slots = options.slots;
   runner.job_descriptors = limit.original;
+  runner.job_core_bytes = options.core_bytes;
+  runner.new_privs = options.allow_new_privs;
+  runner.registry = options.own.handlers;
+  runner.handlers = options.handlers;
+  runner.handler_jobs = options.handler_jobs;
   runner.page = birth.page;
   return runner;
 }
@@ -67,10 +78,13 @@ class Engine {
         context_(make_context(kSockets)),
         endings_(wake_),
         answers_(wake_),
-        transport_(context_),
-        registrar_(context_, options.dispatcher, options.insecure, answers_),
-        runner_(runner_options(options, limit, birth),
-                [this](std::vector<AttemptEnded>&& endings) { endings_.post_all(std::move(endings)); }),
+        stopped_(wake_),
+        transport_(context_, options.key),
+        registrar_(context_, options.dispatcher, {options.key, options.insecure}, answers_),
+        runner_(
+            runner_options(options, limit, birth),
+            [this](std::vector<AttemptEnded>&& endings) { endings_.post_all(std::move(endings)); },
+            [this](HandlerStopped&& handler) { stopped_.post(std::move(handler)); }),
         session_(session_options(options, birth)),
         where_{options.dispatcher.text(), options.slots},
         is_local_(options.local()),
@@ -85,6 +99,7 @@ class Engine {
   void complain_of(const std::vector<int>& alive);
   void gather_control();
   void gather_answer(RegistrationAnswer&& answer);
+  void gather_stopped(HandlerStopped&& handler);
   void carry_out();
   void carry_out(Action& action);
   template <class Message>
@@ -98,6 +113,7 @@ class Engine {
   zmq::context_t context_;
   Mailbox<AttemptEnded> endings_;
   Mailbox<RegistrationAnswer> answers_;
+  Mailbox<HandlerStopped> stopped_;
   Transport transport_;
   Registrar registrar_;
   Runner runner_;
@@ -105,7 +121,8 @@ class Engine {
 
   Time now_;
   Time tend_at_;
-  std::string host_;  // that answered the last HELLO
+  std::string host_;      // that answered the last HELLO
+  bool secured_ = false;  // with our key
   std::vector<Event> events_;
   std::vector<Event> stepping_;
   Actions actions_;
@@ -148,15 +165,27 @@ void Engine::gather_control() {
 void Engine::gather_answer(RegistrationAnswer&& answer) {
   if (auto* welcome = std::get_if<Welcome>(&answer.answer)) {
     host_ = answer.host;
+    secured_ = answer.secured;
     runner_.set_capture(welcome->capture_bytes, welcome->capture_failed_only);
     events_.emplace_back(Welcomed{answer.try_number, std::move(*welcome)});
   } else if (auto* refused = std::get_if<Refused>(&answer.answer)) {
     events_.emplace_back(RefusedBy{answer.try_number, std::move(*refused)});
+  } else if (auto* barred = std::get_if<Barred>(&answer.answer)) {
+    events_.emplace_back(
+        RefusedBy{answer.try_number, {kProtocol, Refusal::kOther, std::move(barred->reason)}, true});
   } else {
     auto& unanswered = std::get<Unanswered>(answer.answer);
     events_.emplace_back(
         RegistrationFailed{answer.try_number, std::move(unanswered.reason), unanswered.not_allowed});
   }
+}
+
+void Engine::gather_stopped(HandlerStopped&& handler) {
+  log_.write(LogLevel::kError, "handler_stopped", {{"type", handler.type}, {"detail", handler.why}},
+             "handler " + handler.type + " is stopped on this worker, because its program failed " +
+                 std::to_string(HandlerDeaths::kMost) +
+                 " times in a row before any answer; the last time: " + handler.why);
+  events_.emplace_back(std::move(handler));
 }
 
 void Engine::complain_of(const std::vector<int>& alive) {
@@ -169,6 +198,7 @@ void Engine::gather() {
   wake_.clear();
   gather_control();
   for (RegistrationAnswer& answer : answers_.take()) gather_answer(std::move(answer));
+  for (HandlerStopped& handler : stopped_.take()) gather_stopped(std::move(handler));
   AttemptsEnded ended{endings_.take()};
   std::uint64_t ran = 0;
   std::uint64_t not_ok = 0;
@@ -210,7 +240,7 @@ void Engine::carry_out(Action& action) {
     void operator()(OpenSession& a) {
       self.birth_.page->note_run(a.welcome.run);
       self.birth_.page->note_worker_timeout(a.welcome.worker_timeout);
-      if (!self.transport_.open(self.host_, a.welcome, self.now_))
+      if (!self.transport_.open(self.host_, self.secured_, a.welcome, self.now_))
         self.events_.emplace_back(SinkGone{a.welcome.session});
       self.tend_at_ = self.now_;
     }
@@ -287,10 +317,44 @@ int Engine::run() {
   return *exit_code_;
 }
 
+// On a thread that lives on: processes that it starts would else be taken for what a command has left, as the
+// kernel gives them to the engine's main thread when theirs ends. Throws what `function` throws.
+void run_at_start(const std::function<void()>& function) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> is_done = done->get_future();
+  std::thread([done, &function] {
+    try {
+      function();
+      done->set_value();
+    } catch (...) {
+      done->set_exception(std::current_exception());
+    }
+    while (true) ::pause();
+  }).detach();
+  is_done.get();
+}
+
+// Whether this engine may go on; says why if not.
+bool start_own_code(const OwnCode& own, Log& log) {
+  if (!own.at_start) return true;
+  std::string why = "it threw something that is no std::exception";
+  try {
+    run_at_start(own.at_start);
+    return true;
+  } catch (const std::exception& error) {
+    why = error.what();
+  } catch (...) {
+  }
+  log.write(LogLevel::kError, "start_failed", {{"detail", why}},
+            "what this program does before its first job has failed: " + why);
+  return false;
+}
+
 }  // namespace
 
 int run_engine(const WorkerOptions& options, const DescriptorLimit& limit, const EngineBirth& birth,
                Log& log) {
+  if (!start_own_code(options.own, log)) return exit_status(ExitCode::kSystem);
   // Never destroyed, because the process ends: to join threads and to close sockets one by one only takes
   // time.
   auto* const engine = new Engine(options, limit, birth, log);

@@ -62,7 +62,7 @@ void follow_supervisor(int control_fd, SharedPage& page) {
   ::_exit(kDispatcherGone);
 }
 
-[[noreturn]] void be_engine(const EngineBirth& birth,
+[[noreturn]] void be_engine(const EngineBirth& birth, const std::string& program,
                             const std::function<int(const EngineBirth&)>& engine_main) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -79,9 +79,9 @@ void follow_supervisor(int control_fd, SharedPage& page) {
     birth.page->announce_exit(code);
     ::_exit(code);  // not exit(): threads of handlers that never returned may still run
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "workpool-worker: the engine failed: %s\n", error.what());
+    std::fprintf(stderr, "%s: the engine failed: %s\n", program.c_str(), error.what());
   } catch (...) {
-    std::fprintf(stderr, "workpool-worker: the engine failed\n");
+    std::fprintf(stderr, "%s: the engine failed\n", program.c_str());
   }
   std::abort();
 }
@@ -189,7 +189,7 @@ bool Supervisor::start_engine() {
     signals_.close();
     if (options_.parent_fd >= 0) ::close(options_.parent_fd);
     be_guard({engine_, options_.page, for_engine.get()},
-             [this](const EngineBirth& birth) { be_engine(birth, engine_main_); });
+             [this](const EngineBirth& birth) { be_engine(birth, options_.program, engine_main_); });
   }
   guard_ = pid;
   born_ = boot_time();

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "common/base/time.h"
 #include "worker/io/guard.h"
@@ -18,10 +19,11 @@ class Log;
 namespace workpool::worker {
 
 struct SupervisorOptions {
-  SharedPage* page = nullptr;  // made before, outlives supervise()
-  Log* log = nullptr;          // may be null
-  int parent_fd = -1;          // end of file = the dispatcher of a local worker is gone: stop now; -1 = none
-  bool ignore_hup = false;     // SIGHUP was ignored at the start (nohup)
+  SharedPage* page = nullptr;               // made before, outlives supervise()
+  Log* log = nullptr;                       // may be null
+  std::string program = "workpool-worker";  // as messages call it
+  int parent_fd = -1;       // end of file = the dispatcher of a local worker is gone: stop now; -1 = none
+  bool ignore_hup = false;  // SIGHUP was ignored at the start (nohup)
   Duration grace = seconds(25);  // of running jobs after a stop (--grace)
   // How long the engine may take after the grace: KILL follows TERM after 5 s, then results are acked. After
   // that it hangs.

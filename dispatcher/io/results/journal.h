@@ -26,6 +26,7 @@ class Journal {
   // Whether it is a file that a later start can resume.
   bool regular() const { return store_.regular(); }
   int results_fd() const { return store_.fd(); }
+  const std::string& path() const { return store_.path(); }  // of a regular file, without links; else empty
   const std::string& shown_path() const { return store_.shown_path(); }  // for people
 
   // What earlier starts have recorded, into an index or a register of ids. Throws StoreError if RESULTS

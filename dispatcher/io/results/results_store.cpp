@@ -97,6 +97,7 @@ struct ResultsStore::Impl {
   void open_special(bool fifo);
   void open_regular();
   void resolve();
+  void refuse_if_planted() const;
   void lock();
   void open_state();
   void tell_wait(const std::string& what) const;
@@ -157,6 +158,7 @@ void ResultsStore::Impl::open_regular() {
   });
   regular = true;
   resolve();
+  refuse_if_planted();
   lock();
   open_state();
 }
@@ -167,6 +169,21 @@ void ResultsStore::Impl::resolve() {
   if (real == nullptr) throw StoreError{ExitCode::kResultsFailed, open_failure(options.path, errno)};
   resolved = real;
   std::free(real);
+}
+
+// In a folder like /tmp somebody else may have made the file before us: he could read what is recorded, and
+// write results. Root may resume anybody's run there.
+void ResultsStore::Impl::refuse_if_planted() const {
+  struct stat file {};
+  struct stat folder {};
+  if (::geteuid() == 0 || fstat(fd, &file) != 0 || file.st_uid == ::geteuid()) return;
+  if (stat(resolved.substr(0, resolved.rfind('/') + 1).c_str(), &folder) != 0) return;
+  constexpr mode_t kEverybodys = S_ISVTX | S_IWOTH;
+  if ((folder.st_mode & kEverybodys) != kEverybodys || file.st_uid == folder.st_uid) return;
+  throw StoreError{ExitCode::kResultsFailed,
+                   "the results file " + printable(options.path) +
+                       " belongs to another user, in a folder where everybody can put files: name another "
+                       "file with -o"};
 }
 
 void ResultsStore::Impl::lock() {

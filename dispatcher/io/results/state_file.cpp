@@ -31,6 +31,7 @@ std::optional<GrantedName> name_in(std::string_view text) {
   GrantedName granted;
   granted.name = members->at("name");
   if (!parse_hex64(members->at("worker"), granted.worker.value)) return std::nullopt;
+  if (const auto key = members->find("key"); key != members->end()) granted.key = key->second;
   return granted;
 }
 
@@ -42,6 +43,10 @@ void append_name_line(std::string& out, const GrantedName& granted) {
   out += hex64(granted.worker.value);
   out += "\",\"name\":";
   append_json_string(out, granted.name);
+  if (!granted.key.empty()) {
+    out += ",\"key\":";
+    append_json_string(out, granted.key);
+  }
   append_crc(out, start);
 }
 

@@ -15,9 +15,11 @@
 
 #include "common/base/address.h"
 #include "common/base/text.h"
+#include "common/io/flag_reader.h"
+#include "common/io/join_key_source.h"
+#include "common/io/runs_here.h"
 #include "dispatcher/io/results/results_path.h"
 #include "dispatcher/io/status/results_status.h"
-#include "dispatcher/io/status/runs_here.h"
 #include "dispatcher/io/status/status_client.h"
 #include "dispatcher/io/terminal/status_json.h"
 #include "dispatcher/io/terminal/status_line.h"
@@ -39,16 +41,15 @@ Answers answers_of(StatusAnswer&& answer) {
   return {{std::move(answer.json)}, {}, ""};
 }
 
-Answers ask(const Address& address, bool all) {
-  StatusAnswer answer = ask_status(address, all);
+Answers ask(const Address& address, bool all, const std::shared_ptr<const JoinKey>& key = nullptr) {
+  StatusAnswer answer = ask_status(address, all, key);
   if (answer.json.empty()) answer.problem = "no dispatcher at " + address.text() + ": " + answer.problem;
   return answers_of(std::move(answer));
 }
 
 // A run of this machine. If its dispatcher does not answer, its files do.
 void ask(const RunHere& run, bool all, Answers& found) {
-  const auto address = parse_address(run.address);
-  StatusAnswer answer = address ? ask_status(*address, all) : StatusAnswer{};
+  StatusAnswer answer = ask_status(run.address, all);
   if (answer.json.empty()) answer = status_of_results(run.results);
   if (!answer.json.empty()) {
     found.runs.push_back(std::move(answer.json));
@@ -95,7 +96,7 @@ Answers answers_here(bool all) {
 }
 
 Answers look(const StatusOptions& options) {
-  if (options.address) return ask(*options.address, options.all);
+  if (options.address) return ask(*options.address, options.all, options.key);
   return options.path.empty() ? answers_here(options.all) : answer_for(options.path, options.all);
 }
 
@@ -168,7 +169,15 @@ ExitCode watch(const StatusOptions& options, Console& console) {
 
 }  // namespace
 
-ExitCode status(const StatusOptions& options, Console& console) {
+ExitCode status(const StatusOptions& given, Console& console) {
+  StatusOptions options = given;
+  FoundJoinKey found = find_join_key(options.key_file, process_environment);
+  if (const auto* fault = std::get_if<JoinKeyFault>(&found)) {
+    console.line("workpool-dispatcher: " + fault->message);
+    return fault->code;
+  }
+  if (auto* key = std::get_if<JoinKey>(&found))
+    options.key = std::make_shared<const JoinKey>(std::move(*key));
   if (options.watch) return watch(options, console);
   const Answers answers = look(options);
   if (answers.runs.empty()) {

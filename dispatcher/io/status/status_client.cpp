@@ -5,7 +5,9 @@
 #include <string>
 
 #include "common/io/clock.h"
+#include "common/io/handshake_watch.h"
 #include "common/io/names.h"
+#include "common/io/reach.h"
 #include "common/io/sockets.h"
 #include "common/wire/codec.h"
 
@@ -15,8 +17,11 @@ namespace {
 constexpr Duration kAnswerLimit = seconds(5);
 
 // The answer's JSON, or "" with the reason in `problem`.
-std::string ask(zmq::context_t& context, const std::string& where, bool all, Time end, std::string& problem) {
+std::string ask(zmq::context_t& context, const std::string& where, const JoinKey* key, bool all, Time end,
+                std::string& problem) {
   zmq::socket_t socket = make_dialling_socket(context, zmq::socket_type::dealer);
+  if (key != nullptr) secure_client(socket, *key);
+  HandshakeWatch handshake(context, socket);
   // An answer may be longer than any other message: it is the only one on this socket.
   socket.set(zmq::sockopt::maxmsgsize, std::int64_t{kMessageBytesMost});
   socket.connect(where);
@@ -24,8 +29,15 @@ std::string ask(zmq::context_t& context, const std::string& where, bool all, Tim
   encode(RegistrationRequest{StatusRequest{kProtocol, all}}, frame);
   send_frame(socket, frame);
   while (boot_time() < end) {
-    zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
-    zmq::poll(&item, 1, std::chrono::milliseconds(50));
+    zmq::pollitem_t items[] = {{socket.handle(), 0, ZMQ_POLLIN, 0}, {handshake.handle(), 0, ZMQ_POLLIN, 0}};
+    zmq::poll(items, 2, std::chrono::milliseconds(50));
+    while (const auto event = handshake.next()) {
+      if (event->what == Handshake::kRefused || event->what == Handshake::kBroken) {
+        problem = "the key is not valid there, or for another dispatcher";
+        if (key != nullptr) problem += " (key " + fingerprint(key->worker.public_key()) + ")";
+        return {};
+      }
+    }
     zmq::message_t reply;
     if (receive_frame(socket, reply) != Receipt::kFrame) continue;
     const auto decoded = decode_reply(reply.to_string_view());
@@ -42,7 +54,7 @@ std::string ask(zmq::context_t& context, const std::string& where, bool all, Tim
 
 }  // namespace
 
-StatusAnswer ask_status(const Address& address, bool all) {
+StatusAnswer ask_status(const Address& address, bool all, std::shared_ptr<const JoinKey> key) {
   const Time end = boot_time() + kAnswerLimit;
   const std::atomic<bool> never{false};
   zmq::context_t context = make_context(16);
@@ -52,9 +64,14 @@ StatusAnswer ask_status(const Address& address, bool all) {
   StatusAnswer answer;
   answer.problem = resolved.problem;
   for (const std::string& host : resolved.hosts) {
-    answer.problem = try_greeting(host, address.port, kAnswerLimit, kAnswerLimit, end, never);
-    if (!answer.problem.empty()) continue;
-    answer.json = ask(context, endpoint(host, address.port), all, end, answer.problem);
+    const auto way = reach(host, address.port, {key, false, true}, kAnswerLimit, kAnswerLimit, end, never);
+    if (const auto* unreached = std::get_if<Unreached>(&way)) {
+      answer.problem = unreached->problem;
+      continue;
+    }
+    const auto& reached = std::get<Reached>(way);
+    answer.json = ask(context, endpoint(reached.where.host, reached.where.port),
+                      reached.secured ? key.get() : nullptr, all, end, answer.problem);
     break;
   }
   return answer;

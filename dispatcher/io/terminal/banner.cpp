@@ -24,9 +24,8 @@ std::string worker_command(const BannerFacts& facts) {
   if (!facts.listen) return "";
   const Address address = {facts.reachable, facts.listen->port};
   std::string command = facts.worker_program + " " + shell_word(address.text());
-  // A worker needs the same flag before it trusts an address beyond loopback.
-  if (facts.insecure && !is_loopback_literal(facts.listen->host)) command += " --insecure";
-  return command;
+  if (facts.insecure) return command + " --insecure";
+  return "WORKPOOL_KEY=" + (facts.join_key.empty() ? "wp1-..." : facts.join_key) + " " + command;
 }
 
 std::string banner_text(const BannerFacts& facts) {
@@ -38,8 +37,14 @@ std::string banner_text(const BannerFacts& facts) {
             (facts.local_slots == 1 ? " job at a time" : " jobs at a time");
   }
   if (facts.listen) {
-    text += "\nlistening on " + facts.listen->text() + "; to start a worker there or elsewhere:\n  " +
-            worker_command(facts);
+    text += "\nlistening on " + facts.listen->text() +
+            (facts.insecure ? ", open to everyone" : ", encrypted") +
+            "; to start a worker on another machine:\n  " + worker_command(facts);
+    if (!facts.key_file.empty())
+      text += "\nwith a key that `keygen " + printable(shell_word(facts.key_file), 200) +
+              " --worker NAME` prints";
+    if (facts.insecure)
+      text += "\n--insecure: whoever reaches that address can run commands on its workers and forge results";
   }
   return text;
 }

@@ -20,13 +20,16 @@ struct BannerFacts {
   std::uint32_t local_slots = 0;       // of the local worker, 0 = none
   std::optional<Address> listen;       // with the port that was bound
   std::string reachable;               // reachable_host(listen->host)
-  bool insecure = false;
+  bool insecure = false;               // no keys are asked for
+  std::string join_key;                // a secret; "" without keys, or if they are in key_file
+  std::string key_file;                // of --key
 };
 
-// At most four lines, without the last newline, printable.
+// At most five lines, without the last newline, printable.
 std::string banner_text(const BannerFacts& facts);
 
-// The exact command that starts a worker for this dispatcher; "" if it does not listen.
+// The exact command that starts a worker elsewhere for this dispatcher, with the join key in it; "" if it
+// does not listen.
 std::string worker_command(const BannerFacts& facts);
 
 }  // namespace workpool::dispatcher

@@ -28,6 +28,7 @@ std::string jobs_json(const Snapshot& s) {
       .number("running", s.running)
       .number("held", s.held)
       .number("delayed", s.delayed)
+      .number("held_up", s.held_up)
       .number("retried", s.retried)
       .number("redelivered", s.redelivered)
       .number("duplicates", s.duplicates)
@@ -49,6 +50,12 @@ std::string running_json(const RunningView& job) {
   append_text(out, "worker", job.worker);
   return out + fmt::format(R"(,"s":{:.3f},"attempt":{},"slots":{}}})",
                            static_cast<double>(job.ran.count()) / 1e6, job.attempt, job.slots);
+}
+
+std::string limit_json(const HeldUp& limit) {
+  std::string out = "{\"limit\":";
+  JsonObject::append_text(out, limit_text(limit));
+  return out + fmt::format(R"(,"held":{},"jobs":{}}})", limit.held, limit.jobs);
 }
 
 // Adds entries as long as the whole has no more than `bytes_max`. Returns how many.
@@ -140,6 +147,21 @@ std::string running_lines(const JsonScalars& values) {
   return text;
 }
 
+std::string limit_lines(const JsonScalars& values) {
+  std::string text;
+  std::size_t listed = 0;
+  for (;; ++listed) {
+    const std::string prefix = fmt::format("limits.{}.", listed);
+    if (!values.contains(prefix + "limit")) break;
+    text += fmt::format("{}{}: {} of its jobs at workers, {} held up\n",
+                        listed == 0 ? "limits   " : "         ", shown(values, prefix + "limit"),
+                        shown(values, prefix + "held"), shown(values, prefix + "jobs"));
+  }
+  const std::uint64_t total = std::strtoull(std::string(get(values, "limits_total")).c_str(), nullptr, 10);
+  if (total > listed) text += fmt::format("         ({} more)\n", total - listed);
+  return text;
+}
+
 std::string worker_lines(const JsonScalars& values) {
   std::string text;
   for (std::size_t i = 0; values.contains(fmt::format("workers.{}.name", i)); ++i) {
@@ -163,11 +185,19 @@ std::string status_json(const StatusFacts& facts, std::size_t bytes_max) {
   append_text(out, "waiting_for", waiting_text(facts.snapshot.waiting_for));
   if (facts.uptime)
     out += fmt::format(",\"uptime_s\":{:.3f}", static_cast<double>(facts.uptime->count()) / 1e6);
+  if (!facts.listen.empty()) {
+    append_text(out, "listen", facts.listen);
+    append_text(out, "access", facts.insecure ? "open" : "keys");
+  }
   append_text(out, "jobs_file", facts.jobs);
   append_text(out, "results_file", facts.results);
   out += ",\"jobs\":" + jobs_json(facts.snapshot);
   out += fmt::format(",\"running_total\":{},\"running\":[", facts.running.jobs);
   append_entries(out, facts.running.longest, running_json, bytes_max / 2);
+  out += fmt::format("],\"limits_total\":{},\"limits\":[", facts.limits.size());
+  const auto shown =
+      facts.limits.begin() + static_cast<std::ptrdiff_t>(std::min(kLimitsShown, facts.limits.size()));
+  append_entries(out, {facts.limits.begin(), shown}, limit_json, bytes_max / 2 + kLimitsShown * 600);
   out += "]";
   out += fmt::format(",\"slots\":{},\"workers_total\":{},\"workers\":[", facts.snapshot.slots,
                      facts.workers.size());
@@ -185,9 +215,12 @@ std::optional<std::string> status_text(std::string_view json) {
   text += fmt::format("files    {} -> {}\n", shown(values, "jobs_file"), shown(values, "results_file"));
   text += jobs_line(values);
   if (!values.contains("uptime_s")) return text;
+  if (values.contains("listen"))
+    text += "listens  " + shown(values, "listen") +
+            (get(values, "access") == "open" ? ", open to everyone (--insecure)\n" : ", with keys\n");
   if (!get(values, "waiting_for").empty()) text += "waiting  " + shown(values, "waiting_for") + "\n";
   text += fmt::format("workers  {}, {} slots\n", shown(values, "workers_total"), shown(values, "slots"));
-  return text + running_lines(values) + worker_lines(values);
+  return text + limit_lines(values) + running_lines(values) + worker_lines(values);
 }
 
 std::optional<std::string> status_row(std::string_view json) {

@@ -20,17 +20,21 @@ struct StatusFacts {
   std::string version;
   RunId run;
   std::optional<Duration> uptime;  // of a dispatcher that answers; nullopt: from the files of a run
+  std::string listen;              // the address at which other machines may join; "" if none
+  bool insecure = false;           // and whoever reaches that may
   std::string jobs;                // path or "-"
   std::string results;
   Snapshot snapshot;
   std::vector<WorkerView> workers;
   RunningList running;
+  std::vector<HeldUp> limits;  // that hold up jobs, the worst first
 };
 
 inline constexpr std::size_t kStatusBytes = 60 << 10;
 // If all running jobs are asked for.
 inline constexpr std::size_t kStatusBytesMost = 1 << 20;
 inline constexpr std::size_t kLongestShown = 20;
+inline constexpr std::size_t kLimitsShown = 10;
 
 // One line, `"v":1` first. Running jobs take at most half of `bytes_max`, workers what is left; of both the
 // last ones are left out if there are more, and `running_total` and `workers_left_out` say how many there

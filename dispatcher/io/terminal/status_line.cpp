@@ -10,6 +10,7 @@
 
 #include "common/base/text.h"
 #include "common/base/units.h"
+#include "common/formats/limit_rules.h"
 #include "dispatcher/io/terminal/command_words.h"
 
 namespace workpool::dispatcher {
@@ -114,6 +115,11 @@ Snapshot with_expected(const Snapshot& snapshot, const std::optional<std::uint64
   return result;
 }
 
+std::string limit_text(const HeldUp& limit) {
+  if (limit.key.empty()) return "--rate " + text_of(limit.rule);
+  return printable(limit.key, kNeedBytesMax) + '=' + text_of(limit.rule);
+}
+
 std::string waiting_text(const WaitingFor& waiting) {
   struct Visitor {
     std::string operator()(const Nothing&) const { return ""; }
@@ -131,6 +137,13 @@ std::string waiting_text(const WaitingFor& waiting) {
       return "a worker with " + (needs.empty() ? "a slot" : needs);
     }
     std::string operator()(const BackoffOver& w) const { return "the backoff of " + counted(w.jobs, "job"); }
+    std::string operator()(const LimitOpen& w) const {
+      return "the limit " + limit_text(w.limit) + ", which holds up " + counted(w.limit.jobs, "job");
+    }
+    std::string operator()(const EarlierWorkers& w) const {
+      return "workers of the earlier start, which may still run jobs with limits: " +
+             format_clock(std::max<Duration>(w.at_most, seconds(1))) + " at most";
+    }
   };
   return std::visit(Visitor{}, waiting);
 }
@@ -151,8 +164,11 @@ std::string status_line(const LineFacts& facts, std::size_t columns) {
   if (facts.longest) pieces.push_back(longest_piece(*facts.longest));
   const bool only_retries = std::holds_alternative<BackoffOver>(snapshot.waiting_for);
   if (snapshot.delayed > 0) pieces.push_back(retry_piece(facts, only_retries));
+  if (snapshot.held_up > 0 && std::holds_alternative<Nothing>(snapshot.waiting_for))
+    pieces.push_back({3, fmt::format("  limits hold up {}", snapshot.held_up), ""});
   if (const std::string waiting = waiting_text(snapshot.waiting_for); !waiting.empty() && !only_retries)
     pieces.push_back({10, "  waiting: " + waiting, ""});
+  if (facts.insecure) pieces.push_back({9, "  open to everyone", ""});
 
   while (pieces.size() > 1 && width_of(pieces) > columns) {
     const auto least = std::min_element(pieces.begin(), pieces.end(),

@@ -47,7 +47,8 @@ struct LineFacts {
   std::optional<Duration> left;                 // see time_left
   std::optional<RunningJobs::Longest> longest;  // only if it is worth showing
   std::optional<NextRetry> retry;
-  bool bar = false;  // draw one if there is room
+  bool bar = false;       // draw one if there is room
+  bool insecure = false;  // it listens, and asks nobody for a key
 };
 
 // "[##----------] 12/200 (6%)  ok 11  failed 1  running 4  2 workers, 4 slots  1m05s  3.1/s  ETA 1m02s",
@@ -57,6 +58,9 @@ std::string status_line(const LineFacts& facts, std::size_t columns = 10'000);
 
 // `snapshot`, with the number of jobs that will come if it does not know that itself.
 Snapshot with_expected(const Snapshot& snapshot, const std::optional<std::uint64_t>& jobs);
+
+// "db=3", "--rate 10/s". No control characters.
+std::string limit_text(const HeldUp& limit);
 
 // "a worker", "space for the results file"; "" for Nothing. No control characters.
 std::string waiting_text(const WaitingFor& waiting);

@@ -245,6 +245,10 @@ void Terminal::on(const OverItsTimeout& job) {
   if (level_ >= 1) line("warning: " + over_timeout_text(job));
 }
 
+void Terminal::on(const JobsTakenAway& taken) {
+  if (level_ >= 1) line("warning: " + taken_away_text(taken));
+}
+
 void Terminal::on(const JobMoved& job) {
   attempt_ended(job.ran, job.slots);
   if (level_ < 3) return;
@@ -289,6 +293,7 @@ LineFacts Terminal::line_facts(Time now) {
   facts.elapsed = now - start_;
   facts.left = time_left(snapshot_, running_, times_, rate_);
   facts.bar = live_;
+  facts.insecure = options_.insecure;
   const bool quiet = now - last_end_ >= kQuiet && snapshot_.running > 0;
   if (quiet && running_.longest && running_.longest->ran >= kQuiet) facts.longest = running_.longest;
   std::erase_if(retries_, [now](const Retry& retry) { return retry.due <= now; });

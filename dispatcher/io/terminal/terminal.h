@@ -28,6 +28,7 @@ struct TerminalOptions {
   Progress progress = Progress::kAuto;
   std::string log_level = "info";    // warn: warnings; info: also joins and leaves; debug: also retries
   bool listening = false;            // report workers that join and leave
+  bool insecure = false;             // whoever reaches it may join
   std::string results;               // path or "-"
   std::uint16_t results_port = 0;    // what workers connect to for their results
   bool shares_screen = false;        // results go to a terminal too
@@ -120,10 +121,12 @@ class Terminal {
   void on(const JobUnsatisfiable& jobs);
   void on(const EngineDied& died);
   void on(const WorkerUntrue& worker);
+  void on(const SpokeForAnother&) {}  // the loop says it, since it knows the names of keys
   void on(const JobsFileRefused& refused);
   void on(const NoPortForWorker& worker);
   void on(const ReturnsEverything& worker);
   void on(const OverItsTimeout& job);
+  void on(const JobsTakenAway& taken);
   void on(const JobMoved& job);
   void on(const FailuresWithdrawn& withdrawn);
   void on(const WorkerBenched& worker);

@@ -18,10 +18,13 @@ std::string reason_for(const RefusalCause& cause) {
   struct Visitor {
     std::string operator()(const RunComplete&) const { return "the run is complete"; }
     std::string operator()(const OtherProtocol& e) const {
+      // The rest of a HELLO of another protocol is not read.
+      const std::string version = e.version.empty() ? "" : " (version " + printable(e.version) + ")";
       return fmt::format(
-          "this dispatcher speaks protocol {}, the worker (version {}) protocol {}; install the same version "
-          "of workpool on both",
-          kProtocol, e.version, e.protocol);
+          "this dispatcher speaks protocol {}, the worker{} protocol {}; install the same version of "
+          "workpool "
+          "on both",
+          kProtocol, version, e.protocol);
     }
     std::string operator()(const NoText&) const {
       return "a HELLO whose version, name, handlers or labels are not UTF-8";
@@ -35,6 +38,12 @@ std::string reason_for(const RefusalCause& cause) {
           "of a worker needs a new random id, and engine and try must rise",
           hex64(e.worker.value), e.engine, e.try_number, e.engine_now, e.try_now);
     }
+    std::string operator()(const IdOfAnotherKey& e) const {
+      return fmt::format(
+          "worker id {} belongs to a worker with another key; each start of a worker needs a new random id",
+          hex64(e.worker.value));
+    }
+    std::string operator()(const KeyNotValid&) const { return "its key has been revoked, or has expired"; }
     std::string operator()(const TooManyRegister&) const {
       return "too many workers are registering at this moment";
     }
@@ -58,6 +67,7 @@ std::string leave_text(const LeaveCause& cause) {
     std::string operator()(const OwesAResult&) const {
       return "did not send the result of a job that has ended there";
     }
+    std::string operator()(const KeyRevoked&) const { return "its key has been revoked, or has expired"; }
   };
   return std::visit(Visitor{}, cause);
 }
@@ -78,10 +88,49 @@ std::string untruth_text(const WorkerUntrue& worker) {
                      shown(worker.name), shown(worker.id), what);
 }
 
+std::string spoke_text(const SpokeForAnother& peer, const std::string& key_name) {
+  return fmt::format(
+      "a peer with the key of '{}' speaks for worker {}, which has another key; what it says does not count",
+      shown(key_name), shown(peer.name));
+}
+
+std::string turned_away_text(const TurnedAway& peer, bool has_keys) {
+  const std::string who = peer.address.empty() ? "a peer" : "a peer at " + printable(peer.address);
+  std::string text = "turned away " + who + ": ";
+  const std::string key = "its key " + peer.fingerprint;
+  switch (peer.why) {
+    case TurnedAwayFor::kNoKey:
+      return text + (has_keys ? "it has no key; give it WORKPOOL_KEY, or --key FILE"
+                              : "it has a key, and this run has none (--insecure)");
+    case TurnedAwayFor::kOtherKey:
+      return text + "its key is for another dispatcher";
+    case TurnedAwayFor::kUnknownKey:
+      return text + key + " is not known here";
+    case TurnedAwayFor::kRevokedKey:
+      return text + key + " has been revoked";
+    case TurnedAwayFor::kExpiredKey:
+      return text + key + " has expired";
+    case TurnedAwayFor::kOtherLane:
+      return text + key + " is not that of the worker whose jobs it wants";
+  }
+  return text;
+}
+
 std::string over_timeout_text(const OverItsTimeout& job) {
   return fmt::format("job {} has run on worker {} for {}; its timeout is {}, but the worker does not end it",
                      shown(job.id), shown(job.worker), format_duration(job.ran),
                      format_duration(job.timeout));
+}
+
+std::string taken_away_text(const JobsTakenAway& taken) {
+  const std::string id = shown(taken.id);
+  const std::string what =
+      taken.jobs == 1 ? "job " + id : fmt::format("{} jobs, such as {},", taken.jobs, id);
+  const Duration whole = std::chrono::duration_cast<std::chrono::seconds>(taken.held);
+  return fmt::format(
+      "worker {} is there but has not started {} for {}: they are given out again, and it gets one job at a "
+      "time until it has done one",
+      shown(taken.worker), what, format_duration(whole));
 }
 
 std::string benched_text(const WorkerBenched& worker) {

@@ -71,13 +71,14 @@ TEST(JobDefaults, AreCheckedLikeAJob) {
   EXPECT_NE(refusal_of(R"({"defaults": {"timeout": "soon"}})").find("26: \"timeout\" must be"),
             std::string::npos);
   EXPECT_EQ(refusal_of(R"({"defaults": {"cmd": "x"}})"),
-            "15: \"cmd\" cannot be a default: the defaults are cwd, env, timeout, retries, labels, "
+            "15: \"cmd\" cannot be a default: the defaults are cwd, env, timeout, retries, labels, limit, "
             "shell, stdout, stderr");
   EXPECT_NE(refusal_of(R"({"defaults": {"shel": "x"}})").find("unknown default \"shel\""), std::string::npos);
   EXPECT_NE(refusal_of(R"({"defaults": {"cwd": "a", "cwd": "b"}})").find("27: the default \"cwd\" occurs"),
             std::string::npos);
-  EXPECT_NE(refusal_of(R"({"defaults": {}, "cmd": "x"})").find("18: a line of defaults holds nothing else"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal_of(R"({"defaults": {}, "cmd": "x"})").find("18: a line of defaults or limits holds nothing"),
+      std::string::npos);
   EXPECT_NE(refusal_of(R"({"defaults": []})").find("14: \"defaults\" must be an object"), std::string::npos);
   EXPECT_NE(refusal_of(R"({"defaults": {"cwd": "a})"), "taken");
 }
@@ -138,7 +139,7 @@ TEST(JobDefaults, ALineOfThemElsewhereIsAnError) {
   for (const std::string_view line : {R"({"defaults": {"cwd": "a"}})", R"({"cmd":"x","defaults":{}})"}) {
     const auto parsed = parser.parse(line);
     ASSERT_TRUE(std::holds_alternative<LineError>(parsed)) << line;
-    EXPECT_NE(std::get<LineError>(parsed).message.find("must be the first line"), std::string::npos);
+    EXPECT_NE(std::get<LineError>(parsed).message.find("must be in the first line"), std::string::npos);
   }
 }
 

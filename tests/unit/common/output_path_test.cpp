@@ -20,6 +20,9 @@ TEST(OutputPath, PlaceholdersAreReplaced) {
 
 TEST(OutputPath, AnIdLeadsToNoOtherFolder) {
   EXPECT_EQ(expanded_output_path("o/{id}.txt", "../../a/b", 1, 1), "o/.._.._a_b.txt");
+  EXPECT_EQ(expanded_output_path("o/{id}/out", "..", 1, 1), "o/__/out");
+  EXPECT_EQ(expanded_output_path("o/.{id}/out", ".", 1, 1), "o/._/out");
+  EXPECT_EQ(expanded_output_path("o/{id}/out", "..a", 1, 1), "o/..a/out");
 }
 
 TEST(OutputPath, WhatIsNoPathIsSaid) {

@@ -96,6 +96,11 @@ TEST(Text, PrintableShowsEveryControlByte) {
       << "C1";
   EXPECT_EQ(printable("\xc2\xa0\xe2\x82\xac"), "\xc2\xa0\xe2\x82\xac");
   EXPECT_EQ(printable("\xff\xe2\x82"), "\\xff\\xe2\\x82");
+  EXPECT_EQ(printable("a\u202eb\u2066\u2069\u200f\u061c\u2028\u2029"),
+            "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6\\xe2\\x81\\xa9\\xe2\\x80\\x8f\\xd8\\x9c\\xe2\\x80\\xa8\\xe2\\x8"
+            "0\\xa9");
+  EXPECT_EQ(printable("\u05d0\u0628\u200d\u2026\u2065\u206a"), "\u05d0\u0628\u200d\u2026\u2065\u206a")
+      << "letters";
   EXPECT_EQ(printable("abcdef", 4), "abcd…");
   EXPECT_EQ(printable("abc\x01", 5), "abc…") << "an escape is not cut";
 }

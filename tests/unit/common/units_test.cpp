@@ -79,6 +79,14 @@ TEST(Units, Addresses) {
     EXPECT_EQ(host(text), "none") << text;
   }
   EXPECT_TRUE(parse_address("tcp://127.0.0.1:0", true));
+  EXPECT_EQ(host("ipc:///tmp/a folder"), "/tmp/a folder");
+  EXPECT_EQ(parse_address("ipc:///tmp/a")->text(), "ipc:///tmp/a");
+  EXPECT_EQ(endpoint("/tmp/a", 3), "ipc:///tmp/a/3");
+  const std::string longest = "ipc:///" + std::string(kFolderBytesMost - 1, 'a');
+  EXPECT_TRUE(parse_address(longest));
+  EXPECT_FALSE(parse_address(longest + 'a')) << "its sockets would have names that are too long";
+  for (const char* text : {"ipc://", "ipc:///", "ipc://a", "ipc://a/b"})
+    EXPECT_EQ(host(text), "none") << text;
 }
 
 TEST(Units, LoopbackAndLiteral) {
@@ -87,7 +95,8 @@ TEST(Units, LoopbackAndLiteral) {
   for (const char* host : {"localhost", "10.0.0.1", "0.0.0.0", "::", "*", "::ffff:10.0.0.1"}) {
     EXPECT_FALSE(is_loopback_literal(host)) << host;
   }
-  for (const char* host : {"10.0.0.1", "::1", "*", "fe80::1%eth0"}) EXPECT_TRUE(is_literal(host)) << host;
+  for (const char* host : {"10.0.0.1", "::1", "*", "fe80::1%eth0", "/tmp/a"})
+    EXPECT_TRUE(is_literal(host)) << host;
   for (const char* host : {"localhost", "node7", "1.2.3"}) EXPECT_FALSE(is_literal(host)) << host;
 }
 

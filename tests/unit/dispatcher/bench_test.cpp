@@ -289,6 +289,28 @@ TEST_F(OnTheBench, GetsAJobAMinuteAndIsBackWhenThatIsOk) {
   EXPECT_TRUE(has_work("bad"));
 }
 
+TEST_F(OnTheBench, IsSaidToBeBackIfMoreJobsMayCome) {
+  options.streaming = true;
+  bench(30);
+  while (has_work("good")) {
+    succeed("good");
+    advance(milliseconds(100));
+  }
+  ASSERT_EQ(snapshot().ok, 30U);
+  ASSERT_EQ(all<WorkerUnbenched>().size(), 1U);
+  EXPECT_EQ(all<WorkerUnbenched>()[0].why, BackBecause::kNothingLeft);
+}
+
+TEST_F(OnTheBench, IsNotSaidToBeBackAtTheEnd) {
+  bench(30);
+  while (has_work("good")) {
+    succeed("good");
+    advance(milliseconds(100));
+  }
+  ASSERT_EQ(snapshot().ok, 30U);
+  EXPECT_TRUE(all<WorkerUnbenched>().empty());
+}
+
 TEST_F(OnTheBench, ComesBackWhenTheOthersHaveLeft) {
   bench(100);
   say("good", Ready{false});

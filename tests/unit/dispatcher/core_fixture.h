@@ -52,7 +52,8 @@ class CoreTest : public testing::Test {
     started_ = now_;
     scheduler_.emplace(options, index_, now_);
     NamesKnown names;
-    for (const std::string& name : known) names.names.push_back({id_of(name), name});
+    for (const std::string& name : known)
+      names.names.push_back({id_of(name), name, fingerprint_of(keys[name])});
     step(std::move(names));
   }
   void advance(Duration how_long) {
@@ -60,7 +61,7 @@ class CoreTest : public testing::Test {
     for (const Time end = now_ + how_long; now_ < end;) {
       now_ = std::min(end, now_ + milliseconds(250));
       for (auto& [name, peer] : peers_) {
-        if (peer.beats) step(SinkReceived{{options.run, peer.session, ++peer.seq}, Beat{}});
+        if (peer.beats) step(SinkReceived{{options.run, peer.session, ++peer.seq}, Beat{}, keys[name]});
       }
       drain();
     }
@@ -174,11 +175,11 @@ class CoreTest : public testing::Test {
     hello.slots = peers_[name].slots;
     hello.handlers = handlers;
     const std::string peer = name + "." + std::to_string(engine) + "." + std::to_string(try_number) + from;
-    step(HelloReceived{peer, hello, SessionId{++sessions_}});
+    step(HelloReceived{peer, hello, SessionId{++sessions_}, keys[name], fingerprint_of(keys[name])});
   }
   void say(const std::string& name, SinkMessage&& message) {
     Peer& peer = peers_.at(name);
-    step(SinkReceived{{options.run, peer.session, ++peer.seq}, std::move(message)});
+    step(SinkReceived{{options.run, peer.session, ++peer.seq}, std::move(message), keys[name]});
   }
   void falls_silent(const std::string& name) { peers_.at(name).beats = false; }
   void held(const std::string& name, JobNumber job, std::uint32_t attempt, Duration elapsed = seconds(1)) {
@@ -189,6 +190,26 @@ class CoreTest : public testing::Test {
     Death death{peers_.at(name).engine - 1, "signal 9 (SIGKILL)", {}};
     for (const JobNumber job : ran) death.ran.push_back(facts_of(job).key);
     say(name, Died{{death}});
+  }
+  // Of the attempt that was given last, whoever got it.
+  JobResult result_of(JobNumber job, Status status) {
+    const JobFacts facts = facts_of(job);
+    JobResult result;
+    result.key = facts.key;
+    result.spec = facts.spec;
+    result.attempt = 1;
+    if (const auto given = last_given_.find(job); given != last_given_.end()) {
+      result.handle = given->second.handle;
+      result.attempt = given->second.attempt;
+    }
+    result.ran = ran;
+    result.outcome.status = status;
+    result.outcome.value = value;
+    if (status != Status::kOk)
+      result.outcome.kind = kind                         ? *kind
+                            : status == Status::kTimeout ? ErrorKind::kTimeout
+                                                         : ErrorKind::kExit;
+    return result;
   }
   // The result of the attempt that it was given last; `known` = false: as if from an earlier session.
   void result(const std::string& name, JobNumber job, Status status, bool known = true) {
@@ -346,6 +367,7 @@ class CoreTest : public testing::Test {
   std::string value;                             // and the value in it
   std::optional<ErrorKind> kind;                 // and the kind of its failure
   std::vector<std::string> handlers = {"noop"};  // of those that register from now on
+  std::map<std::string, KeyId> keys;             // of workers; KeyId{0} if there is none
 
  private:
   struct Peer {
@@ -357,6 +379,9 @@ class CoreTest : public testing::Test {
     bool beats = true;
   };
 
+  static std::string fingerprint_of(KeyId key) {
+    return key == KeyId{} ? "" : "key " + std::to_string(key.value);
+  }
   static WorkerId id_of(const std::string& name) { return WorkerId{key_of_id(name).low | 1}; }
   std::string work_of(JobNumber number) const {
     return R"({"cmd":["true",")" + std::to_string(number) + std::string(work_bytes, 'x') + R"("]})";
@@ -386,25 +411,6 @@ class CoreTest : public testing::Test {
     Numbers found;
     for (const JobRef& ref : refs) found.push_back(number_of(ref.key));
     return found;
-  }
-  JobResult result_of(JobNumber job, Status status) {
-    const JobFacts facts = facts_of(job);
-    JobResult result;
-    result.key = facts.key;
-    result.spec = facts.spec;
-    result.attempt = 1;
-    if (const auto given = last_given_.find(job); given != last_given_.end()) {
-      result.handle = given->second.handle;
-      result.attempt = given->second.attempt;
-    }
-    result.ran = ran;
-    result.outcome.status = status;
-    result.outcome.value = value;
-    if (status != Status::kOk)
-      result.outcome.kind = kind                         ? *kind
-                            : status == Status::kTimeout ? ErrorKind::kTimeout
-                                                         : ErrorKind::kExit;
-    return result;
   }
   // Each record by itself, so that a test can expect them in any order.
   void take_entries(std::vector<JournalEntry>&& entries) {

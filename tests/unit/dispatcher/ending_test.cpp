@@ -229,6 +229,7 @@ TEST_F(EndingTest, AFirstSighupToo) { grace_after(StopKind::kHangup); }
 TEST_F(EndingTest, AFirstSigintHasNoGrace) {
   options.grace = seconds(1);
   running();
+  say("w1", Beat{0, {}, {begun(0, milliseconds(1))}, {}});
   stop(StopKind::kInterrupt);
   expect_recalled("w1", {0});
   advance(seconds(3600));

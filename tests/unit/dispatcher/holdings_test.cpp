@@ -42,7 +42,8 @@ class HoldingsTest : public testing::Test {
     return rows;
   }
 
-  Holdings holdings;
+  Limits limits;
+  Holdings holdings{limits};
   Holder anna{SessionId{11}, kAnna};
   Holder anna_again{SessionId{12}, kAnna};
   Holder bert{SessionId{21}, kBert};

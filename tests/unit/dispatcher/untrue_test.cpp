@@ -44,6 +44,23 @@ TEST_F(UntrueTest, AWorkerThatServesTheTypeHandsItsResultOver) {
   expect_over();
 }
 
+// Its failure has been taken, but it did not hear the ack.
+TEST_F(UntrueTest, AWorkerWhoseHandlerHasStoppedMayStillHaveItsResults) {
+  submit(1, {.retries = 1, .type = "thumbnail"});
+  handlers = {"noop", "thumbnail"};
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  result("w1", 0, Status::kFailed);
+  handlers = {"noop"};
+  register_worker("w1", 1);
+  expect<CloseSession>();
+  result("w1", 0, Status::kFailed, false);
+  drain();
+  EXPECT_EQ(records(), 0u);
+  discard_decisions();  // of the job that waits for a worker
+}
+
 TEST_F(UntrueTest, WhatAWorkerWasGivenCountsWhateverItServesNow) {
   submit(1, {.type = "thumbnail"});
   handlers = {"thumbnail"};
@@ -64,6 +81,7 @@ TEST_F(UntrueTest, AnAttemptThatRanForLongerThanSinceItWasGiven) {
   start();
   worker("w1", 1);
   expect_given("w1", {0});
+  say("w1", Beat{0, {}, {begun(0, milliseconds(1))}, {}});
   advance(seconds(100));
   ran = std::chrono::hours(24 * 365 * 99);
   result("w1", 0, Status::kOk);
@@ -75,6 +93,7 @@ TEST_F(UntrueTest, ClocksMayDiffer) {
   start();
   worker("w1", 1);
   expect_given("w1", {0});
+  say("w1", Beat{0, {}, {begun(0, milliseconds(1))}, {}});
   advance(seconds(100));
   ran = seconds(102);
   ends("w1", 0);

@@ -18,12 +18,12 @@ class WorkerTableTest : public testing::Test {
     return hello;
   }
   std::string enrol(std::uint64_t worker, const std::string& name) {
-    const Worker& enrolled = table_.enrol(hello(worker, name));
+    const Worker& enrolled = table_.enrol(hello(worker, name), {}, {});
     return enrolled.name + (enrolled.named ? "" : " new");
   }
   // Its session ends without a READY.
   void come_and_go(std::uint64_t worker, const std::string& name) {
-    table_.open(table_.enrol(hello(worker, name)), {++sessions_}, {});
+    table_.open(table_.enrol(hello(worker, name), {}, {}), {++sessions_}, {});
     table_.close({sessions_});
   }
 
@@ -81,7 +81,7 @@ TEST_F(WorkerTableTest, WhoeverHasASessionOrANameIsNotForgotten) {
 }
 
 TEST_F(WorkerTableTest, ClosedSessionsKeepTheirWorker) {
-  Worker& worker = table_.enrol(hello(1, "n"));
+  Worker& worker = table_.enrol(hello(1, "n"), {}, {});
   constexpr std::uint64_t kSessions = 5000;
   for (std::uint64_t id = 1; id <= kSessions; ++id) {
     table_.open(worker, {id}, {});

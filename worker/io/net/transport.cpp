@@ -13,12 +13,16 @@ constexpr Duration kConnectLimit = seconds(5);
 
 }  // namespace
 
-bool Transport::open(const std::string& host, const Welcome& welcome, Time now) try {
+bool Transport::open(const std::string& host, bool secured, const Welcome& welcome, Time now) try {
   Link link;
   link.session = welcome.session;
   link.part_bytes = part_bytes_for(welcome.worker_timeout);
   link.lane = make_dialling_socket(context_, zmq::socket_type::pull);
   link.sink = make_dialling_socket(context_, zmq::socket_type::push);
+  if (secured) {
+    secure_client(link.lane, *key_);
+    secure_client(link.sink, *key_);
+  }
   link.lane.connect(endpoint(host, welcome.lane_port));
   link.sink.connect(endpoint(host, welcome.sink_port));
   link.opened = now;

@@ -4,12 +4,15 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <zmq.hpp>
 
+#include "common/base/keys.h"
 #include "common/base/time.h"
 #include "common/wire/codec.h"
 #include "common/wire/messages.h"
@@ -19,11 +22,14 @@ namespace workpool::worker {
 
 class Transport {
  public:
-  explicit Transport(zmq::context_t& context) : context_(context) {}
+  // `key`: null if there is none.
+  explicit Transport(zmq::context_t& context, std::shared_ptr<const JoinKey> key = nullptr)
+      : context_(context), key_(std::move(key)) {}
 
-  // `host`: the literal address that answered the registration. Returns false, with nothing open, if the
+  // `host`: the literal address, or the folder, that answered the registration; `secured`: with the key.
+  // Returns false, with nothing open, if the
   // ports in `welcome` cannot be dialled or no descriptor is left.
-  bool open(const std::string& host, const Welcome& welcome, Time now);
+  bool open(const std::string& host, bool secured, const Welcome& welcome, Time now);
   void close();
   bool is_open() const { return link_.has_value(); }
 
@@ -60,6 +66,7 @@ class Transport {
   bool send_waiting();
 
   zmq::context_t& context_;
+  std::shared_ptr<const JoinKey> key_;
   std::optional<Link> link_;
   std::string buffer_;  // of one encoded message
 };

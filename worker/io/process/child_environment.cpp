@@ -45,7 +45,18 @@ ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const 
   for (const auto& [name, value] : of_job) {
     if (!is_reserved(name)) own_.push_back(name + '=' + value);
   }
+  take(inherited, of_job);
+}
 
+ChildEnvironment::ChildEnvironment(const InheritedEnvironment& inherited, const std::string& handler,
+                                   std::uint32_t slot, const std::string& attempt_key) {
+  own_.push_back(std::string(kAttemptKeyName) + '=' + attempt_key);
+  own_.push_back("WORKPOOL_HANDLER=" + handler);
+  own_.push_back("WORKPOOL_SLOT=" + std::to_string(slot));
+  take(inherited, {});
+}
+
+void ChildEnvironment::take(const InheritedEnvironment& inherited, const Variables& of_job) {
   pointers_.reserve(own_.size() + inherited.entries().size() + 1);
   search_path_ = kDefaultPath;
   auto add = [this](const std::string& entry) {

@@ -35,16 +35,21 @@ class InheritedEnvironment {
   std::vector<std::string> entries_;  // NAME=value
 };
 
-// One job's; keep it until the process is spawned. REQUIRES: `inherited` outlives it.
+// One process's; keep it until the process is spawned. REQUIRES: `inherited` outlives it.
 class ChildEnvironment {
  public:
   ChildEnvironment(const InheritedEnvironment& inherited, const Variables& of_job, const std::string& id,
                    std::uint32_t attempt, std::uint32_t slot, const std::string& attempt_key);
+  // Of a handler's child, which runs many jobs.
+  ChildEnvironment(const InheritedEnvironment& inherited, const std::string& handler, std::uint32_t slot,
+                   const std::string& attempt_key);
 
   char* const* pointers() const { return pointers_.data(); }       // ends with a null pointer
   const std::string& search_path() const { return search_path_; }  // its PATH, or the system's default
 
  private:
+  void take(const InheritedEnvironment& inherited, const Variables& of_job);
+
   std::vector<std::string> own_;
   std::vector<char*> pointers_;
   std::string search_path_;

@@ -42,9 +42,8 @@ bool is_of_a_dead_owner(const std::string& owner, const std::string& our_namespa
   pid_t pid = 0;
   const char* const end = owner.data() + owner.size();
   if (std::from_chars(owner.data() + prefix.size(), end, pid).ec != std::errc() || pid <= 0) return false;
-  const std::string fields = stat_fields(pid);
-  if (fields.empty() || fields[0] == 'Z' || fields[0] == 'X') return true;
-  const auto start = stat_number(fields, kStatStartTime);
+  if (is_dead(pid)) return true;
+  const auto start = stat_number(stat_fields(pid), kStatStartTime);
   return start && owner != owner_text(our_namespace, pid, *start);
 }
 

@@ -9,6 +9,7 @@ namespace workpool::worker {
 namespace {
 
 constexpr std::uint64_t kOfAJob = 4;
+constexpr std::uint64_t kOfASeat = 1;  // of children: its eventfd
 // Sockets of libzmq, epolls, logs, and the pipes of jobs that are just being spawned.
 constexpr std::uint64_t kReserved = 64;
 
@@ -23,8 +24,9 @@ DescriptorLimit raise_descriptor_limit() {
   return result;
 }
 
-std::uint32_t slots_within(const DescriptorLimit& limit, std::uint32_t wanted) {
-  const std::uint64_t room = limit.raised > kReserved ? (limit.raised - kReserved) / kOfAJob : 0;
+std::uint32_t slots_within(const DescriptorLimit& limit, std::uint32_t wanted, std::size_t handlers) {
+  const std::uint64_t of_a_slot = kOfAJob * (1 + handlers) + (handlers > 0 ? kOfASeat : 0);
+  const std::uint64_t room = limit.raised > kReserved ? (limit.raised - kReserved) / of_a_slot : 0;
   return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, std::min<std::uint64_t>(wanted, room)));
 }
 

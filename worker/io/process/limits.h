@@ -2,6 +2,7 @@
 // The limit on open descriptors. The worker raises its own at the start; its jobs get the caller's limit.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace workpool::worker {
@@ -15,7 +16,8 @@ struct DescriptorLimit {
 DescriptorLimit raise_descriptor_limit();
 
 // How many slots `limit` has room for, at most `wanted`, at least 1: each may run a command, which costs four
-// descriptors (pidfd, stdin, stdout, stderr).
-std::uint32_t slots_within(const DescriptorLimit& limit, std::uint32_t wanted);
+// descriptors (pidfd, stdin, stdout, stderr), and keep a child of each of `handlers` programs, which costs as
+// many.
+std::uint32_t slots_within(const DescriptorLimit& limit, std::uint32_t wanted, std::size_t handlers = 0);
 
 }  // namespace workpool::worker

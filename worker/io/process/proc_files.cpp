@@ -2,8 +2,10 @@
 #include "worker/io/process/proc_files.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 
 #include "common/io/descriptor.h"
@@ -54,7 +56,8 @@ std::optional<std::uint64_t> stat_number(const std::string& fields, int number) 
 
 bool is_dead(pid_t pid) {
   const std::string fields = stat_fields(pid);
-  return fields.empty() || fields[0] == 'Z' || fields[0] == 'X';
+  if (fields.empty()) return ::kill(pid, 0) != 0 && errno == ESRCH;
+  return fields[0] == 'Z' || fields[0] == 'X';
 }
 
 std::string variable_of(pid_t pid, std::string_view name) {

@@ -31,7 +31,8 @@ inline constexpr int kStatParent = 4;
 inline constexpr int kStatStartTime = 22;  // clock ticks since boot
 inline constexpr int kStatArguments = 48;  // address of the first byte; the next field is the end
 
-// Gone, or a zombie that waits for its parent.
+// Gone, or a zombie that waits for its parent. Right about our own processes too, of which a /proc that was
+// mounted with hidepid shows nothing, not even to us (common/io/guarded_process.h).
 bool is_dead(pid_t pid);
 
 // The value of `name` in the environment that the process was started with; "" if it has none.

@@ -70,17 +70,23 @@ bool reap_if_dead(pid_t pid) {
   return result == 0 ? info.si_pid == pid : errno == ECHILD;
 }
 
+// The kernel is asked, since /proc may not show it (is_dead).
+bool is_child_of_self(pid_t pid) {
+  siginfo_t ignored{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 // Sends `signal` to a process that a walk of /proc found below us; returns false with errno set if that was
 // refused. Its number may have been given to a stranger since, and a stranger is the child of none of
 // `family` or us; once the pidfd is there the number does not matter any more.
 bool signal_member(pid_t pid, const std::vector<pid_t>& family, int signal) {
   const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process.is_open() && errno != EMFILE && errno != ENFILE && errno != ENOMEM) return true;  // gone
-  const auto parent = stat_number(stat_fields(pid), kStatParent);
-  if (!parent) return true;
-  const auto its_parent = static_cast<pid_t>(*parent);
-  if (its_parent != ::getpid() && std::find(family.begin(), family.end(), its_parent) == family.end())
-    return true;  // the next walk finds it again if it is ours
+  if (!is_child_of_self(pid)) {
+    const auto parent = stat_number(stat_fields(pid), kStatParent);
+    if (!parent || std::find(family.begin(), family.end(), static_cast<pid_t>(*parent)) == family.end())
+      return true;  // the next walk finds it again if it is ours
+  }
   errno = 0;
   if (process.is_open()) return ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) == 0;
   return ::kill(pid, signal) == 0;

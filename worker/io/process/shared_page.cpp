@@ -49,7 +49,8 @@ struct SharedPage::DeathRecord {
 
 // Followed by `places` Places, kDeathsMax DeathRecords and kDeathsMax arrays of `places` keys.
 struct SharedPage::Layout {
-  std::uint32_t places;
+  std::uint32_t free_places;  // for whoever comes; fixed ones follow them
+  std::uint32_t places;       // all
   std::uint64_t worker;
   std::atomic<bool> closed;
   std::atomic<int> announced_exit;
@@ -68,15 +69,17 @@ struct SharedPage::Layout {
   std::atomic<std::uint64_t> jobs_not_ok;
 };
 
-SharedPage::SharedPage(std::uint32_t places) {
+SharedPage::SharedPage(std::uint32_t free_places, std::uint32_t fixed) {
   static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
-  CHECK(places > 0);
+  CHECK(free_places > 0);
+  const std::uint32_t places = free_places + fixed;
   bytes_ = sizeof(Layout) + places * sizeof(Place) +
            kDeathsMax * (sizeof(DeathRecord) + std::size_t{places} * sizeof(Key));
   void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     throw std::system_error(errno, std::generic_category(), "mmap of the shared page");
   layout_ = new (memory) Layout{};  // the rest is zero: free places
+  layout_->free_places = free_places;
   layout_->places = places;
   layout_->worker = random_nonzero();
   layout_->announced_exit = kNoExit;
@@ -99,7 +102,7 @@ Key* SharedPage::keys_of_death(std::uint32_t number) const {
 }
 
 std::uint32_t SharedPage::started(const Key& key, std::uint32_t hint) {
-  const std::uint32_t places = layout_->places;
+  const std::uint32_t places = layout_->free_places;
   // Another thread may free a place behind the search and take one before it, hence more than one round.
   for (std::uint64_t tried = 0; tried < std::uint64_t{places} * 16 + 16; ++tried) {
     const auto number = static_cast<std::uint32_t>((hint + tried) % places);
@@ -112,6 +115,15 @@ std::uint32_t SharedPage::started(const Key& key, std::uint32_t hint) {
   }
   CHECK(!"more jobs run than there are slots");
   return 0;
+}
+
+std::uint32_t SharedPage::started_at_fixed(std::uint32_t number, const Key& key) {
+  const std::uint32_t at = layout_->free_places + number;
+  CHECK(at < layout_->places);
+  place(at).state.store(kClaimed, std::memory_order_relaxed);
+  place(at).key = key;
+  place(at).state.store(kRunning, std::memory_order_release);
+  return at;
 }
 
 void SharedPage::ended(std::uint32_t number) { place(number).state.store(kFree, std::memory_order_release); }

@@ -33,8 +33,9 @@ struct Work {
 
 class SharedPage {
  public:
-  // `places`: how many jobs can run at once (slots), at least 1. Throws std::system_error if mmap fails.
-  explicit SharedPage(std::uint32_t places);
+  // `free_places`: how many jobs can run at once (slots), at least 1. `fixed`: so many more, each of which
+  // belongs to somebody. Throws std::system_error if mmap fails.
+  explicit SharedPage(std::uint32_t free_places, std::uint32_t fixed = 0);
   ~SharedPage();
   SharedPage(const SharedPage&) = delete;
   SharedPage& operator=(const SharedPage&) = delete;
@@ -42,6 +43,8 @@ class SharedPage {
   // Engine, any thread, before a job starts: takes a free place (there is always one). Returns its number.
   // `hint`: where to look first; a thread that passes its last place finds it again at once.
   std::uint32_t started(const Key& key, std::uint32_t hint = 0);
+  // The same at the fixed place `number` (from 0), which its owner has freed. Returns its number for ended().
+  std::uint32_t started_at_fixed(std::uint32_t number, const Key& key);
   void ended(std::uint32_t place);
   // How many run now.
   std::size_t running() const;

@@ -154,6 +154,10 @@ WORKPOOL_IN_CHILD int child_main(void* argument) {
   if (request.descriptor_limit.rlim_cur != 0) {
     ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &request.descriptor_limit, nullptr);
   }
+  if (request.core_limit.rlim_cur != 0) {
+    ::syscall(SYS_prlimit64, 0, RLIMIT_CORE, &request.core_limit, nullptr);
+  }
+  if (!request.new_privs) ::syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   const unsigned long no_signals = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);
   execute(shared);

@@ -27,7 +27,10 @@ struct SpawnRequest {
   int standard_input = -1;  // these three are >= 3
   int standard_output = -1;
   int standard_error = -1;
-  rlimit descriptor_limit{};  // given to the child if rlim_cur is not 0
+  rlimit descriptor_limit{};  // these two are given to the child if rlim_cur is not 0
+  rlimit core_limit{};
+  // Whether its programs may gain rights that we do not have (setuid, file capabilities).
+  bool new_privs = false;
   // The kernel writes the pidfd here as soon as there is a process, before its program runs, so that another
   // thread can end a start that hangs. May be null. The descriptor belongs to the result.
   int* pidfd = nullptr;

@@ -16,7 +16,7 @@ constexpr Duration kLookEvery = milliseconds(25);
 constexpr int kLooksBeforeSleep = 40;  // with no start since: a second
 
 MakeStarter usual_starters(const std::shared_ptr<const RunServices>& services) {
-  auto from = std::make_shared<const StartingPoint>(environ, services->options.job_descriptors);
+  auto from = std::make_shared<const StartingPoint>(environ, services->options);
   return [services, from] { return std::make_unique<CommandStarter>(services, from); };
 }
 
@@ -29,6 +29,10 @@ CommandExecutor::CommandExecutor(std::shared_ptr<RunServices> services, MakeStar
     : services_(std::make_shared<CommandServices>(std::move(services), std::move(make_starter))) {
   const std::uint32_t count = std::max(1U, std::min(usable_cores(), services_->run->options.slots));
   services_->table.set_spawners(count);
+  services_->run->residents.ask_also([commands = std::weak_ptr(services_)] {
+    const auto running = commands.lock();
+    return running == nullptr ? kNever : running->table.oldest_start();
+  });
   watch_ = start_thread([this] { watch_starts(); });
   try {
     for (std::uint32_t i = 0; i < count; ++i) {

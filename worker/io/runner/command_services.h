@@ -9,7 +9,6 @@
 #include <mutex>
 #include <utility>
 
-#include "worker/io/process/process_tree.h"
 #include "worker/io/runner/command_start.h"
 #include "worker/io/runner/command_table.h"
 #include "worker/io/runner/ending_batch.h"
@@ -35,7 +34,6 @@ struct CommandServices {
   const MakeStarter make_starter;
   CommandTable table;
   EndingBatch endings;
-  ProcessTree tree;
 
   std::mutex mutex;
   std::condition_variable watch;

@@ -30,13 +30,6 @@ CannotStart cannot_start(const std::string& message) {
   return result;
 }
 
-std::string random_key() {
-  std::uint64_t bits[2] = {};
-  while (::getrandom(bits, sizeof bits, 0) < 0 && errno == EINTR) {
-  }
-  return hex64(bits[0]) + hex64(bits[1]);
-}
-
 struct Pipes {
   Pipe input;
   Pipe output;
@@ -63,6 +56,15 @@ OutputFiles::Wanted wanted_files(const CommandWork& work, const JobOrder& order,
   return {starting_fd, work.cwd.value_or(""), expanded(work.output_path), expanded(work.error_path), key};
 }
 
+}  // namespace
+
+std::string random_key() {
+  std::uint64_t bits[2] = {};
+  while (::getrandom(bits, sizeof bits, 0) < 0 && errno == EINTR) {
+  }
+  return hex64(bits[0]) + hex64(bits[1]);
+}
+
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> result;
   result.reserve(texts.size() + 1);
@@ -71,19 +73,20 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return result;
 }
 
-}  // namespace
-
 void StartUnderWay::kill() {
   const std::lock_guard lock(mutex_);
   const int pidfd = *static_cast<volatile int*>(&pidfd_);
   if (pidfd >= 0) ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
 }
 
-StartingPoint::StartingPoint(char* const* environ_of_worker, std::uint64_t job_descriptors)
-    : environment(environ_of_worker), null(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))) {
+StartingPoint::StartingPoint(char* const* environ_of_worker, const RunnerOptions& options)
+    : environment(environ_of_worker),
+      null(lifted(::open("/dev/null", O_RDONLY | O_CLOEXEC))),
+      new_privs(options.new_privs) {
   if (!null.is_open()) throw std::system_error(errno, std::generic_category(), "open of /dev/null");
   directory = lifted(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit) == 0) descriptor_limit.rlim_cur = job_descriptors;
+  if (::getrlimit(RLIMIT_NOFILE, &descriptor_limit) == 0) descriptor_limit.rlim_cur = options.job_descriptors;
+  if (::getrlimit(RLIMIT_CORE, &core_limit) == 0) core_limit.rlim_cur = options.job_core_bytes;
 }
 
 CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot, StartUnderWay& under_way) {
@@ -125,6 +128,8 @@ CommandStart CommandStarter::start(const StartAttempt& start, std::uint32_t slot
   request.standard_output = work->output_path ? files.output_fd() : pipes.output.write.get();
   request.standard_error = work->error_path ? files.error_fd() : pipes.errors.write.get();
   request.descriptor_limit = from_->descriptor_limit;
+  request.core_limit = from_->core_limit;
+  request.new_privs = from_->new_privs;
 
   request.pidfd = under_way.begin();
   Spawned spawned = launcher_.spawn(request);

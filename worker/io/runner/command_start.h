@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/formats/jobs_file.h"
 #include "worker/io/process/child_environment.h"
@@ -58,15 +59,22 @@ class Starter {
   virtual CommandStart start(const StartAttempt& attempt, std::uint32_t slot, StartUnderWay& under_way) = 0;
 };
 
+// Random letters that nobody guesses: the first part of an attempt key.
+std::string random_key();
+// As exec wants it. REQUIRES: `texts` outlives it.
+std::vector<char*> pointers_to(std::vector<std::string>& texts);
+
 // What all starters of a runner share; made once.
 struct StartingPoint {
   // Throws std::system_error if the system has no room.
-  StartingPoint(char* const* environ_of_worker, std::uint64_t job_descriptors);
+  StartingPoint(char* const* environ_of_worker, const RunnerOptions& options);
 
   const InheritedEnvironment environment;
   Descriptor null;       // /dev/null, the stdin of jobs that are given none
   Descriptor directory;  // where the process was at the start, whatever a handler does to that
   rlimit descriptor_limit{};
+  rlimit core_limit{};
+  bool new_privs = false;
 };
 
 class CommandStarter : public Starter {

@@ -5,7 +5,9 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <utility>
 
 #include "common/io/clock.h"
 #include "worker/handlers/handler.h"
@@ -47,6 +49,7 @@ class PoolSeat : public StopToken {
   Verdict stand_up() {
     const std::lock_guard lock(mutex_);
     busy_ = false;
+    act_ = nullptr;
     return verdict_;
   }
 
@@ -63,6 +66,11 @@ class PoolSeat : public StopToken {
       set_.wait_for(lock, until - now);
     }
     return false;
+  }
+  void when_set(std::function<void()> act) const override {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return act();
+    act_ = std::move(act);
   }
 
   // ---- any thread ----
@@ -115,10 +123,12 @@ class PoolSeat : public StopToken {
   void set() {
     stopped_ = true;
     set_.notify_all();
+    if (act_) std::exchange(act_, nullptr)();
   }
 
   mutable std::mutex mutex_;
   mutable std::condition_variable set_;  // the stop token
+  mutable std::function<void()> act_;    // when_set()
   bool busy_ = false;
   bool stopped_ = false;
   Verdict verdict_ = Verdict::kOwn;

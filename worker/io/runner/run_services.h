@@ -3,11 +3,13 @@
 // come back may outlive the runner.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "common/base/units.h"
 #include "common/io/clock.h"
 #include "worker/core/facts.h"
+#include "worker/io/process/process_tree.h"
 #include "worker/io/process/shared_page.h"
 #include "worker/io/runner/runner_options.h"
 
@@ -44,6 +47,36 @@ class EndingSink {
   std::function<void(std::vector<AttemptEnded>&&)> ended_;
 };
 
+// When the oldest of what runs now was started. Something that is older was started by none of it. Any
+// thread.
+class Residents {
+ public:
+  void add(Time started) {
+    const std::lock_guard lock(mutex_);
+    started_.insert(started);
+  }
+  void remove(Time started) {
+    const std::lock_guard lock(mutex_);
+    started_.erase(started_.find(started));
+  }
+  // Who else knows of something that runs.
+  void ask_also(std::function<Time()> oldest) {
+    const std::lock_guard lock(mutex_);
+    others_ = std::move(oldest);
+  }
+  // kNever if there are none.
+  Time oldest() const {
+    const std::lock_guard lock(mutex_);
+    const Time here = started_.empty() ? kNever : *started_.begin();
+    return others_ ? std::min(here, others_()) : here;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::multiset<Time> started_;  // the children of handlers
+  std::function<Time()> others_;
+};
+
 struct RunServices {
   RunServices(const RunnerOptions& given, std::function<void(std::vector<AttemptEnded>&&)> ended)
       : options(given), sink(std::move(ended)), capture_bytes(given.capture_bytes) {}
@@ -70,6 +103,8 @@ struct RunServices {
   EndingSink sink;
   std::atomic<std::uint64_t> capture_bytes;
   std::atomic<bool> capture_failed_only{false};
+  ProcessTree tree;  // of all that runs here: one table of who was adopted, since anyone may reap them
+  Residents residents;
   std::atomic<std::int64_t> lease_us{0};  // CLOCK_BOOTTIME until which jobs may be started
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "worker/handlers/registry.h"
+#include "worker/io/runner/child_executor.h"
 #include "worker/io/runner/command_executor.h"
 #include "worker/io/runner/handler_executor.h"
 #include "worker/io/runner/run_services.h"
@@ -31,31 +32,37 @@ void become_subreaper() {
 }  // namespace
 
 struct Runner::Impl {
-  Impl(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended)
+  Impl(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended,
+       std::function<void(HandlerStopped&&)> stopped)
       : services(std::make_shared<RunServices>(options, std::move(ended))),
-        handlers(options.slots, services, std::make_shared<const HandlerRegistry>(builtin_handlers())),
+        handlers(options.slots, services,
+                 options.registry ? options.registry
+                                  : std::make_shared<const HandlerRegistry>(builtin_handlers())),
+        children(services, std::move(stopped)),
         commands(services) {}
 
-  Executor& of(JobKind kind) {
-    if (kind == JobKind::kCommand) return commands;
-    return handlers;
+  void start_handlers(std::vector<StartAttempt>&& attempts) {
+    children.start_own(attempts);
+    handlers.start(std::move(attempts));
   }
 
   std::shared_ptr<RunServices> services;
   HandlerExecutor handlers;
+  ChildExecutor children;
   CommandExecutor commands;  // last: commands are killed before handlers are waited for
 };
 
-Runner::Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended) {
+Runner::Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended,
+               std::function<void(HandlerStopped&&)> stopped) {
   become_subreaper();
-  impl_ = std::make_unique<Impl>(options, std::move(ended));
+  impl_ = std::make_unique<Impl>(options, std::move(ended), std::move(stopped));
 }
 
 Runner::~Runner() { impl_->services->sink.close(); }
 
 void Runner::start(std::vector<StartAttempt>&& attempts) {
   if (std::none_of(attempts.begin(), attempts.end(), is_command)) {
-    impl_->handlers.start(std::move(attempts));
+    impl_->start_handlers(std::move(attempts));
     return;
   }
   const auto commands = std::stable_partition(attempts.begin(), attempts.end(),
@@ -64,10 +71,15 @@ void Runner::start(std::vector<StartAttempt>&& attempts) {
                                          std::make_move_iterator(attempts.end()));
   attempts.erase(commands, attempts.end());
   impl_->commands.start(std::move(for_commands));
-  impl_->handlers.start(std::move(attempts));
+  impl_->start_handlers(std::move(attempts));
 }
 
-void Runner::kill(std::uint64_t token, JobKind kind, KillWhen when) { impl_->of(kind).kill(token, when); }
+void Runner::kill(std::uint64_t token, JobKind kind, KillWhen when) {
+  if (kind == JobKind::kCommand) return impl_->commands.kill(token, when);
+  // One of them knows it; to the other it has just ended.
+  impl_->handlers.kill(token, when);
+  impl_->children.kill(token, when);
+}
 
 void Runner::set_lease(Time until) {
   impl_->services->lease_us.store(until.time_since_epoch().count(), std::memory_order_relaxed);
@@ -78,6 +90,12 @@ void Runner::set_capture(std::uint64_t bytes, bool failed_only) {
   impl_->services->capture_failed_only.store(failed_only);
 }
 
-std::vector<std::string> Runner::handler_types() { return builtin_handlers().names(); }
+std::vector<std::string> Runner::handler_types(const std::vector<HandlerProgram>& programs,
+                                               const HandlerRegistry* registry) {
+  std::vector<std::string> types = registry == nullptr ? builtin_handlers().names() : registry->names();
+  for (const HandlerProgram& program : programs) types.push_back(program.name);
+  std::sort(types.begin(), types.end());
+  return types;
+}
 
 }  // namespace workpool::worker

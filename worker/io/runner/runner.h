@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs attempts for the engine: commands on spawner threads, handlers on a thread pool. The engine's loop
+// Runs attempts for the engine: commands on spawner threads, handlers on a thread pool or in
+// children of their own. The engine's loop
 // thread calls start() and kill(); endings come back through a callback from the threads of the runner,
 // batched. One runner per process, which becomes a child subreaper by it and whose main thread must start no
 // process of its own (process_tree.h). Every attempt takes the same way: lease check, start record, run, end
@@ -21,10 +22,12 @@ namespace workpool::worker {
 
 class Runner {
  public:
-  // `ended` is called from runner threads with one or more endings, one call at a time; it must be quick (a
-  // mailbox). Threads inherit the caller's signal mask. Throws std::system_error if the system has no
-  // room.
-  Runner(const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended);
+  // `ended` is called from runner threads with one or more endings, one call at a time, and `stopped` if the
+  // program of a handler does not work here; both must be quick (a mailbox). Threads inherit the caller's
+  // signal mask. Throws std::system_error if the system has no room.
+  Runner(
+      const RunnerOptions& options, std::function<void(std::vector<AttemptEnded>&&)> ended,
+      std::function<void(HandlerStopped&&)> stopped = [](HandlerStopped&&) {});
   // Kills what runs (KILL) and joins the threads, except for those of handlers that do not return within a
   // second and of starts that hang. `ended` is not called any more.
   ~Runner();
@@ -43,8 +46,9 @@ class Runner {
   // WELCOME; more than kCaptureBytesMax is not believed. `failed_only`: nothing of those that end ok.
   void set_capture(std::uint64_t bytes, bool failed_only = false);
 
-  // The handler types that it runs, sorted.
-  static std::vector<std::string> handler_types();
+  // The handler types that a runner with these runs, sorted. `registry`: as in RunnerOptions.
+  static std::vector<std::string> handler_types(const std::vector<HandlerProgram>& programs = {},
+                                                const HandlerRegistry* registry = nullptr);
 
  private:
   struct Impl;

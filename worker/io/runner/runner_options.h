@@ -4,8 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "common/base/time.h"
+#include "common/formats/handler_program.h"
+#include "worker/handlers/registry.h"
 #include "worker/io/process/shared_page.h"
 
 namespace workpool::worker {
@@ -18,9 +22,14 @@ struct RunnerOptions {
   // An output file is given up if nothing comes of reading or renaming it for so long. A busy file server may
   // take seconds.
   Duration files_patience = seconds(60);
-  std::uint64_t job_descriptors =
-      0;  // soft limit on open descriptors for children (limits.h); 0 = this process's own
-  SharedPage* page = nullptr;  // outlives the runner; start records go there
+  // Soft limits for children, as our caller had them; 0 = this process's own.
+  std::uint64_t job_descriptors = 0;
+  std::uint64_t job_core_bytes = 0;
+  std::shared_ptr<const HandlerRegistry> registry{};  // of this process; null: the built-in ones
+  std::vector<HandlerProgram> handlers{};             // that programs run
+  std::uint32_t handler_jobs = 0;                     // that one child of them is given; 0 = no limit
+  bool new_privs = false;                             // children may gain rights that we do not have
+  SharedPage* page = nullptr;                         // outlives the runner; start records go there
 };
 
 }  // namespace workpool::worker

@@ -322,7 +322,7 @@ bool Spawner::is_replaced(Helper& self, std::uint32_t number, CommandStart& star
   if (!is_over_) {
     post({Message::Kind::kStarted, {}, number, std::move(started)});
   } else if (const auto* command = std::get_if<std::unique_ptr<Command>>(&started)) {
-    kill_now(services_->tree.members((*command)->processes()));
+    kill_now(services_->run->tree.members((*command)->processes()));
   }
   return true;
 }
@@ -361,7 +361,7 @@ void Spawner::not_started(std::uint32_t number, CommandStart&& started) {
 // Reaps dead adopted processes. Kills those that no job could be found for once every running command is
 // younger. While none runs at all, what does not die is tried less and less often.
 void Spawner::sweep(Time now) {
-  if (!endings_.empty() && services_->tree.has_adopted()) {
+  if (!endings_.empty() && services_->run->tree.has_adopted()) {
     const bool none_runs = services_->table.none_runs();
     next_sweep_ = std::min(next_sweep_, none_runs ? now : std::max(now, last_sweep_ + kSweepSoon));
     if (none_runs) sweep_pause_ = kSweepSoon;
@@ -370,9 +370,9 @@ void Spawner::sweep(Time now) {
   last_sweep_ = now;
   std::erase_if(abandoned_, [](auto& command) { return command->reap(); });
   next_sweep_ = runs_.empty() && abandoned_.empty() ? kNever : now + kSweepEvery;
-  if (!services_->tree.has_adopted()) return;
-  services_->tree.reap();
-  services_->tree.kill_strays([this] { return services_->table.oldest_start(); });
+  if (!services_->run->tree.has_adopted()) return;
+  services_->run->tree.reap();
+  services_->run->tree.kill_strays([this] { return services_->run->residents.oldest(); });
   if (services_->table.none_runs()) {
     next_sweep_ = now + sweep_pause_;
     sweep_pause_ = std::min(sweep_pause_ * 2, kSweepEvery);

@@ -54,7 +54,7 @@ void Spawner::end_early(Run& run, Reason reason, Time kill_at, Time now) {
   if (run.reason == Reason::kByItself && !run.command->reap()) {
     run.reason = reason;
     run.deadline = kNever;
-    if (kill_at > now) terminate(services_->tree.members(run.command->processes()));
+    if (kill_at > now) terminate(services_->run->tree.members(run.command->processes()));
   }
   run.kill_at = std::min(run.kill_at, kill_at);
   run.pause = Duration(0);
@@ -143,7 +143,7 @@ bool Spawner::settle_ended_by_itself(Run& run, Time now) {
 }
 
 bool Spawner::settle_ended_early(Run& run, Time now) {
-  if (run.kill_at > now && !services_->tree.members(run.command->processes()).empty()) {
+  if (run.kill_at > now && !services_->run->tree.members(run.command->processes()).empty()) {
     look_again(run, now);
     return false;
   }
@@ -152,7 +152,7 @@ bool Spawner::settle_ended_early(Run& run, Time now) {
 
 // Returns true if nothing is left of the job except what cannot be killed.
 bool Spawner::kill_left(Run& run, Time now) {
-  std::vector<int> left = services_->tree.members(run.command->processes());
+  std::vector<int> left = services_->run->tree.members(run.command->processes());
   if (left.empty()) return true;
   if (run.killed == kNever) run.killed = now;
   const std::size_t not_ours = kill_now(left);
