@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/handler_start.h"
+
 namespace workpool::dispatcher {
 namespace {
 
 constexpr Duration kLookInterval = seconds(1);
 // A worker ends a job at its timeout, and kills what does not end for up to 5 s more. Beyond twice the
-// timeout and the worker timeout it is not going to.
+// timeout and the worker timeout it is not going to. The timeout of a handler's job counts only once its
+// program has started, of which the worker says nothing.
 constexpr int kTimeouts = 2;
 // A worker names in its beats what has run for a second. So long after it is known to have a job, and has
 // room for it, this one does not run. In that time nothing may have come of its other jobs either: a slow
@@ -103,7 +106,9 @@ void Conduct::look_at_timeouts(const Session& session, Step& step) {
         before != seen_.end() && before->second.job == seen.job && before->second.attempt == seen.attempt)
       seen = before->second;
     const Duration ran = step.now - seen.since;
-    if (!seen.named && ran > kTimeouts * facts.timeout + options_.worker_timeout) {
+    const bool is_command = ledger_.jobs().requirement(facts.requirement).kind() == JobKind::kCommand;
+    const Duration start = is_command ? Duration(0) : handler_start_most(facts.timeout);
+    if (!seen.named && ran > start + kTimeouts * facts.timeout + options_.worker_timeout) {
       seen.named = true;
       step.decide(Report{OverItsTimeout{facts.full_id(), session.name, ran, facts.timeout}});
     }

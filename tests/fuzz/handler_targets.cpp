@@ -103,6 +103,7 @@ class TalkRun {
     const std::uint64_t read =
         written_ - (input_.once(4) ? std::min<std::uint64_t>(written_, input_.byte()) : 0);
     const bool is_known = !open_.empty() && open_.begin()->second < read;
+    talk_.note_read(read, now_);
     const auto heard = talk_.hear(line, read, endings_, fault);
     using Heard = worker::HandlerTalk::Heard;
     CHECK(endings_.size() == before + (heard == Heard::kAnswer ? 1 : 0));

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <fstream>
+#include <thread>
 
 #include "tests/unit_io/runner_fixture.h"
 
@@ -37,16 +38,22 @@ class RunnerChildrenTest : public RunnerTest {
   RunnerChildrenTest() {
     options_.slots = 1;
     folder_.write("script", kScript);
-    folder_.write("lazy", "sleep 1000; cat\n");
+    folder_.write("lazy", "echo loading >&2; sleep 1000; cat\n");
+    // It starts for as long as a file is not there.
+    folder_.write("late", "until [ -e " + folder_.path("go") + " ]; do sleep 0.05; done\n" + kScript);
     folder_.write("once", "[ -e " + folder_.path("was") + " ] && exit 3; touch " + folder_.path("was") +
                               "\n" + kScript);
     options_.handlers = {{"child", "sh " + folder_.path("script")},
                          {"gone", folder_.path("nothing")},
                          {"lazy", "sh " + folder_.path("lazy")},
+                         {"late", "sh " + folder_.path("late")},
                          {"once", "sh " + folder_.path("once")}};
   }
   static std::string child(const std::string& what = "") {
     return "{\"type\":\"child\",\"args\":" + json(what) + "}";
+  }
+  static std::string late(const std::string& what = "") {
+    return "{\"type\":\"late\",\"args\":" + json(what) + "}";
   }
   std::string message_of(const std::string& what) {
     const AttemptEnded ending = run(child(what));
@@ -117,6 +124,58 @@ TEST_F(RunnerChildrenTest, TimeoutEndsTheTree) {
   EXPECT_EQ(ending.outcome.status, Status::kTimeout);
   EXPECT_TRUE(children_of_self().empty());
   EXPECT_EQ(value_of(), "1");
+}
+
+TEST_F(RunnerChildrenTest, TheStartOfAProgramIsNoTimeOfItsJob) {
+  const std::uint64_t token = start(late(), seconds(3));
+  std::this_thread::sleep_for(seconds(4));
+  EXPECT_EQ(box_.count(token), 0U);
+  folder_.write("go", "");
+  EXPECT_EQ(wait(token).outcome.value, "1");
+  EXPECT_EQ(run(late("slow"), milliseconds(200)).outcome.status, Status::kTimeout);
+  // In its first job, too.
+  EXPECT_EQ(run(late("slow"), milliseconds(200)).outcome.status, Status::kTimeout);
+  EXPECT_EQ(run(late(), seconds(60)).outcome.value, "1");
+}
+
+TEST_F(RunnerChildrenTest, AProgramThatReadsNothingSendsTheJobElsewhere) {
+  options_.handler_start_most = milliseconds(1500);
+  const AttemptEnded ending = run("{\"type\":\"lazy\"}", milliseconds(200));
+  EXPECT_EQ(ending.how, AttemptEnd::kOutcome);
+  EXPECT_EQ(ending.outcome.status, Status::kFailed);
+  EXPECT_EQ(ending.outcome.kind, ErrorKind::kSpawn);
+  EXPECT_GE(ending.ran, options_.handler_start_most);
+  EXPECT_NE(ending.outcome.message.find("no request within 1.5s of its start"), std::string::npos)
+      << ending.outcome.message;
+  ASSERT_TRUE(ending.outcome.command);
+  EXPECT_EQ(ending.outcome.command->standard_error, "loading\n");
+  EXPECT_TRUE(children_of_self().empty());
+  EXPECT_EQ(running(), 0U);
+}
+
+TEST_F(RunnerChildrenTest, AProgramThatStartsCanBeEnded) {
+  const std::uint64_t token = start("{\"type\":\"lazy\"}", milliseconds(1));
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  runner().kill(token, JobKind::kHandler, KillWhen::kGently);
+  EXPECT_EQ(wait(token).how, AttemptEnd::kStopped);
+  EXPECT_TRUE(children_of_self().empty());
+  start("{\"type\":\"lazy\"}");
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  runner_.reset();
+  EXPECT_TRUE(children_of_self().empty());
+}
+
+TEST_F(RunnerChildrenTest, AProgramThatStartsIsThereForTheNextJob) {
+  const std::uint64_t first = start(late());
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  const std::vector<pid_t> child = children_of_self();
+  runner().kill(first, JobKind::kHandler, KillWhen::kUnlessBegun);
+  EXPECT_EQ(wait(first).how, AttemptEnd::kNotStarted);
+  EXPECT_EQ(children_of_self(), child);
+  const std::uint64_t second = start(late(), seconds(30));
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  folder_.write("go", "");
+  EXPECT_EQ(wait(second).outcome.value, "1");
 }
 
 TEST_F(RunnerChildrenTest, WhatDoesNotHearTermIsKilledAfterTheGrace) {

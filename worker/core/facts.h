@@ -88,6 +88,7 @@ struct AttemptEnded {
   // one, with kStopped and the same token, follows when it does.
   bool slot_lost = false;
   std::vector<int> alive{};  // processes of a command that could not be killed; nobody waits for them
+  Duration waited{0};        // for its handler's program to start
 };
 // Several at once, as the runner hands them over.
 struct AttemptsEnded {

@@ -19,6 +19,10 @@ constexpr Duration kAheadWork = milliseconds(1);
 constexpr std::size_t kAheadMost = 64;
 // Beyond all that was expected of the requests that were written ahead, on a busy machine, too.
 constexpr Duration kPatience = milliseconds(50);
+// Between two looks at a child that starts. Most have started after a few ms; one that takes long costs 50
+// looks a second, each of which is a call of the system.
+constexpr Duration kFirstPause = milliseconds(1);
+constexpr Duration kLongestPause = milliseconds(20);
 // A handler that writes to stderr now and then does it again soon.
 constexpr std::uint32_t kQuietJobs = 256;
 
@@ -34,6 +38,7 @@ Outcome failure(const std::string& message) {
 
 void HandlerTalk::begin() {
   CHECK(asked_.empty());
+  starting_ = true;
   given_ = answered_ = 0;
   together_ = 0;
   window_ = 1;
@@ -49,9 +54,29 @@ std::size_t HandlerTalk::room() const {
 }
 
 void HandlerTalk::ask(StartAttempt&& attempt, std::uint64_t begins, Time now) {
-  if (asked_.empty()) since_ = now;
+  if (asked_.empty()) begin_turn(now);
   asked_.push_back({std::move(attempt), begins, false});
   ++given_;
+}
+
+void HandlerTalk::begin_turn(Time now) {
+  since_ = looked_ = now;
+  pause_ = kFirstPause;
+  noticed_ = waited_ = Duration(0);
+}
+
+// Its job runs since the last look at which it had read nothing.
+void HandlerTalk::note_read(std::uint64_t read, Time now) {
+  if (!starting_) return;
+  if (read > 0) {
+    starting_ = false;
+    waited_ = looked_ - since_;
+    since_ = looked_;
+    noticed_ = now - looked_;
+  } else {
+    looked_ = now;
+    pause_ = std::min(pause_ * 2, kLongestPause);
+  }
 }
 
 std::vector<HandlerTalk::Asked> HandlerTalk::take_unread(std::uint64_t read, bool and_first) {
@@ -92,6 +117,7 @@ HandlerTalk::Heard HandlerTalk::hear(std::string_view line, std::uint64_t read,
   if (std::holds_alternative<AnswerProgress>(answer.says)) return Heard::kProgress;
   AttemptEnded ending;  // added when it is whole: there may be no memory for it
   ending.token = attempt.token;
+  ending.waited = waited_;
   if (const auto* const value = std::get_if<AnswerValue>(&answer.says)) {
     ending.outcome.value = value->value;
   } else {
@@ -130,12 +156,14 @@ void HandlerTalk::lines_over(Time now, std::vector<AttemptEnded>& endings) {
     window_ = std::clamp<std::size_t>(fitting, 1, std::min(kAheadMost, window_ * 2));
   }
   together_ = 0;
-  since_ = now;
+  begin_turn(now);
 }
 
 Time HandlerTalk::due() const {
-  if (asked_.empty() || asked_.front().attempt.order.timeout <= Duration(0)) return kNever;
-  return since_ + asked_.front().attempt.order.timeout;
+  if (asked_.empty()) return kNever;
+  const Duration timeout = asked_.front().attempt.order.timeout;
+  if (starting_) return since_ + handler_start_most(timeout, start_most_);
+  return timeout <= Duration(0) ? kNever : since_ + noticed_ + timeout;
 }
 
 HandlerTalk::Where HandlerTalk::find(std::uint64_t token) const {

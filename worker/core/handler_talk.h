@@ -8,6 +8,9 @@
 //     │          └─> child gone: to be asked again
 //     └─> taken back, if the child had read nothing of it
 //
+// A child starts until it has read something, and that may take long: a model is loaded, a library imported.
+// The timeout of its first job counts from then. Nothing reports it, so we look, less and less often.
+//
 // A request is written ahead only while jobs are so short that all of them together are about 1 ms of work:
 // then a child need not wait for us between two of them. Pure; one thread.
 #pragma once
@@ -20,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/handler_start.h"
 #include "common/base/ring.h"
 #include "common/base/time.h"
 #include "worker/core/facts.h"
@@ -42,10 +46,11 @@ class HandlerTalk {
   };
   enum class Where : std::uint8_t { kNowhere, kFirst, kBehind };
 
-  // `jobs_most`: that one child is asked; 0 = no limit.
-  explicit HandlerTalk(std::uint32_t jobs_most) : jobs_most_(jobs_most) {}
+  // `jobs_most`: that one child is asked; 0 = no limit. `start_most`: how long a child may read nothing.
+  explicit HandlerTalk(std::uint32_t jobs_most, Duration start_most = kHandlerStartMost)
+      : jobs_most_(jobs_most), start_most_(start_most) {}
 
-  // A new child. REQUIRES: nothing is asked.
+  // A new child, which starts. REQUIRES: nothing is asked.
   void begin();
   // How many more requests it may be given now.
   std::size_t room() const;
@@ -57,6 +62,12 @@ class HandlerTalk {
   // When what is behind the first one has waited for so long that others should have it; kNever if nothing
   // is, or if it could not be taken back.
   Time impatient_at() const;
+
+  // The child has `read` so much.
+  void note_read(std::uint64_t read, Time now);
+  bool is_starting() const { return starting_; }
+  // When to look again whether the child still starts; kNever if it does not, or if nothing is asked.
+  Time look_at() const { return starting_ && !is_idle() ? looked_ + pause_ : kNever; }
 
   // A line of the child, without its newline, which had `read` so much when the line was here. Adds at most
   // one ending. After the lines that were read together comes a lines_over().
@@ -76,8 +87,10 @@ class HandlerTalk {
   // The child, which has `read` so much, has answered before and does not know of the first request yet: what
   // it says or does has nothing to do with that.
   bool is_between_jobs(std::uint64_t read) const { return answered_ > 0 && asked_.front().begins >= read; }
-  Time since() const { return since_; }  // when its turn came
-  // When its timeout is over; kNever without one, or if nothing is asked.
+  Time since() const { return since_; }        // when its turn came, or its child had started
+  Duration waited() const { return waited_; }  // for that
+  // When its timeout is over, or, while the child starts, the longest start; kNever without a timeout, or if
+  // nothing is asked.
   Time due() const;
 
   Where find(std::uint64_t token) const;
@@ -91,14 +104,25 @@ class HandlerTalk {
   // It has had all the jobs it may have.
   bool is_spent() const { return jobs_most_ != 0 && given_ >= jobs_most_; }
   // Nothing ran here for `pause`.
-  void move_timers(Duration pause) { since_ += pause; }
+  void move_timers(Duration pause) {
+    since_ += pause;
+    looked_ += pause;
+  }
 
  private:
+  void begin_turn(Time now);
+
   const std::uint32_t jobs_most_;
+  const Duration start_most_;
   HandlerAnswerReader reader_;
   Ring<Asked> asked_;
   Time since_{};
-  std::uint64_t given_ = 0;     // to this child
+  bool starting_ = true;
+  Duration waited_{0};       // of the first request, for the start
+  Time looked_{};            // at which it had read nothing, the last time
+  Duration pause_{0};        // until the next look
+  Duration noticed_{0};      // how late we may have seen that it had started; no timeout is shorter by that
+  std::uint64_t given_ = 0;  // to this child
   std::uint64_t answered_ = 0;  // by it
   std::size_t together_ = 0;    // answers since the last lines_over()
   Duration mean_{0};            // of a job; 0 = not known

@@ -140,7 +140,7 @@ class Session {
   ReturnedJob returned(const JobOrder& order, ReturnReason reason) const;
   bool has_room_for(const JobOrder& order) const;
   void return_without_resources(const std::string& reason);
-  void keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran);
+  void keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran, Duration waited = Duration(0));
 
   SessionOptions options_;
   State state_ = Left{};

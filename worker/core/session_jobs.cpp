@@ -239,14 +239,14 @@ void Session::kill_all(bool now, bool foreign) {
   });
 }
 
-void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran) {
+void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ran, Duration waited) {
   if (attempt.foreign) return;
   JobResult& result = kept_.add(std::move(outcome));
   result.handle = attempt.order.handle;
   result.key = attempt.order.key;
   result.spec = attempt.order.spec;
   result.attempt = attempt.order.attempt;
-  result.waited = std::max(Duration{0}, attempt.started - attempt.received);
+  result.waited = std::max(Duration{0}, attempt.started - attempt.received) + waited;
   result.ran = ran;
 }
 
@@ -274,7 +274,7 @@ void Session::attempt_ended(AttemptEnded&& event) {
   std::vector<ReturnedJob> back;
   switch (event.how) {
     case AttemptEnd::kOutcome:
-      keep_result(*attempt, std::move(event.outcome), event.ran);
+      keep_result(*attempt, std::move(event.outcome), event.ran, event.waited);
       break;
     case AttemptEnd::kNotStarted:
       back.push_back(returned(attempt->order, ReturnReason::kUnstarted));

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "common/base/handler_start.h"
 #include "tests/unit/dispatcher/core_fixture.h"
 
 namespace workpool::dispatcher {
@@ -138,6 +139,18 @@ TEST_F(ConductTest, AJobFarBeyondItsTimeoutIsNamedOnce) {
   EXPECT_EQ(over->timeout, seconds(2));
   EXPECT_GT(over->ran, seconds(14));
   advance(seconds(100));
+}
+
+TEST_F(ConductTest, TheStartOfAHandlersProgramIsNoTimeOfItsJob) {
+  submit(1, {.timeout = seconds(2), .type = "noop"});
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  say("w1", Beat{0, {}, {begun(0, milliseconds(1))}, {}});
+  advance(kHandlerStartMost + seconds(14));
+  expect_nothing();
+  advance(seconds(3));
+  expect_report<OverItsTimeout>();
 }
 
 // ---- jobs that are not started ----

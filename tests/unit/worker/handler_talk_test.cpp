@@ -15,7 +15,11 @@ class HandlerTalkTest : public ::testing::Test {
   using Heard = HandlerTalk::Heard;
   using Where = HandlerTalk::Where;
 
-  HandlerTalkTest() { talk_.begin(); }
+  // Of a child that has started.
+  HandlerTalkTest() {
+    talk_.begin();
+    talk_.note_read(1, now_);
+  }
 
   void ask(std::uint64_t token, Duration timeout = Duration(0)) {
     StartAttempt attempt;
@@ -142,6 +146,51 @@ TEST_F(HandlerTalkTest, OnlyTheFirstHasATimeout) {
   EXPECT_EQ(talk_.due(), now_ + seconds(1));
   talk_.move_timers(seconds(9));
   EXPECT_EQ(talk_.due(), now_ + seconds(10));
+}
+
+TEST_F(HandlerTalkTest, ATimeoutCountsFromTheEndOfTheStart) {
+  talk_.begin();
+  EXPECT_EQ(talk_.look_at(), kNever);
+  ask(1, seconds(2));
+  const Time asked = now_;
+  for (int looks = 0; now_ < asked + seconds(14); ++looks) {
+    ASSERT_LT(looks, 1000);
+    ASSERT_GT(talk_.look_at(), now_);
+    ASSERT_GT(talk_.due(), talk_.look_at());
+    now_ = talk_.look_at();
+    talk_.note_read(0, now_);
+  }
+  EXPECT_TRUE(talk_.is_starting());
+  const Time looked = now_;
+  now_ += milliseconds(15);
+  talk_.note_read(3, now_);
+  EXPECT_FALSE(talk_.is_starting());
+  EXPECT_EQ(talk_.look_at(), kNever);
+  EXPECT_EQ(talk_.due(), now_ + seconds(2));
+  now_ += milliseconds(5);
+  EXPECT_EQ(hear(), Heard::kAnswer);
+  over();
+  EXPECT_EQ(endings_[0].ran, now_ - looked);
+  EXPECT_EQ(endings_[0].waited, looked - asked);
+  ask(2, seconds(1));
+  EXPECT_EQ(talk_.due(), now_ + seconds(1));
+  hear();
+  EXPECT_EQ(endings_[1].waited, Duration(0));
+}
+
+TEST_F(HandlerTalkTest, AStartHasItsOwnLimit) {
+  talk_.begin();
+  ask(1);
+  EXPECT_EQ(talk_.due(), now_ + kHandlerStartMost);
+  talk_.take_first();
+  now_ += seconds(1);
+  ask(2, seconds(2));
+  EXPECT_EQ(talk_.due(), now_ + kHandlerStartMost);
+  talk_.take_first();
+  ask(3, 2 * kHandlerStartMost);
+  EXPECT_EQ(talk_.due(), now_ + 2 * kHandlerStartMost);
+  talk_.move_timers(seconds(9));
+  EXPECT_EQ(talk_.due(), now_ + 2 * kHandlerStartMost + seconds(9));
 }
 
 TEST_F(HandlerTalkTest, ShortJobsAreWrittenAhead) {

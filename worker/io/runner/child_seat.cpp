@@ -33,7 +33,7 @@ ChildSeat::ChildSeat(std::shared_ptr<ChildServices> services, std::uint32_t numb
       seat_(std::make_shared<ChildQueue::Seat>(services_->queue.programs().size())),
       starter_(services_->from) {
   for (std::uint32_t i = 0; i < services_->queue.programs().size(); ++i) {
-    places_.emplace_back(services_->run->options.handler_jobs);
+    places_.emplace_back(services_->run->options);
     places_.back().handler = i;
   }
   ready_.resize(places_.size());
@@ -80,7 +80,7 @@ Time ChildSeat::next_timer() const {
     if (place.ending) {
       next = std::min(next, place.ending->look_at);
     } else {
-      next = std::min({next, place.talk.due(), place.talk.impatient_at()});
+      next = std::min({next, place.talk.due(), place.talk.impatient_at(), place.talk.look_at()});
       if (place.closed_at != kNever) next = std::min(next, place.closed_at + kToEnd);
     }
   }
@@ -170,8 +170,10 @@ void ChildSeat::serve(Place& place, Time now) {
 
 void ChildSeat::judge(Place& place, Time now) {
   if (!place.ending) {
+    if (place.talk.is_starting()) look_at_start(place, now);
     if (place.talk.due() <= now) {
-      end(place, Why::kTimeout, now + services_->run->options.kill_grace, now);
+      const Why why = place.talk.is_starting() ? Why::kNeverRead : Why::kTimeout;
+      end(place, why, now + services_->run->options.kill_grace, now);
     } else if (!place.talk.is_idle() && place.talk.first().killed) {
       end(place, Why::kStopped, now + services_->run->options.kill_grace, now);
     } else if (place.closed_at != kNever && now >= place.closed_at + kToEnd) {
@@ -184,6 +186,13 @@ void ChildSeat::judge(Place& place, Time now) {
     }
   }
   if (place.ending && place.ending->look_at <= now) go_on_ending(place, now);
+}
+
+void ChildSeat::look_at_start(Place& place, Time now) {
+  // Its job goes to another worker, so it is not to read the request while it is being ended.
+  if (place.talk.due() <= now) place.child->take_back();
+  if (std::min(place.talk.look_at(), place.talk.due()) <= now)
+    place.talk.note_read(place.child->bytes_read(), now);
 }
 
 void ChildSeat::listen(Place& place, Time now, bool to_the_end) {
@@ -212,6 +221,7 @@ bool ChildSeat::take_lines(Place& place, Time now) {
       "the handler's program wrote a line of over 1 MiB: larger values travel as files";
   const std::size_t before = endings_.size();
   const std::uint64_t read = place.child->bytes_read();
+  place.talk.note_read(read, now);
   std::string wrong;
   std::string_view line;
   for (bool too_long = false; wrong.empty() && place.child->next_line(line, too_long);) {

@@ -9,9 +9,9 @@
 // What was written ahead and not read goes back to the queue, too, when it is to be unstarted, or has waited
 // for long.
 //
-// A child is ended at a job's timeout or kill(), by its own death (then what it left is killed), if what it
-// writes cannot be understood, after --handler-jobs, and once its handler is stopped. Until it is gone no
-// other one of its handler is started here.
+// A child is ended at a job's timeout or kill(), by its own death (then what it left is killed), if it reads
+// nothing for too long after its start, if what it writes cannot be understood, after --handler-jobs, and
+// once its handler is stopped. Until it is gone no other one of its handler is started here.
 #pragma once
 
 #include <poll.h>
@@ -46,7 +46,7 @@ struct ChildServices {
 
 // A child that is being ended.
 struct ChildEnding {
-  enum class Why : std::uint8_t { kDied, kTimeout, kStopped, kReplaced };
+  enum class Why : std::uint8_t { kDied, kNeverRead, kTimeout, kStopped, kReplaced };
 
   Why why = Why::kReplaced;
   Time term_at = kNever;  // kNever once it was sent
@@ -71,7 +71,7 @@ class ChildSeat {
   using Why = ChildEnding::Why;
 
   struct Place {
-    explicit Place(std::uint32_t jobs_most) : talk(jobs_most) {}
+    explicit Place(const RunnerOptions& options) : talk(options.handler_jobs, options.handler_start_most) {}
     std::uint32_t handler = 0;
     HandlerTalk talk;
     std::unique_ptr<HandlerChild> child;    // null: none
@@ -91,6 +91,7 @@ class ChildSeat {
   void look_after_orphans(Time now);
   void serve(Place& place, Time now);
   void judge(Place& place, Time now);
+  void look_at_start(Place& place, Time now);
 
   // Talking.
   void listen(Place& place, Time now, bool to_the_end);
@@ -108,7 +109,9 @@ class ChildSeat {
   void go_on_ending(Place& place, Time now);
   void finish(Place& place, Time now);
   void end_first(Place& place, Ending& ending, Time now);
-  void bury(Place& place, AttemptEnded& ending, HandlerTalk::Asked& asked);
+  void bury(Place& place, AttemptEnded& ending, const Key& key);
+  void give_up_start(Place& place, AttemptEnded& ending, const JobOrder& order);
+  void count_death(Place& place, const AttemptEnded& ending, const Key& key);
   void stop_handler(const Place& place, std::string why, std::vector<ChildJob>&& left);
   void end_all();
 

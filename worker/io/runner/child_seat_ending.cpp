@@ -4,7 +4,9 @@
 #include <chrono>
 #include <utility>
 
+#include "common/base/handler_start.h"
 #include "common/base/text.h"
+#include "common/base/units.h"
 #include "worker/io/runner/child_seat.h"
 #include "worker/io/runner/handler_run.h"
 
@@ -38,6 +40,7 @@ void ChildSeat::fail_first(Place& place, const std::string& message, Time now) {
   AttemptEnded& ending = endings_.emplace_back();
   ending.token = first->attempt.token;
   ending.ran = now - place.talk.since();
+  ending.waited = place.talk.waited();
   if (first->killed) {
     ending.how = AttemptEnd::kStopped;
     place.errors.reset();
@@ -65,6 +68,7 @@ void ChildSeat::end(Place& place, Why why, Time kill_at, Time now) {
     place.ending->look_at = std::min(place.ending->look_at, now);
     return;
   }
+  place.talk.note_read(place.child->bytes_read(), now);
   place.child->close_input();
   services_->queue.note_child(*seat_, place.handler, ChildQueue::Child::kEnds);
   Ending& ending = place.ending.emplace();
@@ -142,20 +146,23 @@ void ChildSeat::end_first(Place& place, Ending& ending, Time now) {
   AttemptEnded ended;
   ended.token = asked->attempt.token;
   ended.ran = now - place.talk.since();
+  ended.waited = place.talk.waited();
   ended.alive = std::move(ending.alive);
   if (ending.why == Why::kStopped || asked->killed) {
     ended.how = AttemptEnd::kStopped;
   } else if (ending.why == Why::kTimeout) {
     ended.outcome = timed_out({}, asked->attempt.order.timeout);
     add_errors(place, ended.outcome);
+  } else if (ending.why == Why::kNeverRead) {
+    give_up_start(place, ended, asked->attempt.order);
   } else {
-    bury(place, ended, *asked);
+    bury(place, ended, asked->attempt.order.key);
   }
   endings_.push_back(std::move(ended));
 }
 
 // It died with the job in hand.
-void ChildSeat::bury(Place& place, AttemptEnded& ending, HandlerTalk::Asked& asked) {
+void ChildSeat::bury(Place& place, AttemptEnded& ending, const Key& key) {
   const int by_signal = place.child->ended_by_signal();
   std::string text = handler_end_text(place.child->exit_status(), by_signal);
   if (by_signal == 0 && place.child->exit_status() == 0 && place.talk.has_answered())
@@ -164,9 +171,24 @@ void ChildSeat::bury(Place& place, AttemptEnded& ending, HandlerTalk::Asked& ask
   add_errors(place, ending.outcome);
   if (may_be_of_a_stop(by_signal)) ending.how = AttemptEnd::kDoubtful;
   // One that has answered works here, and one that somebody has killed says nothing about it.
-  if (place.talk.has_answered() || ending.how == AttemptEnd::kDoubtful) return;
+  if (!place.talk.has_answered() && ending.how != AttemptEnd::kDoubtful) count_death(place, ending, key);
+}
+
+// It has read nothing of the job, so that may run elsewhere.
+void ChildSeat::give_up_start(Place& place, AttemptEnded& ending, const JobOrder& order) {
+  const Duration most = handler_start_most(order.timeout, services_->run->options.handler_start_most);
+  ending.outcome = handler_failure("the handler's program read no request within " + format_duration(most) +
+                                   " of its start: does it read its stdin? If it has to load for longer, "
+                                   "give its jobs a longer timeout");
+  ending.outcome.kind = ErrorKind::kSpawn;
+  add_errors(place, ending.outcome);
+  count_death(place, ending, order.key);
+}
+
+// It was of no use, and had never answered.
+void ChildSeat::count_death(Place& place, const AttemptEnded& ending, const Key& key) {
   std::vector<ChildJob> left;
-  if (!services_->queue.died(place.handler, asked.attempt.order.key, left)) return;
+  if (!services_->queue.died(place.handler, key, left)) return;
   std::string why = ending.outcome.message;
   if (ending.outcome.command) why += last_words(ending.outcome.command->standard_error);
   stop_handler(place, std::move(why), std::move(left));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/base/handler_start.h"
 #include "common/base/time.h"
 #include "common/formats/handler_program.h"
 #include "worker/handlers/registry.h"
@@ -29,7 +30,9 @@ struct RunnerOptions {
   std::vector<HandlerProgram> handlers{};             // that programs run
   std::uint32_t handler_jobs = 0;                     // that one child of them is given; 0 = no limit
   bool new_privs = false;                             // children may gain rights that we do not have
-  SharedPage* page = nullptr;                         // outlives the runner; start records go there
+  // How long a child of them may read nothing.
+  Duration handler_start_most = kHandlerStartMost;
+  SharedPage* page = nullptr;  // outlives the runner; start records go there
 };
 
 }  // namespace workpool::worker
