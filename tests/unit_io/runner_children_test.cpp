@@ -19,7 +19,7 @@ while read -r line; do
     *leave*) echo '{"value":"left"}'; sleep 0.3; exit 0 ;;
     *early*) exit 0 ;;
     *stray*) (env -i setsid sleep 1000 </dev/null >/dev/null 2>&1 &) ;;
-    *wait*) sleep 0.7 ;;
+    *wait*) until [ -e "${0%/*}/go" ]; do sleep 0.05; done ;;
     *nan*) echo '{"value":NaN}'; continue ;;
     *long*) head -c 1000000 /dev/zero | tr '\0' 1; echo; continue ;;
     *kill*) kill -9 $$ ;;
@@ -304,9 +304,12 @@ TEST_F(RunnerChildrenTest, ChildrenOfAStoppedHandlerAreEnded) {
   options_.slots = 2;
   const auto once = [](const std::string& what) { return "{\"type\":\"once\",\"args\":" + json(what) + "}"; };
   EXPECT_EQ(run(once("")).outcome.value, "1");
-  const auto tokens = start_all({once("wait"), once(""), once(""), once("")});
-  for (int i = 1; i < 4; ++i) EXPECT_EQ(wait(tokens[i]).outcome.status, Status::kFailed);
-  EXPECT_EQ(wait(tokens[0]).outcome.value, "2");
+  const std::uint64_t first = start(once("wait"));  // at the seat that has a child
+  ASSERT_TRUE(wait_for([&] { return running() == 1; }));
+  for (const std::uint64_t token : start_all({once(""), once(""), once("")}))
+    EXPECT_EQ(wait(token).outcome.status, Status::kFailed);
+  folder_.write("go", "");
+  EXPECT_EQ(wait(first).outcome.value, "2");
   EXPECT_TRUE(wait_for([&] { return children_of_self().empty(); }));
 }
 

@@ -42,6 +42,7 @@ void HandlerTalk::begin() {
   given_ = answered_ = 0;
   together_ = 0;
   window_ = 1;
+  had_ = 0;
   quiet_jobs_ = kQuietJobs;
 }
 
@@ -87,11 +88,12 @@ std::vector<HandlerTalk::Asked> HandlerTalk::take_unread(std::uint64_t read, boo
   while (asked_.size() > kept) asked_.erase(asked_.size() - 1);
   given_ -= unread.size();
   window_ = 1;
+  had_ = asked_.size();
   return unread;
 }
 
 Time HandlerTalk::impatient_at() const {
-  return asked_.size() > 1 && window_ > 1 ? since_ + kPatience : kNever;
+  return asked_.size() > std::max<std::size_t>(had_, 1) ? since_ + kPatience : kNever;
 }
 
 HandlerTalk::Heard HandlerTalk::hear(std::string_view line, std::uint64_t read,
@@ -128,7 +130,7 @@ HandlerTalk::Heard HandlerTalk::hear(std::string_view line, std::uint64_t read,
     ending.outcome = {};
   }
   endings.push_back(std::move(ending));
-  asked_.pop_front();
+  pop_first();
   ++answered_;
   ++together_;
   if (quiet_jobs_ < kQuietJobs) ++quiet_jobs_;
@@ -180,10 +182,15 @@ HandlerTalk::Where HandlerTalk::kill(std::uint64_t token) {
   return find(token);
 }
 
+void HandlerTalk::pop_first() {
+  asked_.pop_front();
+  if (had_ > 0) --had_;
+}
+
 std::optional<HandlerTalk::Asked> HandlerTalk::take_first() {
   if (asked_.empty()) return std::nullopt;
   Asked first = std::move(asked_.front());
-  asked_.pop_front();
+  pop_first();
   return first;
 }
 

@@ -111,6 +111,7 @@ class HandlerTalk {
 
  private:
   void begin_turn(Time now);
+  void pop_first();
 
   const std::uint32_t jobs_most_;
   const Duration start_most_;
@@ -127,6 +128,7 @@ class HandlerTalk {
   std::size_t together_ = 0;    // answers since the last lines_over()
   Duration mean_{0};            // of a job; 0 = not known
   std::size_t window_ = 1;      // requests, the first one counted
+  std::size_t had_ = 0;         // so many of asked_ the child was found to have read
   std::uint32_t quiet_jobs_;    // in a row without a word on stderr
 };
 

@@ -235,6 +235,19 @@ TEST_F(HandlerTalkTest, WhatWasNotReadIsTakenBack) {
   EXPECT_TRUE(talk_.is_idle());
 }
 
+TEST_F(HandlerTalkTest, WhatIsBehindIsTakenBackWhateverTheLastJobTook) {
+  for (int i = 0; i < 10; ++i) round(microseconds(10));
+  for (std::uint64_t token = 1; token <= 3; ++token) ask(token);
+  now_ += milliseconds(5);  // now only one is to be written at a time
+  hear();
+  over();
+  ASSERT_EQ(talk_.asked(), 2U);
+  EXPECT_EQ(talk_.room(), 0U);
+  EXPECT_EQ(talk_.impatient_at(), now_ + milliseconds(50));
+  EXPECT_EQ(talk_.take_unread(written_ - 10, false).size(), 1U);
+  EXPECT_EQ(talk_.impatient_at(), kNever);
+}
+
 TEST_F(HandlerTalkTest, ALongJobEndsThatAtOnce) {
   for (int i = 0; i < 10; ++i) round(microseconds(10));
   EXPECT_GT(talk_.room(), 30U);
