@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import workpool
-from conftest import HAS_HANDLERS, LIMIT, new_pool, wait_until
-from workpool import JobFailed
+from conftest import HAS_HANDLERS, LIMIT, new_pool, run_python, wait_until
+from workpool import JobFailed, _engine
 
 
 def test_a_command_and_its_result(pool):
@@ -183,6 +183,12 @@ def test_a_results_file_that_cannot_be_written_breaks_the_pool():
             pool.submit("noop")
 
 
+def join(pool):
+    """A worker that joins by the line that the pool has for it."""
+    environment = {**os.environ, "PATH": os.environ["WORKPOOL_BIN"] + ":" + os.environ["PATH"]}
+    return subprocess.Popen(["sh", "-c", "exec env " + pool.worker_command], env=environment, stderr=subprocess.PIPE, text=True)
+
+
 def test_workers_join(tmp_path):
     worker = None
     with new_pool(listen="tcp://127.0.0.1:0", workers=0, flags=["--worker-timeout", "5s"]) as pool:
@@ -192,8 +198,7 @@ def test_workers_join(tmp_path):
             line = pool.worker_command
             assert line.startswith("WORKPOOL_KEY=wp1-") and pool.address in line
             assert ("--functions" in line) == HAS_HANDLERS
-            environment = {**os.environ, "PATH": os.environ["WORKPOOL_BIN"] + ":" + os.environ["PATH"]}
-            worker = subprocess.Popen(["sh", "-c", "exec env " + line], env=environment, stderr=subprocess.PIPE, text=True)
+            worker = join(pool)
             assert future.result(LIMIT) == 7
             assert pool.command(["true"]).result(LIMIT).worker != "local"
         finally:
@@ -201,6 +206,52 @@ def test_workers_join(tmp_path):
             if worker is not None:
                 _, said = worker.communicate(timeout=LIMIT)
                 assert worker.returncode == 0, said
+
+
+# Nobody has started a worker, and logging is as it is in most programs.
+ALONE = """
+import workpool, workpool._engine
+workpool._engine.NOBODY_AFTER = 0.5
+pool = workpool.Pool(listen="tcp://127.0.0.1:0", functions=False)
+future = pool.command(["true"])
+try:
+    future.result(5)
+except TimeoutError:
+    pass
+except Exception as error:  # that of concurrent.futures, before Python 3.11
+    assert type(error).__name__ == "TimeoutError", error
+print(pool.address)
+pool.stop()
+"""
+
+
+def test_jobs_that_wait_for_the_first_worker_say_so():
+    ran = run_python(ALONE)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == (f"no worker has joined the pool at {ran.stdout.strip()} yet, and its jobs wait: pool.worker_command "
+                          "is the line for a shell that starts one\n")
+
+
+def test_a_long_job_of_a_worker_that_has_joined_is_no_wait(caplog, monkeypatch):
+    monkeypatch.setattr(_engine, "NOBODY_AFTER", 0.1)
+    monkeypatch.setattr(_engine, "LOOK_SECONDS", 0.1)
+    with new_pool(listen="tcp://127.0.0.1:0", workers=0, functions=False) as pool:
+        worker = join(pool)
+        try:
+            wait_until("it has joined", lambda: pool._engine._process.said.joined)
+            pool.command(["sleep", "1"]).result(LIMIT)
+        finally:
+            pool.shutdown()
+            worker.communicate(timeout=LIMIT)
+    assert "no worker has joined" not in caplog.text
+
+
+def test_jobs_that_no_worker_can_run_yet_are_a_warning(caplog):
+    with new_pool(listen="tcp://127.0.0.1:0", workers=1, functions=False) as pool:
+        pool.options(labels=["gpu"]).command(["true"])
+        wait_until("the warning", lambda: "no connected worker can run 1 job" in caplog.text)
+        pool.stop()
+    assert [r.levelname for r in caplog.records if "no connected worker" in r.message] == ["WARNING"]
 
 
 def test_a_pool_that_does_not_listen_has_no_address(pool):

@@ -32,6 +32,8 @@ PERIOD = 0.02  # seconds over which results are counted
 AHEAD_SECONDS = 0.25  # how much work is handed over, if jobs are short
 WRITE_BYTES = 1 << 18  # about as much is written at once
 READ_BYTES = 1 << 20
+NOBODY_AFTER = 10.0  # seconds for which jobs wait before it is said that no worker has joined
+LOOK_SECONDS = 1.0
 KILL_AFTER = 15.0  # seconds after stop(): jobs are given 5 s to end
 AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
 
@@ -113,8 +115,10 @@ class Window:
 class Engine:
     """One run of the dispatcher. Any thread may call its methods."""
 
-    def __init__(self, command: list[str], prefix: str, window: Window, record: Record | None, joinable: bool) -> None:
-        """`joinable`: whether workers may join later, and so run what none can run now."""
+    def __init__(self, command: list[str], prefix: str, window: Window, record: Record | None, joinable: bool,
+                 has_workers: bool) -> None:
+        """`joinable`: whether workers may join later, and so run what none can run now. `has_workers`: whether it starts
+        any itself."""
         self._command = command
         self._prefix = prefix.encode()
         self._window = window
@@ -135,6 +139,8 @@ class Engine:
         self._killer: threading.Timer | None = None
         self._end: str | None = None  # why no job can be run any more
         self._failure: str | None = None  # of one of our threads
+        self._awaited = not has_workers  # nobody has joined, and that has not been said yet
+        self._waits_since: float | None = None  # jobs, for the first worker
         self._hopeless = False  # there are jobs that no worker can run
         self._pid = os.getpid()
         self._process: Process | None = None
@@ -304,7 +310,7 @@ class Engine:
         poller.register(process.errors, select.POLLIN)
         parts: list[bytes] = []  # of a line that has not ended
         while True:
-            for pipe, _ in poller.poll():
+            for pipe, _ in poller.poll(self._look_for_workers(process)):
                 block = os.read(pipe, READ_BYTES)
                 if pipe == process.errors:
                     self._hear(process, block)
@@ -320,10 +326,29 @@ class Engine:
                     parts = [rest]
                     self._take_results(whole)
 
+    def _look_for_workers(self, process: Process) -> float | None:
+        """Says, once, that jobs wait and no worker has joined: nothing else tells why nothing happens. Returns for how
+        many milliseconds there is nothing else to do; None for ever."""
+        with self._lock:
+            if not self._awaited:
+                return None
+            now = time.monotonic()
+            if not self._handed:
+                self._waits_since = None
+            elif self._waits_since is None:
+                self._waits_since = now
+            elif now >= self._waits_since + NOBODY_AFTER:
+                self._awaited = False
+        if not self._awaited:
+            LOG.warning("no worker has joined the pool at %s yet, and its jobs wait: pool.worker_command is the line for a "
+                        "shell that starts one", process.said.address)
+        return LOOK_SECONDS * 1000
+
     def _hear(self, process: Process, block: bytes) -> None:
         with self._lock:
             process.said.add(block)
             self._heard.notify_all()
+            self._awaited = self._awaited and not process.said.joined
             # The run would wait for ever, since more jobs may come. A handler whose program cannot run leads here.
             give_up = process.said.nobody and not self._joinable and not self._hopeless
             self._hopeless = self._hopeless or give_up

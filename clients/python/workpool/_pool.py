@@ -73,7 +73,8 @@ class Pool(Submitting):
         self._joinable = listen is not None
         window = Window(2 * self._slots, AHEAD_MAX if ahead is None and listen else ahead)
         record = None if results is None else Record(results)
-        engine = Engine(command, os.urandom(4).hex(), window, record, self._joinable)
+        engine = Engine(command, os.urandom(4).hex(), window, record, self._joinable,
+                        has_workers=bool(workers) or listen is None)
         try:
             engine.start()
         except BaseException:

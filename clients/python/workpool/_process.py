@@ -48,7 +48,9 @@ class Said:
     """What the program wrote to stderr: the last lines, and what they say of its address and its workers."""
 
     LISTENING = re.compile(r"listening on (tcp://[^\s,]+)")
+    WARNING = "warning: "
     NOBODY = "warning: no connected worker can run "
+    JOINED = re.compile(r"worker .* joined |\d+ workers joined")
     WORKER = re.compile(r"(WORKPOOL_KEY=(wp1-[\w-]+) )?\S*workpool\S*( worker)? tcp://")
 
     def __init__(self) -> None:
@@ -57,6 +59,7 @@ class Said:
         self.address: str | None = None
         self.worker_line: str | None = None  # the command that starts a worker elsewhere
         self.key: str | None = None
+        self.joined = False  # whether a worker has come
         self.nobody = False  # whether there are jobs that none of its workers can run
 
     def add(self, block: bytes) -> None:
@@ -70,7 +73,10 @@ class Said:
             elif self.address and self.worker_line is None and (found := self.WORKER.search(line)):
                 self.key = found[2]
                 self.worker_line = line.strip()
-            LOG.info("%s", line if self.key is None else line.replace(self.key, "…"))  # a secret has no place in a log
+            self.joined = self.joined or self.JOINED.match(line) is not None
+            # Python shows warnings also in programs that set up no logging. A secret has no place there.
+            level = logging.WARNING if line.startswith(self.WARNING) else logging.INFO
+            LOG.log(level, "%s", line if self.key is None else line.replace(self.key, "…"))
 
     def last(self) -> str:
         lines = [line for line in [*self._lines, self._rest.decode("utf-8", "replace")] if line.strip()]
