@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "common/base/check.h"
@@ -205,28 +206,21 @@ void Ending::look_for_unsatisfiable(Step& step) {
   bool any_worker = false;
   std::uint64_t unmet_jobs = 0;
   std::vector<Unmet> unmet;
-  std::map<Requirement, std::uint64_t> told;
   auto known = unmet_.begin();
   for (auto& [id, session] : workers_.sessions()) any_worker |= std::holds_alternative<Live>(session.phase);
   for (std::uint32_t number = 0; any_worker && number < classes.size(); ++number) {
     if (!classes.used(number) || classes.registered(number) > 0) continue;
     const std::uint64_t open = ledger_.jobs().open(number);
     if (open == 0) continue;
-    const Requirement& requirement = classes.at(number).requirement();
     unmet_jobs += open;
     while (known != unmet_.end() && known->requirement < number) ++known;
     const std::uint64_t serial = classes.at(number).serial();
     const bool is_known = known != unmet_.end() && known->serial == serial;
-    Unmet entry = is_known ? *known : Unmet{number, serial, step.now, false};
-    unsatisfiable_ = requirement;
-    if (!entry.warned && step.now >= entry.since + kUnsatisfiableWarning) {
-      entry.warned = true;
-      told[without_limits(requirement)] += open;
-    }
-    unmet.push_back(entry);
+    unmet.push_back(is_known ? *known : Unmet{number, serial, step.now, false});
   }
-  for (const auto& [needed, jobs] : told) step.decide(Report{JobUnsatisfiable{needed, jobs, false}});
   unmet_ = std::move(unmet);
+  if (!unmet_.empty()) unsatisfiable_ = classes.at(unmet_.back().requirement).requirement();
+  warn_of_unmet(step);
   const bool nothing_else = input_ended_ && unmet_jobs > 0 && unmet_jobs == ledger_.jobs().open();
   if (!nothing_else) {
     only_unmet_since_.reset();
@@ -234,6 +228,27 @@ void Ending::look_for_unsatisfiable(Step& step) {
   }
   if (!only_unmet_since_) only_unmet_since_ = step.now;
   if (step.now >= *only_unmet_since_ + options_.unsatisfiable_after) give_up_unsatisfiable(step);
+}
+
+// A stream may bring a new key with each job: what lacks the same as others before it is not told again.
+void Ending::warn_of_unmet(Step& step) {
+  const auto is_due = [&](const Unmet& entry) {
+    return !entry.warned && step.now >= entry.since + kUnsatisfiableWarning;
+  };
+  if (std::ranges::none_of(unmet_, is_due)) return;
+  const JobBook& jobs = ledger_.jobs();
+  std::set<Requirement> known;
+  for (const Unmet& entry : unmet_) {
+    if (entry.warned) known.insert(without_limits(jobs.requirement(entry.requirement)));
+  }
+  std::map<Requirement, std::uint64_t> told;
+  for (Unmet& entry : unmet_) {
+    if (!is_due(entry)) continue;
+    entry.warned = true;
+    Requirement needed = without_limits(jobs.requirement(entry.requirement));
+    if (!known.contains(needed)) told[std::move(needed)] += jobs.open(entry.requirement);
+  }
+  for (const auto& [needed, count] : told) step.decide(Report{JobUnsatisfiable{needed, count, false}});
 }
 
 void Ending::give_up_unsatisfiable(Step& step) {

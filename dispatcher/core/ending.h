@@ -55,6 +55,7 @@ class Ending {
   void drain(Step& step);
   void cancel(Step& step);
   void look_for_unsatisfiable(Step& step);
+  void warn_of_unmet(Step& step);
   void give_up_unsatisfiable(Step& step);
   void flush(Step& step);
   void advance_flushing(Step& step);

@@ -188,20 +188,4 @@ void Limits::release_all() {
   for (Gate gate = 0; gate < gates_.size(); ++gate) note_if_opened(gate, gates_[gate].rule.most == 0);
 }
 
-std::vector<Limits::View> Limits::views() const {
-  std::vector<View> views;
-  std::unordered_map<Gate, std::size_t> places;
-  for (std::uint32_t number = 0; number < waits_at_.size(); ++number) {
-    if (!waits(number)) continue;
-    const auto [place, is_new] = places.try_emplace(waits_at_[number], views.size());
-    const State& gate = gates_[waits_at_[number]];
-    if (is_new) {
-      const std::uint32_t left = gate.rule.starts - std::min(gate.starts, gate.rule.starts);
-      views.push_back({gate.key, gate.rule, gate.held, left, {}});
-    }
-    views[place->second].classes.push_back(number);
-  }
-  return views;
-}
-
 }  // namespace workpool::dispatcher

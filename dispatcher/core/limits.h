@@ -85,17 +85,19 @@ class Limits {
   void release_all();
   bool holds_all() const { return holds_all_; }
 
-  // What a gate is, for people and checks.
-  struct View {
-    std::string key;
-    LimitRule rule;
-    std::uint32_t held = 0;
-    std::uint32_t starts_left = 0;       // of rule.starts
-    std::vector<std::uint32_t> classes;  // that wait there
-  };
-  // Of every gate at which a class waits.
-  std::vector<View> views() const;
-  // So many of its jobs are with workers, for checks.
+  // ---- what people are told ----
+  // Every gate is below this.
+  std::size_t gates() const { return gates_.size(); }
+  const std::string& key(Gate gate) const { return gates_[gate].key; }
+  const LimitRule& rule(Gate gate) const { return gates_[gate].rule; }
+  // visit(gate, number) for each class that waits, and where.
+  template <class Visit>
+  void each_waiting(Visit&& visit) const {
+    for (std::uint32_t number = 0; number < waits_at_.size(); ++number) {
+      if (waits_at_[number] != kNoGate) visit(waits_at_[number], number);
+    }
+  }
+  // So many of its jobs are with workers.
   std::uint32_t held(Gate gate) const { return gates_[gate].held; }
 
  private:

@@ -67,7 +67,8 @@ class Placement {
   const Fleet& fleet() const { return fleet_; }
   // What limits hold up, the one that holds up most jobs first. For people: looks at every class that waits.
   std::vector<HeldUp> held_up() const;
-  // Their sum and the first of them, as of a second ago at most.
+  // Their sum, and the one that holds up most. Counted now and then: each second, and less often with more
+  // than 50,000 classes.
   std::uint64_t jobs_held_up() const { return jobs_held_up_; }
   const std::optional<HeldUp>& worst_held_up() const { return worst_held_up_; }
 
@@ -88,6 +89,9 @@ class Placement {
   bool enter(std::uint32_t number, const QueueRank& rank);
   void leave(std::uint32_t number);
   void count_held_up(Time now);
+  // How many jobs wait, by gate.
+  std::vector<std::uint64_t> waiting_at_gates() const;
+  HeldUp held_up_at(Limits::Gate gate, std::uint64_t jobs) const;
   // The best class that waits at this gate, if that is open, comes into the order.
   void let_in(Limits::Gate gate);
   // The class has had its turn, or left: others that wait at its gates may come in.
@@ -170,7 +174,7 @@ class Placement {
   std::optional<SessionId> insisted_on_;  // a choosy job that needs several slots has waited for it
   std::uint64_t jobs_held_up_ = 0;
   std::optional<HeldUp> worst_held_up_;
-  Time counted_held_up_;
+  Time count_held_up_at_;
   Time look_again_ = Time::max();  // a pass is due then, even if nothing changes
   Time rebalanced_;
   Looked looked_;

@@ -136,6 +136,8 @@ bool Attempts::start_next(Time now, std::vector<StartAttempt>& starts) {
   next->order.work.clear();
   set(*next, Attempt::Started{});
   next->started = now;
+  next->ahead = used_ + needed > slots_;
+  if (next->ahead) ahead_.push_back(std::uint64_t{next->token});
   used_ += needed;
   commands_ += command ? 1 : 0;
   ++running_;
@@ -163,9 +165,9 @@ void Attempts::kill(Attempt& attempt) {
   set(attempt, Attempt::Killing{});
 }
 
-void Attempts::doubt(Attempt& attempt, Outcome&& outcome, Duration ran, Time until) {
+void Attempts::doubt(Attempt& attempt, Outcome&& outcome, Duration ran, Time until, Time now) {
   CHECK(attempt.is<Attempt::Started>() || attempt.is<Attempt::Killing>());
-  free_slots(attempt, ran);
+  free_slots(attempt, now, ran);
   const std::uint64_t bytes = outcome.size_bytes();
   doubtful_bytes_ += bytes;
   set(attempt, Attempt::Doubtful{std::make_unique<Outcome>(std::move(outcome)), bytes, ran, until});
@@ -178,26 +180,44 @@ void Attempts::lose(Attempt& attempt) {
   lost_slots_ += attempt.order.slots;
 }
 
-void Attempts::free_slots(Attempt& attempt, Duration ran) {
+// If one is over that was still ahead, it ran in the slot of another whose end is yet to be told, or it never
+// ran. Either way no slot has become free by this.
+void Attempts::free_slots(Attempt& attempt, Time now, Duration ran) {
   CHECK(used_ >= attempt.order.slots && running_ > 0);
   used_ -= attempt.order.slots;
   --running_;
   commands_ -= is_command(attempt) ? 1 : 0;
   if (attempt.is<Attempt::Lost>()) lost_slots_ -= attempt.order.slots;
+  if (!std::exchange(attempt.ahead, false)) begin_ahead(attempt.order.slots, now);
   if (ran.count() <= 0) return;
   Duration& mean = is_command(attempt) ? command_mean_ : handler_mean_;
   mean = mean.count() == 0 ? ran : std::max(Duration{1}, mean + (ran - mean) / 8);
 }
 
-void Attempts::end(Attempt& attempt, Duration ran) {
+// What waits there has one slot each (see ahead()).
+void Attempts::begin_ahead(std::uint32_t slots, Time now) {
+  for (; slots > 0 && !ahead_.empty(); ahead_.pop_front()) {
+    Attempt* const next = find(ahead_.front());
+    if (next == nullptr || !next->ahead) continue;
+    next->ahead = false;
+    next->started = now;
+    --slots;
+  }
+}
+
+void Attempts::end(Attempt& attempt, Time now, Duration ran) {
   CHECK(attempt.token != 0);
   if (attempt.is<Attempt::Queued>()) {
     queued_bytes_ -= attempt.order.work.size();
   } else if (const auto* doubtful = std::get_if<Attempt::Doubtful>(&attempt.state)) {
     doubtful_bytes_ -= doubtful->bytes;
   } else {
-    free_slots(attempt, ran);
+    free_slots(attempt, now, ran);
   }
+  remove(attempt);
+}
+
+void Attempts::remove(Attempt& attempt) {
   const std::uint32_t row = row_of(attempt.token);
   --counts_[attempt.state.index()];
   index_.remove(attempt.order.key, row);
@@ -214,7 +234,7 @@ std::vector<JobOrder> Attempts::take_queued() {
     queued_bytes_ -= attempt->order.work.size();
     attempt->order.work.clear();
     taken.push_back(attempt->order);
-    end(*attempt);
+    remove(*attempt);
   };
   for (const std::uint64_t token : std::exchange(behind_killed_, {})) take(token);
   for (std::size_t i = 0; i < queue_.size(); ++i) take(queue_[i]);

@@ -11,8 +11,8 @@
 // a wide one at the head waits for them and nothing passes it. Short jobs are handed over ahead of a free
 // slot, handlers up to 4 ms of work per slot, commands of less than 50 ms up to 20 ms and at least one, so
 // that no thread of the runner waits for the loop. No more run at a time even so: the pool has one thread per
-// slot, and the runner counts its commands. So a Started attempt may still wait there; only the runner knows.
-// Pure; one thread.
+// slot, and the runner counts its commands. So a Started attempt may still wait there: each slot that gets
+// free takes the one that has waited longest. Pure; one thread.
 #pragma once
 
 #include <array>
@@ -51,9 +51,13 @@ struct Attempt {
                    // is over
   State state;
   Time received;
-  Time started;          // handed over; meaningless while it is Queued
+  Time started;          // its slot was free and it was handed over; meaningless while it is Queued
+  bool ahead = false;    // handed over ahead of a free slot, which it has not got yet
   bool foreign = false;  // of a run that is no longer ours: nothing is sent about it
   bool named = false;    // the dispatcher knows that it runs
+
+  // For how long it has run at `now`. REQUIRES: it is not Queued.
+  Duration running_for(Time now) const { return ahead ? Duration{0} : now - started; }
 
   template <class S>
   bool is() const {
@@ -65,6 +69,7 @@ struct Attempt {
     order.id.clear();
     order.work.clear();
     state = Queued{};
+    ahead = false;
     foreign = false;
     named = false;
   }
@@ -84,12 +89,13 @@ class Attempts {
   Attempt* find(std::uint64_t token);
   Attempt* find(const JobRef& ref);
 
-  // REQUIRES of these: `attempt` is in this table and in a state from which the picture has an arrow.
+  // REQUIRES of these: `attempt` is in this table and in a state from which the picture has an arrow. What
+  // has waited longest for the slots that get free by it starts at `now`.
   void kill(Attempt& attempt);
-  void doubt(Attempt& attempt, Outcome&& outcome, Duration ran, Time until);
+  void doubt(Attempt& attempt, Outcome&& outcome, Duration ran, Time until, Time now);
   void lose(Attempt& attempt);
   // It is gone. `ran`: what to expect of others of its kind; nothing is learnt from 0.
-  void end(Attempt& attempt, Duration ran = Duration{0});
+  void end(Attempt& attempt, Time now, Duration ran = Duration{0});
 
   // Takes everything queued, in its order.
   std::vector<JobOrder> take_queued();
@@ -125,7 +131,9 @@ class Attempts {
     return counts_[Attempt::State(S{}).index()];
   }
   void set(Attempt& attempt, Attempt::State&& state);
-  void free_slots(Attempt& attempt, Duration ran);
+  void free_slots(Attempt& attempt, Time now, Duration ran);
+  void begin_ahead(std::uint32_t slots, Time now);
+  void remove(Attempt& attempt);
   Attempt& take_row();
   void drop_stale();
   const Attempt* head() const;
@@ -150,6 +158,7 @@ class Attempts {
   std::uint32_t generation_ = 0;
   // Tokens, in order; one that names nothing any more, or is in another state, is passed over.
   Ring<std::uint64_t> queue_;
+  Ring<std::uint64_t> ahead_;
   Ring<std::uint64_t> doubts_;
   std::vector<std::uint64_t> behind_killed_;  // taken off the queue: their jobs are being killed here
 };

@@ -265,7 +265,7 @@ void Session::complain() {
 void Session::name_begun(std::vector<BegunJob>& begun) {
   attempts_.each([&](Attempt& attempt) {
     if (attempt.named || !attempt.is<Attempt::Started>() || attempt.order.handle.value == 0) return;
-    const Duration elapsed = now_ - attempt.started;
+    const Duration elapsed = attempt.running_for(now_);
     if (elapsed < kWorthNaming || begun.size() >= kBegunMost) return;
     attempt.named = true;
     begun.push_back({attempt.order.handle, elapsed});

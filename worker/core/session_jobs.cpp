@@ -39,7 +39,7 @@ void Session::send_held() {
     const bool held_here = attempt.is<Attempt::Started>() || attempt.is<Attempt::Doubtful>();
     if (!held_here || attempt.foreign) return;
     held.jobs.push_back(
-        {attempt.order.key, attempt.order.spec, attempt.order.attempt, now_ - attempt.started});
+        {attempt.order.key, attempt.order.spec, attempt.order.attempt, attempt.running_for(now_)});
     if (held.jobs.size() == kHeldPage) send(std::exchange(held, Held{}));
   });
   send(std::move(held));
@@ -147,7 +147,7 @@ void Session::on_cancel(const Cancel& cancel) {
       const bool ran = attempt->is<Attempt::Doubtful>();
       if (!attempt->foreign)
         back.push_back(returned(attempt->order, ran ? ReturnReason::kStopped : ReturnReason::kUnstarted));
-      attempts_.end(*attempt);
+      attempts_.end(*attempt, now_);
     } else if (attempt->is<Attempt::Started>()) {
       attempts_.kill(*attempt);
       out_->emplace_back(KillAttempt{attempt->token, false, attempt->order.kind});
@@ -163,7 +163,7 @@ void Session::on_recall(const Recall& recall) {
     if (attempt == nullptr) continue;
     if (attempt->is<Attempt::Queued>()) {
       back.push_back(returned(attempt->order, ReturnReason::kUnstarted));
-      attempts_.end(*attempt);
+      attempts_.end(*attempt, now_);
     } else if (attempt->is<Attempt::Started>()) {
       out_->emplace_back(UnstartAttempt{attempt->token, attempt->order.kind});
     }
@@ -246,7 +246,9 @@ void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ra
   result.key = attempt.order.key;
   result.spec = attempt.order.spec;
   result.attempt = attempt.order.attempt;
-  result.waited = std::max(Duration{0}, attempt.started - attempt.received) + waited;
+  // Ends are told a little later than they are, and the next one has begun by then.
+  result.waited = std::clamp(now_ - attempt.received - ran, Duration{0},
+                             std::max(Duration{0}, attempt.started - attempt.received) + waited);
   result.ran = ran;
 }
 
@@ -261,11 +263,11 @@ void Session::attempt_ended(AttemptEnded&& event) {
   Attempt* const attempt = attempts_.find(event.token);
   if (attempt == nullptr) return;
   if (attempt->is<Attempt::Lost>()) {  // its thread has come back at last
-    attempts_.end(*attempt);
+    attempts_.end(*attempt, now_);
     return;
   }
   if (event.how == AttemptEnd::kDoubtful && stops_ == 0 && !attempt->foreign) {
-    attempts_.doubt(*attempt, std::move(event.outcome), event.ran, now_ + kDoubtTime);
+    attempts_.doubt(*attempt, std::move(event.outcome), event.ran, now_ + kDoubtTime, now_);
     // So that the dispatcher fills its slots again, and does not wait for the result.
     auto* active = std::get_if<Active>(&state_);
     if (active != nullptr && attempt->order.handle.value != 0) active->ended.push_back(attempt->order.handle);
@@ -297,7 +299,7 @@ void Session::attempt_ended(AttemptEnded&& event) {
     const bool is_typical = event.how == AttemptEnd::kOutcome;
     if (is_typical && options_.leave_at)
       (attempt->order.kind == JobKind::kCommand ? command_times_ : handler_times_).note(event.ran);
-    attempts_.end(*attempt, is_typical ? std::max(event.ran, Duration{1}) : Duration{0});
+    attempts_.end(*attempt, now_, is_typical ? std::max(event.ran, Duration{1}) : Duration{0});
   }
 }
 
@@ -311,7 +313,7 @@ void Session::settle_doubts(bool stopped) {
     } else if (!attempt->foreign) {
       give_back({returned(attempt->order, ReturnReason::kStopped)});
     }
-    attempts_.end(*attempt);
+    attempts_.end(*attempt, now_);
   }
 }
 

@@ -30,7 +30,7 @@ void Session::return_what_takes_too_long() {
     back.push_back(returned(attempt.order, ReturnReason::kNoTime));
     ended.push_back(attempt.token);
   });
-  for (const std::uint64_t token : ended) attempts_.end(*attempts_.find(token));
+  for (const std::uint64_t token : ended) attempts_.end(*attempts_.find(token), now_);
   give_back(std::move(back));
 }
 

@@ -263,6 +263,31 @@ TEST_F(EndingTest, AJobThatNobodyCanRunEndsTheRunAfterAWhile) {
   expect<SendLane>();
 }
 
+// Each new host of a stream is a key of its own.
+TEST_F(EndingTest, WhatIsLackingIsToldOnceForAllKeysOfAStream) {
+  options.streaming = true;
+  start();
+  worker("w1", 1);
+  const auto arrives = [&](const std::string& id, const std::string& key, std::uint32_t slots) {
+    JobArrived arrived;
+    arrived.job.facts.id = id;
+    arrived.job.facts.key = key_of_id(id);
+    arrived.job.facts.slots = slots;
+    arrived.job.work = "{}";
+    arrived.requirement.slots = slots;
+    arrived.requirement.limits.push_back({key, LimitRule{1, 0, Duration{0}}});
+    step(std::move(arrived));
+  };
+  arrives("a", "host:a", 2);
+  advance(seconds(11));
+  EXPECT_EQ(expect_report<JobUnsatisfiable>()->jobs, 1u);
+  arrives("b", "host:b", 2);
+  arrives("c", "host:c", 3);
+  advance(seconds(11));
+  EXPECT_EQ(expect_report<JobUnsatisfiable>()->requirement.slots, 3u);
+  expect_nothing();
+}
+
 TEST_F(EndingTest, ADispatcherThatStandsStillGivesNothingUpForThat) {
   options.unsatisfiable_after = seconds(20);
   submit(1, {.slots = 2});

@@ -37,11 +37,11 @@ class AttemptsTest : public testing::Test {
     return started[0].order.id;
   }
   Attempt& at(std::uint64_t of) { return *attempts.find(of); }
-  void end(std::uint64_t of, Duration ran = Duration{0}) { attempts.end(at(of), ran); }
+  void end(std::uint64_t of, Duration ran = Duration{0}) { attempts.end(at(of), now, ran); }
   void doubt(std::uint64_t of, Time until) {
     Outcome outcome;
     outcome.command.emplace().signal = 9;
-    attempts.doubt(at(of), std::move(outcome), milliseconds(1), until);
+    attempts.doubt(at(of), std::move(outcome), milliseconds(1), until, now);
   }
 
   Attempts attempts{2};
@@ -97,7 +97,7 @@ TEST_F(AttemptsTest, AreNamedByHandleOrByKeyAndAttempt) {
   Attempt* const b = attempts.find(JobRef{Handle{2}, key_of_id("b"), 1});
   ASSERT_NE(b, nullptr);
   EXPECT_TRUE(b->is<Attempt::Queued>());
-  attempts.end(*b);
+  attempts.end(*b, now);
   EXPECT_EQ(attempts.find(JobRef{Handle{2}, key_of_id("b"), 1}), nullptr);
   end(token);
   EXPECT_EQ(start(), "") << "b was called back";
@@ -174,9 +174,9 @@ TEST_F(AttemptsTest, ADoubtfulOneHasNoSlotAndKeepsWhatItHasToSay) {
   Attempt* const first = attempts.first_doubtful();
   ASSERT_EQ(first, &at(a));
   EXPECT_EQ(std::get<Attempt::Doubtful>(first->state).outcome->command->signal, 9);
-  attempts.end(*first);
+  attempts.end(*first, now);
   EXPECT_EQ(attempts.next_doubt(), now + milliseconds(300));
-  attempts.end(*attempts.first_doubtful());
+  attempts.end(*attempts.first_doubtful(), now);
   EXPECT_EQ(attempts.first_doubtful(), nullptr);
   EXPECT_EQ(start(), "c");
   EXPECT_EQ(start(), "") << "no slot was given back twice";
@@ -206,6 +206,48 @@ TEST_F(AttemptsTest, ShortCommandsAreHandedOverAheadOfAFreeSlot) {
   EXPECT_EQ(handed_over_after(milliseconds(2)), 2 + 2 * 10) << "20 ms of work per slot";
   EXPECT_EQ(handed_over_after(milliseconds(40)), 2 + 2) << "at least one per slot";
   EXPECT_EQ(handed_over_after(milliseconds(50)), 2) << "not short";
+}
+
+// A beat names what has run for a second, and a limit's start counts from there: what only waits must not be
+// taken for it.
+TEST_F(AttemptsTest, WhatIsAheadOfASlotRunsOnceOneIsFree) {
+  attempts = Attempts(1);
+  for (int i = 0; i < 4; ++i) queue(handler(std::to_string(i)));
+  start();
+  end(token, milliseconds(1));
+  std::vector<std::uint64_t> handed_over;
+  while (!start().empty()) handed_over.push_back(token);
+  ASSERT_EQ(handed_over.size(), 3u);
+  const auto run_for = [&] {
+    std::vector<Duration> all;
+    for (const std::uint64_t one : handed_over) all.push_back(at(one).running_for(now));
+    return all;
+  };
+  now += seconds(2);
+  EXPECT_EQ(run_for(), (std::vector<Duration>{seconds(2), seconds(0), seconds(0)}));
+
+  const std::uint64_t first = handed_over.front();
+  handed_over.erase(handed_over.begin());
+  end(first);
+  now += seconds(3);
+  EXPECT_EQ(run_for(), (std::vector<Duration>{seconds(3), seconds(0)}));
+}
+
+TEST_F(AttemptsTest, AnEndThatIsToldBeforeThatOfTheOneInItsPlaceFreesNoSlot) {
+  attempts = Attempts(1);
+  for (int i = 0; i < 4; ++i) queue(handler(std::to_string(i)));
+  start();
+  end(token, milliseconds(1));
+  std::vector<std::uint64_t> handed_over;
+  while (!start().empty()) handed_over.push_back(token);
+  ASSERT_EQ(handed_over.size(), 3u);
+
+  end(handed_over[1]);
+  now += seconds(1);
+  EXPECT_EQ(at(handed_over[2]).running_for(now), seconds(0));
+  end(handed_over[0]);
+  now += seconds(1);
+  EXPECT_EQ(at(handed_over[2]).running_for(now), seconds(1));
 }
 
 TEST_F(AttemptsTest, NothingIsHandedOverAheadBehindALostThread) {
@@ -270,7 +312,7 @@ TEST_F(AttemptsTest, FindWhatIsThereHoweverItComesAndGoes) {
     Attempt* const found = attempts.find(JobRef{Handle{}, key_of_id(here.back()), 1});
     ASSERT_NE(found, nullptr);
     ASSERT_EQ(found->order.id, here.back());
-    attempts.end(*found);
+    attempts.end(*found, now);
     ASSERT_EQ(attempts.find(JobRef{Handle{}, key_of_id(here.back()), 1}), nullptr);
     here.pop_back();
   }
