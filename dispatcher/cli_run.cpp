@@ -135,8 +135,8 @@ std::vector<Flag> worker_flags(RunOptions& options) {
       {"worker-timeout", 0, "D", "a worker that is silent for this long is lost; at least 2s", "10s",
        set_duration(options.worker_timeout, seconds(2))},
       {"unsatisfiable-after", 0, "D",
-       "end the run if for this long no connected worker could run any remaining job", "60s",
-       set_duration(options.unsatisfiable_after)},
+       "end the run if for this long no connected worker could run any remaining job",
+       "60s, or 2s without --listen", set_timeout(options.unsatisfiable_after)},
       {"crash-limit", 0, "N",
        "a job that was running in this many worker crashes runs alone, and is quarantined if that crashes "
        "too",

@@ -54,7 +54,7 @@ struct RunOptions {
   std::optional<std::uint32_t> until_ok;
   Duration grace = seconds(30);
   std::uint32_t crash_limit = 3;
-  Duration unsatisfiable_after = seconds(60);
+  std::optional<Duration> unsatisfiable_after;
   Duration worker_timeout = seconds(10);
   std::optional<std::uint64_t> capture_bytes;  // nullopt = 64 KiB
   bool capture_failed_only = false;
@@ -65,6 +65,11 @@ struct RunOptions {
   std::optional<std::uint32_t> handler_jobs;  // that one child of them is given
   bool allow_new_privs = false;  // the local worker's jobs may gain rights through setuid programs
   std::uint64_t core_bytes = 0;  // the caller's soft limit on core dumps, for the local worker; set by main
+
+  // How long the run waits for a worker that can run what is left. Without --listen none can come.
+  Duration patience_without_worker() const {
+    return unsatisfiable_after.value_or(listen ? seconds(60) : seconds(2));
+  }
 };
 
 struct CheckOptions {

@@ -200,6 +200,7 @@ void Run::make_terminal() {
   terminal.progress = options_.progress;
   terminal.log_level = options_.log_level;
   terminal.listening = options_.listen.has_value();
+  for (const HandlerProgram& own : options_.handlers) terminal.own_handlers.push_back(own.name);
   terminal.insecure = options_.listen && options_.insecure;
   terminal.results = options_.results;
   terminal.shares_screen = options_.results == "-" && ::isatty(journal_->results_fd()) == 1;
@@ -350,7 +351,7 @@ ExitCode Run::run_jobs() {
   scheduling.run = run_;
   scheduling.worker_timeout = options_.worker_timeout;
   scheduling.crash_limit = options_.crash_limit;
-  scheduling.unsatisfiable_after = options_.unsatisfiable_after;
+  scheduling.unsatisfiable_after = options_.patience_without_worker();
   scheduling.grace = options_.grace;
   scheduling.capture_bytes = options_.capture_bytes.value_or(scheduling.capture_bytes);
   scheduling.capture_failed_only = options_.capture_failed_only;

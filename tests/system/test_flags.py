@@ -36,7 +36,7 @@ class Help(CliTest):
         self.assertEqual((finished.code, finished.err), (0, ""))
         for flag in RUN_FLAGS:
             self.assertRegex(finished.out, rf"(?m)^ .*{flag}\b")
-        for default in ("[64KiB;", "[30s]", "[10s]", "[60s]", "[3]", "[0]", "[info]", "[none]"):
+        for default in ("[64KiB;", "[30s]", "[10s]", "[60s, or 2s without --listen]", "[3]", "[0]", "[info]", "[none]"):
             self.assertIn(default, finished.out)
         self.assertIn("Example", finished.out)
         finished = self.call([WORKER, "--help"])

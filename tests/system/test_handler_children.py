@@ -161,7 +161,21 @@ class HandlerChildren(HandlerTest):
         self.assertEqual(program.poll(), 1, program.err())
         self.assertIn("handler crooked is stopped", program.err())
         self.assertRegex(program.err(), "no .*worker")
+        self.assertNotIn("is given with --handler", program.err())
         self.assertLessEqual(len(self.by_id()), 4)
+
+    def test_a_type_without_a_program(self):
+        self.jobs(*[{"type": "crooked", "id": str(i)} for i in range(10)])
+        program = self.run_to_end()  # waits for nobody, since nobody can come
+        self.assertEqual(program.poll(), 1, program.err())
+        self.assertIn("no worker could run 10 jobs of type 'crooked'\n"
+                      "a program for the type 'crooked' is given with --handler crooked=COMMAND", program.err())
+
+    def test_programs_that_somebody_kills_are_not_dead_through_a_shell_either(self):
+        self.jobs(*[{"type": "killed", "id": str(i)} for i in range(8)])
+        program = self.run_to_end("--handler", "killed=sh -c 'read line; kill -KILL $$'; exit $?", "--local", "1")
+        self.assertEqual(len(self.by_id()), 8, program.err())
+        self.assertNotIn("stopped", program.err())
 
     def test_a_poisonous_job_stops_nothing(self):
         self.jobs({"type": "crooked", "id": "poison", "retries": 4, "args": {"do": "exit", "status": 5}})

@@ -407,6 +407,10 @@ TEST(TerminalTest, SummaryNamesTheNextCommand) {
   facts.given_up = {describe(JobUnsatisfiable{{"thumbnail", {"a", "b"}, 4}, 2, true})};
   EXPECT_TRUE(has(summary_text(facts),
                   "no worker could run 2 jobs of type 'thumbnail' with the labels a, b that need 4 slots\n"));
+  facts.lacking_handler = "thumbnail";
+  EXPECT_TRUE(has(summary_text(facts),
+                  "\na program for the type 'thumbnail' is given with --handler thumbnail=COMMAND, to this "
+                  "command or to a worker\n"));
 }
 
 TEST(TerminalTest, SlotUse) {

@@ -71,7 +71,9 @@ struct HandlerAnswerReader::Members {
 };
 
 AnswerFault HandlerAnswerReader::fault_in(std::string_view line, const std::string& why) const {
-  return {"the handler's program wrote a line that is no answer, " + why + ": " +
+  const bool is_talk = !trim_json_space(line).starts_with('{');
+  return {"the handler's program wrote a line that is no answer, " + why +
+          (is_talk ? " (everything else belongs on stderr): " : ": ") +
           (line.empty() ? "an empty line" : printable(line, kShownBytesMost))};
 }
 
@@ -114,7 +116,11 @@ HandlerAnswer HandlerAnswerReader::read(std::string_view line) {
             members.id};
   }
   if (!members.value.empty()) return {AnswerValue{members.value}, members.id};
-  if (!members.error.empty()) return {AnswerError{json_string_value(members.error, 0)}, members.id};
+  if (!members.error.empty()) {
+    std::string message = json_string_value(members.error, 0);
+    if (message.empty()) message = "the handler's program says that it failed, and not why";
+    return {AnswerError{std::move(message)}, members.id};
+  }
   return {AnswerProgress{}, members.id};
 }
 

@@ -252,6 +252,11 @@ std::string summary_text(const SummaryFacts& facts) {
         " was cut: to have all of it, run again (--overwrite) with files for it (\"stdout\": FILE in a job, "
         "or --stdout FILE), or with a larger --capture (16MiB at most)";
   for (const std::string& line : facts.given_up) text += "\nno worker could run " + line;
+  if (!facts.lacking_handler.empty()) {
+    const std::string type = printable(facts.lacking_handler, kIdBytesMax);
+    text += "\na program for the type '" + type + "' is given with --handler " + type +
+            "=COMMAND, to this command or to a worker";
+  }
   text += facts.results == "/dev/null"
               ? "\nno results are kept: give -o FILE to keep them, and to continue after a stop"
               : "\nresults: " + (facts.results == "-" ? "on stdout" : printable(facts.results, 300));

@@ -89,12 +89,13 @@ struct SummaryFacts {
   std::uint64_t failures_left_out = 0;                    // that are not among them
   std::map<std::string, std::uint64_t> not_ok_by_worker;  // in this start
   std::vector<std::string> given_up;                      // what no worker could run, a line each
-  std::string results;                                    // path or "-"
-  bool resumable = true;                                  // RESULTS is a regular file
-  std::vector<std::string> command;                       // argv as given
-  bool overwrite_variable = false;                        // WORKPOOL_OVERWRITE is set
-  std::size_t flags_end = SIZE_MAX;                       // see command_again
-  bool prints_output = false;                             // of the jobs
+  std::string lacking_handler;       // one of their types; "" if there is a program for it
+  std::string results;               // path or "-"
+  bool resumable = true;             // RESULTS is a regular file
+  std::vector<std::string> command;  // argv as given
+  bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
+  std::size_t flags_end = SIZE_MAX;  // see command_again
+  bool prints_output = false;        // of the jobs
 };
 
 // Several lines without the last newline, printable.

@@ -197,6 +197,9 @@ void Terminal::on(const JobRetried& job) {
 void Terminal::on(const JobUnsatisfiable& jobs) {
   if (jobs.given_up) {
     if (given_up_.size() < kGivenUpKept) given_up_.push_back(describe(jobs));
+    const std::string& type = jobs.requirement.type;
+    const bool has_program = std::ranges::count(options_.own_handlers, type) > 0;
+    if (lacking_handler_.empty() && !has_program) lacking_handler_ = type;
     return;
   }
   if (level_ >= 1) chat("warning: no connected worker can run " + describe(jobs));
@@ -382,6 +385,7 @@ SummaryFacts Terminal::sum_up(const Snapshot& snapshot, const RunEnd& end, Time 
   for (const FailureReason& reason : facts.reasons) facts.failures_left_out -= reason.count;
   facts.not_ok_by_worker = failures_.by_worker();
   facts.given_up = given_up_;
+  facts.lacking_handler = lacking_handler_;
   facts.results = options_.results;
   facts.resumable = options_.resumable;
   facts.command = options_.command;

@@ -26,16 +26,17 @@ namespace workpool::dispatcher {
 
 struct TerminalOptions {
   Progress progress = Progress::kAuto;
-  std::string log_level = "info";    // warn: warnings; info: also joins and leaves; debug: also retries
-  bool listening = false;            // report workers that join and leave
-  bool insecure = false;             // whoever reaches it may join
-  std::string results;               // path or "-"
-  std::uint16_t results_port = 0;    // what workers connect to for their results
-  bool shares_screen = false;        // results go to a terminal too
-  bool resumable = true;             // RESULTS is a regular file
-  std::vector<std::string> command;  // argv as given, for the command that continues
-  bool overwrite_variable = false;   // WORKPOOL_OVERWRITE is set
-  std::size_t flags_end = SIZE_MAX;  // see command_again
+  std::string log_level = "info";         // warn: warnings; info: also joins and leaves; debug: also retries
+  bool listening = false;                 // report workers that join and leave
+  bool insecure = false;                  // whoever reaches it may join
+  std::vector<std::string> own_handlers;  // the types that this run has programs for
+  std::string results;                    // path or "-"
+  std::uint16_t results_port = 0;         // what workers connect to for their results
+  bool shares_screen = false;             // results go to a terminal too
+  bool resumable = true;                  // RESULTS is a regular file
+  std::vector<std::string> command;       // argv as given, for the command that continues
+  bool overwrite_variable = false;        // WORKPOOL_OVERWRITE is set
+  std::size_t flags_end = SIZE_MAX;       // see command_again
   std::optional<std::uint64_t> expected_jobs;  // how many will come, if the snapshots do not know
   bool brief = false;          // says only what people need to know: no banner, no line every 10 s
   bool prints_output = false;  // what jobs write is printed by others
@@ -169,6 +170,7 @@ class Terminal {
   Budget chat_;
   Comings comings_;
   std::vector<std::string> given_up_;
+  std::string lacking_handler_;  // the first type that nobody had
   double busy_slot_seconds_ = 0;
   double slot_seconds_ = 0;
   bool finished_ = false;

@@ -21,6 +21,7 @@ constexpr Duration kFirstPause = microseconds(500);
 constexpr Duration kLongestPause = milliseconds(20);
 constexpr Duration kAtTheEnd = seconds(1);
 constexpr std::size_t kWordsMost = 200;
+constexpr int kShellSignalBase = 128;  // a status of 137 says that signal 9 ended what the shell waited for
 
 // The last line of its stderr, which mostly says why: an import that fails, a file that is not there.
 std::string last_words(std::string_view errors) {
@@ -170,8 +171,10 @@ void ChildSeat::bury(Place& place, AttemptEnded& ending, const Key& key) {
   ending.outcome = handler_failure(text);
   add_errors(place, ending.outcome);
   if (may_be_of_a_stop(by_signal)) ending.how = AttemptEnd::kDoubtful;
-  // One that has answered works here, and one that somebody has killed says nothing about it.
-  if (!place.talk.has_answered() && ending.how != AttemptEnd::kDoubtful) count_death(place, ending, key);
+  // One that has answered works here, and one that somebody has killed says nothing about it. Of that a shell
+  // that waits for its program tells by its own status.
+  const int signal = by_signal != 0 ? by_signal : place.child->exit_status() - kShellSignalBase;
+  if (!place.talk.has_answered() && !may_be_of_a_stop(signal)) count_death(place, ending, key);
 }
 
 // It has read nothing of the job, so that may run elsewhere.
