@@ -22,7 +22,9 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/boxed.h"
 #include "common/base/key_index.h"
+#include "common/base/progress.h"
 #include "common/base/ring.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
@@ -51,9 +53,10 @@ struct Attempt {
                    // is over
   State state;
   Time received;
-  Time started;          // handed over; meaningless while it is Queued
-  bool foreign = false;  // of a run that is no longer ours: nothing is sent about it
-  bool named = false;    // the dispatcher knows that it runs
+  Time started;                // handed over; meaningless while it is Queued
+  bool foreign = false;        // of a run that is no longer ours: nothing is sent about it
+  bool named = false;          // the dispatcher knows that it runs
+  Boxed<Progress> progress{};  // that the dispatcher does not know yet
 
   template <class S>
   bool is() const {
@@ -67,6 +70,7 @@ struct Attempt {
     state = Queued{};
     foreign = false;
     named = false;
+    progress.reset();
   }
 };
 

@@ -2,6 +2,7 @@
 #include "worker/core/handler_answer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "common/base/outcome.h"
@@ -115,7 +116,10 @@ HandlerAnswer HandlerAnswerReader::read(std::string_view line) {
   }
   if (!members.value.empty()) return {AnswerValue{members.value}, members.id};
   if (!members.error.empty()) return {AnswerError{json_string_value(members.error, 0)}, members.id};
-  return {AnswerProgress{}, members.id};
+  double done = 0;
+  std::from_chars(members.progress.data(), members.progress.data() + members.progress.size(), done);
+  const std::string text = members.text.empty() ? "" : json_string_value(members.text, 0);
+  return {AnswerProgress{progress_of(done, text)}, members.id};
 }
 
 }  // namespace workpool::worker
