@@ -196,6 +196,16 @@ BegunJob read_begun(WireReader& from) {
   return job;
 }
 
+JobProgress read_progress(WireReader& from) {
+  const std::uint32_t fields = read_fields(from, 3);
+  JobProgress said;
+  said.handle = Handle{from.number()};
+  said.progress.thousandths = read_u32(from, kProgressMost);
+  said.progress.text = from.bytes(kProgressTextBytesMax);
+  skip_rest(from, fields, 3);
+  return said;
+}
+
 Death read_death(WireReader& from) {
   Death death;
   const std::uint32_t fields = read_fields(from, 3);
@@ -241,6 +251,8 @@ std::optional<SinkMessage> read_sink_message(WireReader& from, std::uint32_t typ
         if (beat.begun.size() > kBegunMost) return std::nullopt;
         if (fields >= 4)
           beat.ended = read_list<Handle>(from, [](WireReader& r) { return Handle{r.number()}; });
+        if (fields >= 5) beat.progress = read_list<JobProgress>(from, read_progress);
+        if (beat.progress.size() > kBegunMost) return std::nullopt;
         return beat;
       }
       break;
@@ -259,7 +271,7 @@ std::uint32_t known_fields(std::uint32_t type) {
     case kEnd:
       return 0;
     case kBeat:
-      return 4;  // the last may be missing
+      return 5;  // the last two may be missing
     case kJobs:
     case kLaneBeat:
     case kPart:

@@ -224,7 +224,7 @@ struct SinkEncoder {
       to.pack_false();
   }
   void operator()(const Beat& m) {
-    pack_head(to, kBeat, header, m.ended.empty() ? 3 : 4);
+    pack_head(to, kBeat, header, !m.progress.empty() ? 5 : m.ended.empty() ? 3 : 4);
     to.pack_uint64(m.echo);
     pack_duration(to, m.echo_held);
     to.pack_array(static_cast<std::uint32_t>(m.begun.size()));
@@ -233,9 +233,17 @@ struct SinkEncoder {
       to.pack_uint64(job.handle.value);
       pack_duration(to, job.elapsed);
     }
-    if (m.ended.empty()) return;
+    if (m.ended.empty() && m.progress.empty()) return;
     to.pack_array(static_cast<std::uint32_t>(m.ended.size()));
     for (const Handle handle : m.ended) to.pack_uint64(handle.value);
+    if (m.progress.empty()) return;
+    to.pack_array(static_cast<std::uint32_t>(m.progress.size()));
+    for (const auto& [handle, progress] : m.progress) {
+      to.pack_array(3);
+      to.pack_uint64(handle.value);
+      to.pack_uint32(progress.thousandths);
+      pack_text(to, progress.text);
+    }
   }
   void operator()(const Goodbye&) { pack_head(to, kGoodbye, header, 0); }
 };

@@ -11,6 +11,7 @@
 #include "common/base/ids.h"
 #include "common/base/job.h"
 #include "common/base/outcome.h"
+#include "common/base/progress.h"
 #include "common/base/shared_bytes.h"
 #include "common/base/time.h"
 
@@ -138,6 +139,12 @@ struct BegunJob {
   Duration elapsed{0};
   friend bool operator==(const BegunJob&, const BegunJob&) = default;
 };
+// How far a job says that it is.
+struct JobProgress {
+  Handle handle;
+  Progress progress;
+  friend bool operator==(const JobProgress&, const JobProgress&) = default;
+};
 struct Beat {
   std::uint64_t echo = 0;  // stamp of the last LaneBeat; 0 = none yet
   Duration echo_held{0};   // between its receipt and this message
@@ -146,6 +153,7 @@ struct Beat {
   // Since the last Beat, jobs that have ended and whose result is held back for a moment: their slots are
   // free.
   std::vector<Handle> ended{};
+  std::vector<JobProgress> progress{};  // what has changed since the last Beat
 };
 
 struct Goodbye {};

@@ -370,6 +370,7 @@ struct RunningView {
   Duration ran{0};
   std::uint32_t attempt = 0;
   std::uint32_t slots = 1;
+  Boxed<Progress> progress{};
 };
 struct RunningList {
   std::uint64_t jobs = 0;  // all of them

@@ -73,6 +73,7 @@ HoldingRow Holdings::add(Holder& to, const New& given, const HoldingPhase& phase
   holding.slots = given.slots;
   holding.limited = given.limited;
   holding.start_known = runs;
+  holding.progress.reset();
   holding.next_of_job_ = std::exchange(of_job_[given.job], row);
   link(row);
   if (given.alone) to.alone_ = true;
@@ -128,6 +129,10 @@ bool Holdings::note_begun(HoldingRow row, Time begun) {
   holding.begun = std::max(begun, holding.since);
   note_started(row, *holding.begun);
   return true;
+}
+
+void Holdings::note_progress(HoldingRow row, Progress&& progress) {
+  rows_[row].progress.emplace() = std::move(progress);
 }
 
 bool Holdings::recall(HoldingRow row, Time now) {

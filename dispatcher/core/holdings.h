@@ -70,6 +70,7 @@ struct Holding {
   std::uint32_t slots = 1;
   std::uint32_t limited = kUnlimited;  // its requirement class, if that has limits
   bool start_known = false;            // to them
+  Boxed<Progress> progress{};          // as the job last said
 
   template <class Phase>
   bool is() const {
@@ -155,6 +156,7 @@ class Holdings {
   // The worker says that it runs since then; no earlier than it was given. False if it has said so before.
   // REQUIRES: live.
   bool note_begun(HoldingRow row, Time begun);
+  void note_progress(HoldingRow row, Progress&& progress);
   // It has started, at that time at the latest, or never will. Without either it counts as started when it
   // ends. REQUIRES of both: live.
   void note_started(HoldingRow row, Time at);

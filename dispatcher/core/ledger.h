@@ -90,9 +90,9 @@ class Ledger {
   Returns take_returned(Session& session, const ReturnedJob& returned, Step& step);
   // Holdings::note_ended, of the job that the worker was given under this handle. False if it holds none.
   bool note_ended(Session& session, Handle handle, Time now);
-  // The worker says that this job of the session runs. False if that is known, or the session does not hold
-  // it.
-  bool note_begun(const Session& session, const BegunJob& begun, Time now);
+  // What a beat says of jobs that run, and how far they are; of jobs that the session does not hold it says
+  // nothing. Whether it was news that one of them runs.
+  bool note_running(const Session& session, const Beat& beat, Time now);
   // Jobs that a worker says it runs since before this session. Counts only what it was given in this start of
   // the dispatcher, or may have been given in one before (Worker::from_before); it is told to cancel the
   // rest. False, and nothing is done, if it names more than it can have been given. REQUIRES: the session
@@ -145,6 +145,8 @@ class Ledger {
   static constexpr std::uint32_t kAttemptMost = 1 << 30;
 
   JobRef ref_of(const Holding& holding) const;
+  // kNoHolding if the session was not given it by that handle.
+  HoldingRow held_as(const Session& session, Handle handle) const;
   // Its class if that has limits, else kUnlimited.
   std::uint32_t limited(const ActiveJob& job) const;
   // The session's holding of this very attempt: by the handle it was given with, or 0 if it was taken over

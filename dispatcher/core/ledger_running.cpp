@@ -100,12 +100,24 @@ void Ledger::drop_unconfirmed(Session& session, Step& step) {
   }
 }
 
-bool Ledger::note_begun(const Session& session, const BegunJob& begun, Time now) {
-  const auto job = jobs_.find(begun.handle);
-  if (!job) return false;
+HoldingRow Ledger::held_as(const Session& session, Handle handle) const {
+  const auto job = jobs_.find(handle);
+  if (!job) return kNoHolding;
   const HoldingRow row = holdings_.find(*job, session.held);
-  if (row == kNoHolding || holdings_.at(row).handle != begun.handle) return false;
-  return holdings_.note_begun(row, now - begun.elapsed);
+  return row == kNoHolding || holdings_.at(row).handle != handle ? kNoHolding : row;
+}
+
+bool Ledger::note_running(const Session& session, const Beat& beat, Time now) {
+  bool any = false;
+  for (const BegunJob& begun : beat.begun) {
+    const HoldingRow row = held_as(session, begun.handle);
+    if (row != kNoHolding) any |= holdings_.note_begun(row, now - begun.elapsed);
+  }
+  for (const JobProgress& said : beat.progress) {
+    const HoldingRow row = held_as(session, said.handle);
+    if (row != kNoHolding) holdings_.note_progress(row, Progress(said.progress));
+  }
+  return any;
 }
 
 RunningList Ledger::running(Time now, std::size_t most) const {
@@ -136,6 +148,7 @@ RunningList Ledger::running(Time now, std::size_t most) const {
     view.ran = now - *holding.begun;
     view.attempt = holding.attempt;
     view.slots = holding.slots;
+    view.progress = holding.progress;
   }
   return list;
 }

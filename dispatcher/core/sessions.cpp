@@ -300,9 +300,8 @@ void Sessions::beat(Session& session, const Beat& beat, Step& step) {
   bool freed = false;
   for (const Handle handle : beat.ended) freed |= ledger_.note_ended(session, handle, step.now);
   if (freed) workers_.touch(session);
-  bool progress = freed;
-  for (const BegunJob& begun : beat.begun) progress |= ledger_.note_begun(session, begun, step.now);
-  if (progress) session.last_progress = step.now;
+  const bool begun = ledger_.note_running(session, beat, step.now);
+  if (freed || begun) session.last_progress = step.now;
   // We never sent a stamp of the future, and the sum below might overflow with one.
   if (beat.echo == 0 || beat.echo > static_cast<std::uint64_t>(step.now.time_since_epoch().count())) return;
   const Time stamped{Duration{static_cast<Duration::rep>(beat.echo)}};

@@ -74,6 +74,11 @@ class Job {
     return std::max(left, std::chrono::milliseconds(0));
   }
 
+  // Says how far the job is: `done` from 0 to 1 (below 0 and NaN count as 0, above 1 as 1), and a text of at
+  // most 200 bytes of UTF-8, of which more is cut. The last of these goes out with the worker's next
+  // heartbeat, every tenth of --worker-timeout, and `status` shows it: calling this often costs a lock and no
+  // message. Unlike the rest of a Job it may be called by other threads, until the handler returns.
+  WORKPOOL_API void progress(double done, std::string_view text = {}) const;
   // Asked to stop at the job's timeout, and when the job is cancelled. No thread can be ended from outside,
   // so a handler that may take long has to look at it. One that does not return within 5 s keeps its thread,
   // and the worker gets a new process as soon as no other slot is left. Callbacks of all jobs run on one

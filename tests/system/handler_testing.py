@@ -40,6 +40,10 @@ for line in sys.stdin:
     elif do == "progress":
         for part in range(3): answer({"progress": part / 3, "text": "part"})
         answer({"value": "done"})
+    elif do == "part":
+        answer({"progress": args["progress"], "text": args["text"]})
+        while not os.path.exists(args["until"]): time.sleep(0.01)
+        answer({"value": "done"})
     elif do == "exit": sys.exit(args["status"])
     elif do == "signal": os.kill(os.getpid(), args["signal"]); time.sleep(100)
     elif do == "long": answer({"value": "x" * args["bytes"]})

@@ -51,6 +51,18 @@ class HandlerAnswers(HandlerTest):
     def test_progress_may_come_before_the_answer(self):
         self.assertEqual(self.one({"do": "progress"})["value"], "done")
 
+    def test_status_shows_the_progress_of_a_job(self):
+        go = self.folder / "go"
+        text = "\u202e" + "ä" * 200
+        self.jobs({"type": "crooked", "id": "far", "args": {"do": "part", "progress": 0.5, "text": text, "until": str(go)}},
+                  {"type": "crooked", "id": "over", "args": {"do": "part", "progress": 1e300, "text": "", "until": str(go)}})
+        run = self.dispatcher("--handler", self.crooked, "--local", "2")
+        status = self.wait_status("both", lambda s: len([j for j in s["running"] if "progress" in j]) == 2)
+        self.assertEqual({j["id"]: (j["progress"], j.get("text")) for j in status["running"]},
+                         {"far": (0.5, ("\u202e" + "ä" * 200).encode()[:199].decode()), "over": (1, None)})
+        go.touch()
+        self.assert_ends(run, 0)
+
     def test_an_id_that_is_repeated_is_checked(self):
         self.assertEqual(self.one({"do": "id", "id": "0"})["value"], 1)
         self.assert_fails(self.run_jobs({"do": "id", "id": "7"}, flags=("--overwrite",))["0"], 'answered "7" when it was asked "0"')

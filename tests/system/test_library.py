@@ -37,6 +37,12 @@ workpool::json crooked(const workpool::Job& job) {
     while (!job.stop_token().stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     throw workpool::Failure("stopped");
   }
+  if (what == "progress") {
+    job.progress(0.29, "part of it");
+    const auto until = job.arg<std::string>("until");
+    while (::access(until.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    job.progress(0.9);
+  }
   if (what == "large") return std::string(1 << 20, 'x');
   if (what == "bytes") return "\xff";
   if (what == "exit") std::exit(3);
@@ -132,6 +138,17 @@ class Library(Installed):
         lines = sorted((folder / "files.results.jsonl").read_text().splitlines())
         self.assertEqual([line.partition(',"worker"')[0] for line in lines],
                          [line.partition(",…")[0] for line in shown.splitlines()])
+
+    def test_status_shows_the_progress_of_a_job(self):
+        go = self.folder / "go"
+        self.jobs({"type": "crooked", "id": "far", "args": {"do": "progress", "until": str(go)}})
+        run = self.dispatcher("--local", "0")
+        self.crooked("--slots", 1)
+        self.wait_status("its progress", lambda s: [(j["id"], j.get("progress"), j.get("text")) for j in s["running"]]
+                         == [("far", 0.29, "part of it")])
+        self.assertIn("line 1, id far: 29 %, part of it\n", call(DISPATCHER, "status", self.address, env=self.environment))
+        go.touch()
+        self.assert_ends(run, 0)
 
     # ---- versions ----
 

@@ -56,6 +56,21 @@ TEST_F(OwnHandlerTest, SeesItsJob) {
   EXPECT_EQ(run(R"({"type":"echo","args":1})").outcome.value, "1") << "the built-in ones are there, too";
 }
 
+TEST_F(OwnHandlerTest, SaysHowFarItIs) {
+  handle([this](const Job& job) {
+    job.progress(0.25, "first");
+    job.progress(0.5, "se\xff");
+    std::vector<JobProgressed> said = runner().take_progress();
+    EXPECT_EQ(said.size(), 1U) << "only the last word counts";
+    EXPECT_EQ(said.at(0).progress, (Progress{500, "se\\xff"}));
+    std::thread([&] { job.progress(1.5); }).join();
+    EXPECT_EQ(runner().take_progress().at(0).progress, (Progress{1000, ""}));
+    EXPECT_TRUE(runner().take_progress().empty());
+    return said.at(0).token;
+  });
+  EXPECT_EQ(value_of(), "1");
+}
+
 TEST_F(OwnHandlerTest, ArgsThatAreMissingOrOfAnotherType) {
   handle([](const Job& job) {
     job.expect_args({"source", "width", "parts"});

@@ -153,6 +153,8 @@ std::map<std::string, MsgpackNode> sample_trees() {
   add("PART");
   trees.erase("HELD EMPTY");
   trees.erase("BEAT PLAIN");
+  trees.at("BEAT").elements.push_back(trees.at("BEAT PROGRESS").elements.at(8));
+  trees.erase("BEAT PROGRESS");
   trees.erase("RESULTS FILES");
   // Its fourth result with every field.
   trees.at("RESULTS").elements.at(4).elements.at(3) = trees.at("RESULTS USED").elements.at(4).elements.at(0);
@@ -196,7 +198,7 @@ const std::map<std::string, Fields>& fields_of_messages() {
       {"RESULTS", {{"results", "5"}}},
       {"RETURNED", {{"jobs", "1"}}},
       {"READY", {{"accepting", "false"}}},
-      {"BEAT", {{"echo", "123456789"}, {"held", "40"}, {"begun", "1"}, {"ended", "2"}}},
+      {"BEAT", {{"echo", "123456789"}, {"held", "40"}, {"begun", "1"}, {"ended", "2"}, {"progress", "1"}}},
       {"GOODBYE", {}},
       {"JOBS", {{"ack", "17"}, {"received", "18"}, {"jobs", "2"}}},
       {"CANCEL", {{"jobs", "2"}}},

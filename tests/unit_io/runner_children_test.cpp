@@ -27,6 +27,7 @@ while read -r line; do
     *slow*) sleep 100 ;;
     *deaf*) trap '' TERM; sleep 100 ;;
     *noise*) echo noise >&2 ;;
+    *part*) echo '{"progress":0.25}'; echo '{"progress":0.5,"text":"so far"}' ;;
     *flood*) exec cat /dev/zero ;;
   esac
   echo "{\"value\":$n}"
@@ -116,6 +117,15 @@ TEST_F(RunnerChildrenTest, WordsOnStderrBelongToTheJob) {
   ASSERT_TRUE(ending.outcome.command);
   EXPECT_EQ(ending.outcome.command->standard_error, "noise\n");
   EXPECT_FALSE(run(child()).outcome.command);
+}
+
+TEST_F(RunnerChildrenTest, SaysHowFarItIs) {
+  const AttemptEnded ending = run(child("part"));
+  EXPECT_EQ(ending.outcome.value, "1");
+  const std::vector<JobProgressed> said = runner().take_progress();
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0].token, ending.token);
+  EXPECT_EQ(said[0].progress, (Progress{500, "so far"}));
 }
 
 TEST_F(RunnerChildrenTest, TimeoutEndsTheTree) {

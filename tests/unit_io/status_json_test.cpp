@@ -31,11 +31,14 @@ TEST(StatusJson, IsReadBackAsText) {
   facts.running.jobs = 3;
   facts.running.longest = {{"one", "", 7, "node2", seconds(58 * 60), 2, 1},
                            {"0123456789abcdef0123456789abcdef", "0.1 2", 9, "node1", seconds(4), 1, 1}};
+  facts.running.longest[1].progress.emplace() = {290, "a \"text\"\xff"};
   const string json = status_json(facts);
   EXPECT_EQ(
       json.rfind("{\"v\":1,\"version\":\"0.1.0\",\"run\":\"00000000000000ff\",\"phase\":\"running\",", 0), 0U)
       << json;
   EXPECT_EQ(json.find('\n'), string::npos);
+  EXPECT_TRUE(has(json, R"("slots":1},{"line":9,)")) << json;
+  EXPECT_TRUE(has(json, R"("slots":1,"progress":0.290,"text":"a \"text\"\\xff"}])")) << json;
   const auto text = status_text(json);
   ASSERT_TRUE(text.has_value()) << json;
   EXPECT_TRUE(has(*text, "run      00000000000000ff is running, up 1m2s (workpool 0.1.0)\n")) << *text;
@@ -47,7 +50,7 @@ TEST(StatusJson, IsReadBackAsText) {
   EXPECT_TRUE(has(*text,
                   "\n  running  worker                   attempt  job\n"
                   "    58m0s  node2                          2  line 7, id one\n"
-                  "     4.0s  node1                          1  '0.1 2', line 9\n"
+                  "     4.0s  node1                          1  '0.1 2', line 9: 29 %, a \"text\"\\xff\n"
                   "(1 more have run for over a second; --all lists them)\n"))
       << *text;
   EXPECT_TRUE(has(*text, "node2                         2      0      0          3  suspect\n")) << *text;

@@ -22,7 +22,9 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/boxed.h"
 #include "common/base/key_index.h"
+#include "common/base/progress.h"
 #include "common/base/ring.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
@@ -51,10 +53,11 @@ struct Attempt {
                    // is over
   State state;
   Time received;
-  Time started;          // its slot was free and it was handed over; meaningless while it is Queued
-  bool ahead = false;    // handed over ahead of a free slot, which it has not got yet
-  bool foreign = false;  // of a run that is no longer ours: nothing is sent about it
-  bool named = false;    // the dispatcher knows that it runs
+  Time started;                // its slot was free and it was handed over; meaningless while it is Queued
+  bool ahead = false;          // handed over ahead of a free slot, which it has not got yet
+  bool foreign = false;        // of a run that is no longer ours: nothing is sent about it
+  bool named = false;          // the dispatcher knows that it runs
+  Boxed<Progress> progress{};  // that the dispatcher does not know yet
 
   // For how long it has run at `now`. REQUIRES: it is not Queued.
   Duration running_for(Time now) const { return ahead ? Duration{0} : now - started; }
@@ -72,6 +75,7 @@ struct Attempt {
     ahead = false;
     foreign = false;
     named = false;
+    progress.reset();
   }
 };
 

@@ -12,6 +12,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/outcome.h"
+#include "common/base/progress.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 #include "worker/core/says.h"
@@ -90,6 +91,13 @@ struct AttemptEnded {
   std::vector<int> alive{};  // processes of a command that could not be killed; nobody waits for them
   Duration waited{0};        // for its handler's program to start
 };
+struct JobProgressed {
+  std::uint64_t token = 0;
+  Progress progress;
+};
+struct JobsProgressed {
+  std::vector<JobProgressed> jobs;
+};
 // Several at once, as the runner hands them over.
 struct AttemptsEnded {
   std::vector<AttemptEnded> attempts;
@@ -107,8 +115,9 @@ struct HandlerStopped {
 // After every batch of events.
 struct Drained {};
 
-using Event = std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
-                           AttemptsEnded, DeathsKnown, StopAsked, StopNow, HandlerStopped, Drained>;
+using Event =
+    std::variant<Started, Welcomed, RefusedBy, RegistrationFailed, LaneReceived, LanePart, SinkGone,
+                 AttemptsEnded, JobsProgressed, DeathsKnown, StopAsked, StopNow, HandlerStopped, Drained>;
 
 // ---- actions ----
 

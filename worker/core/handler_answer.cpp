@@ -2,6 +2,7 @@
 #include "worker/core/handler_answer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "common/base/outcome.h"
@@ -121,7 +122,10 @@ HandlerAnswer HandlerAnswerReader::read(std::string_view line) {
     if (message.empty()) message = "the handler's program says that it failed, and not why";
     return {AnswerError{std::move(message)}, members.id};
   }
-  return {AnswerProgress{}, members.id};
+  double done = 0;
+  std::from_chars(members.progress.data(), members.progress.data() + members.progress.size(), done);
+  const std::string text = members.text.empty() ? "" : json_string_value(members.text, 0);
+  return {AnswerProgress{progress_of(done, text)}, members.id};
 }
 
 }  // namespace workpool::worker

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <variant>
 
+#include "common/base/progress.h"
 #include "common/formats/value_json.h"
 
 namespace workpool::worker {
@@ -22,7 +23,9 @@ struct AnswerValue {
 struct AnswerError {
   std::string message;
 };
-struct AnswerProgress {};
+struct AnswerProgress {
+  Progress progress;
+};
 struct AnswerFault {
   std::string message;  // what is wrong with the line, for people
 };

@@ -116,7 +116,10 @@ HandlerTalk::Heard HandlerTalk::hear(std::string_view line, std::uint64_t read,
       return Heard::kFault;
     }
   }
-  if (std::holds_alternative<AnswerProgress>(answer.says)) return Heard::kProgress;
+  if (auto* const said = std::get_if<AnswerProgress>(&answer.says)) {
+    progress_ = std::move(said->progress);
+    return Heard::kProgress;
+  }
   AttemptEnded ending;  // added when it is whole: there may be no memory for it
   ending.token = attempt.token;
   ending.waited = waited_;

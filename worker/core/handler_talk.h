@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/handler_start.h"
@@ -40,7 +41,7 @@ class HandlerTalk {
   };
   enum class Heard : std::uint8_t {
     kAnswer,    // an ending was added
-    kProgress,  // there is nothing to do
+    kProgress,  // of the first request: take_progress()
     kFault,     // `fault` says what is wrong with the line; nobody knows what the child does now
     kSurplus,   // an answer, but nothing was asked, or the child cannot know of it yet
   };
@@ -73,6 +74,7 @@ class HandlerTalk {
   // one ending. After the lines that were read together comes a lines_over().
   Heard hear(std::string_view line, std::uint64_t read, std::vector<AttemptEnded>& endings,
              std::string& fault);
+  Progress take_progress() { return std::move(progress_); }
   // There was one answer too many: nobody knows which of those that came together belong to their requests.
   // They fail with `fault`.
   void distrust_answers(std::vector<AttemptEnded>& endings, const std::string& fault) const;
@@ -125,6 +127,7 @@ class HandlerTalk {
   Duration noticed_{0};      // how late we may have seen that it had started; no timeout is shorter by that
   std::uint64_t given_ = 0;  // to this child
   std::uint64_t answered_ = 0;  // by it
+  Progress progress_{};         // of the last line, if it was one
   std::size_t together_ = 0;    // answers since the last lines_over()
   Duration mean_{0};            // of a job; 0 = not known
   std::size_t window_ = 1;      // requests, the first one counted

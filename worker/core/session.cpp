@@ -68,6 +68,9 @@ void Session::step(Event&& event, Time now, Actions& actions) {
     void operator()(AttemptsEnded& e) {
       for (AttemptEnded& ended : e.attempts) self.attempt_ended(std::move(ended));
     }
+    void operator()(JobsProgressed& e) {
+      for (JobProgressed& job : e.jobs) self.job_progressed(std::move(job));
+    }
     void operator()(DeathsKnown& e) { self.deaths_ = std::move(e.deaths); }
     void operator()(StopAsked&) { self.stop_asked(); }
     void operator()(StopNow&) { self.stop_now(); }
@@ -279,6 +282,7 @@ void Session::send_beat() {
   if (active.echo != 0) beat.echo_held = now_ - active.echo_received;
   beat.ended = std::exchange(active.ended, {});
   name_begun(beat.begun);
+  tell_progress(beat.progress);
   active.last_beat = now_;
   send(std::move(beat));
 }

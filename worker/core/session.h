@@ -90,6 +90,7 @@ class Session {
   void on_acks(std::uint64_t ack, std::uint64_t received);
   void on_stop();
   void attempt_ended(AttemptEnded&& event);
+  void job_progressed(JobProgressed&& event);
   void stop_asked();
   void begin_stop(Say&& why, Time kill_at);
   void stop_now();
@@ -111,6 +112,7 @@ class Session {
   void send_results();
   void send_beat();
   void name_begun(std::vector<BegunJob>& begun);
+  void tell_progress(std::vector<JobProgress>& progress);
   void tell_accepting();
   void start_jobs();
   void give_back(std::vector<ReturnedJob>&& jobs);
@@ -146,6 +148,7 @@ class Session {
   State state_ = Left{};
   Attempts attempts_;
   KeptResults kept_;
+  Ring<std::uint64_t> progressed_;  // tokens of attempts with a progress that was not told; in order
   std::vector<Death> deaths_;
   RunId run_;                     // of what is held here; 0 = no dispatcher yet
   Duration worker_timeout_;       // the dispatcher's, from the last WELCOME

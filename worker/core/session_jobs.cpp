@@ -17,6 +17,8 @@ constexpr std::size_t kReturnedPage = 1000;  // about 55 bytes each
 constexpr std::size_t kQueuedMost = 16 * 1024;
 constexpr std::uint64_t kQueuedBytesMost = 64 << 20;
 constexpr std::uint64_t kWorkBytesMost = 2 << 20;
+constexpr std::size_t kProgressBytesMost = 16 * 1024;  // in one BEAT: an eighth of a thin line
+constexpr std::size_t kProgressBytesAround = 24;       // the text of each
 
 }  // namespace
 
@@ -250,6 +252,29 @@ void Session::keep_result(const Attempt& attempt, Outcome&& outcome, Duration ra
   result.waited = std::clamp(now_ - attempt.received - ran, Duration{0},
                              std::max(Duration{0}, attempt.started - attempt.received) + waited);
   result.ran = ran;
+}
+
+// Of a job that has ended meanwhile nothing is told.
+void Session::job_progressed(JobProgressed&& event) {
+  Attempt* const attempt = attempts_.find(event.token);
+  if (attempt == nullptr || !attempt->is<Attempt::Started>()) return;
+  if (!attempt->progress) progressed_.push_back(std::uint64_t{event.token});
+  attempt->progress.emplace() = std::move(event.progress);
+}
+
+// What has waited longest, as much as a thin line carries beside the beats. Of a job that an earlier session
+// was given, the dispatcher knows no handle.
+void Session::tell_progress(std::vector<JobProgress>& progress) {
+  for (std::size_t bytes = 0; !progressed_.empty() && bytes < kProgressBytesMost;) {
+    Attempt* const attempt = attempts_.find(progressed_.front());
+    progressed_.pop_front();
+    if (attempt == nullptr || !attempt->progress) continue;
+    if (attempt->is<Attempt::Started>() && attempt->order.handle.value != 0) {
+      bytes += kProgressBytesAround + attempt->progress->text.size();
+      progress.push_back({attempt->order.handle, std::move(*attempt->progress)});
+    }
+    attempt->progress.reset();
+  }
 }
 
 void Session::return_without_resources(const std::string& reason) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/progress.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 
@@ -33,10 +34,20 @@ class StopToken {
   virtual void when_set(std::function<void()> act) const = 0;
 };
 
+// Takes how far a job is, of which only the last word counts. Any thread.
+class ProgressSink {
+ public:
+  virtual ~ProgressSink() = default;
+  // `token`: the attempt's. Says nothing if that has ended.
+  virtual void say(std::uint64_t token, Progress&& progress) = 0;
+};
+
 struct HandlerContext {
   const StopToken& stop;
   std::optional<Time> deadline;  // CLOCK_BOOTTIME; the token is set then
   const JobOrder& order;
+  ProgressSink& progress;
+  std::uint64_t token = 0;  // of the attempt
 
   std::uint32_t attempt() const { return order.attempt; }  // from 1
   // Of the job. Made when it is asked for: to print a default id costs more than a no-op.

@@ -29,6 +29,7 @@ namespace workpool::worker {
 namespace {
 
 constexpr Duration kTendInterval = milliseconds(250);
+constexpr Duration kProgressInterval = milliseconds(250);  // beats come every 0.2 s or less often
 constexpr std::size_t kFramesATurn = 256;
 constexpr int kSockets = 16;
 
@@ -121,6 +122,7 @@ class Engine {
 
   Time now_;
   Time tend_at_;
+  Time progress_at_;
   std::string host_;      // that answered the last HELLO
   bool secured_ = false;  // with our key
   std::vector<Event> events_;
@@ -216,6 +218,12 @@ void Engine::gather() {
   }
   if (ran > 0) birth_.page->note_ran(ran, not_ok);
   if (!ended.attempts.empty()) events_.emplace_back(std::move(ended));
+  // It goes out with the next beat, so nothing is woken for it.
+  if (now_ >= progress_at_) {
+    if (JobsProgressed said{runner_.take_progress()}; !said.jobs.empty())
+      events_.emplace_back(std::move(said));
+    progress_at_ = now_ + kProgressInterval;
+  }
   const std::size_t before = events_.size();
   transport_.receive(kFramesATurn, events_);
   if (events_.size() > before && !std::holds_alternative<SinkGone>(events_[before]))

@@ -41,6 +41,9 @@ int Job::attempt() const { return static_cast<int>(impl_.context.attempt()); }
 const json& Job::args() const { return impl_.args; }
 std::stop_token Job::stop_token() const { return impl_.token(); }
 
+void Job::progress(double done, std::string_view text) const {
+  impl_.context.progress.say(impl_.context.token, progress_of(done, text));
+}
 std::optional<std::chrono::steady_clock::time_point> Job::deadline() const {
   if (!impl_.context.deadline) return std::nullopt;
   // Ours counts the time that the machine sleeps, too.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "common/base/text.h"
@@ -48,8 +49,14 @@ std::string running_json(const RunningView& job) {
   append_text(out, "id", job.id);
   if (!job.name.empty()) append_text(out, "name", job.name);
   append_text(out, "worker", job.worker);
-  return out + fmt::format(R"(,"s":{:.3f},"attempt":{},"slots":{}}})",
-                           static_cast<double>(job.ran.count()) / 1e6, job.attempt, job.slots);
+  out += fmt::format(R"(,"s":{:.3f},"attempt":{},"slots":{})", static_cast<double>(job.ran.count()) / 1e6,
+                     job.attempt, job.slots);
+  if (job.progress) {
+    out +=
+        fmt::format(R"(,"progress":{:.3f})", job.progress->thousandths / static_cast<double>(kProgressMost));
+    if (!job.progress->text.empty()) append_text(out, "text", job.progress->text);
+  }
+  return out + '}';
 }
 
 std::string limit_json(const HeldUp& limit) {
@@ -137,6 +144,11 @@ std::string running_lines(const JsonScalars& values) {
     } else if (!is_digest(get(values, prefix + "id"))) {
       job += ", id " + shown(values, prefix + "id");
     }
+    if (values.contains(prefix + "progress")) {
+      const double done = std::strtod(std::string(get(values, prefix + "progress")).c_str(), nullptr);
+      job += fmt::format(": {:.0f} %", std::floor(100 * done + 1e-6));
+    }
+    if (values.contains(prefix + "text")) job += ", " + shown(values, prefix + "text");
     text +=
         fmt::format("{:>9}  {:<24} {:>7}  {}\n", format_roughly(seconds_in(values, prefix + "s")),
                     printable(get(values, prefix + "worker"), 64), shown(values, prefix + "attempt"), job);

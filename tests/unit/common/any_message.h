@@ -123,6 +123,9 @@ inline JobResult result() {
 inline JobRef ref() { return {handle(), key(), given_attempt()}; }
 inline HeldJob held() { return {key(), spec(), given_attempt(), duration()}; }
 inline BegunJob begun() { return {handle(), duration()}; }
+inline JobProgress progress() {
+  return {handle(), {static_cast<std::uint32_t>(up_to(kProgressMost)), bytes(kProgressTextBytesMax)}};
+}
 inline Death death() { return {u32(), bytes(256), list(key)}; }
 inline ReturnedJob returned() {
   return {handle(), key(), spec(), given_attempt(), static_cast<ReturnReason>(*rc::gen::inRange(0, 3))};
@@ -156,7 +159,7 @@ inline SinkMessage sink_message() {
     case 4:
       return Ready{*rc::gen::arbitrary<bool>()};
     case 5:
-      return Beat{up_to(INT64_MAX), duration(), list(begun), list(handle)};
+      return Beat{up_to(INT64_MAX), duration(), list(begun), list(handle), list(progress)};
     default:
       return Goodbye{};
   }

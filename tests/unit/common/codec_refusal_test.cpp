@@ -109,6 +109,10 @@ TEST(CodecRefusal, RecordsThatAreTooShort) {
           node.elements.pop_back();  // so may its line, too
           node.elements.pop_back();
         }
+        if (frame.name == "BEAT_PROGRESS" && depth == 0) {
+          node.elements.pop_back();
+          node.elements.pop_back();
+        }
         // So may what has ended, and whether all running jobs are asked for.
         if ((frame.name == "BEAT" && depth == 0) || frame.name == "STATUS") node.elements.pop_back();
       });
@@ -152,6 +156,10 @@ TEST(CodecRefusal, NumbersOutOfRange) {
   EXPECT_FALSE(takes("RESULTS", {4, 3, 15}, "\xcf\0\x20\0\0\0\0\0\1"s)) << "what is cut is added to it";
   EXPECT_TRUE(takes("BEAT", {4}, "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"s));
   EXPECT_FALSE(takes("BEAT", {4}, "\xcf\x80\0\0\0\0\0\0\0"s)) << "a stamp that no clock shows";
+  EXPECT_TRUE(takes("BEAT_PROGRESS", {8, 0, 1}, "\xcd\x03\xe8"));
+  EXPECT_FALSE(takes("BEAT_PROGRESS", {8, 0, 1}, "\xcd\x03\xe9")) << "more than all of it";
+  EXPECT_TRUE(takes("BEAT_PROGRESS", {8, 0, 2}, "\xd9\xc8"s + std::string(200, 't')));
+  EXPECT_FALSE(takes("BEAT_PROGRESS", {8, 0, 2}, "\xd9\xc9"s + std::string(201, 't')));
   EXPECT_FALSE(takes("HELD", {4, 0, 3}, "\xcf\x0b\x38\xab\x4d\xa4\0\0\0"s)) << "longer than a hundred years";
   EXPECT_FALSE(takes("HELD", {4, 0, 3}, "\xcf\xff\xff\xff\xff\xff\xff\xff\xff"s));
   EXPECT_FALSE(takes("WELCOME", {8}, "\xce\0\1\0\0"s)) << "a port";
@@ -222,7 +230,7 @@ TEST(CodecRefusal, DepthBombs) {
     };
   };
   for (const char* name : {"HELLO", "WELCOME_FAILED_ONLY", "REFUSED", "STATUS", "STATUS_REPLY", "READY",
-                           "STOP", "BEAT", "JOBS"}) {
+                           "STOP", "BEAT_PROGRESS", "JOBS"}) {
     EXPECT_TRUE(decodes_with(name, nested(4))) << name;
     EXPECT_FALSE(decodes_with(name, nested(64))) << name;
     EXPECT_FALSE(decodes_with(name, nested(100'000))) << name;

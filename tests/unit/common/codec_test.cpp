@@ -207,7 +207,8 @@ std::string grown(const SampleFrame& frame) {
                                             "\xc0", "\xc4\0"s, "\xc4\0"s, "\0"s,     "\0"s,  "\0"s};
   MsgpackNode tree = read_tree(frame.bytes);
   const bool results = frame.name.starts_with("RESULTS");
-  if (frame.name == "BEAT_PLAIN") tree.elements.push_back(MsgpackNode::raw("\x90"));
+  while (frame.name.starts_with("BEAT") && tree.elements.size() < 9)
+    tree.elements.push_back(MsgpackNode::raw("\x90"));
   if (frame.name == "WELCOME") tree.elements.push_back(MsgpackNode::raw("\xc2"));
   visit_tree(tree, [&](MsgpackNode& node, int depth) {
     if (!node.is_array || depth % 2 != 0) return;

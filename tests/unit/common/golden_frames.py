@@ -50,6 +50,7 @@ FRAMES = {
     "RETURNED": [13, *HEAD, [[HANDLE, KEY, SPEC, 1, 2]]],
     "READY": [14, *HEAD, False],
     "BEAT": [15, *HEAD, 123456789, 40, [[HANDLE, 2_000_000]], [HANDLE, 1]],
+    "BEAT_PROGRESS": [15, *HEAD, 5, 6, [], [], [[HANDLE, 400, "half wäy"]]],
     "BEAT_PLAIN": [15, *HEAD, 5, 6, []],
     "GOODBYE": [16, *HEAD],
     "JOBS": [20, *HEAD, 17, 18, [ORDER, NUMBERED]],

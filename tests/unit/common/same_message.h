@@ -32,7 +32,7 @@ inline auto fields(const JobOrder& o) {
                   o.line);
 }
 inline auto fields(const Ready& r) { return std::tie(r.accepting); }
-inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.begun, b.ended); }
+inline auto fields(const Beat& b) { return std::tie(b.echo, b.echo_held, b.begun, b.ended, b.progress); }
 inline auto fields(const LaneBeat& b) { return std::tie(b.stamp, b.ack, b.received); }
 inline auto fields(const Goodbye&) { return std::tuple<>(); }
 inline auto fields(const Stop&) { return std::tuple<>(); }

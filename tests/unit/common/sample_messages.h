@@ -100,6 +100,7 @@ inline Named<SinkMessage> sink() {
           {"RETURNED", Returned{{{kHandle, kKey, kSpec, 1, ReturnReason::kNoResources}}}},
           {"READY", Ready{false}},
           {"BEAT", Beat{123456789, microseconds(40), {{kHandle, seconds(2)}}, {kHandle, Handle{1}}}},
+          {"BEAT_PROGRESS", Beat{5, microseconds(6), {}, {}, {{kHandle, {400, "half w\xc3\xa4y"}}}}},
           {"BEAT_PLAIN", Beat{5, microseconds(6), {}, {}}},
           {"GOODBYE", Goodbye{}}};
 }

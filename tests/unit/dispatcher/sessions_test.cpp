@@ -373,5 +373,36 @@ TEST_F(SessionsTest, WorkersSayWhatHasRunForOverASecond) {
   discard_decisions();
 }
 
+TEST_F(SessionsTest, JobsSayHowFarTheyAre) {
+  submit(2, {.retries = 1});
+  start();
+  worker("w1", 1);
+  worker("w2", 1);
+  const JobNumber here = take_given("w1").at(0);
+  const JobNumber there = take_given("w2").at(0);
+  const auto handle = [&](JobNumber job) { return begun(job, seconds(0)).handle; };
+  advance(seconds(3));
+  say("w1", Beat{0, Duration{0}, {begun(here, seconds(2))}, {}, {{handle(here), {400, "so far"}}}});
+  // Of another one's job, and of no job.
+  say("w1", Beat{0, Duration{0}, {}, {}, {{handle(there), {900, "lie"}}, {Handle{~0ull}, {1, ""}}}});
+  say("w2", Beat{0, Duration{0}, {begun(there, seconds(1))}});
+  RunningList list = running(20);
+  ASSERT_EQ(list.longest.size(), 2U);
+  ASSERT_TRUE(list.longest[0].progress);
+  EXPECT_EQ(*list.longest[0].progress, (Progress{400, "so far"}));
+  EXPECT_FALSE(list.longest[1].progress);
+  say("w1", Beat{0, Duration{0}, {}, {}, {{handle(here), {500, ""}}}});
+  EXPECT_EQ(*running(1).longest.at(0).progress, (Progress{500, ""}));
+  // Its next attempt has said nothing yet.
+  ends("w1", here, Status::kFailed);
+  discard_decisions();
+  advance(seconds(8));
+  ASSERT_EQ(take_given("w1"), Numbers{here});
+  say("w1", Beat{0, Duration{0}, {begun(here, seconds(1))}});
+  ASSERT_EQ(running(20).jobs, 2U);
+  for (const RunningView& job : running(20).longest) EXPECT_FALSE(job.progress) << job.id;
+  discard_decisions();
+}
+
 }  // namespace
 }  // namespace workpool::dispatcher

@@ -62,6 +62,17 @@ TEST(HandlerAnswer, ErrorsAreUnescaped) {
   EXPECT_EQ(error_in(R"({"error":"x","id":"a"})"), "x");
 }
 
+TEST(HandlerAnswer, HowFarItIs) {
+  HandlerAnswerReader reader;
+  const auto progress_in = [&](std::string_view line) {
+    return std::get<AnswerProgress>(reader.read(line).says).progress;
+  };
+  EXPECT_EQ(progress_in(R"({"progress":0.4,"text":"half w\u00e4y"})"), (Progress{400, "half w\xc3\xa4y"}));
+  EXPECT_EQ(progress_in(R"({"progress":1})"), (Progress{1000, ""}));
+  EXPECT_EQ(progress_in(R"({"progress":-5e3})"), (Progress{0, ""}));
+  EXPECT_EQ(progress_in(R"({"progress":17,"text":""})"), (Progress{1000, ""}));
+}
+
 TEST(HandlerAnswer, ProgressAndIds) {
   HandlerAnswerReader reader;
   EXPECT_TRUE(std::holds_alternative<AnswerProgress>(reader.read(R"({"progress":0.4,"text":"x"})").says));

@@ -72,7 +72,8 @@ TEST_F(HandlerTalkTest, AnswersGoToRequestsInOrder) {
 
 TEST_F(HandlerTalkTest, ProgressAndFaultsLeaveTheRequest) {
   ask(1);
-  EXPECT_EQ(hear(R"({"progress":0.5})"), Heard::kProgress);
+  EXPECT_EQ(hear(R"({"progress":0.5,"text":"so far"})"), Heard::kProgress);
+  EXPECT_EQ(talk_.take_progress(), (Progress{500, "so far"}));
   EXPECT_EQ(hear("nonsense"), Heard::kFault);
   EXPECT_NE(fault_, "");
   EXPECT_EQ(hear(R"({"value":1,"id":"job-2"})"), Heard::kFault);

@@ -56,6 +56,7 @@ class SessionFixture : public ::testing::Test {
       if (auto* beat = std::get_if<Beat>(&sent->message)) {
         ++beats_;
         for (const BegunJob& job : beat->begun) begun_.push_back(job);
+        for (const JobProgress& job : beat->progress) progress_.push_back(job);
         for (const Handle handle : beat->ended) ended_.push_back(handle.value);
       }
     }
@@ -147,6 +148,7 @@ class SessionFixture : public ::testing::Test {
   ReturnReason last_reason_ = ReturnReason::kUnstarted;  // of these
   std::size_t results_ = 0;
   std::size_t beats_ = 0;
+  std::vector<JobProgress> progress_;
   std::vector<BegunJob> begun_;       // that beats named as running
   std::vector<std::uint64_t> ended_;  // handles, as named by beats
   bool accepting_ = false;            // as last told

@@ -79,6 +79,45 @@ TEST_F(SessionJobs, OrdinaryBeatsNameNothing) {
   EXPECT_TRUE(ended_.empty());
 }
 
+TEST_F(SessionJobs, WhatJobsSayOfTheirProgressGoesOutWithTheNextBeat) {
+  const auto said = [](std::uint64_t token, std::uint32_t thousandths) {
+    return JobProgressed{token, {thousandths, "x"}};
+  };
+  options_.slots = 3;
+  join();
+  give({order(1), order(2), order(3)});
+  ASSERT_EQ(running_.size(), 3u);
+  step(JobsProgressed{{said(running_[0], 100), said(running_[1], 200), said(running_[2], 300), said(77, 1)}});
+  step(JobsProgressed{{said(running_[0], 150)}});
+  EXPECT_TRUE(progress_.empty());
+  step(AttemptsEnded{{AttemptEnded{running_[1], AttemptEnd::kOutcome, {}, seconds(1)}}});
+  pass(seconds(5), Answer::kWelcome);
+  ASSERT_EQ(progress_.size(), 2u) << "once, and nothing of what has ended";
+  EXPECT_EQ(progress_[0], (JobProgress{Handle{1}, {150, "x"}}));
+  EXPECT_EQ(progress_[1], (JobProgress{Handle{3}, {300, "x"}}));
+}
+
+TEST_F(SessionJobs, MuchProgressIsToldByAndBy) {
+  options_.slots = 500;
+  join();
+  std::vector<JobOrder> orders;
+  for (std::uint64_t i = 1; i <= 500; ++i) orders.push_back(order(i));
+  give(std::move(orders));
+  JobsProgressed all;
+  for (const std::uint64_t token : running_) all.jobs.push_back({token, {1, std::string(200, 'x')}});
+  const std::size_t before = beats_;
+  step(std::move(all));
+  for (int i = 0; i < 200 && progress_.empty(); ++i) pass(milliseconds(100), Answer::kWelcome);
+  EXPECT_EQ(beats_, before + 1);
+  EXPECT_GT(progress_.size(), 50u);
+  EXPECT_LT(progress_.size(), 100u);
+  pass(seconds(4), Answer::kWelcome);
+  deliver(LaneBeat{1, sent_, sent_});
+  pass(seconds(5), Answer::kWelcome);
+  ASSERT_EQ(progress_.size(), 500u);
+  EXPECT_EQ(progress_.back().handle, Handle{500});
+}
+
 TEST_F(SessionJobs, WhatRunsForOverASecondIsNamedOnceInASession) {
   options_.slots = 2;
   join();

@@ -241,6 +241,8 @@ bool ChildSeat::take_lines(Place& place, Time now) {
         answered(place);
         break;
       case HandlerTalk::Heard::kProgress:
+        services_->run->progress.say(place.talk.first().attempt.token, place.talk.take_progress());
+        break;
       case HandlerTalk::Heard::kFault:
         break;
       case HandlerTalk::Heard::kSurplus:

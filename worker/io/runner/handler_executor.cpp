@@ -184,7 +184,7 @@ void HandlerExecutor::State::run_work(Thread& self, const StartAttempt& attempt,
     return;
   }
   if (!handler->is_quick()) services->deliver(self.endings);
-  HandlerContext context{self.seat, std::nullopt, attempt.order};
+  HandlerContext context{self.seat, std::nullopt, attempt.order, services->progress, attempt.token};
   if (attempt.order.timeout > Duration(0)) {
     context.deadline = now + attempt.order.timeout;
     self.seat.set_timeout(now, attempt.order.timeout);

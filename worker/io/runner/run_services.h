@@ -19,6 +19,7 @@
 #include "worker/core/facts.h"
 #include "worker/io/process/process_tree.h"
 #include "worker/io/process/shared_page.h"
+#include "worker/io/runner/progress_board.h"
 #include "worker/io/runner/runner_options.h"
 
 namespace workpool::worker {
@@ -105,6 +106,7 @@ struct RunServices {
   std::atomic<bool> capture_failed_only{false};
   ProcessTree tree;  // of all that runs here: one table of who was adopted, since anyone may reap them
   Residents residents;
+  ProgressBoard progress;
   std::atomic<std::int64_t> lease_us{0};  // CLOCK_BOOTTIME until which jobs may be started
 };
 

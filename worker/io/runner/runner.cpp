@@ -81,6 +81,8 @@ void Runner::kill(std::uint64_t token, JobKind kind, KillWhen when) {
   impl_->children.kill(token, when);
 }
 
+std::vector<JobProgressed> Runner::take_progress() { return impl_->services->progress.take(); }
+
 void Runner::set_lease(Time until) {
   impl_->services->lease_us.store(until.time_since_epoch().count(), std::memory_order_relaxed);
 }

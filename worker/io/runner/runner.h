@@ -39,6 +39,8 @@ class Runner {
   void start(std::vector<StartAttempt>&& attempts);
   // As Executor::kill(); `kind`: the attempt's.
   void kill(std::uint64_t token, JobKind kind, KillWhen when);
+  // What jobs have said of their progress since the last call; of each the last.
+  std::vector<JobProgressed> take_progress();
   // Jobs may be started until this CLOCK_BOOTTIME; checked right before each start. None may before the first
   // call.
   void set_lease(Time until);
