@@ -13,12 +13,11 @@ from typing import Any, Callable, Union
 
 from workpool import _functions
 from workpool._engine import AHEAD_MAX, Engine, Window
-from workpool._handlers import BUILT_IN, NAME
+from workpool._handlers import BUILT_IN, BY_NAME, NAME
 from workpool._jobs import options_body
 from workpool._process import Process, find_program
 from workpool._record import Record
-from workpool._serving import BY_NAME, BY_NAME_VARIABLE
-from workpool._submitting import PROGRAM_TYPE, Submitting, Types
+from workpool._submitting import Submitting, Types
 
 Command = Union[str, Sequence[str]]
 SAYS_WITHIN = 30.0  # seconds; a name service that does not answer takes 15
@@ -52,6 +51,7 @@ class Pool(Submitting):
                  listen: str | None = None, results: str | os.PathLike[str] | None = None,
                  key: str | os.PathLike[str] | None = None, functions: bool = True, ahead: int | None = None,
                  flags: Sequence[str] = (), program: str | None = None) -> None:
+        _functions.refuse_a_pool_at_import()
         if workers is not None and workers < (0 if listen else 1):
             raise ValueError(f"workers is how many jobs run at once here: at least 1, or 0 with listen, not {workers}")
         if ahead is not None and ahead < 1:
@@ -134,13 +134,13 @@ def _programs(handler: str | Mapping[str, Command] | None, functions: bool, here
     """The commands of the handlers by name, on this machine or for workers elsewhere."""
     programs: dict[str, str] = {}
     if isinstance(handler, str):
-        programs[PROGRAM_TYPE] = f"env {BY_NAME_VARIABLE}={BY_NAME} {handler}"
+        programs[BY_NAME] = handler
     elif handler is not None:
         for name, command in handler.items():
             if not NAME.fullmatch(name) or name in BUILT_IN or (functions and name == _functions.TYPE):
                 raise ValueError(f"a handler cannot be called {name!r}: take 1 to 64 letters, digits, '_', '.' or '-', and "
                                  "no name that workers have already")
-            programs[name] = command if isinstance(command, str) else shlex.join(command)
+            programs[name] = command if isinstance(command, str) else _line(command)
     if functions:
         programs[_functions.TYPE] = _function_program() if here else "python3 -m workpool.serve --functions"
     return programs
@@ -150,7 +150,15 @@ def _function_program() -> str:
     """Calls functions as this process would: with its Python, and modules from the same folders."""
     path = [os.path.abspath(folder) for folder in sys.path]  # '' is the current folder
     code = f"import sys; sys.path[:] = {path!r}; from workpool._serving import main; sys.exit(main(['--functions']))"
-    return shlex.join([sys.executable or "python3", "-c", code])
+    return _line([sys.executable or "python3", "-c", code])
+
+
+def _line(words: Sequence[str]) -> str:
+    """Words as the text of a handler's command. A worker gives what needs quotes to a shell, which must not stay beside
+    each program: it would hide by which signal that ends."""
+    plain = " ".join(words)
+    quoted = shlex.join(words)
+    return plain if plain == quoted else f"exec {quoted}"
 
 
 def _handler_flags(programs: Mapping[str, str]) -> list[str]:
