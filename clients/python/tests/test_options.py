@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from conftest import LIMIT, new_pool
 from workpool import _options
+from workpool._run_flags import OWN
 
 DISPATCHER = os.path.join(os.environ["WORKPOOL_BIN"], "workpool-dispatcher")
 TEN_YEARS = 10 * 365 * 24 * 3600
@@ -92,7 +93,7 @@ def test_jobs_of_one_key_run_one_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("limits, keys", [
-    ({"db": 1}, "Db"), ({"db": 1}, ["db", "api"]), ({"host:*": 1}, "host"), ({"a*b": 1}, "ab-"), ({"a*a": 1}, "a"), ({}, "db"), (None, "db"),
+    ({"db": 1}, "Db"), ({"db": 1}, "db2"), ({"db": 1}, ["db", "api"]), ({"host:*": 1}, "host"), ({"a*b": 1}, "ab-"), ({"a*a": 1}, "a"), ({}, "db"), (None, "db"),
 ])
 def test_a_key_without_a_rule_is_refused(limits, keys):
     with new_pool(workers=1, functions=False, limits=limits) as pool:
@@ -132,7 +133,8 @@ def test_limits_that_are_none(limits, error, message):
     (["--grace", "1"], r"pool.stop\(\)"), (["--progress", "bar"], "its futures tell"),
     (["-h"], "it runs no jobs"), (["--help"], "it runs no jobs"), (["--version"], "it runs no jobs"),
 ])
-def test_flags_that_are_the_pools_own(flags, instead):
+def test_flags_that_are_the_pools_own(flags, instead, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=f"^flags cannot have '{[f for f in flags if f[:1] == '-'][-1]}', .*{instead}"):
         new_pool(flags=flags)
 
@@ -144,7 +146,6 @@ def test_every_flag_of_run_is_either_the_pools_own_or_works(tmp_path):
              "--worker-timeout": "20s", "--unsatisfiable-after": "5s", "--crash-limit": "2", "--summary": str(tmp_path / "s"),
              "--log-level": "error", "--cwd": "/", "--env": "A=b", "--shell": "bash", "--stdout": str(tmp_path / "{id}"),
              "--stderr": str(tmp_path / "{id}.e")}
-    from workpool._run_flags import OWN
     helped = subprocess.run([DISPATCHER, "run", "--help"], capture_output=True, text=True, timeout=LIMIT).stdout
     known = {word.rstrip(",") for line in helped.splitlines() if line.lstrip().startswith("-")
              for word in line.split()[:2] if word.startswith("--")}

@@ -13,16 +13,16 @@ AT_ONCE_MAX = 1_000_000  # of a rule
 ONE_LETTER = {"-o": "--results", "-j": "--jobs", "-h": "--help"}
 # A pool sets these itself, or they would change what it reads from its run: what to use instead.
 OWN = {
-    "--results": "results=FILE records the results",
+    "--results": "use results=FILE",
     "--overwrite": "a pool adds to the file of results=; remove the file before",
     "--retry-failed": "a pool knows no earlier results; pool.options(retries=N) tries jobs again",
     "--format": "a pool writes its jobs itself",
-    "--local": "workers=N is how many jobs run at once here",
-    "--jobs": "workers=N is how many jobs run at once here",
-    "--listen": "listen=ADDRESS lets workers join",
-    "--key": "key=FILE is the key file",
-    "--handler": "Pool({NAME: COMMAND}) names the programs of handlers",
-    "--limit": "limits={KEY: RULE} says what a key allows",
+    "--local": "use workers=N",
+    "--jobs": "use workers=N",
+    "--listen": "use listen=ADDRESS",
+    "--key": "use key=FILE",
+    "--handler": "use Pool({NAME: COMMAND})",
+    "--limit": "use limits={KEY: RULE}",
     "--grace": "pool.stop() cancels what runs, and pool.shutdown() waits for it",
     "--progress": "a pool reads what would show it, and its futures tell how far it is",
     "--help": "it runs no jobs",
