@@ -4,6 +4,9 @@
 import os
 import sys
 import time
+from pathlib import Path
+
+import workpool
 
 
 def add(a, b=0, *, times=1):
@@ -68,6 +71,19 @@ def fork_and_wait():
         return "child"
     os.waitpid(child, 0)
     return "parent"
+
+
+def signal_itself(number):
+    os.kill(os.getpid(), number)
+
+
+def parent_command():
+    return Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+
+
+def pool_of_its_own(value):
+    with workpool.Pool(workers=1) as pool:
+        return pool.submit(add, value, times=2).result()
 
 
 async def asynchronous():

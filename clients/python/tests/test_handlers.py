@@ -105,6 +105,51 @@ def test_a_timeout_ends_the_child_and_the_next_job_has_another():
         assert not is_alive(before)
 
 
+def test_the_signal_that_ended_its_process_is_known(pool):
+    # No shell stays beside it, which would make an exit status of the signal.
+    error = pool.submit(calls.signal_itself, signal.SIGKILL).exception(LIMIT)
+    assert "ended by signal 9 (SIGKILL)" in error.message
+    assert pool.submit(calls.parent_command).result(LIMIT).startswith("workpool")
+
+
+# It makes a pool whenever it is imported. DEPTH ends that after three, so that a failure of this test ends, too.
+UNGUARDED = """
+import os, workpool
+def double(n): return 2 * n
+depth = os.environ["DEPTH"] = os.environ.get("DEPTH", "") + "x"
+if depth != "xxx":
+    with workpool.Pool(workers=1) as pool:
+        print(pool.submit(double, 2).result())
+"""
+
+
+def environment_with_programs(**more):
+    """A worker's programs have no WORKPOOL_BIN, so pools inside of them look at PATH."""
+    return {**os.environ, "PATH": os.environ["WORKPOOL_BIN"] + ":" + os.environ["PATH"], **more}
+
+
+def test_a_pool_that_is_made_at_the_import_of_a_worker_is_refused(tmp_path):
+    (tmp_path / "unguarded.py").write_text(UNGUARDED)
+    ran = subprocess.run([sys.executable, "-m", "unguarded"], cwd=tmp_path, env=environment_with_programs(),
+                         capture_output=True, text=True, timeout=2 * LIMIT)
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert "JobFailed: RuntimeError: a worker imports unguarded to call a function of it, and that import makes a Pool" in ran.stderr
+    assert 'make the Pool inside a function, or under `if __name__ == "__main__":`' in ran.stderr
+
+
+def test_so_is_one_of_a_module_that_serves_a_function(tmp_path):
+    (tmp_path / "unguarded.py").write_text("import workpool\npool = workpool.Pool(workers=1)\ndef double(n): return 2 * n\n")
+    ran = subprocess.run([sys.executable, "-m", "workpool.serve", "unguarded:double"], cwd=tmp_path, input="",
+                         env=environment_with_programs(), capture_output=True, text=True, timeout=LIMIT)
+    assert ran.returncode == 2 and "cannot serve unguarded:double: RuntimeError: a worker imports unguarded" in ran.stderr
+
+
+def test_a_pool_inside_a_function(monkeypatch):
+    monkeypatch.setenv("PATH", environment_with_programs()["PATH"])
+    with new_pool() as pool:
+        assert pool.submit(calls.pool_of_its_own, 3).result(2 * LIMIT) == 6
+
+
 def test_many_at_once(pool):
     assert sum(pool.map(calls.add, range(5000))) == sum(range(5000))
 
@@ -133,6 +178,28 @@ def test_one_program_for_all_its_names():
         assert pool.options(retries=1).submit("flaky", {"attempts": 2}).result(LIMIT) == 2
         assert "exited with status 4" in str(pool.submit("dies", 4).exception(LIMIT))
         assert pool.submit("embed", {"text": ""}).result(LIMIT) == [0, 0.5]
+
+
+@pytest.mark.parametrize("before", ["ulimit -n 100; exec ", "cd / && ", "A='b c' exec "])
+def test_one_program_may_be_a_line_for_a_shell(before):
+    with new_pool(before + MODELS) as pool:
+        assert pool.submit("embed", {"text": "abc"}).result(LIMIT) == [3, 0.5]
+        assert pool.submit("slow", 0).result(LIMIT) > 0
+
+
+@pytest.mark.parametrize("handler", ["no-such-python models.py", {"embed": "no-such-python models.py"}])
+def test_a_program_that_is_not_there_breaks_the_pool_at_its_start(handler):
+    with new_pool(handler) as pool:
+        # No job is needed for it.
+        end = wait_until("its end", lambda: pool._engine._end)
+    assert "exited with status 2" in end and "cannot run no-such-python: no such program in the folders of PATH" in end
+
+
+def test_a_program_of_words_that_need_quotes():
+    # These go through a shell, which must not stay.
+    with new_pool({"parent": [sys.executable, "-c", "import calls, workpool\nworkpool.handler('parent')"
+                              "(lambda _: calls.parent_command())\nworkpool.serve()"]}) as pool:
+        assert pool.submit("parent").result(LIMIT).startswith("workpool")
 
 
 def test_a_program_in_another_language():

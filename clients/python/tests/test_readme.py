@@ -43,7 +43,7 @@ def test_the_lines_in_the_readme_of_workpool(tmp_path):
 @needs_handlers
 def test_the_examples(tmp_path):
     blocks = BLOCKS.findall((HERE.parent / "README.md").read_text())
-    assert [name for _, name, _, _ in blocks] == ["shapes.py", "futures", "failures", "models.py", "handlers", "", "results"]
+    assert [name for _, name, _, _ in blocks] == ["shapes.py", "futures", "failures", "limits", "models.py", "handlers", "", "results"]
     # python3 on PATH is the one that runs this.
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python3").symlink_to(sys.executable)

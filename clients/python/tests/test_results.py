@@ -102,6 +102,17 @@ def test_damaged_lines_are_reported_and_left_out(tmp_path):
         workpool.read_results(path, strict=True)
 
 
+@pytest.mark.parametrize("jobs, count", [(['{"cmd":["true"]}'], "1 line"), (['{"cmd":["true"],"id":"a"}', '{"type":"noop"}'], "2 lines")])
+def test_a_jobs_file_is_no_results_file(tmp_path, jobs, count):
+    run(tmp_path, jobs)
+    with pytest.raises(ValueError) as caught:
+        workpool.read_results(tmp_path / "jobs.jsonl")
+    said = f"{tmp_path}/jobs.jsonl is no results file: none of its {count} is a result. Give the file of `run -o`"
+    assert str(caught.value) == said
+    refused = subprocess.run([DISPATCHER, "show", tmp_path / "jobs.jsonl"], capture_output=True, text=True, timeout=LIMIT)
+    assert said in refused.stderr
+
+
 @pytest.mark.parametrize("cut", [1, 5, 30, 60])
 def test_a_last_line_that_was_cut_short_is_left_out_in_silence(tmp_path, cut):
     line = made(id="b")

@@ -186,7 +186,7 @@ def test_which_handler_is_served(child):
     chosen = child(*MODELS, "embed", WORKPOOL_HANDLER="rank")
     assert chosen.ask({"text": "a"}) == {"value": [1, 0.5]}
     assert chosen.end() == 0
-    each = child(*MODELS, WORKPOOL_SERVE="by-name")
+    each = child(*MODELS, WORKPOOL_HANDLER="pool.program")
     assert each.ask({"handler": "embed", "args": {"text": "a"}}) == {"value": [1, 0.5]}
     assert "no handler 'nix'" in each.ask({"handler": "nix"})["error"]
     assert each.end() == 0

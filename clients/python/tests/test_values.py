@@ -62,6 +62,14 @@ def test_what_json_cannot_hold_is_refused_with_its_place(value, message):
         _json.encode(value, "it")
 
 
+def test_of_a_deep_place_only_the_ends_are_named():
+    with pytest.raises(TypeError) as caught:
+        _json.encode({"a": circle()}, "it")
+    assert str(caught.value) == "it['a'][0][0]…[0][0][0]: arrays and objects nest deeper than 64 levels, or one contains itself"
+    with pytest.raises(TypeError, match=r"^it\[0\]\[0\]\[0\]\[0\]\[0\]\['b'\]: JSON cannot hold a set"):
+        _json.encode([[[[[{"b": {1}}]]]]], "it")
+
+
 @pytest.mark.parametrize("function, name", [
     (calls.add, "calls:add"), (len, "builtins:len"), (time.sleep, "time:sleep"), (math.sqrt, "math:sqrt"),
     (int, "builtins:int"), (calls.Thing.made, "calls:Thing.made"), (calls.Other.made, "calls:Other.made"),

@@ -7,15 +7,20 @@ their class and static methods. Whatever else is refused when it is submitted, w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
 import sys
-from typing import Any, Callable
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Callable, Optional
 
 from workpool import _json
 
 TYPE = "python"  # the handler that runs these calls: python3 -m workpool.serve --functions
+# The module that a worker's process imports at the moment, in this thread, since a job asks for a function of it.
+IMPORTED: ContextVar[Optional[str]] = ContextVar("imported", default=None)
 
 
 def call_body(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -105,6 +110,34 @@ def resolve(call: str) -> Any:
     return _member(importlib.import_module(module), path)
 
 
+def _loaded(call: str) -> Any:
+    """The same in a worker's process, which may have to import the module."""
+    module = call.partition(":")[0]
+    if module in sys.modules:
+        return resolve(call)
+    with importing_for_a_worker(module):
+        return resolve(call)
+
+
+@contextlib.contextmanager
+def importing_for_a_worker(module: str) -> Iterator[None]:
+    """Within it refuse_a_pool_at_import() raises."""
+    before = IMPORTED.set(module)
+    try:
+        yield
+    finally:
+        IMPORTED.reset(before)
+
+
+def refuse_a_pool_at_import() -> None:
+    """RuntimeError while a worker imports a module: the workers of a pool made there would import it as well, and so on."""
+    module = IMPORTED.get()
+    if module is not None:
+        raise RuntimeError(f"a worker imports {module} to call a function of it, and that import makes a Pool, whose workers "
+                           "would import it and make the next one, without end: make the Pool inside a function, or under "
+                           "`if __name__ == \"__main__\":`")
+
+
 def _member(module: Any, path: str) -> Any:
     found = module
     for part in path.split("."):
@@ -116,7 +149,7 @@ def run_call(args: Any) -> Any:
     """The handler of type TYPE: args as call_body and chunk_body make them."""
     if not isinstance(args, dict) or not isinstance(args.get("call"), str):
         raise TypeError('a call needs args such as {"call": "module:function", "args": [1, 2], "kwargs": {}}')
-    function = resolve(args["call"])
+    function = _loaded(args["call"])
     kwargs = args.get("kwargs", {})
     if "many" in args:
         return [function(*each, **kwargs) for each in args["many"]]

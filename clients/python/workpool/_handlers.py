@@ -13,6 +13,9 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 TEXT_LENGTH_MAX = 1000  # of a progress text; a line over 1 MiB would fail the job
 # The names that every worker has by itself; see "Built-in handlers" in docs/reference.md.
 BUILT_IN = frozenset({"noop", "echo", "sleep", "sha256", "fail"})
+# The handler of a pool whose one program serves all its names. Each of its requests says which one it is for. A worker
+# tells a program under which name it runs, so the program needs no other sign, and its command stays as it was given.
+BY_NAME = "pool.program"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

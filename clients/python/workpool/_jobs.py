@@ -55,12 +55,6 @@ def function_chunk(function: Any, chunk: list[tuple[Any, ...]], options: bytes) 
     return typed(_functions.TYPE, _functions.chunk_body(function, chunk), options)
 
 
-def options_body(options: Mapping[str, Any]) -> bytes:
-    """The members that any job may have: timeout, retries, priority, labels, slots, meta."""
-    return b"".join(b',"%s":%s' % (name.encode(), _json.encode(value, name))
-                    for name, value in options.items() if value is not None)
-
-
 def _text(word: Any) -> Any:
     """A word as a job has it: text, or base64 if it is not UTF-8, as some file names are."""
     if not isinstance(word, (str, bytes, os.PathLike)):

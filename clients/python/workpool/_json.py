@@ -14,6 +14,7 @@ LEVELS_MAX = 64  # of a jobs line, its outer object included
 LINE_BYTES_MAX = 1 << 20  # of a jobs line
 INTEGER_MIN = -(1 << 63)
 INTEGER_MAX = (1 << 64) - 1
+STEPS_SHOWN = 6  # of a place in a message
 
 
 def encode(value: Any, what: str, levels: int = LEVELS_MAX - 2) -> bytes:
@@ -23,8 +24,8 @@ def encode(value: Any, what: str, levels: int = LEVELS_MAX - 2) -> bytes:
     """
     fault = _fault_of(value, levels)
     if fault is not None:
-        place, reason = fault
-        raise TypeError(f"{what}{place}: {reason}")
+        keys, reason = fault
+        raise TypeError(f"{what}{_place(keys)}: {reason}")
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
@@ -32,33 +33,41 @@ def encode(value: Any, what: str, levels: int = LEVELS_MAX - 2) -> bytes:
         raise TypeError(f"{what}: a text holds {text!r}, half of a surrogate pair, which UTF-8 cannot hold") from None
 
 
-def _fault_of(value: Any, levels: int) -> tuple[str, str] | None:
-    """Where JSON cannot hold `value`, such as ['a'][3], and why; None if it can."""
+def _place(keys: list[Any]) -> str:
+    """Such as ['a'][3]. Of many keys, as of a value that is too deep, the first and last say enough."""
+    steps = [f"[{key!r}]" for key in keys]
+    if len(steps) > STEPS_SHOWN:
+        steps[STEPS_SHOWN // 2:-STEPS_SHOWN // 2] = ["…"]
+    return "".join(steps)
+
+
+def _fault_of(value: Any, levels: int) -> tuple[list[Any], str] | None:
+    """The keys that lead to what JSON cannot hold in `value`, and why it cannot; None if it can hold all."""
     if value is None or isinstance(value, (str, bool)):
         return None
     if isinstance(value, int):
         if INTEGER_MIN <= value <= INTEGER_MAX:
             return None
-        return "", f"the integer {value} is beyond 64 bits: pass it as a text"
+        return [], f"the integer {value} is beyond 64 bits: pass it as a text"
     if isinstance(value, float):
-        return None if math.isfinite(value) else ("", f"{float(value)} is no JSON number: pass None or a text")
+        return None if math.isfinite(value) else ([], f"{float(value)} is no JSON number: pass None or a text")
     if isinstance(value, (list, tuple)):
         pairs: Any = enumerate(value)
     elif isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                return "", f"the key {key!r} is no text, and a JSON object has no others: use str({key!r})"
+                return [], f"the key {key!r} is no text, and a JSON object has no others: use str({key!r})"
         pairs = value.items()
     else:
-        return "", (f"JSON cannot hold a {type(value).__module__}.{type(value).__qualname__}: pass what it is made "
+        return [], (f"JSON cannot hold a {type(value).__module__}.{type(value).__qualname__}: pass what it is made "
                     "of, as None, bool, int, float, str, list and dict").replace("builtins.", "")
     if levels == 0:
-        return "", f"arrays and objects nest deeper than {LEVELS_MAX} levels, or one contains itself"
+        return [], f"arrays and objects nest deeper than {LEVELS_MAX} levels, or one contains itself"
     for key, item in pairs:
         # Most items are plain; this saves a call for each.
         if item is None or type(item) is str:
             continue
         fault = _fault_of(item, levels - 1)
         if fault is not None:
-            return f"[{key!r}]{fault[0]}", fault[1]
+            return [key, *fault[0]], fault[1]
     return None

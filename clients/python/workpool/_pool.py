@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Callable, Union
 
-from workpool import _functions
+from workpool import _checks, _functions, _options, _run_flags
 from workpool._engine import AHEAD_MAX, Engine, Window
-from workpool._handlers import BUILT_IN, NAME
-from workpool._jobs import options_body
+from workpool._handlers import BUILT_IN, BY_NAME, NAME
 from workpool._process import Process, find_program
 from workpool._record import Record
-from workpool._serving import BY_NAME, BY_NAME_VARIABLE
-from workpool._submitting import PROGRAM_TYPE, Submitting, Types
+from workpool._run_flags import Limits, Rule
+from workpool._submitting import Submitting, Types
 
 Command = Union[str, Sequence[str]]
 SAYS_WITHIN = 30.0  # seconds; a name service that does not answer takes 15
@@ -41,21 +40,30 @@ class Pool(Submitting):
     listen     an address, such as tcp://10.0.0.5:5555, at which workers on other machines may join: worker_command
     results    a file to which every result line is added, for read_results() and `workpool show`
     key        the key file of a pool of workers (`workpool keygen`); with `listen`
+    limits     what jobs with options(limit=KEY) may do together, by KEY: {"db": 3, "api": "10/s", "host:*": "2,5/s"}
+               (docs/reference.md, "Limits by key")
     functions  whether plain functions are run
     ahead      how many jobs are handed over before they have their results: their futures can no longer be cancelled. If
                not given, as many as keep the workers busy; 10,000 with `listen`
-    flags      more flags of `workpool run`, such as ["--ports", "5556-5600"]
+    flags      more flags of `workpool run`, such as ["--ports", "5556-5600"]; not those that a pool sets itself
     program    the path of workpool-dispatcher; else it is looked up in the folder WORKPOOL_BIN, or on PATH
     """
 
     def __init__(self, handler: str | Mapping[str, Command] | None = None, *, workers: int | None = None,
                  listen: str | None = None, results: str | os.PathLike[str] | None = None,
-                 key: str | os.PathLike[str] | None = None, functions: bool = True, ahead: int | None = None,
-                 flags: Sequence[str] = (), program: str | None = None) -> None:
-        if workers is not None and workers < (0 if listen else 1):
-            raise ValueError(f"workers is how many jobs run at once here: at least 1, or 0 with listen, not {workers}")
-        if ahead is not None and ahead < 1:
-            raise ValueError(f"ahead must be at least 1, not {ahead}")
+                 key: str | os.PathLike[str] | None = None, limits: Mapping[str, Rule] | None = None,
+                 functions: bool = True, ahead: int | None = None, flags: Sequence[str] = (),
+                 program: str | None = None) -> None:
+        _functions.refuse_a_pool_at_import()
+        if workers is not None:
+            _checks.whole(f"workers is how many jobs run at once here: an integer of at least 1, or 0 with listen, and at most "
+                          f"{_options.SLOTS_MAX}", workers, 0 if listen else 1, _options.SLOTS_MAX)
+        if ahead is not None:
+            _checks.whole("ahead is how many jobs are handed over, an integer of at least 1", ahead, 1, sys.maxsize)
+        if listen is not None and not isinstance(listen, str):
+            raise TypeError(_checks.wrong("listen is an address such as 'tcp://10.0.0.5:5555'", listen))
+        self._limits = Limits(limits)
+        more_flags = _run_flags.given(flags)
         programs = _programs(handler, functions, here=True)
         self._remote_handlers = _handler_flags(_programs(handler, functions, here=False))
         command = [find_program(program), "run", "-", "-o", "-", "--format", "jsonl", "--progress", "none", "--grace", "0"]
@@ -67,7 +75,7 @@ class Pool(Submitting):
             command += ["--key", os.fspath(key)]
         if workers or listen is None:  # otherwise there is no local worker, and run refuses what is meant for it
             command += _handler_flags(programs)
-        command += flags
+        command += self._limits.flags() + more_flags
         # Fewer, if a cgroup limits the processors; the dispatcher asks for that, too.
         self._slots = workers or len(os.sched_getaffinity(0))
         self._joinable = listen is not None
@@ -87,18 +95,24 @@ class Pool(Submitting):
         weakref.finalize(self, engine.close).atexit = False
 
     def options(self, *, timeout: float | str | None = None, retries: int | None = None, priority: int | None = None,
-                labels: Sequence[str] | None = None, slots: int | None = None, meta: Any = None) -> Options:
+                labels: Sequence[str] | None = None, slots: int | None = None, limit: str | Sequence[str] | None = None,
+                meta: Any = None) -> Options:
         """The same pool for jobs with these members (docs/reference.md, "Members of a job"):
 
             pool.options(timeout="5m", retries=2).submit("embed", args)
+
+        TypeError or ValueError if a job cannot have them.
         """
+        members = {"timeout": timeout, "retries": retries, "priority": priority, "labels": labels, "slots": slots,
+                   "limit": limit, "meta": meta}
+        body = _options.encoded(members)
         if not self._joinable and labels:
             raise ValueError("the workers of a pool without listen have no labels: no job could run with labels")
         if not self._joinable and slots is not None and slots > self._slots:
             raise ValueError(f"no job of this pool can have {slots} slots: it has {self._slots}")
-        members = {"timeout": timeout, "retries": retries, "priority": priority,
-                   "labels": None if labels is None else list(labels), "slots": slots, "meta": meta}
-        return Options(self, options_body(members), priority or 0)
+        if limit is not None:
+            self._limits.check(_options.limit_keys(limit))
+        return Options(self, body, priority or 0)
 
     @property
     def address(self) -> str:
@@ -134,13 +148,16 @@ def _programs(handler: str | Mapping[str, Command] | None, functions: bool, here
     """The commands of the handlers by name, on this machine or for workers elsewhere."""
     programs: dict[str, str] = {}
     if isinstance(handler, str):
-        programs[PROGRAM_TYPE] = f"env {BY_NAME_VARIABLE}={BY_NAME} {handler}"
-    elif handler is not None:
+        programs[BY_NAME] = handler
+    elif isinstance(handler, Mapping):
         for name, command in handler.items():
-            if not NAME.fullmatch(name) or name in BUILT_IN or (functions and name == _functions.TYPE):
+            if not isinstance(name, str) or not NAME.fullmatch(name) or name in BUILT_IN or (functions and name == _functions.TYPE):
                 raise ValueError(f"a handler cannot be called {name!r}: take 1 to 64 letters, digits, '_', '.' or '-', and "
                                  "no name that workers have already")
-            programs[name] = command if isinstance(command, str) else shlex.join(command)
+            programs[name] = command if isinstance(command, str) else _line(name, command)
+    elif handler is not None:
+        raise TypeError(_checks.wrong("handler is the command of a program that serves handlers, such as 'python3 models.py', or "
+                                      "a dict of commands by name", handler))
     if functions:
         programs[_functions.TYPE] = _function_program() if here else "python3 -m workpool.serve --functions"
     return programs
@@ -150,7 +167,17 @@ def _function_program() -> str:
     """Calls functions as this process would: with its Python, and modules from the same folders."""
     path = [os.path.abspath(folder) for folder in sys.path]  # '' is the current folder
     code = f"import sys; sys.path[:] = {path!r}; from workpool._serving import main; sys.exit(main(['--functions']))"
-    return shlex.join([sys.executable or "python3", "-c", code])
+    return _line(_functions.TYPE, [sys.executable or "python3", "-c", code])
+
+
+def _line(name: str, words: Sequence[str]) -> str:
+    """Words as the text of a handler's command. A worker gives what needs quotes to a shell, which must not stay beside
+    each program: it would hide by which signal that ends."""
+    if not isinstance(words, Sequence) or not words or not all(isinstance(word, str) for word in words):
+        raise TypeError(_checks.wrong(f"the command of the handler {name!r} is a text or a list of texts", words))
+    plain = " ".join(words)
+    quoted = shlex.join(words)
+    return plain if plain == quoted else f"exec {quoted}"
 
 
 def _handler_flags(programs: Mapping[str, str]) -> list[str]:

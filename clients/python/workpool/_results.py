@@ -149,9 +149,10 @@ def checked(line: bytes) -> dict[str, Any] | None:
 def read_results(path: Path, *, strict: bool = False) -> Results:
     """The results of a run. The crc of each line is checked, and of several lines with one id the last counts.
 
-    Damaged lines are left out, and a ResultsWarning says which; with `strict` they are a ValueError. A last line that
-    was cut short is left out without a warning, so a file can be read while its run goes on. It differs from
-    `workpool show` in one point: it does not read the jobs file, and so cannot know that a job's work has changed.
+    Damaged lines are left out, and a ResultsWarning says which; with `strict` they are a ValueError, and so they are if no
+    line is a result: that is another file, such as the one of the jobs. A last line that was cut short is left out without
+    a warning, so a file can be read while its run goes on. It differs from `workpool show` in one point: it does not read
+    the jobs file, and so cannot know that a job's work has changed.
     """
     counting: dict[str, int] = {}  # the place in `results` of an id's last line
     results: list[Result | None] = []
@@ -176,6 +177,9 @@ def read_results(path: Path, *, strict: bool = False) -> Results:
                     results[before] = None
                 counting[result.id] = len(results)
             results.append(result)
+    if damaged and not results:
+        count = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
+        raise ValueError(f"{os.fspath(path)} is no results file: none of its {count} is a result. Give the file of `run -o`")
     if damaged:
         _report_damage(path, damaged, strict)
     left = [result for result in results if result is not None]

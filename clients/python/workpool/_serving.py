@@ -20,13 +20,10 @@ from typing import Any, Callable
 
 from workpool import _functions, _json
 from workpool._channel import Channel
-from workpool._handlers import HANDLERS, Job, Registry, takes_job
+from workpool._handlers import BY_NAME, HANDLERS, Job, Registry, takes_job
 
 # A worker sets it for the programs of its handlers: which of them this one is started as.
 HANDLER_VARIABLE = "WORKPOOL_HANDLER"
-# How Pool tells a program that serves several handlers that each request names its own.
-BY_NAME_VARIABLE = "WORKPOOL_SERVE"
-BY_NAME = "by-name"
 VALUE_BYTES_MAX = 1 << 20
 ID_BYTES_MAX = 512  # a worker allows 1 KiB around the largest value, and an id full of escapes may be longer
 ERROR_BYTES_MAX = 4096  # of a message in a result; more is cut there anyway
@@ -122,7 +119,7 @@ def serve(name: str | None = None) -> None:
     its own. If the program has only one handler, that is served under whatever name.
     """
     try:
-        by_name = name is None and os.environ.get(BY_NAME_VARIABLE) == BY_NAME
+        by_name = name is None and HANDLERS.started_as == BY_NAME
         find = by_each_name(HANDLERS) if by_name else one_handler(HANDLERS, name, HANDLERS.started_as)
     except LookupError as error:
         print(f"workpool.serve: {error.args[0]}", file=sys.stderr)
@@ -179,7 +176,8 @@ def main(arguments: list[str]) -> int:
     HANDLERS.channel = HANDLERS.channel or Channel()  # before the import, which may print
     module, _, name = arguments[0].partition(":")
     try:
-        importlib.import_module(module)
+        with _functions.importing_for_a_worker(module):
+            importlib.import_module(module)
         function = HANDLERS.get(name) or _functions.resolve(arguments[0])
     except Exception as error:
         traceback.print_exc()

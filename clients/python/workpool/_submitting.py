@@ -10,11 +10,10 @@ from typing import Any, Callable, Union
 
 from workpool import _jobs, _json
 from workpool._engine import Engine, Work
-from workpool._handlers import BUILT_IN, NAME
+from workpool._handlers import BUILT_IN, BY_NAME, NAME
 from workpool._jobs import Word
 from workpool._results import Result
 
-PROGRAM_TYPE = "program"  # the handler of a pool whose one program serves all names
 Function = Union[str, Callable[..., Any]]
 
 
@@ -36,7 +35,7 @@ class Types:
             raise TypeError(f"a handler takes one value, and {name!r} was given {len(args)}: pass one dict or list")
         if self._program and name not in BUILT_IN:
             wrapped = {"handler": name, **({"args": args[0]} if args else {})}
-            return _jobs.typed(PROGRAM_TYPE, _json.encode(wrapped, f"the argument of {name!r}", _json.LEVELS_MAX - 1), options)
+            return _jobs.typed(BY_NAME, _json.encode(wrapped, f"the argument of {name!r}", _json.LEVELS_MAX - 1), options)
         if name not in BUILT_IN and name not in self._named and not self._others:
             known = ", ".join(sorted(self._named | BUILT_IN))
             raise ValueError(f"no worker of this pool has a handler {name!r}, only {known}: name its program in "
