@@ -12,13 +12,15 @@ from typing import NamedTuple
 from chaos_testing import FAST, Chaos
 from handler_testing import HandlerTest
 from spans_testing import most_within
-from workpool_testing import figure
+from workpool_testing import figure, wait_until
 
-SECONDS = 20
+SECONDS = 40
 # What each key allows: at once, and in a second.
 DATABASE, HOST, STARTS = 3, 2, 8
 HOSTS = 5
-LOADS, PAGES = 150, 500
+LOADS, PAGES = 40, 800
+# The longest last until a new dispatcher gives out jobs again: that takes 7 s if a worker does not come back.
+LOAD_SECONDS = [0.02, 0.3, 0.3, 10]
 
 # Each place of a key is a file, and a job that begins locks one that is free. The kernel gives back the lock of a program that is
 # killed when it ends it, before anybody can know of that end. So no clock and no luck decides whether too many ran at once: a job
@@ -70,7 +72,7 @@ class LimitsChaos(Chaos, HandlerTest):
         """The jobs, and the flags of their run: these are the limits that it keeps."""
         self.loads, self.pages = loads, pages
         jobs = [{"type": "load", "id": f"load{i}", "retries": 50, "limit": "db",
-                 "args": {"number": i, "key": "db", "places": DATABASE, "seconds": self.chance.choice([0.02, 0.2, 0.6])}}
+                 "args": {"number": i, "key": "db", "places": DATABASE, "seconds": self.chance.choice(LOAD_SECONDS)}}
                 for i in range(loads)]
         # Short ones, since of a longer job that had to wait for its program nobody knows well when it began.
         jobs += [{"type": "page", "id": f"page{i}", "retries": 50, "limit": f"host:{i % HOSTS}",
@@ -85,6 +87,12 @@ class LimitsChaos(Chaos, HandlerTest):
                            "--handler", f"load={self.program}", "--handler", f"page={self.program}")
 
     def strike(self, blow, worker):
+        if blow == "dispatcher":
+            super().strike(blow, worker)
+            begun = len(self.notes("begin"))
+            # Nothing is to be seen of blows while nothing runs.
+            wait_until(lambda: f"a job to begin\n{self.all_said()}", lambda: len(self.notes("begin")) > begun or self.running.poll() is not None)
+            return True
         if blow != "child":
             return super().strike(blow, worker)
         ended = {note[:2] for note in self.notes("end")}
@@ -115,7 +123,7 @@ class LimitsChaos(Chaos, HandlerTest):
 
     def test_any_order(self):
         self.run_of(DATABASE, HOST, STARTS, LOADS, PAGES)
-        blows = self.strike_for(SECONDS, ["child"] * 12 + ["engine", "worker", "drain", "dispatcher"], workers=3, pause=(0.05, 0.5))
+        blows = self.strike_for(SECONDS, ["child"] * 10 + ["engine", "worker", "drain", "dispatcher", "dispatcher"], workers=3, pause=(0.05, 0.5))
         self.assert_ends(self.running, 0, 240)
         self.assertEqual(self.exceeded(), ([], {}), f"CHAOS_SEED={self.seed}")
         self.assert_all_right()
@@ -124,7 +132,7 @@ class LimitsChaos(Chaos, HandlerTest):
 
     def test_one_more_is_seen(self):
         """What the other test would say if the dispatcher let one more through."""
-        self.run_of(DATABASE + 1, HOST + 1, STARTS + 4, 40, 150)
+        self.run_of(DATABASE + 1, HOST + 1, STARTS + 4, 20, 150)
         self.start_dispatcher()
         for _ in range(3):
             self.new_worker()
