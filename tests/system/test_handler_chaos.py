@@ -5,25 +5,20 @@
 CHAOS_SEED names the order of the blows; a failure prints it.
 """
 
-import os
-import random
 import signal
-import time
 import unittest
 
+from chaos_testing import Chaos
 from handler_testing import HandlerTest
-from workpool_testing import engines_of, figure
+from workpool_testing import figure
 
-FAST = ["--worker-timeout", "2s"]
 SECONDS = 15
 JOBS = 6000
 
 
-class HandlerChaos(HandlerTest):
+class HandlerChaos(Chaos, HandlerTest):
     def setUp(self):
         super().setUp()
-        self.seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
-        self.chance = random.Random(self.seed)
         # Mostly short, so that requests are written ahead, and some that are long all at once.
         self.jobs(*[self.job(i) for i in range(JOBS)])
 
@@ -39,45 +34,16 @@ class HandlerChaos(HandlerTest):
         more = self.chance.choice([[], [], ["--handler-jobs", "20"]])
         return self.worker("--slots", str(self.chance.randint(1, 3)), "--name", f"w{len(self.programs)}", "--handler", self.crooked, *more)
 
-    def kill(self, pid, number=signal.SIGKILL):
-        try:
-            os.kill(pid, number)
-            return True
-        except ProcessLookupError:
-            return False
-
     def strike(self, blow, worker):
-        if blow == "child":
-            # With a signal that no stop sends, too: that counts as the job's own failure.
-            number = self.chance.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-            return any(self.kill(pid, number) for pid in self.chance.sample(pids, 1)) if (pids := self.crooked_pids()) else False
-        if blow == "engine":
-            return self.kill((engines_of(worker.pid) or [worker.pid])[0])
-        if blow == "worker":
-            return self.kill(worker.pid)
-        if blow == "drain":
-            return self.kill(worker.pid, signal.SIGTERM)
-        self.kill(self.running.pid)
-        self.running.wait()
-        self.running = self.dispatcher(*FAST)
-        return True
+        if blow != "child":
+            return super().strike(blow, worker)
+        # With a signal that no stop sends, too: that counts as the job's own failure.
+        number = self.chance.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+        pids = self.crooked_pids()
+        return bool(pids) and self.kill(self.chance.choice(pids), number)
 
     def test_any_order(self):
-        self.running = self.dispatcher(*FAST)
-        workers = [self.new_worker() for _ in range(2)]
-        blows = []
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end and self.running.poll() is None:
-            time.sleep(self.chance.uniform(0.05, 0.4))
-            if self.running.poll() is not None:
-                break
-            blow = self.chance.choice(["child"] * 8 + ["engine", "worker", "drain", "dispatcher"])
-            if self.strike(blow, self.chance.choice(workers)):
-                blows.append(blow)
-            workers = [worker for worker in workers if worker.poll() is None]
-            while len(workers) < 2:
-                workers.append(self.new_worker())
-        figure(f"CHAOS_SEED={self.seed}: {' '.join(blows)}")
+        blows = self.strike_for(SECONDS, ["child"] * 8 + ["engine", "worker", "drain", "dispatcher"], workers=2, pause=(0.05, 0.4))
         self.assert_ends(self.running, 0, 120)
         self.assert_verified()
         results = self.by_id()

@@ -3,37 +3,16 @@
 # ctest: timeout 240
 """Limits by key and rates: never more at once or in a second than they allow, over workers, deaths and restarts; wrong ones."""
 
-import http.server
 import json
 import os
 import signal
-import socketserver
 import subprocess
-import threading
 import time
 import unittest
 from pathlib import Path
 
+from spans_testing import most_at_once, most_within
 from workpool_testing import DISPATCHER, System, figure, wait_until
-
-
-def most_at_once(spans):
-    edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
-    most = now = 0
-    for _, step in edges:
-        now += step
-        most = max(most, now)
-    return most
-
-
-def most_within(times, seconds):
-    times = sorted(times)
-    most = first = 0
-    for last, time_of_it in enumerate(times):
-        while times[first] <= time_of_it - seconds:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 class Spans(System):
@@ -137,65 +116,6 @@ class Deaths(Spans):
         self.assert_verified()
         # Of those that the killed worker ran only the begin is known; they ended with it.
         self.assertLessEqual(most_at_once(self.spans()), 3)
-
-
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-    request_queue_size = 1024
-
-
-class Scraper(System):
-    HOSTS = 40
-    PAGES = 12
-
-    def test_two_at_a_time_and_five_a_second_for_each_host(self):
-        log, lock = {}, threading.Lock()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                began = time.monotonic()
-                time.sleep(0.02)
-                with lock:  # before the answer, since the next request may come with it
-                    log.setdefault(self.path.split("/")[1], []).append((began, time.monotonic()))
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-            def log_message(self, format, *args):  # pylint: disable=redefined-builtin
-                pass
-
-        server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        base = f"http://127.0.0.1:{server.server_address[1]}"
-        program = self.folder / "fetch.py"
-        program.write_text("import json, sys, time, urllib.request\n"
-                           "opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))\n"
-                           "for line in sys.stdin:\n"
-                           "    job = json.loads(line)\n"
-                           "    if job['args'] is None:\n"
-                           "        time.sleep(1.5)\n"
-                           "        print(json.dumps({'id': job['id'], 'value': 0}), flush=True)\n"
-                           "        continue\n"
-                           "    with opener.open(job['args']['url'], timeout=20) as page:\n"
-                           "        print(json.dumps({'id': job['id'], 'value': page.status}), flush=True)\n")
-        # First one job for each slot, so that no page waits for a program that starts.
-        self.jobs({"limits": {"host:*": "2,5/s"}}, *[{"type": "fetch", "priority": 1}] * 16,
-                  *[{"type": "fetch", "args": {"url": f"{base}/h{host}/{page}"}, "limit": f"host:h{host}"}
-                    for host in range(self.HOSTS) for page in range(self.PAGES)])
-        began = time.monotonic()
-        self.assert_ends(self.dispatcher("--local", "16", "--handler", f"fetch=python3 {program}", listen=False), 0, limit=120)
-        took = time.monotonic() - began
-        self.assertEqual(sum(map(len, log.values())), self.HOSTS * self.PAGES)
-        for spans in log.values():
-            self.assertLessEqual(most_at_once(spans), 2)
-            self.assertLessEqual(most_within([begin for begin, _ in spans], 0.8), 5)
-        worst = max(most_within([begin for begin, _ in spans], 1.0) for spans in log.values())
-        figure(f"at most {worst} pages of a host within a second (5 allowed); {self.HOSTS * self.PAGES} pages of {self.HOSTS} hosts, 2 at once and 5/s each: {took:.1f} s; 12 of a host need 2.0 s at least, and the first jobs 1.5")
 
 
 class Wrong(System):

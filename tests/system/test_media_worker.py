@@ -8,16 +8,15 @@ import http.server
 import json
 import os
 import random
-import re
-import shlex
 import socket
 import threading
 import time
 import unittest
 from pathlib import Path
 
-from library_testing import Installed, call
-from workpool_testing import LIMIT, SOURCE, engines_of, figure, free_port, wait_until
+from library_testing import call
+from media_testing import MediaWorker
+from workpool_testing import LIMIT, SOURCE, engines_of, figure, free_port
 
 PHOTOS = sorted(Path("/usr/share/backgrounds/mate/nature").glob("*.jpg"))[:4]
 PICTURES = 210
@@ -25,48 +24,6 @@ PAGES = 5_000
 BOX = (120, 90)
 # libvips' numbers of its formats: unsigned bytes.
 UCHAR = 0
-
-
-class MediaWorker(Installed):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        source, build = SOURCE / "examples" / "media-worker", cls.root / "media"
-        cls.program = build / "media-worker"
-        if not cls.program.exists():
-            call("cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={cls.prefix}",
-                 "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-Werror")
-            call("cmake", "--build", build)
-
-    def setUp(self):
-        super().setUp()
-        for name in [name for name in self.environment if name.lower().endswith("_proxy")]:
-            del self.environment[name]
-        self.out = self.folder / "out"
-        self.out.mkdir()
-        self.worker_program = None
-
-    def media(self, kind, orders, *others, slots=2, code=0, limit=120, **job):
-        """The results by id of one job for each id, with these args, and of other jobs."""
-        self.jobs(*[{"type": kind, "id": name, "args": args, **job} for name, args in orders.items()], *others)
-        self.worker_program = self.start([self.program, self.address, "--slots", slots])
-        run = self.run_to_end("--local", "0", "--overwrite", listen=True, limit=limit)
-        self.assertEqual(run.poll(), code, self.all_said()[-4000:])
-        self.rate = float(re.search(r"([\d.]+)/s,", run.err())[1])
-        self.assert_ends(self.worker_program, 0)
-        self.assertEqual([path.name for path in self.out.iterdir() if ".part-" in path.name], [])
-        return self.by_id()
-
-    def until_no_parts(self):
-        """A job that keeps the worker until what has timed out has ended and left nothing; what still runs when
-        a worker leaves has a second only."""
-        parts = shlex.join([str(self.out)]) + "/*.part-*"
-        return {"cmd": f"sleep 3; for i in $(seq {LIMIT * 10}); do ls {parts} >/dev/null 2>&1 || exit 0; sleep 0.1; done; exit 1",
-                "id": "tidy", "timeout": f"{LIMIT + 10}s"}
-
-    def assert_fails(self, result, pattern):
-        self.assertEqual((result["status"], result["error"]["kind"]), ("failed", "handler"), result)
-        self.assertRegex(result["error"]["message"], pattern)
 
 
 def threads_of(pid):
@@ -236,7 +193,7 @@ class Fetches(MediaWorker):
         super().setUp()
         self.www = self.folder / "www"
         self.www.mkdir()
-        self.start_nginx()
+        self.start_servers()
         self.odd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
         self.odd.quiet = threading.Event()
         self.odd.daemon_threads = True
@@ -246,21 +203,11 @@ class Fetches(MediaWorker):
         self.addCleanup(self.odd.shutdown)
         self.addCleanup(self.odd.quiet.set)
 
-    def start_nginx(self):
+    def start_servers(self):
         plain, tls = free_port(), free_port()
         call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
              "-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem")
-        (self.folder / "nginx").mkdir()
-        (self.folder / "nginx.conf").write_text(f"""
-daemon off; master_process off; error_log stderr; pid {self.folder}/nginx/pid;
-events {{ worker_connections 512; }}
-http {{
-  log_format connections '$connection $status';
-  access_log {self.folder}/access.log connections;
-  keepalive_requests 1000000;
-  default_type text/plain;
-  client_body_temp_path nginx/1; proxy_temp_path nginx/2; fastcgi_temp_path nginx/3; uwsgi_temp_path nginx/4;
-  scgi_temp_path nginx/5;
+        self.start_nginx(plain, "$connection $status", f"""
   root {self.www};
   server {{
     listen 127.0.0.1:{plain};
@@ -272,16 +219,7 @@ http {{
   server {{
     listen 127.0.0.1:{tls} ssl;
     ssl_certificate cert.pem; ssl_certificate_key key.pem;
-  }}
-}}
-""")
-        server = self.start(["/usr/sbin/nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"])
-
-        def answers():
-            self.assertIsNone(server.poll(), server.err())
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", plain)) == 0
-        wait_until("nginx", answers)
+  }}""")
         self.base, self.tls_base = f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}"
 
     def order(self, url, name, **more):

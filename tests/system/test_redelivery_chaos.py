@@ -5,23 +5,19 @@
 CHAOS_SEED names the order of the blows; a failure prints it.
 """
 
-import os
-import random
 import signal
 import time
 import unittest
 
-from workpool_testing import System, engines_of, figure, guards_of
+from chaos_testing import Chaos
+from workpool_testing import engines_of, figure, guards_of
 
-FAST = ["--worker-timeout", "2s"]
 SECONDS = 12
 
 
-class Chaos(System):
+class RedeliveryChaos(Chaos):
     def setUp(self):
         super().setUp()
-        self.seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
-        self.chance = random.Random(self.seed)
         self.stopped = []
         self.names = [f"c{i}" for i in range(300)]
         self.jobs(*[self.job(i, name) for i, name in enumerate(self.names)])
@@ -34,56 +30,28 @@ class Chaos(System):
     def new_worker(self):
         return self.worker("--slots", str(self.chance.randint(1, 4)), "--name", f"w{len(self.programs)}")
 
-    def kill(self, pid, number):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
-
     def wake(self):
         while self.stopped:
             self.kill(self.stopped.pop(), signal.SIGCONT)
 
     def strike(self, blow, worker):
-        engine = (engines_of(worker.pid) or [worker.pid])[0]
-        if blow == "engine":
-            self.kill(engine, signal.SIGKILL)
-        elif blow == "guard":
-            self.kill((guards_of(worker.pid) or [worker.pid])[0], signal.SIGKILL)
-        elif blow == "supervisor":
-            self.kill(worker.pid, signal.SIGKILL)
-        elif blow == "drain":
-            self.kill(worker.pid, signal.SIGTERM)
-        elif blow == "stop":
-            self.kill(engine, signal.SIGSTOP)
-            self.stopped.append(engine)
-        elif blow == "wake":
+        if blow == "guard":
+            return self.kill((guards_of(worker.pid) or [worker.pid])[0])
+        if blow == "stop":
+            self.stopped.append((engines_of(worker.pid) or [worker.pid])[0])
+            return self.kill(self.stopped[-1], signal.SIGSTOP)
+        if blow == "wake":
             self.wake()
-        elif blow == "dispatcher":
-            self.kill(self.running.pid, signal.SIGKILL)
-            self.running.wait()
-            self.running = self.dispatcher(*FAST)
-        elif blow == "pause":
+            return True
+        if blow == "pause":
             self.kill(self.running.pid, signal.SIGSTOP)
             time.sleep(self.chance.choice([0.1, 1, 2.5]))
-            self.kill(self.running.pid, signal.SIGCONT)
+            return self.kill(self.running.pid, signal.SIGCONT)
+        return super().strike(blow, worker)
 
     def test_any_order(self):
-        self.running = self.dispatcher(*FAST)
-        workers = [self.new_worker() for _ in range(3)]
-        blows = []
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end and self.running.poll() is None:
-            time.sleep(self.chance.uniform(0, 0.8))
-            if self.running.poll() is not None:
-                break
-            blows.append(self.chance.choice(["engine", "guard", "supervisor", "drain", "stop", "wake", "dispatcher", "pause"]))
-            self.strike(blows[-1], self.chance.choice(workers))
-            workers = [worker for worker in workers if worker.poll() is None]
-            while len(workers) < 3:
-                workers.append(self.new_worker())
+        blows = self.strike_for(SECONDS, ["engine", "guard", "worker", "drain", "stop", "wake", "dispatcher", "pause"], workers=3, pause=(0, 0.8))
         self.wake()
-        figure(f"CHAOS_SEED={self.seed}: {' '.join(blows)}")
         self.assert_ends(self.running, 0, 120)
         self.assert_results({name: "ok" for name in self.names})
         self.assert_verified()

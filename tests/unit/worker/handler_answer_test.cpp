@@ -58,7 +58,7 @@ TEST(HandlerAnswer, WhatIsNoNumberInJsonIsAnErrorOfTheJobAndNoFault) {
 
 TEST(HandlerAnswer, ErrorsAreUnescaped) {
   EXPECT_EQ(error_in(R"({"error":"no \"such\"\nfile ü"})"), "no \"such\"\nfile ü");
-  EXPECT_EQ(error_in(R"({"error":""})"), "");
+  EXPECT_EQ(error_in(R"({"error":""})"), "the handler's program says that it failed, and not why");
   EXPECT_EQ(error_in(R"({"error":"x","id":"a"})"), "x");
 }
 
