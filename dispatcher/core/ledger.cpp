@@ -292,11 +292,10 @@ void Ledger::take_loaded(LoadedJob&& loaded, Step& step) {
 std::uint64_t Ledger::settle(JobRow row, JobResult&& result, const std::string& worker, Session* session,
                              Step& step) {
   const HoldingRow held = held_attempt(session, row, result.attempt, result.handle);
-  // It took at least so long until the result was here. What a job of unusual length has waited for before it
-  // did anything is not known.
+  // How long it waited before it did anything is not known.
   if (held != kNoHolding) {
     const RunTime& known = jobs_.classes().at(jobs_.at(row).facts.requirement).run_time;
-    holdings_.note_started(held, known.is_usual(result.ran) ? step.now - result.ran : step.now);
+    holdings_.note_started(held, step.now - known.worked(result.ran));
   }
   if (result.outcome.status == Status::kOk) {
     jobs_.note_ok(jobs_.at(row).facts.requirement, result.ran);

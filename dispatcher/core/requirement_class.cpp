@@ -11,6 +11,10 @@ namespace {
 
 constexpr Duration kFailureLeast = microseconds(200);
 constexpr std::uint32_t kUsualFrom = 64;
+// Parts of the median that a job moves it by, of the first ones and later: a busy moment of the machine, in
+// which a hundred jobs take long, must not seem usual.
+constexpr int kFirstSteps = 8;
+constexpr int kSteps = 256;
 
 // Jobs of one handler do similar work, so its classes share one run time until each has its own. Without that
 // the first job of every class waited for a free slot. Commands that differ in their limits only share one,
@@ -32,6 +36,14 @@ void RunTime::train(Duration measured) {
   } else {
     sixteen_ += measured - sixteen_ / 16;
   }
+  const Duration step = std::max(Duration{1}, median_ / (trained_ < kUsualFrom ? kFirstSteps : kSteps));
+  if (median_.count() == 0) {
+    median_ = measured;
+  } else if (measured > median_) {
+    median_ += std::min(step, measured - median_);
+  } else {
+    median_ -= std::min(step, median_ - measured);
+  }
 }
 
 std::optional<Duration> RunTime::mean() const {
@@ -39,13 +51,14 @@ std::optional<Duration> RunTime::mean() const {
   return wider_ != nullptr ? wider_->mean() : std::nullopt;
 }
 
-bool RunTime::is_usual(Duration ran) const {
+Duration RunTime::worked(Duration ran) const {
   const RunTime& known = wider_ != nullptr ? *wider_ : *this;
-  return known.trained_ == kUsualFrom && ran <= 4 * *known.mean();
+  if (known.trained_ < kUsualFrom || ran > 4 * known.median_) return Duration{0};
+  return std::min(ran, known.median_);
 }
 
 void RunTime::ok(Duration ran) {
-  if (std::exchange(only_failures_, false)) sixteen_ = Duration{0};
+  if (std::exchange(only_failures_, false)) sixteen_ = median_ = Duration{0};
   train(std::max(ran, Duration{1}));
   if (wider_ != nullptr) wider_->ok(ran);
 }

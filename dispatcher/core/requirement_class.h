@@ -38,9 +38,10 @@ class RunTime {
   void failed(Duration ran);
   // At least one microsecond, so that it can be divided by. Returns nullopt while nothing is known.
   std::optional<Duration> mean() const;
-  // Whether this was to be expected of a job of these, or of the wider ones. Nothing is while few have run:
-  // the first jobs may have waited for a program that starts.
-  bool is_usual(Duration ran) const;
+  // How long before its end a job that ran for so long was at its work for certain, as far as the wider ones
+  // tell: what it took longer than half of them may have been a wait, for a program that starts or a busy
+  // machine. 0 if it took unusually long, and while few have run.
+  Duration worked(Duration ran) const;
 
  private:
   void train(Duration measured);
@@ -48,6 +49,7 @@ class RunTime {
   // Sixteen times the mean: in whole microseconds that of tiny jobs could neither rise nor fall to them. 0 if
   // nothing is known.
   Duration sixteen_{0};
+  Duration median_{0};  // about: each job moves it by a small step. 0 as above
   bool only_failures_ = true;
   std::uint32_t trained_ = 0;  // so many jobs, at most kUsualFrom
   std::shared_ptr<RunTime> wider_;

@@ -226,6 +226,27 @@ TEST_F(LimitedPlacement, StartsNoFasterThanTheRate) {
   EXPECT_EQ(drain(), (Given{"3 w", "4 w"}));
 }
 
+TEST_F(LimitedPlacement, AStartThatMayHaveComeLateCountsFromThen) {
+  worker("w", 8);
+  ran = milliseconds(40);
+  for (int i = 0; i < 64; ++i) {
+    job("o" + std::to_string(i), with({{"other", {8, 0, Duration{0}}}}));
+    ASSERT_EQ(drain().size(), 1U);
+    now += ran;
+    done("o" + std::to_string(i));
+  }
+  for (const char* id : {"1", "2", "3"}) job(id, with({{"", kTwoASecond}}));
+  EXPECT_EQ(drain(), (Given{"1 w", "2 w"}));
+  ran = milliseconds(150);  // as if it had waited for 110 ms of them
+  now += ran;
+  done("1");
+  done("2");
+  now += milliseconds(999);
+  EXPECT_EQ(drain(), Given{});
+  now += milliseconds(1);
+  EXPECT_EQ(drain(), (Given{"3 w"}));
+}
+
 TEST_F(LimitedPlacement, ALostWorkerGivesBackWhatItHeld) {
   options.worker_timeout = seconds(10'000);
   worker("w", 2);

@@ -57,6 +57,22 @@ TEST(RunTime, OfMoreJobsCountsWhileNothingElseIsKnown) {
   EXPECT_EQ(other.mean(), seconds(2));
 }
 
+TEST(RunTime, KnowsWhatWasCertainlyWork) {
+  const auto wider = std::make_shared<RunTime>();
+  RunTime time(wider);
+  for (int i = 0; i < 63; ++i) time.ok(milliseconds(40));
+  EXPECT_EQ(time.worked(milliseconds(40)), Duration{0}) << "while few have run";
+  time.ok(milliseconds(40));
+  EXPECT_EQ(RunTime(wider).worked(milliseconds(40)), milliseconds(40)) << "by those of all";
+  EXPECT_EQ(time.worked(milliseconds(25)), milliseconds(25));
+  EXPECT_EQ(time.worked(milliseconds(150)), milliseconds(40)) << "the rest may have been a wait";
+  EXPECT_EQ(time.worked(milliseconds(161)), Duration{0}) << "took unusually long";
+  for (int i = 0; i < 100; ++i) time.ok(milliseconds(400));
+  EXPECT_LT(time.worked(milliseconds(200)), milliseconds(61)) << "a busy moment is not usual";
+  for (int i = 0; i < 2000; ++i) time.ok(milliseconds(400));
+  EXPECT_GT(time.worked(milliseconds(400)), milliseconds(390)) << "but another kind of work is";
+}
+
 TEST(RequirementClass, KnowsTheBestOfWhatIsBeingRead) {
   RequirementClass group({}, nullptr);
   EXPECT_FALSE(group.loading_rank());
