@@ -132,7 +132,8 @@ TEST_F(CommandLineTest, DefaultsOfRun) {
   EXPECT_FALSE(options.defaults.retries || options.defaults.timeout || options.defaults.change_lines());
   EXPECT_EQ(options.grace, seconds(30));
   EXPECT_EQ(options.crash_limit, 3U);
-  EXPECT_EQ(options.unsatisfiable_after, seconds(60));
+  EXPECT_EQ(options.patience_without_worker(), seconds(2));
+  EXPECT_EQ(run({"jobs.jsonl", "--listen", "tcp://127.0.0.1:5555"}).patience_without_worker(), seconds(60));
   EXPECT_EQ(options.worker_timeout, seconds(10));
   EXPECT_FALSE(options.capture_bytes || options.capture_failed_only);
   EXPECT_EQ(options.progress, dispatcher::Progress::kAuto);
