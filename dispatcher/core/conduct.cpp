@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/handler_start.h"
+#include "common/formats/handler_program.h"
 
 namespace workpool::dispatcher {
 namespace {
@@ -26,6 +27,11 @@ constexpr Duration kReadyLeast = seconds(60);
 
 // On the thinnest line promised, of 1 Mbit/s.
 Duration time_on_its_way(std::uint64_t bytes) { return microseconds(static_cast<std::int64_t>(8 * bytes)); }
+
+// Whether a program may have to be started for it.
+bool may_start_slowly(const Requirement& needed) {
+  return needed.kind() == JobKind::kHandler && std::ranges::count(kBuiltinHandlers, needed.type) == 0;
+}
 
 }  // namespace
 
@@ -106,8 +112,9 @@ void Conduct::look_at_timeouts(const Session& session, Step& step) {
         before != seen_.end() && before->second.job == seen.job && before->second.attempt == seen.attempt)
       seen = before->second;
     const Duration ran = step.now - seen.since;
-    const bool is_command = ledger_.jobs().requirement(facts.requirement).kind() == JobKind::kCommand;
-    const Duration start = is_command ? Duration(0) : handler_start_most(facts.timeout);
+    const Duration start = may_start_slowly(ledger_.jobs().requirement(facts.requirement))
+                               ? handler_start_most(facts.timeout)
+                               : Duration(0);
     if (!seen.named && ran > start + kTimeouts * facts.timeout + options_.worker_timeout) {
       seen.named = true;
       step.decide(Report{OverItsTimeout{facts.full_id(), session.name, ran, facts.timeout}});

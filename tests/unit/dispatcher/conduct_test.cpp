@@ -141,8 +141,19 @@ TEST_F(ConductTest, AJobFarBeyondItsTimeoutIsNamedOnce) {
   advance(seconds(100));
 }
 
-TEST_F(ConductTest, TheStartOfAHandlersProgramIsNoTimeOfItsJob) {
+TEST_F(ConductTest, ABuiltInHandlerHasNoProgramThatStarts) {
   submit(1, {.timeout = seconds(2), .type = "noop"});
+  start();
+  worker("w1", 1);
+  expect_given("w1", {0});
+  say("w1", Beat{0, {}, {begun(0, milliseconds(1))}, {}});
+  advance(seconds(17));
+  expect_report<OverItsTimeout>();
+}
+
+TEST_F(ConductTest, TheStartOfAHandlersProgramIsNoTimeOfItsJob) {
+  handlers = {"embed"};
+  submit(1, {.timeout = seconds(2), .type = "embed"});
   start();
   worker("w1", 1);
   expect_given("w1", {0});
