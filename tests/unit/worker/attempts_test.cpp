@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace workpool::worker {
 namespace {
@@ -42,6 +43,16 @@ class AttemptsTest : public testing::Test {
     Outcome outcome;
     outcome.command.emplace().signal = 9;
     attempts.doubt(at(of), std::move(outcome), milliseconds(1), until, now);
+  }
+  // Short handlers: the first has the slot, the others are ahead of it.
+  std::vector<std::uint64_t> three_in_one_slot() {
+    attempts = Attempts(1);
+    for (int i = 0; i < 4; ++i) queue(handler(std::to_string(i)));
+    start();
+    end(token, milliseconds(1));
+    std::vector<std::uint64_t> handed_over;
+    while (!start().empty()) handed_over.push_back(token);
+    return handed_over;
   }
 
   Attempts attempts{2};
@@ -211,12 +222,7 @@ TEST_F(AttemptsTest, ShortCommandsAreHandedOverAheadOfAFreeSlot) {
 // A beat names what has run for a second, and a limit's start counts from there: what only waits must not be
 // taken for it.
 TEST_F(AttemptsTest, WhatIsAheadOfASlotRunsOnceOneIsFree) {
-  attempts = Attempts(1);
-  for (int i = 0; i < 4; ++i) queue(handler(std::to_string(i)));
-  start();
-  end(token, milliseconds(1));
-  std::vector<std::uint64_t> handed_over;
-  while (!start().empty()) handed_over.push_back(token);
+  std::vector<std::uint64_t> handed_over = three_in_one_slot();
   ASSERT_EQ(handed_over.size(), 3u);
   const auto run_for = [&] {
     std::vector<Duration> all;
@@ -234,12 +240,7 @@ TEST_F(AttemptsTest, WhatIsAheadOfASlotRunsOnceOneIsFree) {
 }
 
 TEST_F(AttemptsTest, AnEndThatIsToldBeforeThatOfTheOneInItsPlaceFreesNoSlot) {
-  attempts = Attempts(1);
-  for (int i = 0; i < 4; ++i) queue(handler(std::to_string(i)));
-  start();
-  end(token, milliseconds(1));
-  std::vector<std::uint64_t> handed_over;
-  while (!start().empty()) handed_over.push_back(token);
+  const std::vector<std::uint64_t> handed_over = three_in_one_slot();
   ASSERT_EQ(handed_over.size(), 3u);
 
   end(handed_over[1]);
