@@ -137,7 +137,10 @@ bool Attempts::start_next(Time now, std::vector<StartAttempt>& starts) {
   set(*next, Attempt::Started{});
   next->started = now;
   next->ahead = used_ + needed > slots_;
-  if (next->ahead) ahead_.push_back(std::uint64_t{next->token});
+  if (next->ahead) {
+    first_ahead();  // drops those that are gone: behind a long job many may come and go
+    ahead_.push_back(std::uint64_t{next->token});
+  }
   used_ += needed;
   commands_ += command ? 1 : 0;
   ++running_;
@@ -196,13 +199,20 @@ void Attempts::free_slots(Attempt& attempt, Time now, Duration ran) {
 
 // What waits there has one slot each (see ahead()).
 void Attempts::begin_ahead(std::uint32_t slots, Time now) {
-  for (; slots > 0 && !ahead_.empty(); ahead_.pop_front()) {
-    Attempt* const next = find(ahead_.front());
-    if (next == nullptr || !next->ahead) continue;
+  for (; slots > 0; --slots) {
+    Attempt* const next = first_ahead();
+    if (next == nullptr) return;
     next->ahead = false;
     next->started = now;
-    --slots;
   }
+}
+
+Attempt* Attempts::first_ahead() {
+  for (; !ahead_.empty(); ahead_.pop_front()) {
+    Attempt* const attempt = find(ahead_.front());
+    if (attempt != nullptr && attempt->ahead) return attempt;
+  }
+  return nullptr;
 }
 
 void Attempts::end(Attempt& attempt, Time now, Duration ran) {

@@ -137,6 +137,7 @@ class Attempts {
   void set(Attempt& attempt, Attempt::State&& state);
   void free_slots(Attempt& attempt, Time now, Duration ran);
   void begin_ahead(std::uint32_t slots, Time now);
+  Attempt* first_ahead();  // that has waited longest for a slot; null if none does
   void remove(Attempt& attempt);
   Attempt& take_row();
   void drop_stale();
