@@ -74,8 +74,8 @@ std::vector<Process> all_processes() {
   return found;
 }
 
-// The living ones that carry the mark of a dead worker, and those of the same sessions: a session begins with
-// the job or inside it.
+// Those that carry the mark of a dead worker, and those of the same sessions: a session begins with the job
+// or inside it. Some may have died since.
 std::vector<Process> leftovers() {
   const std::string our_namespace = pid_namespace(::getpid());
   std::vector<Process> all = all_processes();
@@ -97,7 +97,7 @@ std::vector<Process> leftovers() {
     process.handle = std::move(handle);
     process.left = true;
   }
-  std::erase_if(all, [](const Process& process) { return !process.left || is_dead(process.pid); });
+  std::erase_if(all, [](const Process& process) { return !process.left; });
   return all;
 }
 
@@ -111,17 +111,19 @@ void mark_jobs_as_ours() {
 
 std::size_t kill_leftovers(Duration limit) {
   std::set<pid_t> killed;
+  std::set<pid_t> known_dead;
   for (const Time until = boot_time() + limit;;) {
-    std::size_t refused = 0;
-    const std::vector<Process> left = leftovers();
-    for (const Process& process : left) {
-      if (::syscall(SYS_pidfd_send_signal, process.handle.get(), SIGKILL, nullptr, 0) == 0) {
+    bool changed = false;
+    for (const Process& process : leftovers()) {
+      if (is_dead(process.pid)) {
+        // What it started before it died may not have been in the list.
+        if (known_dead.insert(process.pid).second) changed = true;
+      } else if (::syscall(SYS_pidfd_send_signal, process.handle.get(), SIGKILL, nullptr, 0) == 0) {
         killed.insert(process.pid);
-      } else {
-        ++refused;
+        changed = true;
       }
     }
-    if (refused == left.size() || boot_time() >= until) return killed.size();
+    if (!changed || boot_time() >= until) return killed.size();
     std::this_thread::sleep_for(milliseconds(1));
   }
 }

@@ -57,7 +57,8 @@ std::optional<std::uint64_t> stat_number(const std::string& fields, int number) 
 bool is_dead(pid_t pid) {
   const std::string fields = stat_fields(pid);
   if (fields.empty()) return ::kill(pid, 0) != 0 && errno == ESRCH;
-  return fields[0] == 'Z' || fields[0] == 'X';
+  // The state is that of the main thread, which counts as a thread until the last one has ended.
+  return (fields[0] == 'Z' || fields[0] == 'X') && stat_number(fields, kStatThreads).value_or(0) <= 1;
 }
 
 std::string variable_of(pid_t pid, std::string_view name) {

@@ -28,11 +28,13 @@ std::string stat_fields(pid_t pid);
 // Field `number` of stat_fields(), by its number in proc(5); nullopt if it is missing or no number.
 std::optional<std::uint64_t> stat_number(const std::string& fields, int number);
 inline constexpr int kStatParent = 4;
+inline constexpr int kStatThreads = 20;
 inline constexpr int kStatStartTime = 22;  // clock ticks since boot
 inline constexpr int kStatArguments = 48;  // address of the first byte; the next field is the end
 
-// Gone, or a zombie that waits for its parent. Right about our own processes too, of which a /proc that was
-// mounted with hidepid shows nothing, not even to us (common/io/guarded_process.h).
+// Gone, or a zombie that waits for its parent. A process whose main thread alone has ended is not dead. Right
+// about our own processes too, of which a /proc that was mounted with hidepid shows nothing, not even to us
+// (common/io/guarded_process.h).
 bool is_dead(pid_t pid);
 
 // The value of `name` in the environment that the process was started with; "" if it has none.

@@ -23,6 +23,9 @@
 namespace workpool::worker {
 namespace {
 
+// How often one call of members() looks again while adopted processes die faster than their list is read.
+constexpr int kMembersAgain = 10;
+
 // The list of the main thread's children. The kernel gives every adopted process to the main thread.
 std::string own_children() { return path_of(::getpid(), "task/") + std::to_string(::getpid()) + "/children"; }
 
@@ -139,18 +142,30 @@ bool ProcessTree::belongs(pid_t pid, const JobProcesses& job) {
   return origin.attempt_key == job.attempt_key;
 }
 
+pid_t ProcessTree::add_adopted(const JobProcesses& job, std::vector<pid_t>& roots) {
+  pid_t reaped = 0;
+  for (const pid_t pid : adopted()) {
+    if (reap_if_dead(pid)) {
+      origins_.erase(pid);
+      reaped = pid;
+    } else if (belongs(pid, job)) {
+      roots.push_back(pid);
+    }
+  }
+  return reaped;
+}
+
 std::vector<pid_t> ProcessTree::members(const JobProcesses& job) {
   std::vector<pid_t> roots;
   if (job.leader_lives) roots.push_back(job.leader);
   if (has_adopted()) {
     const std::lock_guard lock(mutex_);
-    for (const pid_t pid : adopted()) {
-      if (reap_if_dead(pid)) {
-        origins_.erase(pid);
-      } else if (belongs(pid, job)) {
-        roots.push_back(pid);
-      }
+    pid_t reaped = add_adopted(job, roots);
+    // One that died after the list had been read may have left children, which are in the next list only.
+    for (int again = 0; again < kMembersAgain && reaped != 0 && roots.empty(); ++again) {
+      reaped = add_adopted(job, roots);
     }
+    if (reaped != 0 && roots.empty()) roots.push_back(reaped);
   }
   return with_descendants(std::move(roots));
 }
@@ -189,17 +204,25 @@ std::vector<pid_t> children_of_self() {
 
 bool kill_descendants_of_self(Duration limit, bool reap, const std::vector<pid_t>& but) {
   const Time until = boot_time() + limit;
+  std::vector<pid_t> known_dead;
   while (true) {
     std::vector<pid_t> children = children_of_self();
     std::erase_if(children, [&](pid_t pid) { return std::find(but.begin(), but.end(), pid) != but.end(); });
     std::vector<pid_t> pids = with_descendants(children);
-    std::erase_if(pids, is_dead);
+    const auto dead = std::partition(pids.begin(), pids.end(), [](pid_t pid) { return !is_dead(pid); });
+    std::vector<pid_t> now_dead(dead, pids.end());
+    pids.erase(dead, pids.end());
+    std::sort(now_dead.begin(), now_dead.end());
+    // One that died after the list of children had been read may have left some of its own to us.
+    const bool complete =
+        std::includes(known_dead.begin(), known_dead.end(), now_dead.begin(), now_dead.end());
+    known_dead = std::move(now_dead);
     const std::size_t not_ours = kill_now(pids);
     if (reap) {
       for (const pid_t pid : children) reap_if_dead(pid);
     }
-    if (pids.empty()) return true;
-    if (not_ours == pids.size() || boot_time() >= until) return false;
+    if (pids.empty() && complete) return true;
+    if ((!pids.empty() && not_ours == pids.size()) || boot_time() >= until) return false;
     std::this_thread::sleep_for(milliseconds(1));
   }
 }

@@ -41,7 +41,9 @@ class ProcessTree {
 
   // Whether there is any adopted process, dead ones included.
   bool has_adopted() const;
-  // The living processes of `job`. Adopted ones that are dead are reaped on the way, by their pid.
+  // The living processes of `job`; empty means that none is left. Some may be dead when this returns. Adopted
+  // ones that are dead are reaped on the way, by their pid. If so many die meanwhile that this cannot be
+  // sure, it returns one that has just died, so whoever waits for the last one looks again.
   std::vector<pid_t> members(const JobProcesses& job);
   // Reaps adopted processes that are dead.
   void reap();
@@ -59,6 +61,8 @@ class ProcessTree {
 
   std::vector<pid_t> adopted() const;
   bool belongs(pid_t pid, const JobProcesses& job);
+  // Appends the adopted ones of `job` to `roots`. Returns one that was dead and is reaped now; 0 if all live.
+  pid_t add_adopted(const JobProcesses& job, std::vector<pid_t>& roots);
 
   Descriptor children_of_main_;  // /proc/self/task/<main>/children, read from its start each time
   std::mutex mutex_;
