@@ -212,7 +212,7 @@ void Books::after_step(const dispatcher::Actions& actions, std::size_t from, Tim
       if (const auto* cancel = std::get_if<Cancel>(&a->message)) {
         for (const JobRef& ref : cancel->jobs) {
           JobEntry* entry = job(ref.key);
-          if (entry != nullptr && entry->holder == a->session) entry->cancelled = true;
+          if (entry != nullptr && entry->holder == a->session) taken_away(*entry);
         }
       }
       if (std::holds_alternative<End>(a->message)) {

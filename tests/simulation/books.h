@@ -124,7 +124,7 @@ class Books {
     bool open_again = false;           // its last record was withdrawn
     Status last_status = Status::kOk;  // of that record
     std::uint32_t ran_more = 0;        // executions that are no fault of its own
-    std::set<WorkerId> failed_on;      // in this start
+    std::set<WorkerId> failed_on;      // or was taken away from; in this start
 
     bool settled() const { return (durable || pending != 0) && !open_again; }
   };
@@ -163,6 +163,7 @@ class Books {
   void stopped_by_itself(const dispatcher::RunEnd& why);
   std::optional<int> exit_code_by_rule(bool all) const;
   void check_cannot_start(const JobEntry& entry);
+  void taken_away(JobEntry& entry);
   void gave_up(Time now);
   void settle_held(const dispatcher::Actions& actions, std::size_t from);
   bool cancelled(const dispatcher::Actions& actions, std::size_t from, SessionId session,

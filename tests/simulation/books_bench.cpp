@@ -91,6 +91,13 @@ void Books::look_at_bench() {
   if (now_ >= *needed_since_ + kNoticed) broke("the bench empties the pool");
 }
 
+// Its holder did not begin it or may not have it, so nobody has to ask there again.
+void Books::taken_away(JobEntry& entry) {
+  entry.cancelled = true;
+  if (const auto holder = sessions_.find(entry.holder); holder != sessions_.end())
+    entry.failed_on.insert(holder->second.worker);
+}
+
 // A job that cannot start is recorded so only if nobody is there who might be able to start it. Whoever has
 // failed at everything lately may be on trial, and does not count.
 void Books::check_cannot_start(const JobEntry& entry) {
