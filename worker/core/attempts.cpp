@@ -158,7 +158,7 @@ Attempt* Attempts::find(const JobRef& ref) {
   index_.any(ref.key, [&](std::uint32_t row) {
     if (!named(rows_[row].order, ref)) return false;
     found = &rows_[row];
-    return !found->is<Attempt::Killing>() && !found->foreign;
+    return !found->is<Attempt::Killing>() && !found->is<Attempt::Lost>() && !found->foreign;
   });
   return found;
 }

@@ -89,7 +89,8 @@ class Attempts {
   // being killed here waits until that is gone, others pass it.
   bool start_next(Time now, std::vector<StartAttempt>& starts);
 
-  // Null if there is none. By reference: rather one that is not being killed than one that is.
+  // Null if there is none. By reference, which may name several attempts of a job: rather one that waits or
+  // runs than one that is being killed or that a lost slot holds.
   Attempt* find(std::uint64_t token);
   Attempt* find(const JobRef& ref);
 

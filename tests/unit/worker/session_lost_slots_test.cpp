@@ -46,5 +46,28 @@ TEST_F(SessionLostSlots, OneThatComesBackLateGivesItsSlotBack) {
   EXPECT_EQ(returned_, 1u);
 }
 
+// The next attempt of its job has the same handle, and waits for a slot.
+TEST_F(SessionLostSlots, TheNextAttemptCanBeCalledBack) {
+  Outcome outcome;
+  outcome.status = Status::kTimeout;
+  AttemptsEnded ended;
+  ended.attempts.push_back({running_.front(), AttemptEnd::kOutcome, std::move(outcome), seconds(1), true});
+  step(std::move(ended));
+  step(Drained{});
+  EXPECT_EQ(results_, 1u);
+  JobOrder again;
+  again.handle = {1};
+  again.attempt = 2;
+  deliver(Jobs{1, 1, {again}});
+  step(Drained{});
+  JobRef ref;
+  ref.handle = {1};
+  ref.attempt = 2;
+  deliver(Recall{{ref}});
+  step(Drained{});
+  EXPECT_EQ(returned_, 1u);
+  EXPECT_EQ(session().attempts().queued(), 0u);
+}
+
 }  // namespace
 }  // namespace workpool::worker
