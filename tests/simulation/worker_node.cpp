@@ -147,6 +147,7 @@ void WorkerNode::leave(int code) {
 void WorkerNode::ask_to_stop() {
   if (!alive_ || !session_) return;
   stopping_ = true;
+  world_.books.allow_waste(plan_.slots);  // what runs longer than the grace runs again elsewhere
   deliver(worker::StopAsked{});
 }
 
