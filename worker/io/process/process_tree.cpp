@@ -221,8 +221,8 @@ bool kill_descendants_of_self(Duration limit, bool reap, const std::vector<pid_t
     if (reap) {
       for (const pid_t pid : children) reap_if_dead(pid);
     }
-    if (pids.empty() && complete) return true;
-    if ((!pids.empty() && not_ours == pids.size()) || boot_time() >= until) return false;
+    if (complete && not_ours == pids.size()) return pids.empty();
+    if (boot_time() >= until) return false;
     std::this_thread::sleep_for(milliseconds(1));
   }
 }
